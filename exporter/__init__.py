@@ -1,0 +1,1 @@
+"""Export PyTorch vision models to verified lite-interpreter files."""

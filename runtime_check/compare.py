@@ -1,0 +1,244 @@
+"""Compare two sets of outputs and say by how much they differ, in the field's figures."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from .errors import ParityError
+
+Arrays = np.ndarray | Sequence[np.ndarray]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tolerance:
+    """What counts as equal: `|actual - expected| <= atol + rtol * |expected|` everywhere.
+
+    `min_sqnr_db`, `min_top1` (0 to 1) and `max_steps` (with `step`, one quantisation step of the
+    output) are further demands, used for int8 against fp32; unset ones demand nothing.
+    With `atol=inf` only those further demands hold.
+    """
+
+    atol: float = 0.0
+    rtol: float = 0.0
+    min_sqnr_db: float | None = None
+    min_top1: float | None = None
+    max_steps: float | None = None
+    step: float | None = None
+
+    def __str__(self) -> str:
+        parts = []
+        if math.isfinite(self.atol):
+            parts.append(f"atol {self.atol:.3g}, rtol {self.rtol:.3g}")
+        if self.max_steps is not None and self.step is not None:
+            parts.append(f"{self.max_steps:g} steps of {self.step:.3g}")
+        if self.min_sqnr_db is not None:
+            parts.append(f"SQNR >= {self.min_sqnr_db:.1f} dB")
+        if self.min_top1 is not None:
+            parts.append(f"top-1 agreement >= {self.min_top1:.1%}")
+        return ", ".join(parts) or "nothing demanded"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Comparison:
+    """How `actual` differs from `expected`; true when it is within `tolerance`.
+
+    `problem` is empty, or one of `empty`, `count`, `shape`, `dtype`, `nonfinite`, `values`, with
+    `detail` in words. Figures that do not apply are None (top-k without a class axis of at least
+    two, SQNR of a silent reference). `passing` is the smallest tolerance of the same kind that
+    would have passed.
+    """
+
+    tolerance: Tolerance
+    problem: str
+    detail: str
+    elements: int = 0
+    rows: int = 0
+    max_abs: float | None = None
+    mean_abs: float | None = None
+    p99_abs: float | None = None
+    max_rel: float | None = None
+    sqnr_db: float | None = None
+    top1: float | None = None
+    top5: float | None = None
+    steps: float | None = None
+    worst: tuple[int, ...] = ()
+    worst_expected: float | None = None
+    worst_actual: float | None = None
+    passing: Tolerance | None = None
+
+    def __bool__(self) -> bool:
+        return not self.problem
+
+    def __str__(self) -> str:
+        if self.problem in ("empty", "count", "shape", "dtype"):
+            return self.detail
+        figures = [f"max|d| {self.max_abs:.3g}" if self.max_abs is not None else "no finite pair"]
+        if self.sqnr_db is not None:
+            figures.append(f"SQNR {self.sqnr_db:.1f} dB")
+        if self.top1 is not None:
+            figures.append(f"top-1 {self.top1:.1%}")
+        head = f"{self.elements} values, " + ", ".join(figures)
+        if self:
+            return f"{head}: within {self.tolerance}"
+        return f"{head}: {self.detail}"
+
+
+def _as_arrays(value: Arrays) -> list[np.ndarray]:
+    return [np.asarray(value)] if isinstance(value, np.ndarray) else [np.asarray(v) for v in value]
+
+
+def sqnr_db(expected: np.ndarray, actual: np.ndarray) -> float | None:
+    """Signal to quantisation noise in dB: 10 log10(sum e^2 / sum (e - a)^2).
+
+    Infinite for identical arrays; None where the reference is all zero.
+    """
+    reference = expected.astype(np.float64).ravel()
+    noise = float(np.sum((reference - actual.astype(np.float64).ravel()) ** 2))
+    signal = float(np.sum(reference**2))
+    if noise == 0.0:
+        return math.inf
+    return 10 * math.log10(signal / noise) if signal > 0.0 else None
+
+
+def _ranked(rows: np.ndarray, k: int) -> np.ndarray:
+    # A stable sort, so that ties fall the same way on both sides.
+    return np.argsort(-rows, axis=-1, kind="stable")[:, :k]
+
+
+def topk_agreement(expected: np.ndarray, actual: np.ndarray, k: int) -> float | None:
+    """Share of rows whose top-k label sets agree, by overlap: |A & B| / k, averaged.
+
+    Rows are all dimensions but the last. None with fewer than two classes or fewer than k.
+    """
+    if expected.ndim == 0 or expected.shape[-1] < max(2, k):
+        return None
+    first = _ranked(expected.reshape(-1, expected.shape[-1]), k)
+    second = _ranked(actual.reshape(-1, actual.shape[-1]), k)
+    if not len(first):
+        return None
+    shared = [
+        len(set(a) & set(b)) / k for a, b in zip(first.tolist(), second.tolist(), strict=True)
+    ]
+    return float(np.mean(shared))
+
+
+def _failed(tolerance: Tolerance, problem: str, detail: str) -> Comparison:
+    return Comparison(tolerance=tolerance, problem=problem, detail=detail)
+
+
+def compare(expected: Arrays, actual: Arrays, tolerance: Tolerance) -> Comparison:
+    """Compare arrays (or sequences of arrays, output by output) and judge by `tolerance`.
+
+    Shape and dtype differences are reported apart from value differences. NaN must meet NaN and
+    an infinity the same infinity. Comparing nothing is a failure.
+    """
+    left, right = _as_arrays(expected), _as_arrays(actual)
+    if len(left) != len(right):
+        return _failed(
+            tolerance, "count", f"{len(left)} outputs expected, {len(right)} came: not comparable."
+        )
+    for index, (one, other) in enumerate(zip(left, right, strict=True)):
+        where = f"output {index}: " if len(left) > 1 else ""
+        if one.shape != other.shape:
+            return _failed(tolerance, "shape", f"{where}shape {other.shape}, expected {one.shape}.")
+        if one.dtype != other.dtype:
+            return _failed(tolerance, "dtype", f"{where}dtype {other.dtype}, expected {one.dtype}.")
+    if sum(array.size for array in left) == 0:
+        return _failed(tolerance, "empty", "Nothing to compare: that proves nothing, so it fails.")
+    return _compare_values(left, right, tolerance)
+
+
+def _compare_values(
+    left: list[np.ndarray], right: list[np.ndarray], tolerance: Tolerance
+) -> Comparison:
+    one = np.concatenate([array.astype(np.float64).ravel() for array in left])
+    other = np.concatenate([array.astype(np.float64).ravel() for array in right])
+    finite = np.isfinite(one) & np.isfinite(other)
+    with np.errstate(invalid="ignore"):
+        alike = finite | (one == other) | (np.isnan(one) & np.isnan(other))
+    # Only finite pairs have a distance; the others are alike or a failure of their own.
+    reference, value = one[finite], other[finite]
+    distance = np.abs(reference - value)
+    # Never above float64's own noise: the bound is on float32 data.
+    over = distance - (tolerance.atol + tolerance.rtol * np.abs(reference))
+    shaped = left[0] if len(left) == 1 else None
+    worst_flat = int(np.argmax(distance)) if distance.size else 0
+    flat = int(np.flatnonzero(finite)[worst_flat]) if distance.size else 0
+    max_abs = float(distance.max()) if distance.size else None
+    tiny = np.finfo(np.float32).tiny
+    relative = distance / np.maximum(np.abs(reference), tiny) if distance.size else distance
+    quality = sqnr_db(reference, value) if distance.size else None
+    rank_1 = topk_agreement(left[0], right[0], 1) if alike.all() else None
+    rank_5 = topk_agreement(left[0], right[0], 5) if alike.all() else None
+    steps = max_abs / tolerance.step if max_abs is not None and tolerance.step else None
+
+    problem, reasons = "", []
+    if not alike.all():
+        problem = "nonfinite"
+        at = int(np.flatnonzero(~alike)[0])
+        reasons.append(
+            f"{int((~alike).sum())} values are NaN or infinite on one side only "
+            f"(first: expected {one[at]:g}, got {other[at]:g})"
+        )
+    elif distance.size and float(over.max()) > 0.0:
+        problem = "values"
+        reasons.append(f"{int((over > 0).sum())} values are outside {tolerance}")
+    if tolerance.max_steps is not None and steps is not None and steps > tolerance.max_steps:
+        problem = problem or "values"
+        reasons.append(f"{steps:.2f} quantisation steps, at most {tolerance.max_steps:g} allowed")
+    if tolerance.min_sqnr_db is not None and (quality is None or quality < tolerance.min_sqnr_db):
+        problem = problem or "values"
+        got = "no SQNR" if quality is None else f"SQNR {quality:.1f} dB"
+        reasons.append(f"{got}, at least {tolerance.min_sqnr_db:.1f} dB demanded")
+    if tolerance.min_top1 is not None and (rank_1 is None or rank_1 < tolerance.min_top1):
+        problem = problem or "values"
+        got = "no classes to rank" if rank_1 is None else f"top-1 agreement {rank_1:.1%}"
+        reasons.append(f"{got}, at least {tolerance.min_top1:.1%} demanded")
+
+    passing = None
+    if problem == "values":
+        needed = float(np.max(distance - tolerance.rtol * np.abs(reference), initial=0.0))
+        passing = Tolerance(
+            atol=max(tolerance.atol, needed * (1 + 1e-6)),
+            rtol=tolerance.rtol,
+            min_sqnr_db=None if tolerance.min_sqnr_db is None else quality,
+            min_top1=None if tolerance.min_top1 is None else rank_1,
+            max_steps=None if tolerance.max_steps is None else steps,
+            step=tolerance.step,
+        )
+        reasons.append(f"a tolerance of {passing} would have passed")
+    return Comparison(
+        tolerance=tolerance,
+        problem=problem,
+        detail="; ".join(reasons),
+        elements=one.size,
+        rows=sum(max(1, a.size // max(1, a.shape[-1] if a.ndim else 1)) for a in left),
+        max_abs=max_abs,
+        mean_abs=float(distance.mean()) if distance.size else None,
+        p99_abs=float(np.quantile(distance, 0.99)) if distance.size else None,
+        max_rel=float(relative.max()) if distance.size else None,
+        sqnr_db=quality,
+        top1=rank_1,
+        top5=rank_5,
+        steps=steps,
+        worst=tuple(int(i) for i in np.unravel_index(flat, shaped.shape))
+        if shaped is not None
+        else (flat,),
+        worst_expected=float(one[flat]),
+        worst_actual=float(other[flat]),
+        passing=passing,
+    )
+
+
+def assert_parity(
+    expected: Arrays, actual: Arrays, tolerance: Tolerance, *, what: str = ""
+) -> Comparison:
+    """Return the comparison, or raise `ParityError` with its figures: for users' own pytest."""
+    comparison = compare(expected, actual, tolerance)
+    if not comparison:
+        raise ParityError(f"{what + ': ' if what else ''}{comparison}")
+    return comparison

@@ -1,0 +1,195 @@
+"""Run a `.ptl` in a fresh process on this machine's torch, with the phone's engine.
+
+The native loader is C++ reading untrusted bytes: a crash, a hang or a flood of memory stays in
+the child and comes back as an error with a sentence.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+
+from .errors import RuntimeCheckError, UnreadableArtifact
+from .wire import read_frame, write_frame
+
+DEFAULT_TIMEOUT = 300.0
+DEFAULT_MEMORY = 8 * 2**30
+
+# What torch says -> what it means. Matched as substrings of the first lines of its errors.
+_TRANSLATIONS = (
+    (
+        "isGenericDict",
+        "it was made with XNNPACK prepacked operators by a torch of another generation: it needs "
+        "torch 2.12 or older to load",
+    ),
+    (
+        "Following ops cannot be found",
+        "it calls operators that this torch does not have",
+    ),
+    (
+        "PytorchStreamReader failed",
+        "the archive is damaged or incomplete",
+    ),
+    (
+        "Lite Interpreter version number does not match",
+        "its bytecode version is outside what this torch reads",
+    ),
+    (
+        "Unknown type name '__torch__.torch.classes.xnnpack",
+        "it holds XNNPACK prepacked weights and this torch was built without XNNPACK: it needs "
+        "torch 2.12 or older",
+    ),
+)
+
+
+class ChildDied(RuntimeCheckError):
+    """The process that ran the file crashed, hung or was stopped at a limit."""
+
+
+class ForwardError(RuntimeCheckError):
+    """`forward` raised for this input."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """What one input gave: outputs in order, wall seconds of each repeat, peak bytes so far."""
+
+    outputs: list[np.ndarray]
+    seconds: tuple[float, ...]
+    peak_bytes: int
+
+
+def translate(error: str) -> str:
+    """Turn torch's first lines into a sentence; unknown ones are passed on, shortened."""
+    for needle, meaning in _TRANSLATIONS:
+        if needle in error:
+            detail = error[error.index(needle) :].split("\n", 1)[0][:300]
+            return f"{meaning} (torch said: {detail})"
+    # The lite interpreter puts its own C++ trace in front of the Python message.
+    lines = [line.strip() for line in error.splitlines() if line.strip()]
+    return " ".join(lines[:3])[:500] or "torch gave no reason"
+
+
+class HostSession:
+    """One loaded file in one child. Made by `open_host`."""
+
+    def __init__(self, process: subprocess.Popen[bytes], path: Path, timeout: float) -> None:
+        self._process = process
+        self._path = path
+        self._timeout = timeout
+        self.load_seconds = 0.0
+        self.load_peak_bytes = 0
+
+    def _ask(
+        self, header: dict[str, Any], tensors: list[np.ndarray]
+    ) -> tuple[dict[str, Any], list[np.ndarray]]:
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        expired = threading.Event()
+
+        def stop() -> None:
+            expired.set()
+            self._process.kill()
+
+        timer = threading.Timer(self._timeout, stop)
+        timer.start()
+        try:
+            write_frame(self._process.stdin, header, tensors)
+            return read_frame(self._process.stdout)
+        except (EOFError, OSError, ValueError) as error:
+            doing = "loading" if header["do"] == "load" else "running"
+            if expired.is_set():
+                raise ChildDied(
+                    f"{self._path}: still {doing} after {self._timeout:.0f} s, so it was stopped. "
+                    "The file may be hostile, or the model larger than this limit allows."
+                ) from error
+            self._process.kill()
+            code = self._process.wait()
+            raise ChildDied(
+                f"{self._path}: torch crashed while {doing} it ({_death(code)}). The crash stayed "
+                "in a child process; treat the file as damaged or hostile."
+            ) from error
+        finally:
+            timer.cancel()
+
+    def load(self, *, engine: str, threads: int, memory: int) -> None:
+        """Load the file; raise `UnreadableArtifact` with torch's reason translated."""
+        header = {
+            "do": "load",
+            "path": str(self._path),
+            "engine": engine,
+            "threads": threads,
+            "memory": memory,
+        }
+        answer, _ = self._ask(header, [])
+        if not answer["ok"]:
+            raise UnreadableArtifact(
+                f"{self._path} does not load in the lite interpreter: {translate(answer['error'])}."
+            )
+        self.load_seconds = float(answer["seconds"])
+        self.load_peak_bytes = int(answer["peak"])
+
+    def forward(self, inputs: Sequence[np.ndarray], *, threads: int = 1, repeats: int = 1) -> Run:
+        """Run `forward(*inputs)` `repeats` times; raise `ForwardError` when it raises."""
+        header = {"do": "forward", "threads": threads, "repeats": repeats}
+        answer, outputs = self._ask(header, [np.asarray(value) for value in inputs])
+        if not answer["ok"]:
+            raise ForwardError(f"{self._path}: forward failed: {translate(answer['error'])}")
+        return Run(
+            outputs=outputs,
+            seconds=tuple(float(s) for s in answer["seconds"]),
+            peak_bytes=int(answer["peak"]),
+        )
+
+
+def _death(code: int) -> str:
+    return f"signal {-code}" if code < 0 else f"exit code {code}"
+
+
+@contextmanager
+def open_host(
+    path: Path | str,
+    *,
+    engine: str = "qnnpack",
+    threads: int = 1,
+    timeout: float = DEFAULT_TIMEOUT,
+    memory: int = DEFAULT_MEMORY,
+) -> Iterator[HostSession]:
+    """Load `path` in a fresh process and yield a session whose `forward` runs it.
+
+    `timeout` is seconds for one answer; `memory` is bytes beyond what torch itself maps (0: no
+    limit). Raises `UnreadableArtifact` when it does not load, `ChildDied` when the process dies.
+    """
+    errors: IO[bytes]
+    with tempfile.TemporaryFile() as errors:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "runtime_check.child"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+        )
+        try:
+            session = HostSession(process, Path(path), timeout)
+            session.load(engine=engine, threads=threads, memory=memory)
+            yield session
+        finally:
+            for pipe in (process.stdin, process.stdout):
+                if pipe is not None:
+                    try:
+                        pipe.close()
+                    except OSError:
+                        pass  # the child is gone already; its death was reported above
+            try:
+                process.wait(timeout=5)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
