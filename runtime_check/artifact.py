@@ -86,7 +86,7 @@ def open_records(path: Path) -> tuple[zipfile.ZipFile, str, tuple[Record, ...]]:
         if len(infos) > MAX_RECORDS or total > MAX_EXPANSION * path.stat().st_size + 2**20:
             raise UnreadableArtifact(
                 f"{path} would unpack to {total / 2**20:.0f} MiB in {len(infos)} records from "
-                f"{path.stat().st_size / 2**20:.1f} MiB: it looks like a zip bomb and is not opened."
+                f"{path.stat().st_size / 2**20:.1f} MiB: it looks like a zip bomb, not opened."
             )
         root = roots.pop()
         records = tuple(

@@ -70,6 +70,7 @@ def read_inert(data: bytes) -> Any:
     stack: list[Any] = []
     memo: dict[int, Any] = {}
     try:
+        arg: Any
         for count, (opcode, arg, _) in enumerate(pickletools.genops(data)):
             if count > _MAX_OPCODES:
                 raise UnreadableArtifact("a pickle in the file is implausibly long.")

@@ -75,7 +75,7 @@ def serve(source: IO[bytes], sink: IO[bytes]) -> None:
                 if header["memory"]:
                     _limit_memory(int(header["memory"]))
                 started = time.perf_counter()
-                module = _load_for_lite_interpreter(str(header["path"]))
+                module = _load_for_lite_interpreter(str(header["path"]))  # type: ignore[no-untyped-call]
                 seconds = time.perf_counter() - started
                 write_frame(sink, {"ok": True, "seconds": seconds, "peak": _peak_bytes()}, [])
             else:

@@ -11,7 +11,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -184,10 +184,9 @@ def open_host(
         finally:
             for pipe in (process.stdin, process.stdout):
                 if pipe is not None:
-                    try:
+                    # A child that is gone already was reported above.
+                    with suppress(OSError):
                         pipe.close()
-                    except OSError:
-                        pass  # the child is gone already; its death was reported above
             try:
                 process.wait(timeout=5)
             except subprocess.TimeoutExpired:

@@ -295,4 +295,4 @@ def write_schemas(folder: Path) -> list[Path]:
 
 if __name__ == "__main__":
     for schema_path in write_schemas(Path(sys.argv[1] if len(sys.argv) > 1 else "tests/golden")):
-        print(schema_path)
+        sys.stdout.write(f"{schema_path}\n")
