@@ -44,7 +44,7 @@ def state_dict_sha256(state_dict: Mapping[str, torch.Tensor]) -> str:
         if plain.is_quantized:
             plain = plain.int_repr()
         # Every torch dtype as bytes: numpy has no bfloat16 to ask for.
-        digest.update(memoryview(plain.reshape(-1).view(torch.uint8).numpy()))
+        digest.update(plain.reshape(-1).view(torch.uint8).numpy().data)
     return digest.hexdigest()
 
 
@@ -90,7 +90,7 @@ def _load_pickle(path: Path) -> object:
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        named = re.search(r"Unsupported (?:global|operand|class)[: ]+(?:GLOBAL )?(\S+)", str(error))
+        named = re.search(r"Unsupported global: GLOBAL (\S+)", str(error))
         if not named:
             raise UnreadableWeights(
                 f"{path} is no checkpoint: neither a torch archive nor a pickle of tensors. "
