@@ -1,0 +1,107 @@
+"""Choose the quantised engine, and catch files that were packed for the wrong one.
+
+Phones run QNNPACK and XNNPACK, both behind torch's engine name `qnnpack`. The engine that is set
+while weights are packed decides what the saved file holds: `x86`, `onednn` and `fbgemm` make a
+fresh copy of the weights each time they are read, so the saver writes them twice.
+"""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from .errors import WrongEngine
+
+PHONE_ENGINE = "qnnpack"
+# Smaller equal records (scales, zero biases) are equal by chance, not by a second copy.
+_SMALLEST_WEIGHT_RECORD = 1024
+
+
+@contextmanager
+def quantized_engine(name: str = PHONE_ENGINE) -> Iterator[None]:
+    """Set torch's quantised engine to `name` for a `with` block and restore it afterwards.
+
+    Raises WrongEngine when this torch was built without it.
+    """
+    if name not in torch.backends.quantized.supported_engines:
+        have = ", ".join(e for e in torch.backends.quantized.supported_engines if e != "none")
+        raise WrongEngine(
+            f"This torch has no quantised engine {name!r} (it has: {have or 'none'}). Install a "
+            "torch that has it; PyPI's wheels up to 2.12 do."
+        )
+    before = torch.backends.quantized.engine
+    torch.backends.quantized.engine = name
+    try:
+        yield
+    finally:
+        torch.backends.quantized.engine = before
+
+
+def foreign_packed_layers(module: nn.Module) -> tuple[str, ...]:
+    """Name the int8 layers of `module` whose weights are packed for an engine other than QNNPACK.
+
+    QNNPACK keeps the original weight beside the packed one and hands out that very storage;
+    the server engines unpack into a new tensor at every call. That difference is what shows.
+    """
+    foreign = []
+    for name, layer in module.named_modules():
+        if isinstance(getattr(layer, "_packed_params", None), nn.Module | torch.ScriptObject):
+            unpack = getattr(layer, "_weight_bias", None)
+            if unpack is None:
+                continue
+            first, second = unpack()[0], unpack()[0]
+            if first.data_ptr() != second.data_ptr():
+                foreign.append(name)
+    return tuple(foreign)
+
+
+def require_phone_packing(module: nn.Module) -> None:
+    """Raise WrongEngine when any int8 layer of `module` is packed for a server engine."""
+    foreign = foreign_packed_layers(module)
+    if foreign:
+        raise WrongEngine(
+            f"{len(foreign)} int8 layers (first: {foreign[0]}) are packed for a server engine "
+            "(x86, onednn or fbgemm). A phone runs QNNPACK: the file would hold its weights "
+            "twice and its 7-bit ranges. Convert the module with "
+            'torch.backends.quantized.engine = "qnnpack", or let exporter quantise it.'
+        )
+
+
+def duplicated_weights(path: Path) -> dict[str, int]:
+    """Find records of a saved file that are stored more than once: name of the copy -> bytes.
+
+    Raises ValueError when `path` is not a zip archive.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            records = archive.infolist()
+    except zipfile.BadZipFile as error:
+        raise ValueError(f"{path} is not a TorchScript file (not a zip archive).") from error
+    seen: set[tuple[int, int]] = set()
+    copies = {}
+    for record in records:
+        if record.file_size < _SMALLEST_WEIGHT_RECORD:
+            continue
+        key = (record.CRC, record.file_size)
+        if key in seen:
+            copies[record.filename] = record.file_size
+        seen.add(key)
+    return copies
+
+
+def require_single_weights(path: Path) -> None:
+    """Raise WrongEngine when the file at `path` stores weights twice."""
+    copies = duplicated_weights(path)
+    if copies:
+        megabytes = sum(copies.values()) / 1e6
+        raise WrongEngine(
+            f"{path} stores {megabytes:.1f} MB of weights a second time ({len(copies)} records, "
+            f"first: {next(iter(copies))}). That happens when int8 weights were packed or the "
+            'file was saved with a server engine. Set torch.backends.quantized.engine = "qnnpack" '
+            "before quantising and while saving."
+        )

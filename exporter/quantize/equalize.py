@@ -1,0 +1,148 @@
+"""Move range from activations to weights between neighbouring layers: exact in float.
+
+All factors are powers of two, so the rescaled network computes the same floats, bit for bit
+apart from underflow. Sources: SmoothQuant (arXiv 2211.10438) for LayerNorm -> Linear, and
+data-free quantisation's cross-layer equalisation (arXiv 1906.04721) for Conv -> ReLU -> Conv.
+A ReLU6 in between is left alone: min(6, s x) is not s min(6, x).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from .dataflow import Flow, watch
+from .fold import is_plain_conv, is_plain_linear
+
+# How much of an activation's range moves into the weights; 0.5 is SmoothQuant's default.
+MIGRATION = 0.5
+# Bounds keep one dead channel from making the others' weights explode.
+_LARGEST_POWER = 6
+
+
+def _factors(activation: Tensor, weight: Tensor) -> Tensor:
+    """Return per-channel powers of two that divide the activation and multiply the weight."""
+    alive = (activation > 0) & (weight > 0)
+    wish = torch.zeros_like(activation)
+    wish[alive] = MIGRATION * activation[alive].log2() - (1 - MIGRATION) * weight[alive].log2()
+    if bool(alive.any()):
+        wish[alive] -= wish[alive].mean()
+    return torch.pow(2.0, wish.round().clamp(-_LARGEST_POWER, _LARGEST_POWER))
+
+
+def _divide_outputs(layer: nn.Module, factors: Tensor) -> None:
+    shape = (-1,) + (1,) * (layer.weight.dim() - 1)  # type: ignore[operator]
+    layer.weight.div_(factors.view(shape))  # type: ignore[operator]
+    if isinstance(layer.bias, Tensor):
+        layer.bias.div_(factors)
+
+
+def _multiply_inputs(layer: nn.Module, factors: Tensor) -> None:
+    if isinstance(layer, nn.Conv2d) and layer.groups == layer.in_channels > 1:
+        repeat = layer.out_channels // layer.in_channels
+        layer.weight.mul_(factors.repeat_interleave(repeat).view(-1, 1, 1, 1))
+    elif isinstance(layer, nn.Conv2d):
+        layer.weight.mul_(factors.view(1, -1, 1, 1))
+    else:
+        layer.weight.mul_(factors)  # type: ignore[operator]
+
+
+def _input_range(layer: nn.Module) -> Tensor:
+    """Return max|w| per input channel of a plain layer."""
+    weight: Tensor = layer.weight.detach().abs()  # type: ignore[operator]
+    if isinstance(layer, nn.Conv2d) and layer.groups == layer.in_channels > 1:
+        return weight.flatten(1).amax(1).view(layer.in_channels, -1).amax(1)
+    return weight.amax((0, 2, 3)) if weight.dim() == 4 else weight.amax(0)
+
+
+def _takes_factors(layer: nn.Module) -> bool:
+    """Whether the input channels of `layer` can be scaled one by one."""
+    if isinstance(layer, nn.Conv2d):
+        return is_plain_conv(layer) and layer.groups in (1, layer.in_channels)
+    return is_plain_linear(layer)
+
+
+def find_pairs(module: nn.Module, flow: Flow) -> list[tuple[str, str, tuple[str, ...]]]:
+    """Find (source, watched, targets): scale the source's output, undo it in the targets.
+
+    `watched` is the module whose output the targets read: the source itself, or a ReLU after it.
+    """
+    modules = dict(module.named_modules())
+    plain = {n for n, m in modules.items() if is_plain_conv(m) or is_plain_linear(m)}
+    by_input: dict[Any, list[str]] = {}
+    for name, value in flow.inputs.items():
+        by_input.setdefault(value, []).append(name)
+    relu_after = {}
+    for name, child in modules.items():
+        if isinstance(child, nn.ReLU):
+            relu_after[flow.inputs.get(name)] = name
+    pairs = []
+    for name, child in modules.items():
+        norm = isinstance(child, nn.LayerNorm) and child.weight is not None
+        conv = name in plain and isinstance(child, nn.Conv2d)
+        if not (norm or conv) or flow.calls.get(name) != 1 or name not in flow.outputs:
+            continue
+        watched = name
+        if conv:
+            relu = relu_after.get(flow.outputs[name])
+            if relu is not None and flow.feeds_only(name, relu) and relu in flow.outputs:
+                watched = relu
+        readers = flow.only_readers(watched)
+        targets = sorted(t for t in by_input.get(flow.outputs[watched], ()) if t in readers)
+        if (
+            targets
+            and set(targets) == readers
+            and all(t in plain and flow.calls[t] == 1 for t in targets)
+            and all(_takes_factors(modules[t]) for t in targets)
+            and (not norm or all(isinstance(modules[t], nn.Linear) for t in targets))
+            and (not conv or all(isinstance(modules[t], nn.Conv2d) for t in targets))
+        ):
+            pairs.append((name, watched, tuple(targets)))
+    return pairs
+
+
+def equalize(
+    module: nn.Module, calibration: Iterable[Tensor], example: Tensor
+) -> tuple[str, ...]:
+    """Equalise `module` in place from the ranges seen on `calibration`; name the sources.
+
+    Exact in float: every factor is a power of two.
+    """
+    pairs = find_pairs(module, watch(module, example))
+    if not pairs:
+        return ()
+    ranges: dict[str, Tensor] = {}
+
+    def hook_for(name: str, channel: int) -> Any:
+        def hook(_: nn.Module, __: Any, out: Tensor) -> None:
+            seen = out.detach().abs().movedim(channel, 0).flatten(1).amax(1)
+            ranges[name] = torch.maximum(ranges[name], seen) if name in ranges else seen
+
+        return hook
+
+    handles = []
+    for source, watched, _ in pairs:
+        channel = 1 if isinstance(module.get_submodule(source), nn.Conv2d) else -1
+        handles.append(module.get_submodule(watched).register_forward_hook(hook_for(source, channel)))
+    try:
+        with torch.no_grad():
+            for batch in calibration:
+                module(batch)
+    finally:
+        for handle in handles:
+            handle.remove()
+    done = []
+    with torch.no_grad():
+        for source, _, targets in pairs:
+            weight = torch.stack([_input_range(module.get_submodule(t)) for t in targets]).amax(0)
+            factors = _factors(ranges[source], weight)
+            if not bool(torch.isfinite(factors).all()):
+                continue
+            _divide_outputs(module.get_submodule(source), factors)
+            for target in targets:
+                _multiply_inputs(module.get_submodule(target), factors)
+            done.append(source)
+    return tuple(done)

@@ -1,0 +1,282 @@
+"""Hold one layer on its way to int8: watched, simulated, converted.
+
+`SimulatedLayer` is the float layer with int8 simulated around it: it gathers ranges, trains with
+fake quantisation and measures sensitivity. `Int8Layer` is what is exported: quantise, one int8
+kernel, dequantise.
+
+Two facts shape both. A clamp after the layer (ReLU, ReLU6) costs nothing when the output range
+is cut to it, because int8 saturates; and the range then spends no codes on values the clamp
+would throw away. And XNNPACK's int8 `linear` refuses per-channel weights while its convolution
+takes them at the same speed, so a Linear with per-channel weights runs as a 1x1 convolution.
+"""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.ao.nn.quantized as nnq
+from torch import Tensor, nn
+from torch.ao.quantization.observer import (
+    HistogramObserver,
+    MinMaxObserver,
+    MovingAverageMinMaxObserver,
+)
+
+from .errors import CalibrationError, NotFinite
+from .recipes import Observer, QuantizeRecipe
+
+# XNNPACK demands a requantisation scale (in x weight / out) of at least 2**-32 and below 256;
+# activation scales above 2**-12 keep it there (torch.ao.quantization.qconfig says the same).
+SMALLEST_ACTIVATION_SCALE = 2.0**-12
+SMALLEST_WEIGHT_SCALE = 2.0**-20
+
+
+@dataclass(frozen=True)
+class Range:
+    """The int8 grid of one tensor: real = scale x (q - zero_point)."""
+
+    scale: float
+    zero_point: int
+
+
+def make_observer(kind: Observer, dtype: torch.dtype) -> nn.Module:
+    """Build a torch.ao per-tensor affine observer for activations of `dtype`."""
+    types: dict[str, Any] = {
+        "minmax": MinMaxObserver,
+        "moving_average": MovingAverageMinMaxObserver,
+        "histogram": HistogramObserver,
+    }
+    with warnings.catch_warnings():
+        # torch.ao announces its own retirement; a user can't act on that.
+        warnings.simplefilter("ignore")
+        observer: nn.Module = types[kind](
+            dtype=dtype, qscheme=torch.per_tensor_affine, eps=SMALLEST_ACTIVATION_SCALE
+        )
+    return observer
+
+
+def weight_scales(weight: Tensor, per_channel: bool) -> Tensor:
+    """Return symmetric scales for int8 codes -127..127: one, or one per output channel.
+
+    -128 stays unused: XNNPACK wants it so, and the grid is symmetric.
+    """
+    largest = weight.detach().abs().flatten(1).amax(1) if per_channel else weight.detach().abs()
+    largest = largest if per_channel else largest.max().reshape(1)
+    return (largest.double() / 127.0).clamp_min(SMALLEST_WEIGHT_SCALE).float()
+
+
+def fake_quantize_weight(weight: Tensor, per_channel: bool) -> Tensor:
+    """Round `weight` to its int8 grid and back; gradients pass straight through."""
+    scales = weight_scales(weight, per_channel)
+    if per_channel:
+        zeros = torch.zeros(len(scales), dtype=torch.int32)
+        return torch.fake_quantize_per_channel_affine(weight, scales, zeros, 0, -127, 127)
+    return torch.fake_quantize_per_tensor_affine(weight, float(scales), 0, -127, 127)
+
+
+def fake_quantize(x: Tensor, grid: Range, dtype: torch.dtype) -> Tensor:
+    """Round activations `x` to `grid` and back; gradients pass inside the range."""
+    low, high = (-128, 127) if dtype == torch.qint8 else (0, 255)
+    return torch.fake_quantize_per_tensor_affine(x, grid.scale, grid.zero_point, low, high)
+
+
+class SimulatedLayer(nn.Module):
+    """A plain Conv2d or Linear whose ranges are observed and whose int8 can be simulated.
+
+    `watching` gathers ranges; `simulating` computes as int8 would, with float kernels. `clamp` is
+    an activation after the layer that int8 saturation takes over. `reads_from` names the layer
+    whose int8 output is this one's input, `feeds_int8` says that the output goes to such a one.
+    """
+
+    def __init__(
+        self, layer: nn.Conv2d | nn.Linear, recipe: QuantizeRecipe, *, name: str, input_dim: int
+    ) -> None:
+        super().__init__()
+        self.layer = layer
+        self.name = name
+        self.input_dim = input_dim
+        self.dtype = torch.qint8 if recipe.scheme == "xnnpack" else torch.quint8
+        self.per_channel = recipe.weights == "per_channel"
+        self.scheme = recipe.scheme
+        self.input_observer = make_observer(recipe.observer, self.dtype)
+        self.output_observer = make_observer(recipe.observer, self.dtype)
+        self.clamp: tuple[float, float] | None = None
+        self.reads_from: str = ""
+        self.feeds_int8 = False
+        self.watching = True
+        self.simulating = False
+        self._grids: tuple[Range, Range] | None = None
+
+    @property
+    def grids(self) -> tuple[Range, Range]:
+        """Return the fixed int8 grids of the input and the output."""
+        if self._grids is None:
+            raise CalibrationError(f"Layer {self.name} has no fixed ranges: calibrate it first.")
+        return self._grids
+
+    def settle(self, incoming: Range | None = None) -> None:
+        """Fix both grids from what was observed; `incoming` is the grid of the layer before.
+
+        Raises CalibrationError when nothing was observed, NotFinite for NaN or infinity.
+        """
+        self._grids = (incoming or self._live_grid(0), self._live_grid(1))
+
+    def _live_grid(self, which: int) -> Range:
+        observer: Any = self.input_observer if which == 0 else self.output_observer
+        low, high = float(observer.min_val.min()), float(observer.max_val.max())
+        if low > high:
+            raise CalibrationError(
+                f"Layer {self.name} saw no calibration image, so it has no range. Give images "
+                "that reach this layer."
+            )
+        if not (low > -float("inf") and high < float("inf")):
+            raise NotFinite(
+                f"Layer {self.name} met values from {low} to {high} on the calibration images. "
+                "Check its weights and the preprocessing; NaN and infinity have no int8 code."
+            )
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            scale, zero_point = observer.calculate_qparams()
+        return Range(float(scale), int(zero_point))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Compute the layer on a float `x`, watched and simulated as switched on."""
+        # While training with observers on, ranges move from batch to batch.
+        live = self.watching or self._grids is None
+        if self.watching:
+            self.input_observer(x.detach())
+        weight = self.layer.weight
+        if self.simulating:
+            x = fake_quantize(x, self._live_grid(0) if live else self.grids[0], self.dtype)
+            weight = fake_quantize_weight(weight, self.per_channel)
+        if isinstance(self.layer, nn.Conv2d):
+            y = self.layer._conv_forward(x, weight, self.layer.bias)
+        else:
+            y = nn.functional.linear(x, weight, self.layer.bias)
+        if self.clamp is not None:
+            y = y.clamp(*self.clamp)
+        if self.watching:
+            self.output_observer(y.detach())
+        if self.simulating:
+            y = fake_quantize(y, self._live_grid(1) if live else self.grids[1], self.dtype)
+        return y
+
+
+def quantized_weight(weight: Tensor, per_channel: bool) -> Tensor:
+    """Return `weight` as a qint8 tensor on the grid of `weight_scales`."""
+    scales = weight_scales(weight, per_channel)
+    # torch's quantise saturates at -128; clamping first keeps to -127, as the scales mean.
+    if per_channel:
+        zeros = torch.zeros(len(scales), dtype=torch.long)
+        return torch.quantize_per_channel(
+            weight.detach(), scales.double(), zeros, 0, torch.qint8
+        )
+    return torch.quantize_per_tensor(weight.detach(), float(scales), 0, torch.qint8)
+
+
+class Int8Layer(nn.Module):
+    """Quantise, run one int8 kernel, dequantise; scripts and traces.
+
+    `quantize` and `dequantize` are Identity where the neighbour speaks int8 too. Takes and gives
+    float tensors of the shapes of the float layer it stands for.
+    """
+
+    def __init__(self, quantize: nn.Module, kernel: nn.Module, dequantize: nn.Module) -> None:
+        super().__init__()
+        self.quantize = quantize
+        self.kernel = kernel
+        self.dequantize = dequantize
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Compute the layer in int8."""
+        out: Tensor = self.dequantize(self.kernel(self.quantize(x)))
+        return out
+
+
+class PointwiseLinear(nn.Module):
+    """Compute a Linear as a 1x1 convolution over N,C,H,1 in channels-last order.
+
+    The permutations move no memory: a token's features are already the innermost dimension.
+    `convolution` is float (before FX conversion) or int8; `input_dim` is the input's rank.
+    """
+
+    def __init__(self, convolution: nn.Module, input_dim: int) -> None:
+        super().__init__()
+        self.convolution = convolution
+        self.input_dim = input_dim
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map the last dimension of `x` (rank `input_dim`), as nn.Linear does."""
+        if self.input_dim == 2:
+            y = self.convolution(x.unsqueeze(1).unsqueeze(1).permute(0, 3, 1, 2))
+            out: Tensor = y.permute(0, 2, 3, 1).squeeze(1).squeeze(1)
+        elif self.input_dim == 3:
+            y = self.convolution(x.unsqueeze(2).permute(0, 3, 1, 2))
+            out = y.permute(0, 2, 3, 1).squeeze(2)
+        else:
+            y = self.convolution(x.permute(0, 3, 1, 2))
+            out = y.permute(0, 2, 3, 1)
+        return out
+
+
+def as_pointwise_conv(layer: nn.Linear) -> nn.Conv2d:
+    """Return the 1x1 Conv2d with the weights of `layer`."""
+    conv = nn.Conv2d(layer.in_features, layer.out_features, 1, bias=layer.bias is not None)
+    conv.weight = nn.Parameter(layer.weight.detach()[:, :, None, None].contiguous())
+    conv.bias = layer.bias
+    return conv.eval()
+
+
+def runs_as_convolution(simulated: SimulatedLayer) -> bool:
+    """Whether a Linear has to become a 1x1 convolution: XNNPACK's linear is per-tensor only."""
+    return (
+        isinstance(simulated.layer, nn.Linear)
+        and simulated.scheme == "xnnpack"
+        and simulated.per_channel
+        and simulated.input_dim in (2, 3, 4)
+    )
+
+
+def convert_layer(simulated: SimulatedLayer) -> Int8Layer:
+    """Turn an observed layer into its int8 form, packed for the engine that is set now.
+
+    Raises NotFinite for NaN or infinite weights.
+    """
+    layer = simulated.layer
+    if not bool(torch.isfinite(layer.weight).all()):
+        raise NotFinite(f"Layer {simulated.name} has NaN or infinite weights. Check the checkpoint.")
+    grid_in, grid_out = simulated.grids
+    per_channel = simulated.per_channel
+    as_conv = runs_as_convolution(simulated)
+    if isinstance(layer, nn.Linear) and not as_conv and simulated.scheme == "xnnpack":
+        per_channel = False
+    kernel: nn.Module
+    if isinstance(layer, nn.Linear) and not as_conv:
+        linear = nnq.Linear(layer.in_features, layer.out_features, dtype=torch.qint8)
+        linear.set_weight_bias(quantized_weight(layer.weight, per_channel), layer.bias)
+        kernel = linear
+    else:
+        source = as_pointwise_conv(layer) if isinstance(layer, nn.Linear) else layer
+        kernel = nnq.Conv2d(
+            source.in_channels,
+            source.out_channels,
+            source.kernel_size,
+            stride=source.stride,
+            padding=source.padding,
+            dilation=source.dilation,
+            groups=source.groups,
+        )
+        kernel.set_weight_bias(quantized_weight(source.weight, per_channel), source.bias)
+    kernel.scale, kernel.zero_point = grid_out.scale, grid_out.zero_point
+    if as_conv:
+        kernel = PointwiseLinear(kernel, simulated.input_dim)
+    quantize = (
+        nn.Identity()
+        if simulated.reads_from
+        else nnq.Quantize(grid_in.scale, grid_in.zero_point, simulated.dtype)
+    )
+    dequantize = nn.Identity() if simulated.feeds_int8 else nnq.DeQuantize()
+    return Int8Layer(quantize, kernel, dequantize).eval()

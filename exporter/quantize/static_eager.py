@@ -1,0 +1,249 @@
+"""Quantise single layers in place: works on every model, whether or not it can be traced."""
+
+from __future__ import annotations
+
+import copy
+import difflib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+
+import torch
+from torch import Tensor, nn
+
+from .dataflow import Flow, replace_module, watch
+from .equalize import equalize
+from .errors import CalibrationError, NotFinite, QuantizeError, UnknownLayer
+from .fold import fold_batch_norm, is_plain_conv, is_plain_linear, replace_same_padding
+from .layers import Int8Layer, SimulatedLayer, convert_layer
+from .recipes import QuantizeRecipe
+
+
+@dataclass(frozen=True, kw_only=True)
+class LayerReport:
+    """What became of one layer; `why_float` is empty for an int8 layer.
+
+    `sqnr_db` is the layer's own SQNR on a calibration batch (int8 simulated against float), None
+    where it was not measured.
+    """
+
+    name: str
+    kind: str
+    int8: bool
+    weights: str
+    parameters: int
+    why_float: str = ""
+    sqnr_db: float | None = None
+
+
+@dataclass
+class Simulated:
+    """A module whose layers observe and simulate int8; `convert` makes the real thing.
+
+    `float_layers` maps each layer that stays float to the reason. `notes` are sentences for the
+    report.
+    """
+
+    module: nn.Module
+    recipe: QuantizeRecipe
+    layers: dict[str, SimulatedLayer]
+    float_layers: dict[str, str]
+    notes: list[str] = field(default_factory=list)
+
+    def watch_ranges(self, on: bool) -> None:
+        """Switch range observation."""
+        for layer in self.layers.values():
+            layer.watching = on
+
+    def simulate(self, names: Iterable[str]) -> None:
+        """Simulate int8 in the layers `names` and float in all others."""
+        chosen = set(names)
+        for name, layer in self.layers.items():
+            layer.simulating = name in chosen
+
+
+def layer_names(module: nn.Module) -> tuple[str, ...]:
+    """Name every layer that can become int8: plain Conv2d and Linear."""
+    return tuple(n for n, m in module.named_modules() if is_plain_conv(m) or is_plain_linear(m))
+
+
+def match_layers(patterns: Sequence[str], names: Sequence[str]) -> frozenset[str]:
+    """Expand layer names, prefixes (`blocks.0`) and shell patterns to layer names.
+
+    Raises UnknownLayer, with the nearest names, for a pattern that matches nothing.
+    """
+    chosen: set[str] = set()
+    for pattern in patterns:
+        found = {n for n in names if fnmatchcase(n, pattern) or n.startswith(pattern + ".")}
+        if not found:
+            near = difflib.get_close_matches(pattern, names, n=3, cutoff=0.4) or list(names[:3])
+            raise UnknownLayer(
+                f"No layer is called {pattern!r}. The nearest are: {', '.join(near)}. Layers "
+                "that can be int8 or float are Conv2d and Linear; patterns such as blocks.0.* work."
+            )
+        chosen |= found
+    return frozenset(chosen)
+
+
+def prepared_copy(module: nn.Module, example: Tensor) -> nn.Module:
+    """Return an eval copy of `module` with constant padding and folded BatchNorm.
+
+    Both rewrites find nothing to do on a module that exporter.prepare has already been through.
+    Raises NotFinite when a weight is NaN or infinite.
+    """
+    copied = copy.deepcopy(module).eval()
+    for name, parameter in copied.named_parameters():
+        if parameter.is_floating_point() and not bool(torch.isfinite(parameter).all()):
+            raise NotFinite(
+                f"Weight {name} holds NaN or infinity, so there is no int8 range for it. "
+                "Check the checkpoint: a training run that diverged, or a damaged file."
+            )
+    replace_same_padding(copied, example)
+    fold_batch_norm(copied, example)
+    return copied
+
+
+def _clamp_of(activation: nn.Module) -> tuple[float, float] | None:
+    if isinstance(activation, nn.ReLU):
+        return (0.0, float("inf"))
+    if isinstance(activation, nn.Hardtanh):  # ReLU6 is one
+        return (float(activation.min_val), float(activation.max_val))
+    return None
+
+
+def _absorb_activations(
+    module: nn.Module, layers: dict[str, SimulatedLayer], flow: Flow
+) -> None:
+    """Let int8 saturation do the work of each ReLU or ReLU6 that follows a layer."""
+    sources = {flow.outputs[name]: name for name in layers if name in flow.outputs}
+    for name, child in list(module.named_modules()):
+        clamp = _clamp_of(child)
+        source = sources.get(flow.inputs.get(name, (0, -1)))
+        if clamp is None or source is None or not flow.feeds_only(source, name):
+            continue
+        layers[source].clamp = clamp
+        replace_module(module, name, nn.Identity())
+
+
+def _join_neighbours(layers: dict[str, SimulatedLayer], flow: Flow) -> int:
+    """Hand int8 straight from one layer to the next where nothing else reads it; count them."""
+    by_input = {flow.inputs[name]: name for name in layers if name in flow.inputs}
+    joined = 0
+    for name, layer in layers.items():
+        reader = by_input.get(flow.outputs.get(name, (0, -1)))
+        if reader is None or not flow.feeds_only(name, reader):
+            continue
+        if flow.calls.get(reader) != 1:
+            continue
+        # Between the two lie only Identity modules, which pass int8 tensors through.
+        layer.feeds_int8 = True
+        layers[reader].reads_from = name
+        joined += 1
+    return joined
+
+
+def _place(
+    module: nn.Module, recipe: QuantizeRecipe, example: Tensor, float_layers: dict[str, str]
+) -> dict[str, SimulatedLayer]:
+    flow = watch(module, example)
+    layers: dict[str, SimulatedLayer] = {}
+    for name in layer_names(module):
+        if name in float_layers:
+            continue
+        if not flow.calls.get(name):
+            float_layers[name] = "its forward is not called; its owner reads its weights directly"
+            continue
+        layer = module.get_submodule(name)
+        assert isinstance(layer, nn.Conv2d | nn.Linear)
+        layers[name] = SimulatedLayer(
+            layer, recipe, name=name, input_dim=flow.input_dims.get(name, -1)
+        )
+    for name, simulated in layers.items():
+        replace_module(module, name, simulated)
+    _absorb_activations(module, layers, flow)
+    # Activations are gone now, so neighbours show; names of the layers are what they were.
+    with torch.no_grad():
+        again = watch(module, example)
+    _join_neighbours(layers, again)
+    for simulated in layers.values():
+        simulated.eval()
+    return layers
+
+
+def simulate_int8(
+    module: nn.Module,
+    recipe: QuantizeRecipe,
+    *,
+    example: Tensor,
+    calibration: Sequence[Tensor] | None = None,
+) -> Simulated:
+    """Return a copy of `module` that observes ranges; the input is normalised float N,C,H,W.
+
+    With `calibration` the copy is equalised first, where the recipe says so. Raises UnknownLayer
+    for a float layer that does not exist.
+    """
+    base = prepared_copy(module, example)
+    notes = []
+    if recipe.equalize and calibration is not None:
+        count = len(equalize(base, calibration, example))
+        if count:
+            notes.append(f"{count} layer pairs equalised before int8 (exact in float).")
+    wanted = match_layers(recipe.float_layers, layer_names(base))
+    float_layers = {name: "asked for" for name in sorted(wanted)}
+    while True:
+        candidate = copy.deepcopy(base)
+        reasons = dict(float_layers)
+        try:
+            layers = _place(candidate, recipe, example, reasons)
+        except AttributeError as error:
+            # Some owners read layer.weight themselves; Python says which object lacked it.
+            culprit = getattr(error, "obj", None)
+            if not isinstance(culprit, SimulatedLayer | Int8Layer):
+                raise
+            name = getattr(culprit, "name", "")
+            if not name or name in float_layers:
+                raise
+            float_layers[name] = f"its owner reads its attribute {error.name!r} directly"
+            continue
+        return Simulated(candidate, recipe, layers, reasons, notes)
+
+
+def calibrate(simulated: Simulated, calibration: Iterable[Tensor]) -> int:
+    """Run the batches through and fix the ranges; return the number of images.
+
+    Raises CalibrationError for no images, NotFinite for NaN.
+    """
+    simulated.watch_ranges(True)
+    simulated.simulate(())
+    images = 0
+    with torch.no_grad():
+        for batch in calibration:
+            simulated.module(batch)
+            images += len(batch)
+    if not images:
+        raise CalibrationError(
+            "There was no calibration image. Static int8 takes its ranges from images: pass a "
+            "folder of a few hundred typical ones (--calibration DIR)."
+        )
+    freeze_ranges(simulated)
+    return images
+
+
+def freeze_ranges(simulated: Simulated) -> None:
+    """Stop observing, fix every grid, and give neighbours that share a tensor one grid."""
+    simulated.watch_ranges(False)
+    for layer in simulated.layers.values():
+        layer.settle()
+    for layer in simulated.layers.values():
+        if layer.reads_from:
+            layer.settle(incoming=simulated.layers[layer.reads_from].grids[1])
+
+
+def convert(simulated: Simulated) -> nn.Module:
+    """Return a copy with every simulated layer converted to int8 for the engine set now."""
+    module = copy.deepcopy(simulated.module)
+    for name, layer in simulated.layers.items():
+        if not isinstance(module.get_submodule(name), SimulatedLayer):
+            raise QuantizeError(f"Layer {name} was replaced while it was simulated.")
+        replace_module(module, name, convert_layer(layer))
+    return module.eval()
