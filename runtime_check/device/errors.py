@@ -1,0 +1,17 @@
+"""Errors of the device runtime, named by cause."""
+
+from __future__ import annotations
+
+from ..errors import RuntimeCheckError
+
+
+class DeviceUnavailable(RuntimeCheckError):
+    """The device runtime is not installed here, or cannot be: the message says what to do."""
+
+
+class InstallFailed(RuntimeCheckError):
+    """A download, a hash or a build went wrong; nothing half-installed stays behind."""
+
+
+class UnknownRuntime(RuntimeCheckError):
+    """No runtime or operator table has this name."""

@@ -1,0 +1,307 @@
+"""Fetch a frozen torch build, compile C++ against it, and run the result (under qemu for ARM64).
+
+Plain functions over a cache folder, shared by `install` and `operator_tables`. Linux only: the
+emulation is qemu's user mode. Everything imports on other systems and says so when called.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import tempfile
+import zipfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import platformdirs
+
+from .errors import DeviceUnavailable, InstallFailed, UnknownRuntime
+
+NATIVE = Path(__file__).resolve().parent.parent / "native"
+CACHE_VARIABLE = "RUNTIME_CHECK_CACHE"
+
+# A Cortex-A76, the big core of many 2019+ phones. torch picks XNNPACK kernels from this file
+# through cpuinfo; without it they are the slow generic ones.
+_CPUINFO = """\
+processor\t: 0
+BogoMIPS\t: 38.40
+Features\t: fp asimd evtstrm aes pmull sha1 sha2 crc32 atomics fphp asimdhp cpuid asimdrdm \
+lrcpc dcpop asimddp
+CPU implementer\t: 0x41
+CPU architecture: 8
+CPU variant\t: 0x3
+CPU part\t: 0xd0b
+CPU revision\t: 1
+
+"""
+# qemu's default core (`max`) emulates every extension and is many times slower.
+_QEMU_CPU = "cortex-a76"
+_CROSS_ROOT = Path("/usr/aarch64-linux-gnu")
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wheel:
+    """One torch wheel on PyPI, pinned by its SHA-256."""
+
+    version: str
+    python: str
+    platform: str
+    sha256: str
+
+    @property
+    def filename(self) -> str:
+        """The name PyPI serves it under."""
+        tag = f"cp{self.python.replace('.', '')}"
+        return f"torch-{self.version}-{tag}-{tag}-{self.platform}.whl"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Runtime:
+    """A named device runtime: which torch, which instruction set, and how it is run."""
+
+    name: str
+    torch: str
+    arch: str  # "aarch64": emulated; "native": this machine's own
+    wheel: Wheel | None  # None: the torch that is installed in this Python
+    description: str
+
+
+_ARM = "manylinux2014_aarch64"
+RUNTIMES: dict[str, Runtime] = {
+    "arm64-2.1.0": Runtime(
+        name="arm64-2.1.0",
+        torch="2.1.0",
+        arch="aarch64",
+        wheel=Wheel(
+            version="2.1.0",
+            python="3.11",
+            platform=_ARM,
+            sha256="8132efb782cd181cc2dcca5e58effbe4217cdb2581206ac71466d535bf778867",
+        ),
+        description=f"torch 2.1.0 aarch64 (qemu {_QEMU_CPU})",
+    ),
+    "arm64-1.13.1": Runtime(
+        name="arm64-1.13.1",
+        torch="1.13.1",
+        arch="aarch64",
+        wheel=Wheel(
+            version="1.13.1",
+            python="3.10",
+            platform=_ARM,
+            sha256="d9fe785d375f2e26a5d5eba5de91f89e6a3be5d11efb497e76705fdf93fa3c2e",
+        ),
+        description=f"torch 1.13.1 aarch64 (qemu {_QEMU_CPU})",
+    ),
+    "host": Runtime(
+        name="host",
+        torch="installed",
+        arch="native",
+        wheel=None,
+        description=f"this Python's torch, {platform.machine()}, through the C++ core",
+    ),
+}
+# Not a device runtime: only operator_tables reads it, beside the Android build of 1.12.2.
+WHEEL_1_12_1 = Wheel(
+    version="1.12.1",
+    python="3.10",
+    platform=_ARM,
+    sha256="4e1b9c14cf13fd2ab8d769529050629a0e68a6fc5cb8e84b4a3cc1dd8c4fe541",
+)
+
+
+def find_runtime(name: str) -> Runtime:
+    """Look a runtime up by name; raise `UnknownRuntime` naming those there are."""
+    if name in RUNTIMES:
+        return RUNTIMES[name]
+    raise UnknownRuntime(f"No device runtime is called {name!r}; there are {', '.join(RUNTIMES)}.")
+
+
+def cache_root() -> Path:
+    """Return the cache folder: `RUNTIME_CHECK_CACHE`, or the user's cache."""
+    override = os.environ.get(CACHE_VARIABLE)
+    return Path(override) if override else Path(platformdirs.user_cache_dir("torch-mobile-export"))
+
+
+def missing_packages(arch: str) -> list[str]:
+    """Name the Debian packages that are missing to build and run programs for `arch`."""
+    if arch == "native":
+        return [] if native_compiler() else ["g++"]
+    missing = []
+    if qemu_path() is None:
+        missing.append("qemu-user")
+    if shutil.which("aarch64-linux-gnu-g++") is None or not (_CROSS_ROOT / "lib").is_dir():
+        missing.append("g++-aarch64-linux-gnu")
+    return missing
+
+
+def require_tools(arch: str) -> None:
+    """Raise `DeviceUnavailable` with the command that installs what is missing for `arch`."""
+    if arch != "native" and not sys.platform.startswith("linux"):
+        raise DeviceUnavailable(
+            "The ARM64 device runtime runs on Linux only: it is a Linux ARM64 build of torch under "
+            f"qemu's user-mode emulation, and this is {platform.system()}. Use --runtime host, or "
+            "a Linux machine or container."
+        )
+    missing = missing_packages(arch)
+    if missing:
+        raise DeviceUnavailable(
+            f"Missing system packages: {', '.join(missing)}. Install them with: "
+            f"apt-get install -y --no-install-recommends {' '.join(missing)}"
+        )
+
+
+def qemu_path() -> str | None:
+    """Find the user-mode emulator, dynamically linked or static."""
+    return shutil.which("qemu-aarch64") or shutil.which("qemu-aarch64-static")
+
+
+def native_compiler() -> str | None:
+    """Find a C++ compiler for this machine."""
+    return shutil.which("c++") or shutil.which("g++") or shutil.which("clang++")
+
+
+def sha256_of(path: Path) -> str:
+    """Hash a file."""
+    digest = hashlib.sha256()
+    with path.open("rb") as stream:
+        while block := stream.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+@contextmanager
+def atomic_folder(target: Path) -> Iterator[Path]:
+    """Yield a scratch folder that becomes `target` when the block ends well, else vanishes."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    scratch = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
+    try:
+        yield scratch
+        scratch.chmod(0o755)
+        if target.exists():
+            # Another process may have been quicker, or this is a rebuild: swap, then delete.
+            old = Path(tempfile.mkdtemp(prefix=f".{target.name}-old-", dir=target.parent))
+            target.rename(old / "it")
+            scratch.rename(target)
+            shutil.rmtree(old, ignore_errors=True)
+        else:
+            scratch.rename(target)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _run(command: Sequence[str], *, doing: str, timeout: float) -> None:
+    try:
+        result = subprocess.run(
+            list(command), capture_output=True, text=True, timeout=timeout, check=False
+        )
+    except subprocess.TimeoutExpired as error:
+        raise InstallFailed(f"{doing}: still not done after {timeout:.0f} s.") from error
+    except OSError as error:
+        raise InstallFailed(f"{doing}: {error}.") from error
+    if result.returncode:
+        lines = (result.stderr or result.stdout).strip().splitlines()
+        told = [line for line in lines if "error" in line.lower()] or lines
+        raise InstallFailed(f"{doing}: {' '.join(told[-3:])[:600] or 'no reason given'}")
+
+
+def download_wheel(wheel: Wheel, folder: Path) -> Path:
+    """Download a wheel with pip into `folder` and verify its SHA-256; return its path."""
+    tag = f"cp{wheel.python.replace('.', '')}"
+    command = [
+        sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check",
+        "--no-deps", "--only-binary=:all:", "--python-version", wheel.python,
+        "--implementation", "cp", "--abi", tag, "--platform", wheel.platform,
+        "--dest", str(folder), f"torch=={wheel.version}",
+    ]  # fmt: skip
+    _run(command, doing=f"Downloading torch {wheel.version} ({wheel.platform})", timeout=1800)
+    path = folder / wheel.filename
+    if not path.is_file():
+        raise InstallFailed(f"pip did not leave {wheel.filename} behind.")
+    found = sha256_of(path)
+    if found != wheel.sha256:
+        raise InstallFailed(
+            f"{wheel.filename} has SHA-256 {found}, but {wheel.sha256} is pinned: it is not the "
+            "file this was made for, so it was thrown away."
+        )
+    return path
+
+
+def wheel_folder(wheel: Wheel) -> Path:
+    """Say where an unpacked wheel lives in the cache."""
+    return cache_root() / "torch" / f"{wheel.version}-{wheel.platform}-{wheel.sha256[:12]}"
+
+
+def ensure_wheel(wheel: Wheel, say: Say) -> Path:
+    """Return the folder with the wheel's libraries and headers, downloading it when absent."""
+    target = wheel_folder(wheel)
+    if target.is_dir():
+        return target
+    with atomic_folder(target) as scratch:
+        say(f"downloading torch {wheel.version} for {wheel.platform}")
+        with tempfile.TemporaryDirectory(dir=target.parent) as downloads:
+            path = download_wheel(wheel, Path(downloads))
+            say(f"unpacking {path.name}, SHA-256 verified")
+            with zipfile.ZipFile(path) as archive:
+                # The hash vouches for the names; the Python part is of no use here.
+                wanted = ("torch/lib/", "torch/include/", "torch.libs/")
+                skipped = ("torch/lib/libtorch_python", "torch/lib/libshm")
+                for name in archive.namelist():
+                    if name.startswith(wanted) and not name.startswith(skipped):
+                        archive.extract(name, scratch)
+    return target
+
+
+def ensure_prefix() -> Path:
+    """Return qemu's library prefix: the cross libc and a phone's /proc/cpuinfo."""
+    target = cache_root() / "prefix-a76"
+    library = target / "lib"
+    if not (library.exists() and (target / "proc" / "cpuinfo").is_file()):
+        with atomic_folder(target) as scratch:
+            (scratch / "lib").symlink_to(_CROSS_ROOT / "lib")
+            (scratch / "proc").mkdir()
+            (scratch / "proc" / "cpuinfo").write_text(_CPUINFO, encoding="ascii")
+    return target
+
+
+def emulator_command(prefix: Path, *, plugin: str | None = None) -> list[str]:
+    """Build the qemu command line that a program and its arguments are appended to."""
+    qemu = qemu_path()
+    if qemu is None:
+        raise DeviceUnavailable("qemu-aarch64 is not installed: apt-get install -y qemu-user")
+    return [
+        qemu, "-cpu", _QEMU_CPU, "-L", str(prefix), *(("-plugin", plugin) if plugin else ()),
+    ]  # fmt: skip
+
+
+def compile_program(
+    sources: Sequence[Path],
+    out: Path,
+    *,
+    arch: str,
+    torch_root: Path,
+    flags: Sequence[str] = (),
+) -> None:
+    """Compile C++ sources against the torch in `torch_root` (`lib/` and `include/`) into `out`."""
+    compiler = "aarch64-linux-gnu-g++" if arch == "aarch64" else native_compiler()
+    if compiler is None:
+        raise DeviceUnavailable("No C++ compiler: apt-get install -y g++")
+    include, library = torch_root / "include", torch_root / "lib"
+    linking = [f"-L{library}", f"-Wl,-rpath,{library}", "-ltorch_cpu", "-lc10"]
+    if sys.platform.startswith("linux"):
+        # libtorch brings dependencies of its own that only the loader needs to find; libtorch_cpu
+        # must stay linked although it is also used through registrations alone.
+        linking = ["-Wl,--allow-shlib-undefined", "-Wl,--no-as-needed", *linking, "-lpthread"]
+    command = [
+        compiler, "-std=c++17", "-O2", "-w", *flags,
+        f"-I{include}", f"-I{include / 'torch' / 'csrc' / 'api' / 'include'}",
+        *(str(source) for source in sources), "-o", str(out), *linking,
+    ]  # fmt: skip
+    _run(command, doing=f"Compiling {', '.join(s.name for s in sources)}", timeout=1200)
