@@ -63,6 +63,7 @@ def serve(source: IO[bytes], sink: IO[bytes]) -> None:
     from torch.jit.mobile import _load_for_lite_interpreter
 
     module: Any = None
+    limited = False
     while True:
         try:
             header, tensors = read_frame(source)
@@ -72,8 +73,10 @@ def serve(source: IO[bytes], sink: IO[bytes]) -> None:
             if header["do"] == "load":
                 torch.set_num_threads(int(header["threads"]))
                 torch.backends.quantized.engine = str(header["engine"])
-                if header["memory"]:
+                if header["memory"] and not limited:
+                    limited = True  # a limit once set cannot be raised, nor need it
                     _limit_memory(int(header["memory"]))
+                module = None  # freed first: two models would count twice against the limit
                 started = time.perf_counter()
                 module = _load_for_lite_interpreter(str(header["path"]))  # type: ignore[no-untyped-call]
                 seconds = time.perf_counter() - started

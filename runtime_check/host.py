@@ -6,11 +6,12 @@ the child and comes back as an error with a sentence.
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -121,8 +122,12 @@ class HostSession:
         finally:
             timer.cancel()
 
-    def load(self, *, engine: str, threads: int, memory: int) -> None:
-        """Load the file; raise `UnreadableArtifact` with torch's reason translated."""
+    def load(self, *, engine: str, threads: int, memory: int, path: Path | None = None) -> None:
+        """Load the file; raise `UnreadableArtifact` with torch's reason translated.
+
+        `path` loads another file into the same process, in place of the one before.
+        """
+        self._path = path or self._path
         header = {
             "do": "load",
             "path": str(self._path),
@@ -163,11 +168,12 @@ def open_host(
     threads: int = 1,
     timeout: float = DEFAULT_TIMEOUT,
     memory: int = DEFAULT_MEMORY,
+    environment: Mapping[str, str] | None = None,
 ) -> Iterator[HostSession]:
     """Load `path` in a fresh process and yield a session whose `forward` runs it.
 
     `timeout` is seconds for one answer; `memory` is bytes beyond what torch itself maps (0: no
-    limit). Raises `UnreadableArtifact` when it does not load, `ChildDied` when the process dies.
+    limit); `environment` is added to the child's. Raises `UnreadableArtifact` when it does not load, `ChildDied` when the process dies.
     """
     errors: IO[bytes]
     with tempfile.TemporaryFile() as errors:
@@ -176,6 +182,7 @@ def open_host(
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=errors,
+            env={**os.environ, **(environment or {})},
         )
         try:
             session = HostSession(process, Path(path), timeout)

@@ -167,9 +167,7 @@ _PAINTERS: dict[str, Callable[[ImageRecipe], np.ndarray]] = {
 }
 
 
-def _fill(
-    content: str, shape: tuple[int, ...], dtype: str, rng: np.random.Generator
-) -> np.ndarray:
+def _fill(content: str, shape: tuple[int, ...], dtype: str, rng: np.random.Generator) -> np.ndarray:
     if dtype == "bool":
         return rng.integers(0, 2, shape).astype(bool)
     if dtype in ("uint8", "int32", "int64"):

@@ -63,7 +63,7 @@ class Flip(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Keep the shape."""
-        if x.sum() > 0:
+        if x.sum() > 0:  # noqa: SIM108  the branch as people write it
             y = x
         else:
             y = -x

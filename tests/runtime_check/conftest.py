@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-import torch.nn.functional as F
 from torch import nn
 
 from runtime_check.metadata import Golden, Metadata, TensorData
@@ -45,10 +44,11 @@ class InGraph(nn.Module):
         if rows != h or columns != w:
             x = torch.ops.aten._upsample_bicubic2d_aa(x, [rows, columns], False, None, None)
             x = x.clamp(0.0, 255.0)
-        top = int(round((rows - self.size) / 2.0))
-        left = int(round((columns - self.size) / 2.0))
+        # TorchScript's round gives a float.
+        top = int(round((rows - self.size) / 2.0))  # noqa: RUF046
+        left = int(round((columns - self.size) / 2.0))  # noqa: RUF046
         x = x[:, :, top : top + self.size, left : left + self.size]
-        return F.softmax(self.net((x - self.mean) / self.std), dim=1)
+        return nn.functional.softmax(self.net((x - self.mean) / self.std), dim=1)[0]
 
 
 @dataclass(frozen=True)
@@ -153,23 +153,23 @@ def _optimize(module: nn.Module) -> Any:
 
 
 def _quantise(net: nn.Module) -> nn.Module:
-    from torch.ao.quantization import (
-        QConfigMapping,
-        default_symmetric_qnnpack_qconfig,
-    )
+    from torch.ao.quantization import QConfigMapping, default_symmetric_qnnpack_qconfig
+    from torch.ao.quantization.backend_config import get_qnnpack_backend_config
     from torch.ao.quantization.quantize_fx import convert_fx, prepare_fx
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         mapping = QConfigMapping().set_global(default_symmetric_qnnpack_qconfig)
         example = torch.randn(1, 3, 32, 32)
-        prepared = prepare_fx(copy.deepcopy(net), mapping, (example,))
+        # The default backend config refuses symmetric ranges and then quantises nothing.
+        backend = get_qnnpack_backend_config()
+        prepared = prepare_fx(copy.deepcopy(net), mapping, (example,), backend_config=backend)
         generator = torch.Generator().manual_seed(0)
         with torch.no_grad():
             for _ in range(8):
                 prepared(torch.randn(4, 3, 32, 32, generator=generator))
         # FX's annotation `_torch_Tensor_` does not script, so the inner net is traced.
-        return torch.jit.trace(convert_fx(prepared), example)
+        return torch.jit.trace(convert_fx(prepared, backend_config=backend), example)
 
 
 EXACT = {"atol": 2e-5, "rtol": 1e-5, "basis": "float32 rounding of a small net"}
