@@ -1,0 +1,400 @@
+"""Step 2, prepare: exact rewrites of the Python module before anything is captured.
+
+Every pass is a function from a module and an example input to a list of edits. Matches come from
+watching the module run, not from names, so they hold for any author's code. The pipeline compares
+outputs before and after each pass and leaves a pass out when it changed what is computed.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections import Counter
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+from runtime_check.compare import Tolerance, compare
+from runtime_check.metadata import Pass
+
+from .outputs import run
+
+aten = torch.ops.aten
+
+
+@dataclass(frozen=True)
+class Edit:
+    """Replace the submodule `name` by `module`."""
+
+    name: str
+    module: nn.Module
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prepared:
+    """The rewritten module (the source's own object when nothing matched) and what was done."""
+
+    module: nn.Module
+    passes: tuple[Pass, ...]
+
+
+def replace_submodule(root: nn.Module, name: str, new: nn.Module) -> None:
+    """Put `new` in place of the submodule with the dotted `name`."""
+    parent, _, leaf = name.rpartition(".")
+    setattr(root.get_submodule(parent), leaf, new)
+
+
+# --- reparameterize ----------------------------------------------------------------------------
+
+_FUSE_METHODS = ("fuse", "reparameterize", "switch_to_deploy")
+
+
+def reparameterize(module: nn.Module, example: Tensor) -> list[Edit]:
+    """Call the layers' own fusing methods (RepVGG-style branches, LeViT's Linear+BatchNorm).
+
+    Layers with `reparameterize()` fold their training branches into one convolution in place;
+    layers with `fuse()` return a replacement. Outermost first, as timm does.
+    """
+    edits: list[Edit] = []
+
+    def visit(owner: nn.Module, prefix: str) -> None:
+        for name, child in owner.named_children():
+            path = f"{prefix}{name}"
+            if callable(getattr(child, "fuse", None)):
+                edits.append(Edit(path, child.fuse()))
+            elif callable(getattr(child, "reparameterize", None)):
+                child.reparameterize()
+                edits.append(Edit(path, child))
+            elif callable(getattr(child, "switch_to_deploy", None)):
+                child.switch_to_deploy()
+                edits.append(Edit(path, child))
+            else:
+                visit(child, f"{path}.")
+
+    visit(module, "")
+    return edits
+
+
+def _has_fuse_methods(module: nn.Module) -> bool:
+    children = (child for child in module.modules() if child is not module)
+    return any(callable(getattr(child, name, None)) for child in children for name in _FUSE_METHODS)
+
+
+# --- plain convolutions ------------------------------------------------------------------------
+
+
+class _Recorder(TorchDispatchMode):
+    """Keep the operators that run inside one module's forward."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.calls: list[tuple[Any, tuple[Any, ...], Any]] = []
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        result = func(*args, **(kwargs or {}))
+        self.calls.append((func, args, result))
+        return result
+
+
+def _observe_inputs(
+    module: nn.Module, wanted: Callable[[nn.Module], bool], example: Tensor
+) -> dict[str, list[tuple[Tensor, Tensor]]]:
+    """Run once and return input and output of every wanted submodule's calls."""
+    seen: dict[str, list[tuple[Tensor, Tensor]]] = {}
+    handles = []
+    for name, child in module.named_modules():
+        if name and wanted(child):
+
+            def hook(_: nn.Module, args: Any, output: Any, name: str = name) -> None:
+                if args and isinstance(args[0], Tensor) and isinstance(output, Tensor):
+                    seen.setdefault(name, []).append((args[0], output))
+
+            handles.append(child.register_forward_hook(hook))
+    try:
+        run(module, (example,))
+    finally:
+        for handle in handles:
+            handle.remove()
+    return seen
+
+
+def _custom_convolution(child: nn.Module) -> bool:
+    return isinstance(child, nn.Conv2d) and type(child).forward is not nn.Conv2d.forward
+
+
+def _plain(child: nn.Conv2d, example: Tensor) -> nn.Module | None:
+    """Return an equal plain convolution for this input size, or None."""
+    with torch.no_grad(), _Recorder() as recorder:
+        child(example)
+    convolutions = [
+        (args, out) for op, args, out in recorder.calls if op is aten.convolution.default
+    ]
+    pads = [(args, out) for op, args, out in recorder.calls if op is aten.constant_pad_nd.default]
+    if len(convolutions) != 1 or recorder.calls[-1][0] is not aten.convolution.default:
+        return None
+    taken, weight, bias, stride, padding, dilation, transposed, _, groups = convolutions[0][0]
+    before: list[int] = [0, 0, 0, 0]
+    if len(pads) == 1 and pads[0][1] is taken:
+        taken, before = pads[0][0][0], [int(n) for n in pads[0][0][1]]
+        if len(pads[0][0]) > 2 and pads[0][0][2] != 0:
+            return None
+    if taken is not example or transposed or any(n < 0 for n in before):
+        return None
+    left, right, top, bottom = before + [0] * (4 - len(before))
+    symmetric = left == right and top == bottom
+    size = (int(padding[0]) + top, int(padding[1]) + left) if symmetric else tuple(padding)
+    plain = nn.Conv2d(
+        child.in_channels,
+        child.out_channels,
+        child.kernel_size,
+        stride=tuple(stride),
+        padding=size,
+        dilation=tuple(dilation),
+        groups=int(groups),
+        bias=bias is not None,
+        device="meta",
+    )
+    plain.weight = nn.Parameter(weight.detach().clone(), requires_grad=False)
+    if bias is not None:
+        plain.bias = nn.Parameter(bias.detach().clone(), requires_grad=False)
+    plain.eval()
+    if symmetric:
+        return plain
+    return nn.Sequential(nn.ConstantPad2d((left, right, top, bottom), 0.0), plain).eval()
+
+
+def plain_convolutions(module: nn.Module, example: Tensor) -> list[Edit]:
+    """Replace convolutions with a forward of their own by plain ones, where that is exact.
+
+    TensorFlow-style "same" padding computed from the input becomes constant padding for this
+    input size; standardised weights are computed once. XNNPACK prepacks only plain convolutions,
+    and FX cannot trace the others.
+    """
+    seen = _observe_inputs(module, _custom_convolution, example)
+    edits = []
+    for name, calls in seen.items():
+        child = module.get_submodule(name)
+        assert isinstance(child, nn.Conv2d)
+        shapes = {tuple(given.shape[1:]) for given, _ in calls}
+        if len(shapes) != 1:
+            continue  # the padding would differ from call to call
+        plain = _plain(child, calls[0][0])
+        if plain is not None:
+            edits.append(Edit(name, plain))
+    return edits
+
+
+# --- fold batch norm ---------------------------------------------------------------------------
+
+
+class _Uses(TorchDispatchMode):
+    """Count, by storage, how often tensors are read outside of the modules marked as inside."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.reads: Counter[int] = Counter()
+        self.inside = 0
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        if not self.inside:
+            for leaf in tree_leaves((args, kwargs or {})):
+                if isinstance(leaf, Tensor):
+                    self.reads[leaf.untyped_storage()._cdata] += 1
+        return func(*args, **(kwargs or {}))
+
+
+def _plain_forward(child: nn.Module) -> bool:
+    return (
+        (isinstance(child, nn.Conv2d) and type(child).forward is nn.Conv2d.forward)
+        or (isinstance(child, nn.Conv1d) and type(child).forward is nn.Conv1d.forward)
+        or (isinstance(child, nn.Linear) and type(child).forward is nn.Linear.forward)
+    )
+
+
+def _after_norm(norm: nn.Module) -> nn.Module | None:
+    """What a batch norm leaves behind once its affine part is folded; None: unknown subclass."""
+    if type(norm).forward in (nn.BatchNorm2d.forward, nn.BatchNorm1d.forward):
+        return nn.Identity()
+    # timm's BatchNormAct2d: norm, dropout, activation.
+    drop, act = getattr(norm, "drop", None), getattr(norm, "act", None)
+    if isinstance(drop, nn.Module) and isinstance(act, nn.Module):
+        rest = [layer for layer in (drop, act) if not isinstance(layer, nn.Identity)]
+        return rest[0] if len(rest) == 1 else nn.Sequential(*rest) if rest else nn.Identity()
+    return None
+
+
+def _folded(layer: nn.Module, norm: Any) -> nn.Module:
+    """Return a copy of `layer` with the statistics of `norm` folded in, computed in float64."""
+    new: Any = copy.copy(layer)
+    new._parameters = dict(layer._parameters)
+    scale = torch.rsqrt(norm.running_var.double() + norm.eps)
+    if norm.weight is not None:
+        scale = scale * norm.weight.double()
+    weight = new.weight.double()
+    shape = [-1] + [1] * (weight.dim() - 1)
+    bias = (
+        new.bias.double() if new.bias is not None else torch.zeros_like(norm.running_mean).double()
+    )
+    shift = norm.bias.double() if norm.bias is not None else 0.0
+    dtype = new.weight.dtype
+    new.weight = nn.Parameter((weight * scale.view(shape)).to(dtype), requires_grad=False)
+    new.bias = nn.Parameter(
+        ((bias - norm.running_mean.double()) * scale + shift).to(dtype), requires_grad=False
+    )
+    return nn.Module.eval(new)
+
+
+def fold_batch_norm(module: nn.Module, example: Tensor) -> list[Edit]:
+    """Fold every batch norm into the convolution or linear layer that alone feeds it.
+
+    Folding before capture is what keeps `optimize_for_mobile` from folding it wrongly in traces
+    (pytorch#76807): afterwards there is nothing left to fold. A pair qualifies when each ran once,
+    nothing else read the layer's output, and the layer's weight belongs to it alone.
+    """
+    norms = {
+        name: child
+        for name, child in module.named_modules()
+        if isinstance(child, (nn.BatchNorm2d, nn.BatchNorm1d))
+        and child.running_mean is not None
+        and _after_norm(child) is not None
+    }
+    if not norms:
+        return []
+    layers = {name: child for name, child in module.named_modules() if _plain_forward(child)}
+    owners = Counter(id(p) for child in module.modules() for p in child._parameters.values())
+    uses = _Uses()
+    ran: Counter[str] = Counter()
+    produced: dict[int, tuple[str, Tensor]] = {}  # id of output -> layer; outputs are kept alive
+    fed: dict[str, str] = {}
+    handles = []
+    for name, child in layers.items():
+
+        def made(_: nn.Module, __: Any, output: Tensor, name: str = name) -> None:
+            ran[name] += 1
+            produced[id(output)] = (name, output)
+
+        handles.append(child.register_forward_hook(made))
+    for name, child in norms.items():
+
+        def enter(_: nn.Module, args: Any, name: str = name) -> None:
+            ran[name] += 1
+            uses.inside += 1
+            if id(args[0]) in produced and produced[id(args[0])][1] is args[0]:
+                fed[name] = produced[id(args[0])][0]
+
+        def leave(_: nn.Module, __: Any, ___: Any) -> None:
+            uses.inside -= 1
+
+        handles.append(child.register_forward_pre_hook(enter))
+        handles.append(child.register_forward_hook(leave))
+    try:
+        with torch.no_grad(), uses:
+            module(example)
+    finally:
+        for handle in handles:
+            handle.remove()
+    storages = {name: out.untyped_storage()._cdata for name, out in produced.values()}
+    edits = []
+    for norm_name, layer_name in fed.items():
+        layer, norm = layers[layer_name], norms[norm_name]
+        alone = (
+            ran[layer_name] == 1
+            and ran[norm_name] == 1
+            and uses.reads[storages[layer_name]] == 0
+            and owners[id(layer.weight)] == 1
+        )
+        rest = _after_norm(norm)
+        if alone and rest is not None:
+            edits += [Edit(layer_name, _folded(layer, norm)), Edit(norm_name, rest.eval())]
+    return edits
+
+
+# --- the list ----------------------------------------------------------------------------------
+
+PassFunction = Callable[[nn.Module, Tensor], list[Edit]]
+
+# In this order: fusing branches exposes convolutions, plain convolutions take batch norms in.
+PREPARE_PASSES: dict[str, PassFunction] = {
+    "reparameterize": reparameterize,
+    "plain-convolutions": plain_convolutions,
+    "fold-batch-norm": fold_batch_norm,
+}
+
+
+def prepare(
+    module: nn.Module,
+    samples: Sequence[Tensor],
+    expected: Sequence[Sequence[Tensor]],
+    tolerance: Tolerance,
+    *,
+    disabled: Collection[str] = (),
+) -> Prepared:
+    """Run the exact rewrites, each checked on `samples` against `expected`.
+
+    `samples` are network inputs (`expected[i]` the source module's outputs for them). The source
+    module is never changed; it is copied before the first edit. A pass whose result differs, or
+    that raises, is undone and reported as such.
+    """
+    current, owned, done = module, False, []
+    example = samples[0]
+    for name, find in PREPARE_PASSES.items():
+        if name in disabled:
+            done.append(Pass(name=name, stage="prepare", effect="disabled"))
+            continue
+        # These methods edit in place, so this pass needs a copy to work on before it looks.
+        if find is reparameterize and not _has_fuse_methods(current):
+            continue
+        candidate = copy.deepcopy(current) if find is reparameterize or not owned else current
+        target = candidate if find is reparameterize else current
+        try:
+            edits = find(target, example)
+            if not edits:
+                continue
+            undo = [Edit(e.name, candidate.get_submodule(e.name)) for e in edits]
+            for edit in edits:
+                replace_submodule(candidate, edit.name, edit.module)
+            problem = _difference(candidate, samples, expected, tolerance)
+        except Exception as error:  # noqa: BLE001  a pass may meet any author's code
+            done.append(Pass(name=name, stage="prepare", effect=f"left out: it raised {error}"))
+            continue
+        if problem:
+            if candidate is current:
+                for edit in reversed(undo):
+                    replace_submodule(candidate, edit.name, edit.module)
+            done.append(Pass(name=name, stage="prepare", effect=f"left out: {problem}"))
+            continue
+        current, owned = candidate, True
+        done.append(Pass(name=name, stage="prepare", effect=_effect(name, edits)))
+    return Prepared(module=current.eval(), passes=tuple(done))
+
+
+def _effect(name: str, edits: list[Edit]) -> str:
+    count = len(edits) // 2 if name == "fold-batch-norm" else len(edits)
+    what = {
+        "reparameterize": "layers fused by their own methods",
+        "plain-convolutions": "convolutions made plain",
+        "fold-batch-norm": "batch norms folded",
+    }[name]
+    return f"{count} {what}"
+
+
+def _difference(
+    module: nn.Module,
+    samples: Sequence[Tensor],
+    expected: Sequence[Sequence[Tensor]],
+    tolerance: Tolerance,
+) -> str:
+    for sample, wanted in zip(samples, expected, strict=True):
+        got = run(module, (sample,))
+        result = compare([w.numpy() for w in wanted], [g.numpy() for g in got], tolerance)
+        if not result:
+            return f"outputs differ, {result}"
+    return ""

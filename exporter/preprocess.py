@@ -1,0 +1,240 @@
+"""timm's evaluation transform as a scriptable module: uint8 HWC photo in, network input out.
+
+The reference is `timm.data.create_transform(is_training=False)` on a Pillow image. Pillow resizes
+8-bit images in two passes, width then height, and rounds to 8 bits after each; a float resize in
+one go differs from it by up to 20 grey levels on noise. So this does what Pillow does, with the
+float kernels that every lite runtime has: `_upsample_*_aa` once per axis, each rounded and
+clamped. What is left is Pillow's fixed-point weights (`measure_preprocessing` states it).
+
+The aten operators are called directly: `F.interpolate` drags operators into a scripted file
+that torch 2.1.0 does not have (`aten::_upsample_lanczos2d_aa.vec`), and the whole file is
+then refused on the phone.
+"""
+
+# No `from __future__ import annotations` here: TorchScript reads attribute types as objects.
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+from runtime_check.metadata import Preprocessing
+
+from .errors import UsageError
+
+INTERPOLATIONS = ("bicubic", "bilinear")
+# A row strip of this many pixels is 6 MB as float32: a 12-megapixel photo is never held as float.
+STRIP_PIXELS = 1 << 19
+MIN_SIDE = 8
+MAX_SIDE = 8192
+
+
+class Preprocess(nn.Module):
+    """Resize, crop, scale and normalise one image inside the graph.
+
+    Input: uint8 `[H, W, 3]`, RGB, sides within `min_side..max_side`; anything else raises with
+    a message that names what came. Output: float `[1, 3, h, w]`, normalised.
+    """
+
+    bicubic: Final[bool]
+    mode: Final[str]
+    min_side: Final[int]
+    max_side: Final[int]
+    scale_h: Final[int]
+    scale_w: Final[int]
+    crop_h: Final[int]
+    crop_w: Final[int]
+    strip_pixels: Final[int]
+    fill: Final[list[int]]
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, spec: Preprocessing, *, min_side: int, max_side: int) -> None:
+        super().__init__()
+        if spec.interpolation not in INTERPOLATIONS:
+            raise UsageError(
+                f"Preprocessing in the graph knows {' and '.join(INTERPOLATIONS)} interpolation, "
+                f"not {spec.interpolation!r}. Export with `--input tensor`, or override with "
+                "`--interpolation bicubic`."
+            )
+        if spec.input_size[0] != 3:
+            raise UsageError(
+                f"Preprocessing in the graph takes RGB; this model wants {spec.input_size[0]} "
+                "channels. Export it with `--input tensor`."
+            )
+        self.bicubic = spec.interpolation == "bicubic"
+        self.mode = spec.crop_mode
+        self.min_side = min_side
+        self.max_side = max_side
+        _, self.crop_h, self.crop_w = spec.input_size
+        self.scale_h = math.floor(self.crop_h / spec.crop_pct)
+        self.scale_w = math.floor(self.crop_w / spec.crop_pct)
+        self.strip_pixels = STRIP_PIXELS
+        self.fill = [round(255 * value) for value in spec.mean]
+        # Scaling to [0, 1] is folded in: (x / 255 - mean) / std.
+        self.register_buffer("mean", torch.tensor(spec.mean).view(1, 3, 1, 1) * 255)
+        self.register_buffer("std", torch.tensor(spec.std).view(1, 3, 1, 1) * 255)
+
+    def target_size(self, height: int, width: int) -> tuple[int, int]:
+        """Return the size to resize to, as torchvision's Resize and timm's ResizeKeepRatio do."""
+        if self.mode == "squash":
+            return self.scale_h, self.scale_w
+        if self.mode == "center" and self.scale_h == self.scale_w:
+            # torchvision: the short edge becomes `scale`, the long one is truncated.
+            if width <= height:
+                return int(self.scale_w * height / width), self.scale_w
+            return self.scale_h, int(self.scale_h * width / height)
+        ratio_h = height / self.scale_h
+        ratio_w = width / self.scale_w
+        ratio = max(ratio_h, ratio_w) if self.mode == "border" else min(ratio_h, ratio_w)
+        # Very long images: the short edge must not vanish.
+        return max(1, int(round(height / ratio))), max(1, int(round(width / ratio)))
+
+    def upsample(self, image: Tensor, height: int, width: int) -> Tensor:
+        """Resize float `[1, 3, H, W]` with antialiasing and round to grey levels as Pillow does."""
+        if self.bicubic:
+            out = torch.ops.aten._upsample_bicubic2d_aa(image, [height, width], False, None, None)
+        else:
+            out = torch.ops.aten._upsample_bilinear2d_aa(image, [height, width], False, None, None)
+        # Pillow adds one half and truncates; torch.round would round halves to even.
+        return torch.floor(out + 0.5).clamp(0.0, 255.0)
+
+    def resize(self, image: Tensor, height: int, width: int) -> Tensor:
+        """Resize uint8 `[H, W, 3]` to float `[1, 3, height, width]`, width first, in strips."""
+        rows = image.shape[0]
+        if image.shape[1] == width:
+            narrow = image.permute(2, 0, 1).unsqueeze(0).to(self.mean.dtype)
+        else:
+            strip = max(1, self.strip_pixels // image.shape[1])
+            # Annotated for TorchScript, which needs the element type of an empty list.
+            strips: list[Tensor] = []
+            for start in range(0, rows, strip):
+                part = image[start : min(start + strip, rows)]
+                part = part.permute(2, 0, 1).unsqueeze(0).to(self.mean.dtype)
+                strips.append(self.upsample(part, part.shape[2], width))
+            narrow = torch.cat(strips, 2)
+        if rows == height:
+            return narrow
+        return self.upsample(narrow, height, width)
+
+    def crop(self, image: Tensor) -> Tensor:
+        """Center-crop float `[1, 3, H, W]` to the network's size, padding where it is smaller."""
+        height, width = image.shape[2], image.shape[3]
+        pad_h, pad_w = max(0, self.crop_h - height), max(0, self.crop_w - width)
+        if pad_h > 0 or pad_w > 0:
+            # torchvision's CenterCrop pads with black, timm's CenterCropOrPad with the mean.
+            canvas = torch.zeros(
+                [1, 3, height + pad_h, width + pad_w], dtype=image.dtype, device=image.device
+            )
+            if self.mode == "border":
+                for channel in range(3):
+                    canvas[:, channel] = float(self.fill[channel])
+            top, left = pad_h // 2, pad_w // 2
+            canvas[:, :, top : top + height, left : left + width] = image
+            image = canvas
+            height, width = height + pad_h, width + pad_w
+        # Python's round, halves to even, is what torchvision uses here.
+        top = self.half(height - self.crop_h)
+        left = self.half(width - self.crop_w)
+        return image[:, :, top : top + self.crop_h, left : left + self.crop_w]
+
+    def half(self, gap: int) -> int:
+        """Return `round(gap / 2)` with halves to even, in integers."""
+        down = gap // 2
+        return down + 1 if gap % 2 == 1 and down % 2 == 1 else down
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Turn uint8 `[H, W, 3]` into the network's float `[1, 3, h, w]`."""
+        if image.dim() != 3 or image.shape[2] != 3:
+            raise ValueError(
+                f"image must be RGB, height x width x 3 (HWC), but its shape is {image.shape}"
+            )
+        if image.dtype != torch.uint8:
+            raise ValueError("image must be uint8, 0 to 255")
+        height, width = image.shape[0], image.shape[1]
+        if min(height, width) < self.min_side or max(height, width) > self.max_side:
+            raise ValueError(
+                f"image is {height} x {width} pixels, but each side must be within "
+                f"{self.min_side}..{self.max_side}"
+            )
+        target_h, target_w = self.target_size(height, width)
+        levels = self.crop(self.resize(image, target_h, target_w))
+        return (levels - self.mean) / self.std
+
+
+class ImageModel(nn.Module):
+    """The whole of a shipped model: preprocessing, network, activation.
+
+    `forward` takes uint8 `[H, W, 3]` and returns the network's output for one image without its
+    batch dimension: `[classes]` probabilities for a classifier.
+    """
+
+    activation: Final[str]
+
+    def __init__(self, preprocess: nn.Module, network: nn.Module, activation: str) -> None:
+        super().__init__()
+        self.preprocess = preprocess
+        self.network = network
+        self.activation = activation
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Classify one uint8 `[H, W, 3]` image."""
+        scores: Tensor = self.network(self.preprocess(image))
+        if self.activation == "softmax":
+            scores = torch.softmax(scores, -1)
+        elif self.activation == "sigmoid":
+            scores = torch.sigmoid(scores)
+        return scores[0]
+
+
+def reference_transform(spec: Preprocessing) -> object:
+    """Build timm's own evaluation transform for `spec`: a Pillow image to float `[3, h, w]`."""
+    from timm.data import create_transform
+
+    return create_transform(
+        input_size=spec.input_size,
+        is_training=False,
+        interpolation=spec.interpolation,
+        mean=spec.mean,
+        std=spec.std,
+        crop_pct=spec.crop_pct,
+        crop_mode=spec.crop_mode,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class PreprocessingDifference:
+    """How far the in-graph preprocessing is from Pillow + timm, in grey levels (0 to 255)."""
+
+    images: int
+    max_levels: float
+    mean_levels: float
+    differing: float  # share of values that differ by half a level or more
+
+
+def measure_preprocessing(
+    spec: Preprocessing, images: Sequence[np.ndarray], *, preprocess: nn.Module | None = None
+) -> PreprocessingDifference:
+    """Compare in-graph preprocessing with Pillow + timm on uint8 `[H, W, 3]` images."""
+    module = preprocess or Preprocess(spec, min_side=1, max_side=1 << 16)
+    transform = reference_transform(spec)
+    std = torch.tensor(spec.std).view(1, 3, 1, 1) * 255
+    worst, total, differing, count = 0.0, 0.0, 0, 0
+    for image in images:
+        expected = transform(Image.fromarray(image)).unsqueeze(0)  # type: ignore[operator]
+        actual = module(torch.from_numpy(image.copy()))
+        levels = ((expected - actual) * std).abs()
+        worst = max(worst, float(levels.max()))
+        total += float(levels.sum())
+        differing += int((levels >= 0.5).sum())
+        count += levels.numel()
+    return PreprocessingDifference(
+        images=len(images),
+        max_levels=worst,
+        mean_levels=total / max(1, count),
+        differing=differing / max(1, count),
+    )

@@ -1,0 +1,30 @@
+"""Keep torch's and timm's chatter from people who cannot act on it."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+# Loggers that report retries, layer registrations and deprecations of torch itself.
+_LOGGERS = ("timm", "huggingface_hub", "torch.ao", "torch.jit", "torch.fx", "root")
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Silence warnings and library loggers inside; errors still raise.
+
+    Deprecations of TorchScript, `torch.ao.quantization` and the lite interpreter are stated once,
+    in the README. What a user can act on is raised or put in the report by this package itself.
+    """
+    before = {name: logging.getLogger(name).level for name in _LOGGERS}
+    for name in _LOGGERS:
+        logging.getLogger(name).setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        for name, level in before.items():
+            logging.getLogger(name).setLevel(level)
