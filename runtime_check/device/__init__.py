@@ -1,1 +1,25 @@
 """The device runtime: operator tables, and torch 2.1.0 for ARM64 under emulation."""
+
+from .errors import DeviceUnavailable, InstallFailed, UnknownRuntime
+from .install import InstalledRuntime, RuntimeStatus, find_installed, install, status
+from .operators import OperatorTable, available_runtimes, load_table
+from .runner import DeviceAnswer, DeviceRun, DeviceSession, open_runner, run_on_device
+
+__all__ = [
+    "DeviceAnswer",
+    "DeviceRun",
+    "DeviceSession",
+    "DeviceUnavailable",
+    "InstallFailed",
+    "InstalledRuntime",
+    "OperatorTable",
+    "RuntimeStatus",
+    "UnknownRuntime",
+    "available_runtimes",
+    "find_installed",
+    "install",
+    "load_table",
+    "open_runner",
+    "run_on_device",
+    "status",
+]

@@ -1,0 +1,327 @@
+"""Drive a runner process: load a file in a device runtime, read its extras, run inputs.
+
+The native loader reads untrusted bytes: a crash, a hang or a flood of memory stays in the child
+and comes back as an error with a sentence.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+
+from ..errors import RuntimeCheckError, UnreadableArtifact
+from ..host import ChildDied, ForwardError, translate
+from ..wire import read_frame
+from .errors import DeviceUnavailable
+from .install import DEFAULT_RUNTIME, InstalledRuntime, find_installed
+
+DEFAULT_TIMEOUT = 600.0
+DEFAULT_MEMORY = 8 * 2**30
+_DTYPES = frozenset({"uint8", "int8", "int16", "int32", "int64", "float32", "float64", "bool"})
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeviceAnswer:
+    """What one input gave: outputs in order and wall seconds of each repeat."""
+
+    outputs: list[np.ndarray]
+    seconds: tuple[float, ...]
+    instructions: int | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeviceRun:
+    """What a file did in a device runtime.
+
+    `seconds` are wall seconds per input, under emulation for ARM64: comparable with each other,
+    not with a phone's. `instructions` are guest instructions per input (the last of two runs, so
+    that first-use packing is not counted), None where they were not asked for.
+    """
+
+    outputs: list[list[np.ndarray]]
+    load_seconds: float
+    seconds: tuple[float, ...]
+    extras: dict[str, bytes]
+    instructions: tuple[int, ...] | None
+    runtime: str
+
+
+@dataclass(frozen=True)
+class Block:
+    """One translated block of guest code: where, how long, how often it ran."""
+
+    address: int
+    instructions: int
+    executions: int
+
+
+class DeviceSession:
+    """One runner process. Made by `open_runner`."""
+
+    def __init__(
+        self,
+        process: subprocess.Popen[bytes],
+        installed: InstalledRuntime,
+        *,
+        threads: int,
+        timeout: float,
+        counts: Path | None,
+        errors: IO[bytes],
+    ) -> None:
+        self._process = process
+        self._installed = installed
+        self._threads = threads
+        self._timeout = timeout
+        self._counts = counts
+        self._counts_read = 0
+        self._errors = errors
+        self._path = "no file"
+        self.load_seconds = 0.0
+        self.torch = ""
+        self.engine = ""
+        self.blocks: tuple[Block, ...] = ()
+
+    @property
+    def description(self) -> str:
+        """Name the runtime for a report, as 'torch 2.1.0 aarch64 (qemu cortex-a76)'."""
+        runtime = self._installed.runtime
+        if runtime.wheel is None and self.torch:
+            return f"torch {self.torch} {os.uname().machine} (C++ core)"
+        return runtime.description
+
+    def _died(self, doing: str, expired: bool) -> ChildDied:
+        if expired:
+            return ChildDied(
+                f"{self._path}: still {doing} after {self._timeout:.0f} s in "
+                f"{self.description}, so it was stopped. The file may be hostile, or the model "
+                "larger than this limit allows."
+            )
+        self._process.kill()
+        code = self._process.wait()
+        self._errors.seek(0)
+        said = self._errors.read()[-2000:].decode("utf-8", "replace").strip().splitlines()
+        last = f" It last said: {said[-1][:200]}" if said else ""
+        how = f"signal {-code}" if code < 0 else f"exit code {code}"
+        return ChildDied(
+            f"{self._path}: {self.description} crashed while {doing} it ({how}). The crash stayed "
+            f"in a child process; treat the file as damaged or hostile.{last}"
+        )
+
+    def _ask(
+        self, doing: str, line: str, payload: Sequence[bytes] = ()
+    ) -> tuple[dict[str, Any], list[np.ndarray]]:
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        expired = threading.Event()
+
+        def stop() -> None:
+            expired.set()
+            self._process.kill()
+
+        timer = threading.Timer(self._timeout, stop)
+        timer.start()
+        try:
+            self._process.stdin.write(line.encode() + b"\n")
+            for part in payload:
+                self._process.stdin.write(part)
+            self._process.stdin.flush()
+            return read_frame(self._process.stdout)
+        except (EOFError, OSError, ValueError) as error:
+            raise self._died(doing, expired.is_set()) from error
+        finally:
+            timer.cancel()
+
+    def maps(self) -> str:
+        """Return the runner's memory map, for turning addresses into symbols."""
+        _, (text,) = self._ask("starting", "maps")
+        return text.tobytes().decode("ascii", "replace")
+
+    def limit_memory(self, limit: int) -> None:
+        """Let the process map at most `limit` bytes more than now (Linux; elsewhere no limit)."""
+        if not sys.platform.startswith("linux"):
+            return
+        import resource
+
+        statm = Path(f"/proc/{self._process.pid}/statm").read_text(encoding="ascii")
+        most = int(statm.split()[0]) * os.sysconf("SC_PAGE_SIZE") + limit
+        resource.prlimit(self._process.pid, resource.RLIMIT_AS, (most, most))
+
+    def load(self, path: Path | str, *, engine: str = "qnnpack") -> None:
+        """Load a file; raise `UnreadableArtifact` with the runtime's reason translated."""
+        self._path = str(path)
+        name = os.fsencode(Path(path).resolve())
+        header, _ = self._ask("loading", f"open {engine} {self._threads} {len(name)}", [name])
+        if not header["ok"]:
+            raise UnreadableArtifact(
+                f"{path} does not load in {self.description}: {translate(str(header['error']))}."
+            )
+        self.load_seconds = float(header["seconds"])
+        self.torch = str(header["torch"])
+        self.engine = str(header["engine"])
+
+    def extra(self, name: str) -> bytes | None:
+        """Return the content of the record extra/`name`, None when the file has none."""
+        text = name.encode()
+        header, tensors = self._ask("reading", f"extra {len(text)}", [text])
+        if not header["ok"]:
+            raise UnreadableArtifact(
+                f"{self._path}: reading extra/{name} failed: {translate(str(header['error']))}."
+            )
+        return tensors[0].tobytes() if header["found"] else None
+
+    def run(self, inputs: Sequence[np.ndarray], *, repeats: int = 1) -> DeviceAnswer:
+        """Run `forward(*inputs)` `repeats` times; the last one is counted where counting is on."""
+        payload: list[bytes] = []
+        for value in inputs:
+            array = np.asarray(value)
+            if array.dtype.name not in _DTYPES or not array.dtype.isnative:
+                raise ForwardError(
+                    f"{self._path}: an input of dtype {array.dtype} cannot be sent to "
+                    f"{self.description}; it takes {', '.join(sorted(_DTYPES))}."
+                )
+            extents = " ".join(str(n) for n in array.shape)
+            payload.append(f"{array.dtype.name} {array.ndim} {extents}\n".encode())
+            payload.append(np.ascontiguousarray(array).tobytes())
+        mark = int(self._counts is not None)
+        line = f"forward {max(1, repeats)} {mark} {len(inputs)}"
+        header, outputs = self._ask("running", line, payload)
+        if not header["ok"]:
+            raise ForwardError(
+                f"{self._path}: forward failed in {self.description}: "
+                f"{translate(str(header['error']))}"
+            )
+        return DeviceAnswer(
+            outputs=outputs,
+            seconds=tuple(float(s) for s in header["seconds"]),
+            instructions=self._read_count(),
+        )
+
+    def forward(self, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """Run `forward(*inputs)` once; raise `ForwardError` when it raises."""
+        return self.run(inputs).outputs
+
+    def _read_count(self) -> int | None:
+        if self._counts is None:
+            return None
+        # The plugin wrote before the marker call returned, so before the answer came.
+        with self._counts.open("r", encoding="ascii") as stream:
+            stream.seek(self._counts_read)
+            total = 0
+            blocks: list[Block] = []
+            for line in stream:
+                kind, *words = line.split()
+                if kind == "total":
+                    total, blocks = int(words[0]), []
+                elif kind == "block":
+                    address, length, times = int(words[0], 16), int(words[1]), int(words[2])
+                    blocks.append(Block(address, length, times))
+        self._counts_read = self._counts.stat().st_size
+        self.blocks = tuple(blocks)
+        return total
+
+
+@contextmanager
+def open_runner(
+    runtime: str = DEFAULT_RUNTIME,
+    *,
+    threads: int = 1,
+    timeout: float = DEFAULT_TIMEOUT,
+    memory: int = DEFAULT_MEMORY,
+    count: bool = False,
+    blocks: bool = False,
+) -> Iterator[DeviceSession]:
+    """Start the runner of an installed runtime and yield a session.
+
+    `timeout` is seconds for one answer, `memory` bytes beyond what the libraries map (0: no
+    limit). `count` counts instructions (emulated runtimes, one thread); `blocks` also collects
+    where. Raises `DeviceUnavailable` when the runtime or its counter is not there.
+    """
+    installed = find_installed(runtime)
+    if count and installed.plugin is None:
+        raise DeviceUnavailable(
+            f"{runtime} cannot count instructions here: {installed.plugin_reason}."
+        )
+    if count and threads != 1:
+        raise RuntimeCheckError("Instruction counts are exact for one thread only: use threads=1.")
+    environment = {
+        **{k: v for k, v in os.environ.items() if k not in {"LD_PRELOAD", "LD_LIBRARY_PATH"}},
+        "OMP_NUM_THREADS": str(threads),
+        "OPENBLAS_NUM_THREADS": str(threads),
+    }
+    with tempfile.TemporaryDirectory() as scratch, tempfile.TemporaryFile() as errors:
+        counts = Path(scratch) / "counts" if count else None
+        arguments = f"out={counts}" + (",blocks=1" if blocks else "") if counts else ""
+        process = subprocess.Popen(
+            installed.command(plugin_arguments=arguments),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            env=environment,
+        )
+        try:
+            session = DeviceSession(
+                process,
+                installed,
+                threads=threads,
+                timeout=timeout,
+                counts=counts,
+                errors=errors,
+            )
+            session.maps()  # it is up, and its libraries are mapped
+            if memory:
+                session.limit_memory(memory)
+            yield session
+        finally:
+            # Closing stdin ends the runner; one that is gone already was reported above.
+            for pipe in (process.stdin, process.stdout):
+                if pipe is not None:
+                    with suppress(OSError):
+                        pipe.close()
+            try:
+                process.wait(timeout=5)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+
+def run_on_device(
+    path: Path | str,
+    inputs: Sequence[Sequence[np.ndarray]],
+    *,
+    runtime: str = DEFAULT_RUNTIME,
+    threads: int = 1,
+    timeout: float = DEFAULT_TIMEOUT,
+    memory: int = DEFAULT_MEMORY,
+    count: bool = False,
+    extras: Sequence[str] = ("metadata.json", "golden.json"),
+) -> DeviceRun:
+    """Run a file on each input in one process of a device runtime.
+
+    Each element of `inputs` is the list of arrays of one `forward` call. With `count`, each input
+    runs twice and the second is counted. Raises `UnreadableArtifact`, `ForwardError`, `ChildDied`
+    or `DeviceUnavailable`.
+    """
+    with open_runner(
+        runtime, threads=threads, timeout=timeout, memory=memory, count=count
+    ) as session:
+        session.load(path)
+        found = {name: session.extra(name) for name in extras}
+        answers = [session.run(arrays, repeats=2 if count else 1) for arrays in inputs]
+        return DeviceRun(
+            outputs=[answer.outputs for answer in answers],
+            load_seconds=session.load_seconds,
+            seconds=tuple(answer.seconds[-1] for answer in answers),
+            extras={name: content for name, content in found.items() if content is not None},
+            instructions=tuple(answer.instructions or 0 for answer in answers) if count else None,
+            runtime=session.description,
+        )
