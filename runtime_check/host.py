@@ -173,7 +173,8 @@ def open_host(
     """Load `path` in a fresh process and yield a session whose `forward` runs it.
 
     `timeout` is seconds for one answer; `memory` is bytes beyond what torch itself maps (0: no
-    limit); `environment` is added to the child's. Raises `UnreadableArtifact` when it does not load, `ChildDied` when the process dies.
+    limit); `environment` is added to the child's. Raises `UnreadableArtifact` when the file does
+    not load, `ChildDied` when the process dies.
     """
     errors: IO[bytes]
     with tempfile.TemporaryFile() as errors:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from hypothesis import strategies as st
 
-from .metadata import ImageInput, Metadata, Preprocessing, TensorInput, TensorSpec
+from .metadata import ImageInput, Metadata, Preprocessing, TensorInput
 
 # Simplest first: hypothesis shrinks `sampled_from` towards the front.
 IMAGE_CONTENTS = (
@@ -212,6 +212,7 @@ def image_recipes(
     sizes: st.SearchStrategy[tuple[int, int]] | None = None,
     contents: tuple[str, ...] = IMAGE_CONTENTS,
     max_pixels: int = 400_000,
+    scale: int = 256,
 ) -> st.SearchStrategy[ImageRecipe]:
     """Draw images within the stated bounds, at most about `max_pixels` large.
 
@@ -221,7 +222,7 @@ def image_recipes(
     return st.builds(
         _image_recipe,
         st.sampled_from(contents),
-        image_sizes(spec, max_pixels) if sizes is None else sizes,
+        image_sizes(spec, max_pixels, scale=scale) if sizes is None else sizes,
         st.sampled_from((0, 255, 1, 254, 127, 128)) | st.integers(0, 255),
         st.integers(0, 2**16 - 1),
     )
@@ -231,11 +232,18 @@ def _image_recipe(content: str, size: tuple[int, int], level: int, seed: int) ->
     return ImageRecipe(content, size[0], size[1], level, seed)
 
 
-def image_sizes(spec: ImageInput, max_pixels: int) -> st.SearchStrategy[tuple[int, int]]:
-    """Draw (height, width) within the bounds: everyday, tiny, large and elongated ones."""
+def image_sizes(
+    spec: ImageInput, max_pixels: int, *, scale: int = 256
+) -> st.SearchStrategy[tuple[int, int]]:
+    """Draw (height, width) within the bounds: everyday, tiny, large and elongated ones.
+
+    timm resizes the short edge to `scale` before it crops, so an elongated image grows with the
+    square of its aspect; elongations stop where that copy is ten times `max_pixels`.
+    """
     low = spec.min_side
     square = max(low, min(spec.max_side, math.isqrt(max_pixels)))
     longest = max(low, min(spec.max_side, max_pixels // low))
+    longest = max(low, min(longest, low * max(2, 10 * max_pixels // scale**2)))
     everyday = st.integers(min(max(low, 32), square), min(square, max(low, 640)))
     extreme = st.sampled_from(
         tuple(dict.fromkeys(((low, low), (low, longest), (longest, low), (square, square))))
@@ -262,11 +270,8 @@ def tensor_recipes(
 
 def recipes(metadata: Metadata, *, max_pixels: int = 400_000) -> st.SearchStrategy[Any]:
     """Draw any finite input that the artifact says it accepts."""
-    if isinstance(metadata.input, ImageInput):
-        return image_recipes(metadata.input, max_pixels=max_pixels)
-    return tensor_recipes(metadata.input)
-
-
-def tensor_specs(metadata: Metadata) -> list[TensorSpec]:
-    """Return the stated tensor arguments, or none for image input."""
-    return list(metadata.input.tensors) if isinstance(metadata.input, TensorInput) else []
+    if isinstance(metadata.input, TensorInput):
+        return tensor_recipes(metadata.input)
+    preprocessing = metadata.preprocessing
+    scale = max(unresized_size(preprocessing)) if preprocessing is not None else 256
+    return image_recipes(metadata.input, max_pixels=max_pixels, scale=scale)

@@ -115,6 +115,22 @@ def pillow_transform(preprocessing: Preprocessing) -> Callable[[np.ndarray], Ten
     return apply
 
 
+def pillow_resize(preprocessing: Preprocessing, image: np.ndarray) -> np.ndarray:
+    """Do only the resize of timm's evaluation transform: uint8 H x W x 3 in and out, by Pillow."""
+    from PIL import Image
+    from timm.data import create_transform
+
+    transform: Any = create_transform(
+        input_size=preprocessing.input_size,
+        is_training=False,
+        interpolation=preprocessing.interpolation,
+        crop_pct=preprocessing.crop_pct,
+        crop_mode=preprocessing.crop_mode,
+    )
+    # timm.data.transforms_factory.transforms_imagenet_eval: resize first in every crop mode.
+    return np.array(transform.transforms[0](Image.fromarray(image)))
+
+
 def build_reference(
     metadata: Metadata,
     *,

@@ -1,0 +1,196 @@
+"""Check one artifact: open it, rebuild the reference, run the properties, give one verdict."""
+
+from __future__ import annotations
+
+import platform
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from .artifact import ArtifactFile, read_artifact
+from .errors import RuntimeCheckError
+from .host import open_host
+from .properties import (
+    PROPERTIES,
+    Check,
+    Outputs,
+    PropertyResult,
+    Runner,
+    load_counterexample,
+    replay,
+)
+from .reference import NoReference, Reference, build_reference
+from .weights import file_sha256
+
+
+@dataclass(frozen=True, kw_only=True)
+class Profile:
+    """How hard to look."""
+
+    examples: int  # inputs drawn a property
+    max_pixels: int  # of the largest image drawn
+    device_examples: int  # under emulation, where one takes seconds
+
+
+PROFILES = {
+    "ci": Profile(examples=20, max_pixels=400_000, device_examples=4),
+    "nightly": Profile(examples=200, max_pixels=12_000_000, device_examples=20),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """The verdict on one artifact; true when no property failed."""
+
+    artifact: ArtifactFile
+    sha256: str
+    runtime: str
+    runtime_detail: str
+    reference: str  # what the file was compared with, or why with nothing
+    has_reference: bool
+    seed: int
+    examples: int
+    seconds: float
+    results: tuple[PropertyResult, ...]
+
+    def __bool__(self) -> bool:
+        return all(self.results)
+
+
+def _answers(
+    calls: Sequence[Sequence[np.ndarray]], forward: Callable[[Sequence[np.ndarray]], Outputs]
+) -> list[Outputs | RuntimeCheckError]:
+    results: list[Outputs | RuntimeCheckError] = []
+    for inputs in calls:
+        try:
+            results.append(forward(inputs))
+        except RuntimeCheckError as error:
+            results.append(error)
+    return results
+
+
+def _reference(
+    artifact: ArtifactFile, name: str | None, weights: Path | None, trust_factory: bool
+) -> tuple[Reference | None, str]:
+    try:
+        found = build_reference(
+            artifact.metadata, reference=name, weights=weights, trust_factory=trust_factory
+        )
+    except NoReference as error:
+        # What a person asked for and did not get is an error, not something to skip over.
+        if name is not None or weights is not None:
+            raise
+        return None, str(error)
+    return found, found.note
+
+
+def check_artifact(
+    path: Path | str,
+    *,
+    runtime: str = "host",
+    examples: int | None = None,
+    seed: int = 0,
+    profile: str = "ci",
+    reference: str | None = None,
+    weights: Path | None = None,
+    trust_factory: bool = False,
+    properties: Sequence[str] | None = None,
+    replayed: Path | None = None,
+    folder: Path = Path("counterexamples"),
+    timeout: float = 300.0,
+    memory: int = 8 * 2**30,
+) -> Report:
+    """Check `path` on `runtime` and return the report.
+
+    `runtime` is `host` or a device runtime such as `arm64-2.1.0`; `examples` (inputs drawn a
+    property) overrides the profile's; `properties` names some of `PROPERTIES`; `replayed` judges
+    one saved counterexample instead. `timeout` is seconds for one answer of the runtime, `memory`
+    bytes beyond what torch maps. Raises `RuntimeCheckError` (unreadable file, unknown name).
+    """
+    import torch
+
+    started = time.perf_counter()
+    chosen = _chosen(properties)
+    if profile not in PROFILES:
+        raise RuntimeCheckError(f"There is no profile {profile!r}: {', '.join(PROFILES)}.")
+    saved = None if replayed is None else load_counterexample(replayed)
+    artifact = read_artifact(path)
+    found, note = _reference(artifact, reference, weights, trust_factory)
+    effort = PROFILES[profile]
+    with _open_runner(artifact, runtime, timeout, memory) as (runner, detail):
+        count = examples or (effort.device_examples if runner.costly else effort.examples)
+        check = Check(
+            artifact=artifact,
+            runner=runner,
+            reference=found,
+            no_reference=note if found is None else "",
+            examples=count,
+            seed=seed,
+            max_pixels=min(effort.max_pixels, 100_000) if runner.costly else effort.max_pixels,
+            folder=folder,
+        )
+        before = torch.get_num_threads()
+        torch.set_num_threads(1)  # as the file runs: eager Python must not be another summation
+        try:
+            results = (
+                tuple(PROPERTIES[name](check) for name in chosen)
+                if saved is None
+                else (replay(check, saved),)
+            )
+        finally:
+            torch.set_num_threads(before)
+    against = note if found is None else f"{found.name}{' (' + note + ')' if note else ''}"
+    return Report(
+        artifact=artifact,
+        sha256=file_sha256(artifact.path),
+        runtime=runner.name,
+        runtime_detail=detail,
+        reference=against,
+        has_reference=found is not None,
+        seed=seed,
+        examples=count,
+        seconds=time.perf_counter() - started,
+        results=results,
+    )
+
+
+def _chosen(properties: Sequence[str] | None) -> list[str]:
+    for name in properties or ():
+        if name not in PROPERTIES:
+            raise RuntimeCheckError(f"There is no property {name!r}: {', '.join(PROPERTIES)}.")
+    return [name for name in PROPERTIES if not properties or name in properties]
+
+
+@contextmanager
+def _open_runner(
+    artifact: ArtifactFile, runtime: str, timeout: float, memory: int
+) -> Iterator[tuple[Runner, str]]:
+    """Load the file in `runtime`; yields a runner and the runtime's description."""
+    if runtime == "host":
+        import torch
+
+        with open_host(artifact.path, timeout=timeout, memory=memory) as session:
+
+            def on_host(inputs: Sequence[np.ndarray], threads: int) -> Outputs:
+                return session.forward(inputs, threads=threads).outputs
+
+            yield (
+                Runner(
+                    name="host",
+                    run=lambda calls, threads: _answers(calls, lambda c: on_host(c, threads)),
+                ),
+                f"torch {torch.__version__} on {platform.machine()}, engine qnnpack",
+            )
+        return
+    from .device import open_runner
+
+    with open_runner(runtime, timeout=timeout, memory=memory) as device:
+        device.load(artifact.path)
+        yield (
+            Runner(name=runtime, run=lambda calls, _: _answers(calls, device.forward), costly=True),
+            f"{device.description}, engine {device.engine}",
+        )
