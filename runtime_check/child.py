@@ -60,8 +60,9 @@ def serve(source: IO[bytes], sink: IO[bytes]) -> None:
 
     warnings.simplefilter("ignore")
     import torch
-    from torch.jit.mobile import _load_for_lite_interpreter
+    from torch.jit import mobile
 
+    load: Any = mobile._load_for_lite_interpreter  # untyped in torch
     module: Any = None
     limited = False
     while True:
@@ -78,7 +79,7 @@ def serve(source: IO[bytes], sink: IO[bytes]) -> None:
                     _limit_memory(int(header["memory"]))
                 module = None  # freed first: two models would count twice against the limit
                 started = time.perf_counter()
-                module = _load_for_lite_interpreter(str(header["path"]))  # type: ignore[no-untyped-call]
+                module = load(str(header["path"]))
                 seconds = time.perf_counter() - started
                 write_frame(sink, {"ok": True, "seconds": seconds, "peak": _peak_bytes()}, [])
             else:

@@ -81,11 +81,11 @@ def translate(error: str) -> str:
 
 
 class HostSession:
-    """One loaded file in one child. Made by `open_host`."""
+    """One file loaded in one child. Made by `open_host`."""
 
-    def __init__(self, process: subprocess.Popen[bytes], path: Path, timeout: float) -> None:
+    def __init__(self, process: subprocess.Popen[bytes], timeout: float) -> None:
         self._process = process
-        self._path = path
+        self._path = Path()
         self._timeout = timeout
         self.load_seconds = 0.0
         self.load_peak_bytes = 0
@@ -122,12 +122,9 @@ class HostSession:
         finally:
             timer.cancel()
 
-    def load(self, *, engine: str, threads: int, memory: int, path: Path | None = None) -> None:
-        """Load the file; raise `UnreadableArtifact` with torch's reason translated.
-
-        `path` loads another file into the same process, in place of the one before.
-        """
-        self._path = path or self._path
+    def load(self, *, path: Path, engine: str, threads: int, memory: int) -> None:
+        """Load a file, in place of the one before; raise `UnreadableArtifact` with the reason."""
+        self._path = path
         header = {
             "do": "load",
             "path": str(self._path),
@@ -176,6 +173,16 @@ def open_host(
     limit); `environment` is added to the child's. Raises `UnreadableArtifact` when the file does
     not load, `ChildDied` when the process dies.
     """
+    with start_host(timeout=timeout, environment=environment) as session:
+        session.load(path=Path(path), engine=engine, threads=threads, memory=memory)
+        yield session
+
+
+@contextmanager
+def start_host(
+    *, timeout: float = DEFAULT_TIMEOUT, environment: Mapping[str, str] | None = None
+) -> Iterator[HostSession]:
+    """Start the child without a file; the session's `load` may be called again and again."""
     errors: IO[bytes]
     with tempfile.TemporaryFile() as errors:
         process = subprocess.Popen(
@@ -186,9 +193,7 @@ def open_host(
             env={**os.environ, **(environment or {})},
         )
         try:
-            session = HostSession(process, Path(path), timeout)
-            session.load(engine=engine, threads=threads, memory=memory)
-            yield session
+            yield HostSession(process, timeout)
         finally:
             for pipe in (process.stdin, process.stdout):
                 if pipe is not None:

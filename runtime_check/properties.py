@@ -187,7 +187,7 @@ def _worse(one: Comparison | None, other: Comparison | None) -> Comparison | Non
 def _explore(
     check: Check, name: str, strategy: st.SearchStrategy[Any], examine: Examiner
 ) -> PropertyResult:
-    """Draw inputs until one fails or `check.examples` passed; shrink and save the one that fails."""
+    """Draw inputs until one fails or enough passed; shrink and save the one that fails."""
     started = time.perf_counter()
     search = _Search()
 

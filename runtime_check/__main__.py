@@ -1,0 +1,5 @@
+"""`python -m runtime_check`."""
+
+from .cli import main
+
+main()

@@ -1,0 +1,263 @@
+"""The command line: `python -m runtime_check FILE.ptl`, and `bench`, `device`, `fuzz`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from .errors import RuntimeCheckError
+
+
+_GLOBAL = ("--help", "-h", "--version", "--install-completion", "--show-completion")
+
+app = typer.Typer(
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _console(*, stderr: bool = False) -> Console:
+    return Console(stderr=stderr, highlight=False, soft_wrap=False)
+
+
+@app.callback()
+def common(
+    traceback: Annotated[
+        bool, typer.Option("--traceback", help="Show Python's traceback of an error.")
+    ] = False,
+    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+) -> None:
+    """Check that a lite-interpreter file computes what Python computes, here and on the device.
+
+    [bold]python -m runtime_check FILE.ptl[/bold] is short for [bold]check FILE.ptl[/bold].
+    Exit codes: 0 every property holds, 1 a property failed, 2 usage or unreadable file.
+    """
+    if version:
+        from importlib.metadata import version as installed
+
+        _console().print(f"torch-mobile-export {installed('torch-mobile-export')}")
+        raise typer.Exit
+
+
+@app.command()
+def check(
+    file: Annotated[Path, typer.Argument(help="The artifact, FILE.ptl.", show_default=False)],
+    runtime: Annotated[
+        str, typer.Option(help="host, or a device runtime such as arm64-2.1.0.")
+    ] = "host",
+    examples: Annotated[
+        int | None, typer.Option(min=1, help="Inputs drawn a property, instead of the profile's.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="The same seed draws the same inputs.")] = 0,
+    profile: Annotated[str, typer.Option(help="ci (quick) or nightly (thorough).")] = "ci",
+    reference: Annotated[
+        str | None,
+        typer.Option(help="timm name or package.module:factory, instead of the file's own."),
+    ] = None,
+    weights: Annotated[
+        Path | None, typer.Option(help="Checkpoint of the reference: safetensors or state dict.")
+    ] = None,
+    trust_factory: Annotated[
+        bool,
+        typer.Option("--trust-factory", help="Import and call the factory that the file names."),
+    ] = False,
+    property_: Annotated[
+        list[str] | None, typer.Option("--property", "-p", help="Only this property; repeatable.")
+    ] = None,
+    replay: Annotated[
+        Path | None, typer.Option(help="Judge a saved counterexample (.npz) again.")
+    ] = None,
+    report: Annotated[
+        Path | None, typer.Option(help="Write the report: FILE.html or FILE.json.")
+    ] = None,
+    counterexamples: Annotated[Path, typer.Option(help="Folder for counterexamples.")] = Path(
+        "counterexamples"
+    ),
+    timeout: Annotated[float, typer.Option(help="Seconds for one answer of the runtime.")] = 300.0,
+    memory: Annotated[float, typer.Option(help="GiB the file may use beyond torch's own.")] = 8.0,
+    strict: Annotated[
+        bool,
+        typer.Option("--strict", help="Fail on notes, and where there is no reference, too."),
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON only.")] = False,
+    traceback: Annotated[bool, typer.Option("--traceback", hidden=True)] = False,
+) -> None:
+    """Check a file's properties: parity with Python, golden vectors, determinism and more."""
+    from .check import check_artifact
+    from .report import print_report, to_json, write_html
+
+    result = check_artifact(
+        file,
+        runtime=runtime,
+        examples=examples,
+        seed=seed,
+        profile=profile,
+        reference=reference,
+        weights=weights,
+        trust_factory=trust_factory,
+        properties=property_,
+        replayed=replay,
+        folder=counterexamples,
+        timeout=timeout,
+        memory=int(memory * 2**30),
+    )
+    if report is not None and report.suffix == ".json":
+        report.write_text(to_json(result), encoding="utf-8")
+    elif report is not None:
+        write_html(result, report)
+    if as_json:
+        sys.stdout.write(to_json(result))
+    else:
+        print_report(result, _console())
+    doubts = not result.has_reference or any(r.status == "noted" for r in result.results)
+    raise typer.Exit(1 if not result or (strict and doubts) else 0)
+
+
+@app.command()
+def fuzz(
+    file: Annotated[Path, typer.Argument(help="A good artifact to damage.", show_default=False)],
+    mutations: Annotated[int, typer.Option(min=1, help="How many damaged copies to try.")] = 1000,
+    seed: Annotated[int, typer.Option(help="The same seed does the same damage.")] = 0,
+    timeout: Annotated[float, typer.Option(help="Seconds for one load or one run.")] = 20.0,
+    memory: Annotated[float, typer.Option(help="GiB a copy may use beyond torch's own.")] = 2.0,
+    keep: Annotated[
+        Path | None, typer.Option(help="Folder for copies that crashed or hung the loader.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON only.")] = False,
+    traceback: Annotated[bool, typer.Option("--traceback", hidden=True)] = False,
+) -> None:
+    """Damage a file in thousands of seeded ways and see that every copy gets a verdict.
+
+    A crash or hang of torch's native loader stays in a child process and is a finding; exit code
+    1 means that a damaged copy was taken for a good one with other outputs.
+    """
+    from .hostile import fuzz_file, print_fuzz, to_json
+
+    result = fuzz_file(
+        file,
+        mutations=mutations,
+        seed=seed,
+        timeout=timeout,
+        memory=int(memory * 2**30),
+        keep=keep,
+        progress=None if as_json else _console(stderr=True),
+    )
+    if as_json:
+        sys.stdout.write(to_json(result))
+    else:
+        print_fuzz(result, _console())
+    raise typer.Exit(0 if result else 1)
+
+
+@app.command()
+def bench(
+    files: Annotated[
+        list[Path] | None, typer.Argument(help="Artifacts to time.", show_default=False)
+    ] = None,
+    against: Annotated[
+        str, typer.Option(help="Peers, comma-separated: eager, onnxruntime, executorch.")
+    ] = "",
+    threads: Annotated[str, typer.Option(help="Thread counts, comma-separated.")] = "1,2",
+    rounds: Annotated[int, typer.Option(min=3, help="Interleaved rounds.")] = 30,
+    reference: Annotated[
+        str | None, typer.Option(help="timm name or package.module:factory of the peers' model.")
+    ] = None,
+    weights: Annotated[Path | None, typer.Option(help="Checkpoint of the peers' model.")] = None,
+    trust_factory: Annotated[
+        bool, typer.Option("--trust-factory", help="Call the factory that the file names.")
+    ] = False,
+    imported: Annotated[
+        list[Path] | None,
+        typer.Option("--import", help="Benchmark JSON that a phone app shared; repeatable."),
+    ] = None,
+    output: Annotated[Path | None, typer.Option("-o", "--out", help="Write JSON here.")] = None,
+    plot: Annotated[Path | None, typer.Option(help="Write a plot, FILE.svg.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON only.")] = False,
+    traceback: Annotated[bool, typer.Option("--traceback", hidden=True)] = False,
+) -> None:
+    """Time files and peers side by side: load, first, median, p95, peak memory, ratios."""
+    from .bench import print_bench, read_bench, run_bench, write_plot
+
+    results = [read_bench(path) for path in imported or []]
+    if files:
+        results.append(
+            run_bench(
+                files,
+                against=[name for name in against.split(",") if name],
+                threads=_thread_counts(threads),
+                rounds=rounds,
+                reference=reference,
+                weights=weights,
+                trust_factory=trust_factory,
+                progress=None if as_json else _console(stderr=True),
+            )
+        )
+    if not results:
+        raise RuntimeCheckError("Nothing to time: name a FILE.ptl, or --import a benchmark JSON.")
+    merged = results[0].merged(results[1:])
+    if output is not None:
+        output.write_text(merged.model_dump_json(indent=2) + "\n", encoding="utf-8")
+    if plot is not None:
+        write_plot(merged, plot)
+    if as_json:
+        sys.stdout.write(merged.model_dump_json(indent=2) + "\n")
+    else:
+        print_bench(merged, _console())
+
+
+def _thread_counts(text: str) -> list[int]:
+    try:
+        counts = [int(part) for part in text.split(",")]
+    except ValueError as error:
+        raise RuntimeCheckError(f"--threads takes numbers such as 1,2, not {text!r}.") from error
+    if min(counts) < 1:
+        raise RuntimeCheckError(f"--threads takes numbers from 1, not {text!r}.")
+    return counts
+
+
+def _mount_device() -> None:
+    try:
+        from .device.cli import app as device_app
+    except ModuleNotFoundError:
+        return
+    app.add_typer(device_app, name="device")
+
+
+_mount_device()
+
+
+def _file_first(arguments: list[str]) -> list[str]:
+    """Put `check` in front of a bare file name: the question people come with."""
+    names = {command.name or command.callback.__name__ for command in app.registered_commands
+             if command.callback is not None}  # fmt: skip
+    names |= {str(group.name) for group in app.registered_groups}
+    rest = [argument for argument in arguments if argument != "--traceback"]
+    if not rest or rest[0] in names or rest[0] in _GLOBAL:
+        return arguments
+    return ["check", *arguments]
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line; one paragraph for an error, exit 2 unless it is a parity failure."""
+    arguments = _file_first(sys.argv[1:] if arguments is None else arguments)
+    try:
+        app(args=arguments)
+    except RuntimeCheckError as error:
+        if "--traceback" in arguments:
+            raise
+        _console(stderr=True).print(f"[bold red]error:[/bold red] {_plain(error)}")
+        raise SystemExit(error.exit_code) from None
+    except KeyboardInterrupt:
+        raise SystemExit(130) from None
+
+
+def _plain(error: Exception) -> str:
+    from rich.markup import escape
+
+    return escape(str(error))

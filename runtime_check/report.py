@@ -1,0 +1,239 @@
+"""Show a report: on the terminal, as JSON, and as one HTML file to attach to a release."""
+
+from __future__ import annotations
+
+import html
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from .check import Report
+from .compare import Comparison
+from .properties import PropertyResult
+
+FORMAT_VERSION = "1.0"
+_MARKS = {
+    "passed": ("[green]pass[/green]", "#1a7f37"),
+    "failed": ("[bold red]FAIL[/bold red]", "#cf222e"),
+    "noted": ("[yellow]note[/yellow]", "#9a6700"),
+    "skipped": ("[dim]skip[/dim]", "#6e7781"),
+}
+
+
+def _number(value: float | None) -> float | str | None:
+    """JSON has no infinity: identical outputs have an infinite SQNR."""
+    if value is None or math.isfinite(value):
+        return value
+    return str(value)
+
+
+def _comparison_dict(comparison: Comparison | None) -> dict[str, Any] | None:
+    if comparison is None:
+        return None
+    figures = (
+        "max_abs", "mean_abs", "p99_abs", "max_rel", "sqnr_db", "top1", "top5", "steps",
+        "worst_expected", "worst_actual",
+    )  # fmt: skip
+    return {
+        "ok": bool(comparison),
+        "problem": comparison.problem,
+        "detail": comparison.detail,
+        "tolerance": str(comparison.tolerance),
+        "passing": None if comparison.passing is None else str(comparison.passing),
+        "elements": comparison.elements,
+        **{name: _number(getattr(comparison, name)) for name in figures},
+    }
+
+
+def to_dict(report: Report) -> dict[str, Any]:
+    """Turn a report into plain JSON data."""
+    metadata = report.artifact.metadata
+    return {
+        "format": FORMAT_VERSION,
+        "passed": bool(report),
+        "file": report.artifact.path.name,
+        "bytes": report.artifact.bytes,
+        "sha256": report.sha256,
+        "name": metadata.name,
+        "produced_by": metadata.produced_by.model_dump(),
+        "provenance": metadata.provenance.model_dump(),
+        "quantization": metadata.quantization.model_dump(),
+        "tolerance": metadata.tolerance.model_dump(),
+        "runtime": report.runtime,
+        "runtime_detail": report.runtime_detail,
+        "reference": report.reference,
+        "has_reference": report.has_reference,
+        "seed": report.seed,
+        "examples": report.examples,
+        "seconds": round(report.seconds, 3),
+        "properties": [
+            {
+                "name": result.name,
+                "status": result.status,
+                "reason": result.reason,
+                "examples": result.examples,
+                "seconds": round(result.seconds, 3),
+                "comparison": _comparison_dict(result.comparison),
+                "minimal": result.minimal or None,
+                "counterexample": str(result.counterexample) if result.counterexample else None,
+            }
+            for result in report.results
+        ],
+    }
+
+
+def to_json(report: Report) -> str:
+    """Serialise a report, with a newline at the end."""
+    return json.dumps(to_dict(report), indent=2, allow_nan=False) + "\n"
+
+
+def verdict_line(report: Report) -> str:
+    """Say in one sentence what the check came to, and what it could not look at."""
+    failed = [r.name for r in report.results if r.status == "failed"]
+    noted = [r.name for r in report.results if r.status == "noted"]
+    blind = [r.name for r in report.results if _for_want_of_reference(r, report)]
+    ran = sum(r.status != "skipped" for r in report.results)
+    said = f"All {ran} properties that ran hold on {report.runtime}"
+    if failed:
+        said = f"FAILED on {report.runtime}: {', '.join(failed)}"
+    if noted:
+        said += f"; worth a look: {', '.join(noted)}"
+    if blind:
+        said += f"; NOT compared with Python, for want of a reference: {', '.join(blind)}"
+    return said + "."
+
+
+def _for_want_of_reference(result: PropertyResult, report: Report) -> bool:
+    return result.status == "skipped" and result.reason == report.reference
+
+
+def print_report(report: Report, console: Console) -> None:
+    """Print one line a property, then the failing ones in full."""
+    metadata = report.artifact.metadata
+    quantised = metadata.quantization.method
+    console.print(
+        f"[bold]{escape(metadata.name)}[/bold]  {escape(str(report.artifact.path))}  "
+        f"{report.artifact.bytes / 1e6:.2f} MB  {'fp32' if quantised == 'none' else 'int8'}"
+    )
+    console.print(f"runtime    {escape(report.runtime_detail)}")
+    against = escape(report.reference)
+    console.print(f"reference  {against if report.has_reference else 'none. ' + against}")
+    table = Table(box=None, pad_edge=False, show_header=False)
+    table.add_column(no_wrap=True)
+    table.add_column(no_wrap=True)
+    table.add_column(justify="right", no_wrap=True)
+    table.add_column(overflow="fold")
+    for result in report.results:
+        count = f"{result.examples} inputs" if result.examples else ""
+        reason = escape(result.reason)
+        if _for_want_of_reference(result, report):
+            reason = "no reference"
+        if result.status == "failed":
+            reason = "see below"
+        table.add_row(_MARKS[result.status][0], result.name, count, reason)
+    console.print(table)
+    for result in report.results:
+        if result.status == "failed":
+            _print_failure(result, report, console)
+    style = "bold green" if report else "bold red"
+    console.print(f"[{style}]{escape(verdict_line(report))}[/{style}] {report.seconds:.1f} s")
+
+
+def _print_failure(result: PropertyResult, report: Report, console: Console) -> None:
+    console.print(f"\n[bold red]{result.name}[/bold red]: {escape(result.reason)}")
+    comparison = result.comparison
+    if comparison is not None and comparison.max_abs is not None:
+        console.print(
+            f"  worst value at {comparison.worst}: expected {comparison.worst_expected:.7g}, got "
+            f"{comparison.worst_actual:.7g}; mean|d| {comparison.mean_abs:.3g}, 99 % within "
+            f"{comparison.p99_abs:.3g}, largest relative {comparison.max_rel:.3g}"
+        )
+        if comparison.passing is not None:
+            console.print(f"  would pass with: {comparison.passing}")
+    if result.minimal:
+        console.print(f"  smallest input that fails: {escape(result.minimal)}")
+    if result.counterexample is not None:
+        runtime = "" if report.runtime == "host" else f" --runtime {report.runtime}"
+        console.print(
+            f"  again: python -m runtime_check {escape(str(report.artifact.path))}{runtime} "
+            f"--replay {escape(str(result.counterexample))}"
+        )
+    console.print()
+
+
+def write_html(report: Report, path: Path) -> None:
+    """Write one self-contained page: no scripts, no network, readable in print."""
+    metadata = report.artifact.metadata
+    facts = {
+        "file": f"{report.artifact.path.name}, {report.artifact.bytes:,} bytes",
+        "SHA-256": report.sha256,
+        "model": f"{metadata.provenance.model} ({metadata.provenance.weights.detail})",
+        "made by": f"exporter {metadata.produced_by.exporter}, torch {metadata.produced_by.torch}",
+        "stored as": metadata.quantization.method.replace("none", "float32"),
+        "runtime": report.runtime_detail,
+        "compared with": report.reference,
+        "tolerance": f"atol {metadata.tolerance.atol:.3g}, rtol {metadata.tolerance.rtol:.3g} "
+        f"({metadata.tolerance.basis})",
+        "effort": f"{report.examples} inputs a property, seed {report.seed}, "
+        f"{report.seconds:.1f} s",
+    }
+    listed = "".join(
+        f"<dt>{html.escape(k)}</dt><dd>{html.escape(v)}</dd>" for k, v in facts.items()
+    )
+    rows = "".join(_html_row(result) for result in report.results)
+    colour = _MARKS["passed" if report else "failed"][1]
+    page = f"""<!doctype html>
+<html lang="en"><meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{html.escape(metadata.name)}: runtime check</title>
+<style>
+:root {{ color-scheme: light dark; }}
+body {{ font: 15px/1.5 system-ui, sans-serif; max-width: 62rem; margin: 2rem auto;
+  padding: 0 1rem; }}
+h1 {{ font-size: 1.5rem; margin: 0; }}
+.verdict {{ border-left: .4rem solid {colour}; padding: .6rem 1rem; margin: 1rem 0 1.5rem;
+  font-size: 1.1rem; background: color-mix(in srgb, {colour} 10%, transparent); }}
+dl {{ display: grid; grid-template-columns: 8rem 1fr; gap: .15rem 1rem; }}
+dt {{ opacity: .65; }} dd {{ margin: 0; overflow-wrap: anywhere; }}
+table {{ border-collapse: collapse; width: 100%; margin-top: 1.5rem; }}
+th, td {{ text-align: left; vertical-align: top; padding: .4rem .6rem;
+  border-top: 1px solid color-mix(in srgb, currentColor 18%, transparent); }}
+td.n, th.n {{ text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }}
+.s {{ font-weight: 600; white-space: nowrap; }}
+code {{ font-size: .9em; overflow-wrap: anywhere; }}
+</style>
+<h1>{html.escape(metadata.name)}</h1>
+<p class="verdict">{html.escape(verdict_line(report))}</p>
+<dl>{listed}</dl>
+<table><thead><tr><th>property<th>verdict<th class="n">inputs<th class="n">max |d|
+<th class="n">SQNR, dB<th class="n">top-1<th>what was found</tr></thead>
+<tbody>{rows}</tbody></table>
+</html>
+"""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(page, encoding="utf-8")
+
+
+def _html_row(result: PropertyResult) -> str:
+    comparison = result.comparison
+    figures = ["", "", ""]
+    if comparison is not None:
+        figures = [
+            "" if comparison.max_abs is None else f"{comparison.max_abs:.3g}",
+            "" if comparison.sqnr_db is None else f"{comparison.sqnr_db:.1f}",
+            "" if comparison.top1 is None else f"{comparison.top1:.1%}",
+        ]
+    found = html.escape(result.reason)
+    if result.minimal:
+        found += f"<br>smallest failing input: <code>{html.escape(result.minimal)}</code>"
+    cells = "".join(f'<td class="n">{f}' for f in (str(result.examples or ""), *figures))
+    colour = _MARKS[result.status][1]
+    return (
+        f'<tr><td>{result.name}<td class="s" style="color:{colour}">{result.status}{cells}'
+        f"<td>{found}</tr>"
+    )
