@@ -64,16 +64,12 @@ def reparameterize(module: nn.Module, example: Tensor) -> list[Edit]:
     def visit(owner: nn.Module, prefix: str) -> None:
         for name, child in owner.named_children():
             path = f"{prefix}{name}"
-            if callable(getattr(child, "fuse", None)):
-                edits.append(Edit(path, child.fuse()))
-            elif callable(getattr(child, "reparameterize", None)):
-                child.reparameterize()
-                edits.append(Edit(path, child))
-            elif callable(getattr(child, "switch_to_deploy", None)):
-                child.switch_to_deploy()
-                edits.append(Edit(path, child))
-            else:
+            method = next((m for m in _FUSE_METHODS if callable(getattr(child, m, None))), None)
+            if method is None:
                 visit(child, f"{path}.")
+                continue
+            fused = getattr(child, method)()
+            edits.append(Edit(path, fused if isinstance(fused, nn.Module) else child))
 
     visit(module, "")
     return edits
@@ -152,10 +148,10 @@ def _plain(child: nn.Conv2d, example: Tensor) -> nn.Module | None:
     plain = nn.Conv2d(
         child.in_channels,
         child.out_channels,
-        child.kernel_size,
-        stride=tuple(stride),
-        padding=size,
-        dilation=tuple(dilation),
+        (child.kernel_size[0], child.kernel_size[1]),
+        stride=(int(stride[0]), int(stride[1])),
+        padding=(int(size[0]), int(size[1])),
+        dilation=(int(dilation[0]), int(dilation[1])),
         groups=int(groups),
         bias=bias is not None,
         device="meta",
@@ -249,7 +245,8 @@ def _folded(layer: nn.Module, norm: Any) -> nn.Module:
     new.bias = nn.Parameter(
         ((bias - norm.running_mean.double()) * scale + shift).to(dtype), requires_grad=False
     )
-    return nn.Module.eval(new)
+    folded: nn.Module = new.eval()
+    return folded
 
 
 def fold_batch_norm(module: nn.Module, example: Tensor) -> list[Edit]:
@@ -280,6 +277,8 @@ def fold_batch_norm(module: nn.Module, example: Tensor) -> list[Edit]:
         def made(_: nn.Module, __: Any, output: Tensor, name: str = name) -> None:
             ran[name] += 1
             produced[id(output)] = (name, output)
+            # What was counted under this address belonged to a tensor that is gone.
+            uses.reads[output.untyped_storage()._cdata] = 0
 
         handles.append(child.register_forward_hook(made))
     for name, child in norms.items():

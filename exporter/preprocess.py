@@ -29,6 +29,10 @@ from .errors import UsageError
 INTERPOLATIONS = ("bicubic", "bilinear")
 # A row strip of this many pixels is 6 MB as float32: a 12-megapixel photo is never held as float.
 STRIP_PIXELS = 1 << 19
+# Pillow adds one half and truncates. Exact halves are common (gradients, 2:1 resizes), and float
+# sums land on either side of them depending on the CPU; this much more than one half is above any
+# such error (255 x 2^-24 x taps) and sends them all up, as Pillow's integers do.
+HALF = 0.5 + 2.0**-12
 MIN_SIDE = 8
 MAX_SIDE = 8192
 
@@ -49,6 +53,7 @@ class Preprocess(nn.Module):
     crop_h: Final[int]
     crop_w: Final[int]
     strip_pixels: Final[int]
+    rounding: Final[float]
     fill: Final[list[int]]
     mean: Tensor
     std: Tensor
@@ -74,6 +79,7 @@ class Preprocess(nn.Module):
         self.scale_h = math.floor(self.crop_h / spec.crop_pct)
         self.scale_w = math.floor(self.crop_w / spec.crop_pct)
         self.strip_pixels = STRIP_PIXELS
+        self.rounding = HALF
         self.fill = [round(255 * value) for value in spec.mean]
         # Scaling to [0, 1] is folded in: (x / 255 - mean) / std.
         self.register_buffer("mean", torch.tensor(spec.mean).view(1, 3, 1, 1) * 255)
@@ -92,7 +98,10 @@ class Preprocess(nn.Module):
         ratio_w = width / self.scale_w
         ratio = max(ratio_h, ratio_w) if self.mode == "border" else min(ratio_h, ratio_w)
         # Very long images: the short edge must not vanish.
-        return max(1, int(round(height / ratio))), max(1, int(round(width / ratio)))
+        # In TorchScript `round` gives a float, so `int` is not superfluous there.
+        target_h = max(1, int(round(height / ratio)))  # noqa: RUF046
+        target_w = max(1, int(round(width / ratio)))  # noqa: RUF046
+        return target_h, target_w
 
     def upsample(self, image: Tensor, height: int, width: int) -> Tensor:
         """Resize float `[1, 3, H, W]` with antialiasing and round to grey levels as Pillow does."""
@@ -100,8 +109,7 @@ class Preprocess(nn.Module):
             out = torch.ops.aten._upsample_bicubic2d_aa(image, [height, width], False, None, None)
         else:
             out = torch.ops.aten._upsample_bilinear2d_aa(image, [height, width], False, None, None)
-        # Pillow adds one half and truncates; torch.round would round halves to even.
-        return torch.floor(out + 0.5).clamp(0.0, 255.0)
+        return torch.floor(out + self.rounding).clamp(0.0, 255.0)
 
     def resize(self, image: Tensor, height: int, width: int) -> Tensor:
         """Resize uint8 `[H, W, 3]` to float `[1, 3, height, width]`, width first, in strips."""
@@ -138,11 +146,11 @@ class Preprocess(nn.Module):
             image = canvas
             height, width = height + pad_h, width + pad_w
         # Python's round, halves to even, is what torchvision uses here.
-        top = self.half(height - self.crop_h)
-        left = self.half(width - self.crop_w)
+        top = self.halve(height - self.crop_h)
+        left = self.halve(width - self.crop_w)
         return image[:, :, top : top + self.crop_h, left : left + self.crop_w]
 
-    def half(self, gap: int) -> int:
+    def halve(self, gap: int) -> int:
         """Return `round(gap / 2)` with halves to even, in integers."""
         down = gap // 2
         return down + 1 if gap % 2 == 1 and down % 2 == 1 else down
@@ -183,12 +191,16 @@ class ImageModel(nn.Module):
 
     def forward(self, image: Tensor) -> Tensor:
         """Classify one uint8 `[H, W, 3]` image."""
-        scores: Tensor = self.network(self.preprocess(image))
+        scores: Tensor = self.finish(self.network(self.preprocess(image)))
+        return scores[0]
+
+    def finish(self, scores: Tensor) -> Tensor:
+        """Apply the activation over the last dimension."""
         if self.activation == "softmax":
             scores = torch.softmax(scores, -1)
         elif self.activation == "sigmoid":
             scores = torch.sigmoid(scores)
-        return scores[0]
+        return scores
 
 
 def reference_transform(spec: Preprocessing) -> object:

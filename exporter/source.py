@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import difflib
 import importlib
 import importlib.resources
@@ -188,11 +189,27 @@ def _unknown_name(name: str) -> SourceError:
     )
 
 
-def _create(name: str, **options: Any) -> nn.Module:
+@contextmanager
+def _attention(*, fused: bool) -> Iterator[None]:
+    """Have timm build attention from matmul and softmax where the runtime has no fused one."""
+    from timm.layers import set_fused_attn, use_fused_attn
+
+    before = use_fused_attn()
+    set_fused_attn(bool(before) and fused)
+    try:
+        yield
+    finally:
+        set_fused_attn(bool(before))
+
+
+def _create(name: str, *, pretrained: bool = False, num_classes: int | None = None) -> nn.Module:
     import timm
 
+    options: dict[str, Any] = {} if num_classes is None else {"num_classes": num_classes}
     # exportable: timm then avoids its Python-only autograd functions and picks scriptable layers.
-    module: nn.Module = timm.create_model(name, exportable=True, scriptable=True, **options)
+    module: nn.Module = timm.create_model(
+        name, pretrained=pretrained, exportable=True, scriptable=True, **options
+    )
     return module
 
 
@@ -475,19 +492,21 @@ def load_source(
     input_shape: tuple[int, ...] | None = None,
     name: str | None = None,
     seed: int = 0,
+    fused_attention: bool = True,
 ) -> SourceModel:
     """Load a model by timm name, hub id (`hf-hub:...`), `package.module:factory`, or as it is.
 
     `weights` is a safetensors file, or a pickle read with `weights_only=True` and nothing else.
-    `labels` replaces the labels. `seed` fixes random weights. Raises `SourceError` or
-    `UsageError`.
+    `labels` replaces the labels. `seed` fixes random weights.
+    `fused_attention=False` has timm build attention from matmul and softmax. A module passed in is
+    copied, never changed. Raises `SourceError` or `UsageError`.
     """
     if weights is not None and random_weights:
         raise UsageError("--weights and --random-weights exclude each other.")
     if isinstance(model, nn.Module):
         own = type(model).__name__
         found = _module_source(
-            model,
+            copy.deepcopy(model).float().eval(),
             name=name or own,
             model=f"{type(model).__module__}:{own}",
             source="module",
@@ -508,7 +527,8 @@ def load_source(
             raise UsageError(
                 "--input-shape is for your own module; a timm model knows its own input size."
             )
-        found = _timm_source(model, weights, random_weights, seed)
+        with _attention(fused=fused_attention):
+            found = _timm_source(model, weights, random_weights, seed)
     found.module.eval().requires_grad_(False)
     values: dict[str, Any] = {**found.__dict__, "name": name or found.name}
     if labels is not None:

@@ -21,6 +21,9 @@ from .errors import UnreadableArtifact
 _MARK = object()
 # torch writes at most a few thousand opcodes an operator; a file with more is not one of its.
 _MAX_OPCODES = 5_000_000
+_LITERALS = frozenset(
+    {"BININT", "BININT1", "BININT2", "LONG1", "LONG4", "BINFLOAT", "BINUNICODE", "SHORT_BINUNICODE"}
+)
 
 
 @dataclass(frozen=True)
@@ -81,12 +84,14 @@ def read_inert(data: bytes) -> Any:
                 continue
             if name == "MARK":
                 stack.append(_MARK)
-            elif name.startswith(("BININT", "BINUNICODE", "BINFLOAT", "LONG", "SHORT_BINUNICODE")):
+            elif name in _LITERALS:
                 stack.append(arg)
             elif name in ("NONE", "NEWTRUE", "NEWFALSE"):
                 stack.append({"NONE": None, "NEWTRUE": True, "NEWFALSE": False}[name])
-            elif name in ("EMPTY_TUPLE", "EMPTY_LIST", "EMPTY_DICT"):
+            elif name == "EMPTY_TUPLE":
                 stack.append(())
+            elif name in ("EMPTY_LIST", "EMPTY_DICT"):
+                stack.append([])  # a list: the memo may hold it before it is filled
             elif name in ("TUPLE1", "TUPLE2", "TUPLE3"):
                 size = int(name[-1])
                 items = tuple(stack[-size:])
@@ -98,13 +103,13 @@ def read_inert(data: bytes) -> Any:
                 stack.append(tuple(_pop_mark(stack)))
             elif name in ("APPENDS", "SETITEMS"):
                 items = tuple(_pop_mark(stack))
-                stack.append((*_sequence(stack.pop()), *items))
+                stack[-1].extend(items)
             elif name == "APPEND":
                 item = stack.pop()
-                stack.append((*_sequence(stack.pop()), item))
+                stack[-1].append(item)
             elif name == "SETITEM":
                 value, key = stack.pop(), stack.pop()
-                stack.append((*_sequence(stack.pop()), key, value))
+                stack[-1].extend((key, value))
             elif name in ("BINPUT", "LONG_BINPUT"):
                 memo[int(arg)] = stack[-1]
             elif name in ("BINGET", "LONG_BINGET"):
@@ -124,10 +129,6 @@ def read_inert(data: bytes) -> Any:
     except Exception as error:
         raise UnreadableArtifact(f"a pickle in the file is damaged ({error}).") from error
     raise UnreadableArtifact("a pickle in the file ends early.")
-
-
-def _sequence(value: Any) -> tuple[Any, ...]:
-    return value if isinstance(value, tuple) else (value,)
 
 
 def _tables(body: Any) -> dict[str, Any]:

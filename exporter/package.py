@@ -1,0 +1,173 @@
+"""Step 7, package: one `.ptl` with metadata and golden vectors inside, the same bytes every time.
+
+torch numbers type names by what the process did before (`___torch_mangle_463`), and stores the
+source text and file paths of the machine. Both would make two exports of one model differ, so
+names are renumbered in order of appearance and debug records are left out. Records are written
+by torch's own writer, which aligns tensors as the loader wants them.
+"""
+
+from __future__ import annotations
+
+import io
+import pickletools
+import re
+import shutil
+import tempfile
+import zipfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch._C import PyTorchFileWriter
+
+from runtime_check.bytecode import Bytecode, parse_bytecode
+from runtime_check.metadata import GOLDEN_RECORD, METADATA_RECORD, Golden, Metadata
+
+from .errors import ExportError
+from .quiet import quiet
+
+_MANGLED = re.compile(rb"___torch_mangle_(\d+)")
+# Written by the writer itself when it closes.
+_WRITERS_OWN = ("version", "byteorder", ".data/")
+
+
+@dataclass(frozen=True, kw_only=True)
+class LiteFile:
+    """A lite-interpreter file on disk, without metadata yet."""
+
+    path: Path
+    bytecode: Bytecode
+    bytes: int
+
+
+class _Renumber:
+    """Give mangled names new numbers in order of first appearance."""
+
+    def __init__(self) -> None:
+        self._numbers: dict[bytes, int] = {}
+
+    def __call__(self, text: bytes) -> bytes:
+        def replace(match: re.Match[bytes]) -> bytes:
+            number = self._numbers.setdefault(match[1], len(self._numbers))
+            return b"___torch_mangle_%d" % number
+
+        return _MANGLED.sub(replace, text)
+
+
+def _renumber_pickle(data: bytes, renumber: _Renumber) -> bytes:
+    """Rewrite names inside a protocol-2 pickle, lengths included, without unpickling it."""
+    if b"___torch_mangle_" not in data:
+        return data
+    operations = list(pickletools.genops(data))
+    ends = [position for _, _, position in operations[1:]] + [len(data)]
+    out = io.BytesIO()
+    for (opcode, arg, start), end in zip(operations, ends, strict=True):
+        raw = data[start:end]
+        if opcode.name == "BINUNICODE" and isinstance(arg, str) and "___torch_mangle_" in arg:
+            text = renumber(arg.encode())
+            out.write(b"X" + len(text).to_bytes(4, "little") + text)
+        elif opcode.name == "GLOBAL":
+            out.write(renumber(raw))
+        else:
+            out.write(raw)
+    return out.getvalue()
+
+
+def _records(source: Path) -> Iterator[tuple[str, bytes]]:
+    with zipfile.ZipFile(source) as archive:
+        for info in archive.infolist():
+            name = info.filename.split("/", 1)[1]
+            if not name.startswith(_WRITERS_OWN) and not name.endswith(".debug_pkl"):
+                yield name, archive.read(info)
+
+
+def _write(path: Path, records: Iterator[tuple[str, bytes]]) -> None:
+    writer = PyTorchFileWriter(str(path))
+    try:
+        for name, data in records:
+            writer.write_record(name, data, len(data))
+    finally:
+        writer.write_end_of_file()
+
+
+@contextmanager
+def workspace(folder: Path) -> Iterator[Path]:
+    """Yield a scratch folder on the same file system as `folder`, removed afterwards."""
+    folder.mkdir(parents=True, exist_ok=True)
+    scratch = Path(tempfile.mkdtemp(prefix=".export-", dir=folder))
+    try:
+        yield scratch
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def read_lite(path: Path) -> LiteFile:
+    """Read the bytecode of a lite file this package just wrote."""
+    with zipfile.ZipFile(path) as archive:
+        name = next(n for n in archive.namelist() if n.endswith("/bytecode.pkl"))
+        bytecode = parse_bytecode(archive.read(name))
+    return LiteFile(path=path, bytecode=bytecode, bytes=path.stat().st_size)
+
+
+def save_lite(module: torch.jit.ScriptModule, scratch: Path) -> LiteFile:
+    """Save an optimised module as a canonical lite file in `scratch`."""
+    raw = scratch / "raw.ptl"
+    with quiet():
+        module._save_for_lite_interpreter(str(raw))
+    return canonicalize(raw, scratch)
+
+
+def canonicalize(raw: Path, scratch: Path) -> LiteFile:
+    """Rewrite `raw` with renumbered names and without debug records; remove `raw`."""
+    renumber = _Renumber()
+
+    def records() -> Iterator[tuple[str, bytes]]:
+        for name, data in _records(raw):
+            if name.endswith(".pkl"):
+                data = _renumber_pickle(data, renumber)
+            elif name.startswith("code/"):
+                data = renumber(data)
+                name = renumber(name.encode()).decode()
+            yield name, data
+
+    # The writer names the archive's top folder after the file.
+    path = scratch / "archive.ptl"
+    _write(path, records())
+    raw.unlink()
+    return read_lite(path)
+
+
+def write_artifact(lite: LiteFile, metadata: Metadata, golden: Golden, target: Path) -> None:
+    """Put metadata and golden vectors into the file and move it to `target` in one step."""
+    extra: Mapping[str, bytes] = {
+        METADATA_RECORD: metadata.model_dump_json().encode(),
+        GOLDEN_RECORD: golden.model_dump_json().encode(),
+    }
+
+    def records() -> Iterator[tuple[str, bytes]]:
+        yield from extra.items()
+        yield from _records(lite.path)
+
+    folder = lite.path.parent / "final"
+    folder.mkdir(exist_ok=True)
+    whole = folder / "archive.ptl"
+    _write(whole, records())
+    # What was verified is what is shipped: every record of the lite file, unchanged.
+    if not _checksums(lite.path).items() <= _checksums(whole).items():
+        raise ExportError(
+            "The packaged file does not hold the verified one's records. This is a bug; please "
+            "report the model and the torch version."
+        )
+    whole.replace(target)
+
+
+def _checksums(path: Path) -> dict[str, tuple[int, int]]:
+    with zipfile.ZipFile(path) as archive:
+        infos = [(info.filename.split("/", 1)[1], info) for info in archive.infolist()]
+    return {
+        name: (info.file_size, info.CRC)
+        for name, info in infos
+        if not name.startswith(_WRITERS_OWN)
+    }

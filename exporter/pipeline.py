@@ -1,0 +1,705 @@
+"""The whole flow on one screen: source -> prepare -> quantize -> capture -> optimize ->
+check compatibility -> package -> verify -> report."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from statistics import median
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+import runtime_check.metadata as contract
+from runtime_check.artifact import ArtifactFile, read_artifact
+from runtime_check.compare import Comparison, Tolerance, compare
+from runtime_check.device.operators import DEFAULT_RUNTIME, available_runtimes, resolve_runtime
+from runtime_check.metadata import LedgerRow, Metadata, Preprocessing
+from runtime_check.weights import file_sha256
+
+from .capture import Captured, Method, Sampled, candidates
+from .compatibility import Verdict, backport, check_compatibility, refuse
+from .environment import one_thread, phone_engine, require_suitable_torch, version_of
+from .errors import CaptureError, ExportError, IncompatibleRuntime, OptimizeError, UsageError
+from .optimize import OPTIMIZE_PASSES, Optimized, optimize
+from .outputs import run
+from .package import LiteFile, canonicalize, save_lite, workspace, write_artifact
+from .prepare import PREPARE_PASSES, Prepared, prepare
+from .preprocess import MAX_SIDE, MIN_SIDE, ImageModel, Preprocess, measure_preprocessing
+from .quiet import quiet
+from .report import (
+    PreprocessingView,
+    Report,
+    Step,
+    golden_view,
+    histogram,
+    layer_sizes,
+    part_sizes,
+    write_html,
+    write_json,
+)
+from .samples import PHOTOS, Sample, golden_images, image_samples, photo, tensor_samples
+from .source import SourceModel, load_source
+from .tolerance import as_tolerance, measure_rounding
+from .verify import Verified, stack, verify
+
+InputKind = Literal["auto", "image", "tensor"]
+Activation = Literal["auto", "softmax", "sigmoid", "none"]
+ALL_PASSES = (*PREPARE_PASSES, *OPTIMIZE_PASSES)
+_REPEATS = 3
+
+
+@dataclass(frozen=True, kw_only=True)
+class PreprocessingChoice:
+    """What the user says about preprocessing; None takes what the model says."""
+
+    interpolation: str | None = None
+    crop_pct: float | None = None
+    crop_mode: str | None = None
+    mean: tuple[float, ...] | None = None
+    std: tuple[float, ...] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Artifact:
+    """An exported file. Calling it runs the file itself, in the lite interpreter."""
+
+    path: Path
+    metadata: Metadata
+    report: Report
+
+    @cached_property
+    def _module(self) -> Any:
+        from torch.jit.mobile import _load_for_lite_interpreter
+
+        with quiet(), phone_engine():
+            return _load_for_lite_interpreter(str(self.path))
+
+    def __call__(self, *inputs: Tensor) -> Any:
+        """Run `forward` of the saved file: uint8 `[H, W, 3]` for image artifacts."""
+        with quiet(), phone_engine(), torch.no_grad():
+            return self._module(*inputs)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """What stays fixed while a module is turned into a file."""
+
+    source: SourceModel
+    preprocess: Preprocess | None  # None: the bare network
+    preprocessing: Preprocessing | None
+    activation: Literal["softmax", "sigmoid", "none"]
+    samples: tuple[Sample, ...]
+    networks: tuple[Tensor, ...]  # what the network itself gets for each sample
+
+    def whole(self, network: nn.Module) -> nn.Module:
+        """Wrap a network with preprocessing and activation as `forward` will be shipped."""
+        if self.preprocess is None:
+            return network
+        return ImageModel(self.preprocess, network, self.activation).eval()
+
+    def finished(self, network: nn.Module) -> nn.Module:
+        """Wrap a network with the activation alone: what `whole` does after preprocessing."""
+        return Finished(network, self.activation).eval()
+
+    def shipped(self, network: torch.jit.ScriptModule) -> torch.jit.ScriptModule:
+        """Wrap and script a captured network."""
+        if self.preprocess is None:
+            return network
+        with quiet():
+            scripted: torch.jit.ScriptModule = torch.jit.script(self.whole(network)).eval()
+        return scripted
+
+
+class Finished(nn.Module):
+    """A network followed by the artifact's activation."""
+
+    def __init__(self, network: nn.Module, activation: str) -> None:
+        super().__init__()
+        self.network = network
+        self.activation = activation
+
+    def forward(self, x: Tensor) -> Any:
+        """Run the network on a preprocessed batch."""
+        scores = self.network(x)
+        if self.activation == "softmax":
+            return torch.softmax(scores, -1)
+        return torch.sigmoid(scores) if self.activation == "sigmoid" else scores
+
+
+class _Clock:
+    """Time the steps and tell a listener about them."""
+
+    def __init__(self, on_step: Callable[[str], None] | None) -> None:
+        self.steps: list[Step] = []
+        self._on_step = on_step
+
+    @contextmanager
+    def step(self, name: str) -> Iterator[None]:
+        if self._on_step is not None:
+            self._on_step(name)
+        started = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.steps.append(Step(name=name, seconds=round(time.perf_counter() - started, 4)))
+
+
+def export(
+    model: str | nn.Module,
+    *,
+    out: Path | str = "build",
+    name: str | None = None,
+    weights: Path | str | None = None,
+    random_weights: bool = False,
+    labels: Path | str | Sequence[str] | None = None,
+    input: InputKind = "auto",
+    input_shape: Sequence[int] | None = None,
+    preprocessing: PreprocessingChoice | None = None,
+    activation: Activation = "auto",
+    capture: Method = "auto",
+    allow_specialization: bool = False,
+    runtime: str | Sequence[str] = DEFAULT_RUNTIME,
+    disable: Collection[str] = (),
+    verified: bool = True,
+    seed: int = 0,
+    on_step: Callable[[str], None] | None = None,
+) -> Artifact:
+    """Turn a model into a verified `.ptl` in `out`, with `report.json` and `report.html`.
+
+    `model` is a timm name, a hub id (`hf-hub:...`), `package.module:factory`, or a module.
+    `input="image"` makes `forward` take uint8 RGB `[H, W, 3]` of any size and do timm's
+    preprocessing itself; `"tensor"` gives the bare network; `"auto"` takes `image` where the model
+    says how it wants images. `disable` names passes to leave out. `verified=False` skips the
+    fresh-process check and says so in the metadata. `on_step` is told each step's name.
+
+    Raises subclasses of `ExportError`; then nothing was written.
+    """
+    require_suitable_torch()
+    _check_options(disable)
+    runtimes = [resolve_runtime(r) for r in ([runtime] if isinstance(runtime, str) else runtime)]
+    clock = _Clock(on_step)
+    folder = Path(out)
+    # One thread: sums then come in one order, so the same input gives the same bytes anywhere.
+    with phone_engine(), one_thread(), quiet(), workspace(folder) as scratch:
+        with clock.step("source"):
+            source = load_source(
+                model,
+                weights=Path(weights) if weights is not None else None,
+                random_weights=random_weights,
+                labels=_labels(labels),
+                input_shape=tuple(input_shape) if input_shape is not None else None,
+                name=name,
+                seed=seed,
+                fused_attention=_fused_attention(runtimes),
+            )
+            task = _task(source, input, preprocessing, activation)
+        with clock.step("reference"):
+            reference = [run(task.whole(source.module), s.inputs) for s in task.samples]
+            networks = [run(source.module, (x,)) for x in task.networks]
+            _check_outputs(task, reference)
+            ledger = [_row("eager fp32", task.whole(source.module), task, source.module)]
+            batches = [Sample("", (x,)) for x in task.networks]
+            inner = measure_rounding(source.module, batches, networks)
+            # On this machine preprocessing rounds to the same grey levels on both sides. Another
+            # CPU may round a few the other way: `spec`, for phones, runs it in float64 too.
+            finished = task.finished(source.module)
+            outputs = [run(finished, s.inputs) for s in batches]
+            here = as_tolerance(measure_rounding(finished, batches, outputs))
+            spec = measure_rounding(task.whole(source.module), task.samples, reference)
+        with clock.step("prepare"):
+            prepared = prepare(
+                source.module, task.networks, networks, as_tolerance(inner), disabled=disable
+            )
+            whole = task.whole(prepared.module)
+            ledger.append(_row("prepared", whole, task, prepared.module, reference))
+        with clock.step("quantize"):
+            quantization = contract.Quantization()  # float32: int8 recipes come in here
+        with clock.step("capture, optimize, check"):
+            shipped = find_shippable(
+                task,
+                prepared,
+                networks,
+                reference,
+                as_tolerance(inner),
+                here,
+                method=capture,
+                allow_specialization=allow_specialization,
+                disabled=disable,
+                runtimes=runtimes,
+                scratch=scratch,
+            )
+            ledger.append(
+                _row("captured", task.shipped(shipped.captured.module), task, None, reference)
+            )
+            ledger.append(_row("optimized", shipped.optimized.module, task, None, reference))
+        lite = shipped.lite
+        checked = None
+        if verified:
+            with clock.step("verify"):
+                checked = verify(lite.path, task.samples, reference, here, repeats=_REPEATS)
+                ledger.append(_saved_row(checked, lite, len(task.samples)))
+        with clock.step("package"):
+            golden = _golden(task, reference, spec)
+            metadata = _metadata(
+                task, prepared, shipped, quantization, spec, ledger, reference, checked
+            )
+            target = folder / f"{source.name}.ptl"
+            write_artifact(lite, metadata, golden, target)
+        with clock.step("report"):
+            report = _report(
+                task, target, metadata, ledger, clock.steps, reference, checked, prepared, shipped
+            )
+            write_json(report, folder / "report.json")
+            write_html(report, folder / "report.html")
+    return Artifact(path=target, metadata=metadata, report=report)
+
+
+# --- capture, optimise, check: the first candidate that survives all three ----------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shippable:
+    """A candidate that agrees with eager, optimised, and loads on every demanded runtime."""
+
+    captured: Captured
+    optimized: Optimized
+    lite: LiteFile
+    verdicts: tuple[Verdict, ...]
+    dynamic_batch: bool
+    rejected: tuple[str, ...]
+
+
+def find_shippable(
+    task: Task,
+    prepared: Prepared,
+    networks: Sequence[Sequence[Tensor]],
+    reference: Sequence[Sequence[Tensor]],
+    inner: Tolerance,
+    outer: Tolerance,
+    *,
+    method: Method,
+    allow_specialization: bool,
+    disabled: Collection[str],
+    runtimes: Sequence[str],
+    scratch: Path,
+) -> Shippable:
+    """Try captures in order of preference until one can be shipped, and say why others cannot."""
+    sampled: Sampled = [((x,), list(y)) for x, y in zip(task.networks, networks, strict=True)]
+    batches = _batches(task, prepared.module)
+    tried: list[str] = []
+    failure: ExportError | None = None
+    for extra in [batches, []] if batches else [[]]:
+        found = candidates(
+            prepared.module,
+            [*sampled, *extra],
+            inner,
+            method=method,
+            allow_specialization=allow_specialization,
+        )
+        while True:
+            try:
+                captured = next(found)
+            except StopIteration:
+                break
+            except CaptureError as error:
+                failure = failure or error
+                break
+            try:
+                return _finish(
+                    task,
+                    captured,
+                    reference,
+                    outer,
+                    disabled,
+                    runtimes,
+                    scratch,
+                    dynamic_batch=bool(extra),
+                    extra=extra,
+                    tried=tried,
+                )
+            except (OptimizeError, IncompatibleRuntime) as error:
+                tried.append(f"{captured.method}: {error}")
+                failure = error
+    assert failure is not None
+    raise failure
+
+
+def _finish(
+    task: Task,
+    captured: Captured,
+    reference: Sequence[Sequence[Tensor]],
+    tolerance: Tolerance,
+    disabled: Collection[str],
+    runtimes: Sequence[str],
+    scratch: Path,
+    *,
+    dynamic_batch: bool,
+    extra: Sampled,
+    tried: Sequence[str],
+) -> Shippable:
+    """Optimise, save and judge one capture."""
+    whole = task.shipped(captured.module)
+    outputs: list[tuple[tuple[Tensor, ...], list[Tensor]]] = [
+        (sample.inputs, list(wanted))
+        for sample, wanted in zip(task.samples, reference, strict=True)
+    ]
+    optimized = optimize(whole, [*outputs, *extra], tolerance, disabled=disabled)
+    lite = save_lite(optimized.module, scratch)
+    verdicts = [check_compatibility(lite.bytecode, r, graph=whole) for r in available_runtimes()]
+    for verdict in verdicts:
+        if verdict.runtime not in runtimes:
+            continue
+        if not verdict:
+            raise refuse(verdict, tried)
+        if verdict.backport_to is not None:
+            raw = scratch / "backport.ptl"
+            raw.write_bytes(backport(lite.path, verdict.backport_to))
+            lite = canonicalize(raw, scratch)
+    return Shippable(
+        captured=captured,
+        optimized=optimized,
+        lite=lite,
+        verdicts=tuple(verdicts),
+        dynamic_batch=dynamic_batch,
+        rejected=(*captured.rejected, *tried),
+    )
+
+
+def _batches(task: Task, module: nn.Module) -> list[tuple[tuple[Tensor, ...], list[Tensor]]]:
+    """Batches of two, where the bare network takes them in eager."""
+    if task.preprocess is not None or task.networks[0].shape[0] != 1:
+        return []
+    pair = torch.cat([task.networks[0], task.networks[1]])
+    try:
+        outputs = run(module, (pair,))
+    except Exception:  # noqa: BLE001  a network of fixed batch size is a valid network
+        return []
+    if any(t.dim() == 0 or t.shape[0] != 2 for t in outputs):
+        return []
+    return [((pair,), outputs)]
+
+
+# --- what the user said -------------------------------------------------------------------------
+
+
+def _check_options(disable: Collection[str]) -> None:
+    import difflib
+
+    for name in disable:
+        if name not in ALL_PASSES:
+            near = difflib.get_close_matches(name, ALL_PASSES, n=2)
+            hint = f" Did you mean {' or '.join(near)}?" if near else ""
+            raise UsageError(
+                f"There is no pass {name!r} to disable.{hint} There are: {', '.join(ALL_PASSES)}."
+            )
+
+
+def _labels(labels: Path | str | Sequence[str] | None) -> Path | tuple[str, ...] | None:
+    if labels is None or isinstance(labels, Path):
+        return labels
+    return Path(labels) if isinstance(labels, str) else tuple(labels)
+
+
+def _fused_attention(runtimes: Sequence[str]) -> bool:
+    from runtime_check.device.operators import load_table
+
+    return all(load_table(r).has("aten::scaled_dot_product_attention") for r in runtimes)
+
+
+def _merge(
+    found: Preprocessing | None, source: SourceModel, choice: PreprocessingChoice
+) -> Preprocessing | None:
+    values = {k: v for k, v in choice.__dict__.items() if v is not None}
+    if found is None:
+        if not values:
+            return None
+        if choice.mean is None or choice.std is None or len(source.input_shape) != 4:
+            raise UsageError(
+                "This module does not say how it wants images. For preprocessing in the graph give "
+                "at least --mean and --std, and --input-shape 1,3,H,W."
+            )
+        size = source.input_shape[1:]
+        values = {"interpolation": "bicubic", "crop_pct": 1.0, "crop_mode": "center", **values}
+        return Preprocessing.model_validate({**values, "input_size": size, "in_graph": False})
+    return Preprocessing.model_validate({**found.model_dump(), **values})
+
+
+def _task(
+    source: SourceModel, kind: InputKind, choice: PreprocessingChoice | None, activation: Activation
+) -> Task:
+    spec = _merge(source.preprocessing, source, choice or PreprocessingChoice())
+    if kind == "image" and spec is None:
+        raise UsageError(
+            f"{source.name} does not say how it wants images. Give --mean and --std (and "
+            "--interpolation, --crop-pct, --crop-mode), or export the bare network with "
+            "`--input tensor`."
+        )
+    image = kind == "image" or (kind == "auto" and spec is not None)
+    preprocess = None
+    if image:
+        assert spec is not None
+        spec = spec.model_copy(update={"in_graph": True})
+        preprocess = Preprocess(spec, min_side=MIN_SIDE, max_side=MAX_SIDE).eval()
+        samples = tuple(image_samples())
+        networks = tuple(run(preprocess, s.inputs)[0] for s in samples)
+        # A classifier says how many classes it has; a feature extractor says none.
+        classes = int(getattr(source.module, "num_classes", 0) or 0)
+        chosen = (
+            ("softmax" if classes > 1 or source.labels else "none")
+            if (activation == "auto")
+            else activation
+        )
+    else:
+        samples = tuple(tensor_samples(source.input_shape))
+        networks = tuple(s.inputs[0] for s in samples)
+        chosen = "none" if activation == "auto" else activation
+        if chosen != "none":
+            raise UsageError(
+                f"--activation {chosen} goes with --input image; the bare network's outputs are "
+                "given as they are."
+            )
+    return Task(
+        source=source,
+        preprocess=preprocess,
+        preprocessing=spec,
+        activation=chosen,
+        samples=samples,
+        networks=networks,
+    )
+
+
+def _check_outputs(task: Task, reference: Sequence[Sequence[Tensor]]) -> None:
+    shapes = [tuple(t.shape) for t in reference[0]]
+    labels = task.source.labels
+    for sample, outputs in zip(task.samples, reference, strict=True):
+        for tensor in outputs:
+            if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
+                raise ExportError(
+                    f"Eager {task.source.name} returns NaN or infinity for the sample "
+                    f"{sample.name!r}: there is nothing to be verified against. Check the weights."
+                )
+    if labels is not None and shapes[0] and shapes[0][-1] != len(labels):
+        raise UsageError(
+            f"{len(labels)} labels, but the model has {shapes[0][-1]} outputs. Pass the matching "
+            "file with --labels."
+        )
+
+
+# --- the ledger ---------------------------------------------------------------------------------
+
+
+def _milliseconds(module: nn.Module, sample: Sample) -> float:
+    """Median wall milliseconds of one inference, after one warm-up; the caller sets the threads."""
+    with torch.no_grad():
+        module(*sample.inputs)
+        times = []
+        for _ in range(_REPEATS):
+            started = time.perf_counter()
+            module(*sample.inputs)
+            times.append(time.perf_counter() - started)
+    return 1e3 * median(times)
+
+
+def _megabytes(module: nn.Module | None) -> float | None:
+    if module is None:
+        return None
+    tensors = [*module.parameters(), *module.buffers()]
+    return sum(t.numel() * t.element_size() for t in tensors) / 1e6
+
+
+def _row(
+    stage: str,
+    whole: nn.Module,
+    task: Task,
+    weights: nn.Module | None,
+    reference: Sequence[Sequence[Tensor]] | None = None,
+) -> LedgerRow:
+    figures: dict[str, Any] = {}
+    if reference is not None:
+        outputs = [run(whole, s.inputs) for s in task.samples]
+        figures = _figures(compare(stack(reference), stack(outputs), Tolerance()))
+    return LedgerRow(
+        stage=stage,
+        inputs=len(task.samples),
+        ms=_milliseconds(whole, task.samples[0]),
+        mb=_megabytes(weights),
+        **figures,
+    )
+
+
+def _figures(comparison: Comparison) -> dict[str, Any]:
+    sqnr = comparison.sqnr_db
+    return {
+        "max_abs": comparison.max_abs,
+        # Bit-identical outputs have no noise; infinity is no JSON number.
+        "sqnr_db": sqnr if sqnr is not None and np.isfinite(sqnr) else None,
+        "top1": comparison.top1,
+        "top5": comparison.top5,
+    }
+
+
+def _saved_row(checked: Verified, lite: LiteFile, count: int) -> LedgerRow:
+    return LedgerRow(
+        stage="saved + reloaded",
+        inputs=count,
+        ms=checked.milliseconds,
+        mb=lite.bytes / 1e6,
+        note="fresh process, QNNPACK engine",
+        **_figures(checked.comparison),
+    )
+
+
+# --- metadata, golden vectors, report ------------------------------------------------------------
+
+
+def _golden(
+    task: Task, reference: Sequence[Sequence[Tensor]], spec: contract.ToleranceSpec
+) -> contract.Golden:
+    cases = [
+        contract.GoldenCase(
+            name=sample.name,
+            inputs=[contract.TensorData.of(t.numpy()) for t in sample.inputs],
+            expected=[contract.TensorData.of(t.numpy()) for t in outputs],
+        )
+        for sample, outputs in zip(task.samples, reference, strict=True)
+    ]
+    if task.preprocess is None:
+        # Bare networks take megabytes an input; two are enough to prove parity on a phone.
+        cases = cases[1:3]
+    return contract.Golden(tolerance=spec, cases=cases)
+
+
+def _metadata(
+    task: Task,
+    prepared: Prepared,
+    shipped: Shippable,
+    quantization: contract.Quantization,
+    spec: contract.ToleranceSpec,
+    ledger: Sequence[LedgerRow],
+    reference: Sequence[Sequence[Tensor]],
+    checked: Verified | None,
+) -> Metadata:
+    captured, bytecode = shipped.captured, shipped.lite.bytecode
+    given: contract.ImageInput | contract.TensorInput
+    if task.preprocess is not None:
+        given = contract.ImageInput(min_side=MIN_SIDE, max_side=MAX_SIDE)
+    else:
+        tensors = [contract.TensorSpec(shape=list(task.source.input_shape))]
+        given = contract.TensorInput(tensors=tensors, dynamic_batch=shipped.dynamic_batch)
+    rows = [row.model_copy(update={"ms": None}) for row in ledger]
+    if checked is None:
+        rows.append(LedgerRow(stage="saved + reloaded", note="NOT VERIFIED (--no-verify)"))
+    verdicts = [
+        contract.RuntimeVerdict(
+            runtime=v.runtime,
+            compatible=bool(v),
+            how="operator-table",
+            detail="; ".join(map(str, v.missing))
+            or f"all {len(bytecode.operators)} operators are there, bytecode {bytecode.version}",
+        )
+        for v in shipped.verdicts
+    ]
+    return Metadata(
+        name=task.source.name,
+        input=given,
+        preprocessing=task.preprocessing,
+        output=contract.Output(
+            activation=task.activation,
+            labels=list(task.source.labels) if task.source.labels is not None else None,
+            tensors=[
+                contract.TensorSpec.model_validate(
+                    {"shape": list(t.shape), "dtype": str(t.dtype).removeprefix("torch.")}
+                )
+                for t in reference[0]
+            ],
+        ),
+        quantization=quantization,
+        capture=contract.Capture(
+            method=captured.method,
+            reason=captured.reason,
+            scripted_modules=list(captured.scripted_modules),
+            specialised=[_portable(str(branch)) for branch in captured.specialised],
+        ),
+        passes=[*prepared.passes, *shipped.optimized.passes],
+        produced_by=contract.ProducedBy(
+            exporter=version_of("torch-mobile-export") or "unknown",
+            torch=str(torch.__version__),
+            timm=version_of("timm"),
+            bytecode_version=bytecode.version,
+        ),
+        operators=bytecode.calls,
+        runtimes=verdicts,
+        provenance=task.source.provenance,
+        tolerance=spec,
+        # Times belong to the machine, not to the model: the same input gives the same bytes.
+        ledger=rows,
+    )
+
+
+def _portable(text: str) -> str:
+    """Shorten absolute paths in a branch's description: the artifact holds no machine paths."""
+    import re
+
+    return re.sub(r"(?:[A-Za-z]:)?[\\/](?:[^\\/:,]+[\\/])+", "", text)
+
+
+def _report(
+    task: Task,
+    target: Path,
+    metadata: Metadata,
+    ledger: Sequence[LedgerRow],
+    steps: Sequence[Step],
+    reference: Sequence[Sequence[Tensor]],
+    checked: Verified | None,
+    prepared: Prepared,
+    shipped: Shippable,
+) -> Report:
+    file: ArtifactFile = read_artifact(target)
+    images = golden_images() if task.preprocess is not None else {}
+    views, errors, preprocessing = [], None, None
+    if checked is not None:
+        for sample, wanted, got in zip(task.samples, reference, checked.outputs, strict=True):
+            views.append(
+                golden_view(
+                    sample.name,
+                    images.get(sample.name),
+                    wanted[0].numpy(),
+                    got[0],
+                    metadata.output.labels,
+                )
+            )
+        errors = histogram(stack(reference), stack(checked.outputs))
+    if task.preprocess is not None and metadata.preprocessing is not None:
+        difference = measure_preprocessing(
+            metadata.preprocessing, [photo(name) for name in PHOTOS], preprocess=task.preprocess
+        )
+        preprocessing = PreprocessingView(**difference.__dict__)
+    notes = [f"repaired: {text}" for text in shipped.optimized.repairs]
+    notes += [f"capture not taken: {text}" for text in shipped.rejected]
+    if metadata.provenance.weights.origin == "random":
+        notes.insert(0, "RANDOM WEIGHTS: this file computes nothing useful, only sizes and speed.")
+    if task.preprocess is None and not shipped.dynamic_batch and task.networks[0].shape[0] == 1:
+        notes.append("the batch dimension is fixed at 1")
+    return Report(
+        metadata=metadata,
+        file=target.name,
+        file_bytes=target.stat().st_size,
+        file_sha256=file_sha256(target),
+        ledger=list(ledger),
+        load_ms=checked.load_milliseconds if checked else None,
+        peak_mb=checked.peak_bytes / 1e6 if checked else None,
+        steps=list(steps),
+        layers=layer_sizes(prepared.module),
+        parts=part_sizes([(r.name, r.size) for r in file.records], file.bytes),
+        histogram=errors,
+        golden=views,
+        preprocessing=preprocessing,
+        notes=notes,
+    )

@@ -1,0 +1,186 @@
+"""Step 9, report: everything an export found out, as JSON, as HTML and for the terminal."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+from torch import nn
+
+from runtime_check.metadata import LedgerRow, Metadata, Strict
+
+
+class Step(Strict):
+    """How long one step of the pipeline took, wall seconds."""
+
+    name: str
+    seconds: float
+
+
+class SizeRow(Strict):
+    """Bytes of one kind of layer, or of one part of the file."""
+
+    kind: str
+    count: int
+    bytes: int
+
+
+class Bar(Strict):
+    """One class of a top-5: label and probability in eager Python and in the file."""
+
+    label: str
+    expected: float
+    actual: float
+
+
+class GoldenView(Strict):
+    """One golden input and what came out, for people."""
+
+    name: str
+    width: int
+    height: int
+    png: str  # base64
+    max_abs: float
+    top: list[Bar]
+
+
+class Histogram(Strict):
+    """Absolute differences file against eager, by powers of ten: counts between `edges`."""
+
+    edges: list[float]
+    counts: list[int]
+    zeros: int
+
+
+class PreprocessingView(Strict):
+    """In-graph preprocessing against Pillow + timm, in grey levels of 0 to 255."""
+
+    images: int
+    max_levels: float
+    mean_levels: float
+    differing: float
+
+
+class Report(Strict):
+    """`report.json`. `metadata.ledger` has no times (they are the machine's); `ledger` has."""
+
+    metadata: Metadata
+    file: str
+    file_bytes: int
+    file_sha256: str
+    ledger: list[LedgerRow]
+    load_ms: float | None
+    peak_mb: float | None
+    steps: list[Step]
+    layers: list[SizeRow]
+    parts: list[SizeRow]
+    histogram: Histogram | None
+    golden: list[GoldenView]
+    preprocessing: PreprocessingView | None
+    notes: list[str]
+
+
+def layer_sizes(module: nn.Module) -> list[SizeRow]:
+    """Add up parameter and buffer bytes by layer type, largest first."""
+    sizes: Counter[str] = Counter()
+    counts: Counter[str] = Counter()
+    for layer in module.modules():
+        tensors = [*layer._parameters.values(), *layer._buffers.values()]
+        own = sum(t.numel() * t.element_size() for t in tensors if t is not None)
+        if own:
+            sizes[type(layer).__name__] += own
+            counts[type(layer).__name__] += 1
+    return [SizeRow(kind=k, count=counts[k], bytes=n) for k, n in sizes.most_common()]
+
+
+def part_sizes(records: Sequence[tuple[str, int]], total: int) -> list[SizeRow]:
+    """Add up the file's records by what they are, and what is left for the zip itself."""
+
+    def kind(name: str) -> str:
+        if name.startswith("extra/"):
+            return {"extra/golden.json": "golden vectors"}.get(name, "metadata")
+        if name.startswith(("constants/", "data/")):
+            return "weights"
+        return "bytecode" if name == "bytecode.pkl" else "code"
+
+    sizes: Counter[str] = Counter()
+    counts: Counter[str] = Counter()
+    for name, size in records:
+        sizes[kind(name)] += size
+        counts[kind(name)] += 1
+    rest = total - sum(sizes.values())
+    rows = [SizeRow(kind=k, count=counts[k], bytes=n) for k, n in sizes.most_common()]
+    return [*rows, SizeRow(kind="zip and alignment", count=1, bytes=max(0, rest))]
+
+
+def histogram(expected: Sequence[np.ndarray], actual: Sequence[np.ndarray]) -> Histogram:
+    """Count absolute differences by powers of ten, exact zeros apart."""
+    distances = np.concatenate(
+        [
+            np.abs(e.astype(np.float64) - a.astype(np.float64)).ravel()
+            for e, a in zip(expected, actual, strict=True)
+        ]
+    )
+    nonzero = distances[(distances > 0) & np.isfinite(distances)]
+    zeros = int((distances == 0).sum())
+    if not nonzero.size:
+        return Histogram(edges=[], counts=[], zeros=zeros)
+    low, high = int(np.floor(np.log10(nonzero.min()))), int(np.floor(np.log10(nonzero.max()))) + 1
+    counts, _ = np.histogram(np.log10(nonzero), bins=np.arange(low, high + 1))
+    return Histogram(
+        edges=[10.0**n for n in range(low, high + 1)], counts=counts.tolist(), zeros=zeros
+    )
+
+
+def golden_view(
+    name: str,
+    image: np.ndarray | None,
+    expected: np.ndarray,
+    actual: np.ndarray,
+    labels: Sequence[str] | None,
+) -> GoldenView:
+    """Show one golden input: a PNG of it, and the top five classes on both sides."""
+    png, height, width = "", 0, 0
+    if image is not None:
+        buffer = io.BytesIO()
+        Image.fromarray(image).save(buffer, "PNG")
+        png = base64.b64encode(buffer.getvalue()).decode()
+        height, width = image.shape[:2]
+    top = []
+    if expected.ndim == 1 or (expected.ndim == 2 and expected.shape[0] == 1):
+        first, second = expected.ravel(), actual.ravel()
+        for index in np.argsort(-first, kind="stable")[:5].tolist():
+            label = labels[index] if labels else f"class {index}"
+            top.append(Bar(label=label, expected=float(first[index]), actual=float(second[index])))
+    return GoldenView(
+        name=name,
+        width=width,
+        height=height,
+        png=png,
+        max_abs=float(np.abs(expected.astype(np.float64) - actual.astype(np.float64)).max()),
+        top=top,
+    )
+
+
+def write_json(report: Report, path: Path) -> None:
+    """Write `report.json`."""
+    path.write_text(report.model_dump_json(indent=1) + "\n", encoding="utf-8")
+
+
+def write_html(report: Report, path: Path) -> None:
+    """Write `report.html`, one self-contained file."""
+    from jinja2 import Environment, PackageLoader, select_autoescape
+
+    environment = Environment(
+        loader=PackageLoader("exporter", "templates"),
+        autoescape=select_autoescape(default=True, default_for_string=True),
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    template = environment.get_template("report.html")
+    path.write_text(template.render(report=report, meta=report.metadata), encoding="utf-8")
