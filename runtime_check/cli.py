@@ -11,7 +11,6 @@ from rich.console import Console
 
 from .errors import RuntimeCheckError
 
-
 _GLOBAL = ("--help", "-h", "--version", "--install-completion", "--show-completion")
 
 app = typer.Typer(
