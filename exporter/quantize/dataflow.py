@@ -143,9 +143,3 @@ def watch(module: nn.Module, example: Tensor) -> Flow:
         readers={value: tuple(names) for value, names in watcher.readers.items()},
         producers=watcher.producers,
     )
-
-
-def replace_module(root: nn.Module, name: str, new: nn.Module) -> None:
-    """Put `new` at the path `name` below `root`."""
-    parent, _, leaf = name.rpartition(".")
-    setattr(root.get_submodule(parent), leaf, new)

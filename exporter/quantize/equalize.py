@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from .dataflow import Flow, watch
-from .fold import is_plain_conv, is_plain_linear
+from .plain import is_plain_conv, is_plain_linear
 
 # How much of an activation's range moves into the weights; 0.5 is SmoothQuant's default.
 MIGRATION = 0.5

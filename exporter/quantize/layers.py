@@ -58,20 +58,29 @@ def make_observer(kind: Observer, dtype: torch.dtype) -> nn.Module:
     return observer
 
 
-def weight_scales(weight: Tensor, per_channel: bool) -> Tensor:
+def weight_scales(weight: Tensor, per_channel: bool, *, search: bool = False) -> Tensor:
     """Return symmetric scales for int8 codes -127..127: one, or one per output channel.
 
-    -128 stays unused: XNNPACK wants it so, and the grid is symmetric.
+    -128 stays unused: XNNPACK wants it so, and the grid is symmetric. With `search` the scale of
+    least squared error is taken among those that clip up to 30 % of the largest weight.
     """
-    largest = weight.detach().abs().flatten(1).amax(1) if per_channel else weight.detach().abs()
-    largest = largest if per_channel else largest.max().reshape(1)
-    return (largest.double() / 127.0).clamp_min(SMALLEST_WEIGHT_SCALE).float()
+    flat = weight.detach().flatten(1) if per_channel else weight.detach().reshape(1, -1)
+    largest = (flat.abs().amax(1) / 127.0).clamp_min(SMALLEST_WEIGHT_SCALE)
+    if not search:
+        return largest
+    best, least = largest, torch.full_like(largest, float("inf"))
+    for step in range(31):
+        scales = largest * (1.0 - 0.01 * step)
+        rounded = (flat / scales[:, None]).round().clamp(-127, 127) * scales[:, None]
+        error = (rounded - flat).square().sum(1)
+        best = torch.where(error < least, scales, best)
+        least = torch.minimum(error, least)
+    return best.clamp_min(SMALLEST_WEIGHT_SCALE)
 
 
-def fake_quantize_weight(weight: Tensor, per_channel: bool) -> Tensor:
-    """Round `weight` to its int8 grid and back; gradients pass straight through."""
-    scales = weight_scales(weight, per_channel)
-    if per_channel:
+def fake_quantize_weight(weight: Tensor, scales: Tensor) -> Tensor:
+    """Round `weight` to the int8 grid of `scales` and back; gradients pass straight through."""
+    if len(scales) > 1:
         zeros = torch.zeros(len(scales), dtype=torch.int32)
         return torch.fake_quantize_per_channel_affine(weight, scales, zeros, 0, -127, 127)
     return torch.fake_quantize_per_tensor_affine(weight, float(scales), 0, -127, 127)
@@ -99,7 +108,12 @@ class SimulatedLayer(nn.Module):
         self.name = name
         self.input_dim = input_dim
         self.dtype = torch.qint8 if recipe.scheme == "xnnpack" else torch.quint8
-        self.per_channel = recipe.weights == "per_channel"
+        # A Linear that can't become a 1x1 convolution has XNNPACK's linear, per tensor only.
+        self.per_channel = recipe.weights == "per_channel" and not (
+            recipe.scheme == "xnnpack"
+            and isinstance(layer, nn.Linear)
+            and input_dim not in (2, 3, 4)
+        )
         self.scheme = recipe.scheme
         self.input_observer = make_observer(recipe.observer, self.dtype)
         self.output_observer = make_observer(recipe.observer, self.dtype)
@@ -109,6 +123,12 @@ class SimulatedLayer(nn.Module):
         self.watching = True
         self.simulating = False
         self._grids: tuple[Range, Range] | None = None
+        # A buffer, so that checkpoints of a fine-tuning hold it.
+        self._scales: Tensor | None
+        self.register_buffer("_scales", None)
+        self.bias_shift: Tensor | None = None
+        self._input_sum: Tensor | None = None
+        self._input_count = 0
 
     @property
     def grids(self) -> tuple[Range, Range]:
@@ -117,12 +137,65 @@ class SimulatedLayer(nn.Module):
             raise CalibrationError(f"Layer {self.name} has no fixed ranges: calibrate it first.")
         return self._grids
 
+    @property
+    def scales(self) -> Tensor:
+        """Return the weight's scales: the fixed ones, or those of the weight as it is now."""
+        if self._scales is None:
+            return weight_scales(self.layer.weight, self.per_channel)
+        return self._scales
+
     def settle(self, incoming: Range | None = None) -> None:
         """Fix both grids from what was observed; `incoming` is the grid of the layer before.
 
         Raises CalibrationError when nothing was observed, NotFinite for NaN or infinity.
         """
         self._grids = (incoming or self._live_grid(0), self._live_grid(1))
+
+    def settle_weight(self) -> None:
+        """Choose the best weight scales, and correct the bias for the rounding's mean effect.
+
+        The correction is W's rounding error times the mean input of each channel (arXiv
+        1906.04721, section 4.2.1); the mean comes from the calibration images.
+        """
+        weight = self.layer.weight
+        self._scales = weight_scales(weight, self.per_channel, search=True)
+        if self._input_sum is None:
+            return
+        mean = self._input_sum / self._input_count
+        with torch.no_grad():
+            error = weight - fake_quantize_weight(weight, self._scales)
+            if isinstance(self.layer, nn.Linear):
+                shift = error @ mean
+            else:
+                groups = self.layer.groups
+                taps = error.sum((2, 3)).view(groups, -1, error.shape[1])
+                shift = torch.einsum("goi,gi->go", taps, mean.view(groups, -1)).reshape(-1)
+            self.bias_shift = shift
+
+    def begin_training(self) -> None:
+        """Make the corrected bias the layer's own, for the optimiser to go on from."""
+        bias = self.int8_bias()
+        self.layer.bias = None if bias is None else nn.Parameter(bias.detach().clone())
+        self.bias_shift = None
+        self.follow_weight()
+
+    def follow_weight(self) -> None:
+        """Choose the weight scales anew, for the weight as it is now."""
+        self._scales = weight_scales(self.layer.weight, self.per_channel, search=True)
+
+    def int8_bias(self) -> Tensor | None:
+        """Return the bias with the correction for the weight's rounding."""
+        bias: Tensor | None = self.layer.bias
+        if self.bias_shift is None:
+            return bias
+        return self.bias_shift if bias is None else bias + self.bias_shift
+
+    def _count_input(self, x: Tensor) -> None:
+        channel = 1 if isinstance(self.layer, nn.Conv2d) else -1
+        flat = x.detach().movedim(channel, 0).flatten(1)
+        total = flat.sum(1)
+        self._input_sum = total if self._input_sum is None else self._input_sum + total
+        self._input_count += flat.shape[1]
 
     def _live_grid(self, which: int) -> Range:
         observer: Any = self.input_observer if which == 0 else self.output_observer
@@ -148,14 +221,17 @@ class SimulatedLayer(nn.Module):
         live = self.watching or self._grids is None
         if self.watching:
             self.input_observer(x.detach())
+            if not self.simulating:
+                self._count_input(x)
         weight = self.layer.weight
         if self.simulating:
             x = fake_quantize(x, self._live_grid(0) if live else self.grids[0], self.dtype)
-            weight = fake_quantize_weight(weight, self.per_channel)
+            weight = fake_quantize_weight(weight, self.scales)
+        bias = self.int8_bias() if self.simulating else self.layer.bias
         if isinstance(self.layer, nn.Conv2d):
-            y = self.layer._conv_forward(x, weight, self.layer.bias)
+            y = self.layer._conv_forward(x, weight, bias)
         else:
-            y = nn.functional.linear(x, weight, self.layer.bias)
+            y = nn.functional.linear(x, weight, bias)
         if self.clamp is not None:
             y = y.clamp(*self.clamp)
         if self.watching:
@@ -165,16 +241,16 @@ class SimulatedLayer(nn.Module):
         return y
 
 
-def quantized_weight(weight: Tensor, per_channel: bool) -> Tensor:
-    """Return `weight` as a qint8 tensor on the grid of `weight_scales`."""
-    scales = weight_scales(weight, per_channel)
-    # torch's quantise saturates at -128; clamping first keeps to -127, as the scales mean.
-    if per_channel:
+def quantized_weight(weight: Tensor, scales: Tensor) -> Tensor:
+    """Return `weight` as a qint8 tensor with codes -127..127 on the grid of `scales`."""
+    # torch's quantise saturates at -128; cutting the weight first keeps the grid symmetric.
+    shape = (-1,) + (1,) * (weight.dim() - 1)
+    limit = 127.0 * scales.view(shape) if len(scales) > 1 else 127.0 * scales.reshape(())
+    cut = torch.minimum(torch.maximum(weight.detach(), -limit), limit)
+    if len(scales) > 1:
         zeros = torch.zeros(len(scales), dtype=torch.long)
-        return torch.quantize_per_channel(
-            weight.detach(), scales.double(), zeros, 0, torch.qint8
-        )
-    return torch.quantize_per_tensor(weight.detach(), float(scales), 0, torch.qint8)
+        return torch.quantize_per_channel(cut, scales.double(), zeros, 0, torch.qint8)
+    return torch.quantize_per_tensor(cut, float(scales), 0, torch.qint8)
 
 
 class Int8Layer(nn.Module):
@@ -249,14 +325,14 @@ def convert_layer(simulated: SimulatedLayer) -> Int8Layer:
     if not bool(torch.isfinite(layer.weight).all()):
         raise NotFinite(f"Layer {simulated.name} has NaN or infinite weights. Check the checkpoint.")
     grid_in, grid_out = simulated.grids
-    per_channel = simulated.per_channel
+    scales = simulated.scales
+    bias = simulated.int8_bias()
+    bias = None if bias is None else bias.detach()
     as_conv = runs_as_convolution(simulated)
-    if isinstance(layer, nn.Linear) and not as_conv and simulated.scheme == "xnnpack":
-        per_channel = False
     kernel: nn.Module
     if isinstance(layer, nn.Linear) and not as_conv:
         linear = nnq.Linear(layer.in_features, layer.out_features, dtype=torch.qint8)
-        linear.set_weight_bias(quantized_weight(layer.weight, per_channel), layer.bias)
+        linear.set_weight_bias(quantized_weight(layer.weight, scales), bias)
         kernel = linear
     else:
         source = as_pointwise_conv(layer) if isinstance(layer, nn.Linear) else layer
@@ -269,7 +345,7 @@ def convert_layer(simulated: SimulatedLayer) -> Int8Layer:
             dilation=source.dilation,
             groups=source.groups,
         )
-        kernel.set_weight_bias(quantized_weight(source.weight, per_channel), source.bias)
+        kernel.set_weight_bias(quantized_weight(source.weight, scales), bias)
     kernel.scale, kernel.zero_point = grid_out.scale, grid_out.zero_point
     if as_conv:
         kernel = PointwiseLinear(kernel, simulated.input_dim)

@@ -9,14 +9,14 @@ from typing import Any, Literal
 from .errors import RecipeError
 
 Method = Literal["none", "dynamic", "static", "qat"]
-Mode = Literal["eager", "fx"]
+Mode = Literal["eager", "fx", "auto"]
 Scheme = Literal["xnnpack", "qnnpack"]
 Observer = Literal["minmax", "moving_average", "histogram"]
 Granularity = Literal["per_tensor", "per_channel"]
 
 _CHOICES: dict[str, tuple[str, ...]] = {
     "method": ("none", "dynamic", "static", "qat"),
-    "mode": ("eager", "fx"),
+    "mode": ("eager", "fx", "auto"),
     "scheme": ("xnnpack", "qnnpack"),
     "observer": ("minmax", "moving_average", "histogram"),
     "weights": ("per_tensor", "per_channel"),
@@ -28,7 +28,8 @@ class QuantizeRecipe:
     """Say how a module becomes int8. Stored in an artifact's metadata as it is.
 
     `float_layers` are layer names or shell patterns (`blocks.0.*`) that stay float. `equalize`
-    rescales neighbouring layers before int8 (exact in float). `scheme` names the kernels on the
+    rescales neighbouring layers before int8 (exact in float). `mode` `auto` is FX where the model
+    can be traced and eager where not. `scheme` names the kernels on the
     phone: `xnnpack` is qint8 activations on XNNPACK's qs8 kernels, `qnnpack` is quint8
     activations on QNNPACK's. `weights` is the granularity of weight scales.
     """
@@ -88,7 +89,7 @@ class QuantizeRecipe:
             "qat": (
                 "Conv2d, Linear (+ BatchNorm, ReLU, ReLU6)",
                 f"{weight}, learnt with int8 simulated",
-                f"{number}, per tensor, range fixed while training",
+                f"{number}, per tensor, range fixed by calibration before training",
                 "images to train on, with labels or without (distillation)",
             ),
         }
@@ -136,8 +137,7 @@ def _all_recipes() -> dict[str, QuantizeRecipe]:
                         name=f"{method}-{scheme}{suffix}",
                         method=method,  # type: ignore[arg-type]  # a literal from the line above
                         scheme=scheme,  # type: ignore[arg-type]  # likewise
-                        observer="moving_average" if method == "qat" else "histogram",
-                        **common,
+                                                **common,
                     )
                 )
     return {recipe.name: recipe for recipe in made}
@@ -169,11 +169,12 @@ def make_recipe(
     seed: int = 0,
 ) -> QuantizeRecipe:
     """Build a recipe from the options of the command line, starting from the named one."""
-    suffix = "-fx" if mode == "fx" else ""
+    suffix = "" if mode == "eager" else "-fx"
     middle = f"-{scheme}" if method in ("static", "qat") else ""
     base = find_recipe("none" if method == "none" else f"{method}{middle}{suffix}")
     return replace(
         base,
+        mode=mode if method != "none" else base.mode,
         observer=observer or base.observer,
         weights=weights or base.weights,
         float_layers=float_layers,

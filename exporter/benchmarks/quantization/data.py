@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import gzip
+import importlib.resources
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import timm
 import torch
+from PIL import Image
 from torch import Tensor, nn
 
 REPOSITORY = Path(__file__).resolve().parents[3]
@@ -46,3 +51,96 @@ def fashion_vit(checkpoint: Path = FASHION_CHECKPOINT, *, load: bool = True) -> 
 
         model.load_state_dict({k: v.float() for k, v in load_file(checkpoint).items()})
     return model.eval()
+
+
+# Photographed things with a transparent surround; the drawn ones (cartoon) are left out.
+STAMPS = Path("/usr/share/tuxpaint/stamps")
+STAMP_FOLDERS = ("animals", "food", "plants", "vehicles", "household", "clothes", "hobbies", "sports")
+CANVAS = 288
+
+
+@dataclass(frozen=True)
+class Photos:
+    """Photos to calibrate on and, apart from those, photos to measure on.
+
+    `labels` holds ImageNet class indices for the first `len(labels)` measured photos.
+    """
+
+    calibration: tuple[Image.Image, ...]
+    measured: tuple[Image.Image, ...]
+    labels: tuple[int, ...]
+
+
+def _package_photos(package: str, folder: str, names: Sequence[str]) -> list[Image.Image]:
+    root = Path(str(importlib.resources.files(package))) / folder
+    return [Image.open(root / name).convert("RGB") for name in names]
+
+
+def _crop(photo: Image.Image, random_: random.Random) -> Image.Image:
+    """Cut a random square of 40 to 100 % of the short side."""
+    side = int(min(photo.size) * random_.uniform(0.4, 1.0))
+    left = random_.randint(0, photo.width - side)
+    top = random_.randint(0, photo.height - side)
+    square = photo.crop((left, top, left + side, top + side))
+    return square.resize((CANVAS, CANVAS), Image.Resampling.BICUBIC)
+
+
+def _compose(stamp: Path, background: Image.Image) -> Image.Image:
+    """Put a photographed thing in front of a photographed background."""
+    thing = Image.open(stamp).convert("RGBA")
+    scale = 0.85 * CANVAS / max(thing.size)
+    size = (max(1, int(thing.width * scale)), max(1, int(thing.height * scale)))
+    thing = thing.resize(size, Image.Resampling.BICUBIC)
+    canvas = background.copy()
+    canvas.paste(thing, ((CANVAS - size[0]) // 2, (CANVAS - size[1]) // 2), thing)
+    return canvas
+
+
+def photos(*, calibration: int = 64, measured: int = 300) -> Photos:
+    """Build the two sets of photos from installed packages; the same ones every time.
+
+    Measured: the 20 labelled ImageNet photos of foolbox, then things of Debian's
+    tuxpaint-stamps-default composed on grass, gravel and brick. Calibration: crops of
+    scikit-image's and scikit-learn's photos, every second one with another such thing in front.
+    No photo, thing or background is in both sets. Without the Debian package, both sets are
+    smaller. Raises ModuleNotFoundError when foolbox, scikit-image or scikit-learn is missing.
+    """
+    random_ = random.Random(0)
+    colour = _package_photos(
+        "skimage", "data", ("coffee.png", "astronaut.png", "rocket.jpg", "chelsea.png",
+                            "motorcycle_left.png", "camera.png", "coins.png"),
+    ) + _package_photos("sklearn", "datasets/images", ("flower.jpg", "china.jpg"))
+    textures = _package_photos("skimage", "data", ("grass.png", "gravel.png", "brick.png"))
+    root = Path(str(importlib.resources.files("foolbox"))) / "data"
+    labelled = sorted(root.glob("imagenet_*.jpg"))
+    stamps = sorted(
+        path
+        for folder in STAMP_FOLDERS
+        for path in (STAMPS / folder).rglob("*.png")
+        if "cartoon" not in path.parts and not path.with_suffix(".svg").exists()
+    )
+    random_.shuffle(stamps)
+    for_calibration, for_measuring = stamps[: calibration // 2], stamps[calibration // 2 :]
+    calibrating = [_crop(random_.choice(colour), random_) for _ in range(calibration)]
+    for index, stamp in enumerate(for_calibration):
+        calibrating[2 * index] = _compose(stamp, calibrating[2 * index])
+    measuring = [Image.open(path).convert("RGB") for path in labelled]
+    for stamp in for_measuring[: max(0, measured - len(measuring))]:
+        measuring.append(_compose(stamp, _crop(random_.choice(textures), random_)))
+    labels = tuple(int(path.stem.rsplit("_", 1)[1]) for path in labelled)
+    return Photos(tuple(calibrating), tuple(measuring[:measured]), labels)
+
+
+def as_batches(images: Sequence[Image.Image], model: nn.Module, size: int = 16) -> list[Tensor]:
+    """Preprocess photos the way timm's own evaluation does for `model`, in batches."""
+    config = timm.data.resolve_model_data_config(model)
+    transform = timm.data.create_transform(**config, is_training=False)
+    tensors = [transform(image) for image in images]
+    return [torch.stack(tensors[i : i + size]) for i in range(0, len(tensors), size)]
+
+
+def efficientnet_lite0() -> nn.Module:
+    """Load timm's tf_efficientnet_lite0 with the ImageNet weights of the installed package."""
+    from exporter.source import load_source
+
+    return load_source("tf_efficientnet_lite0").module

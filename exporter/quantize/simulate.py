@@ -1,39 +1,28 @@
-"""Quantise single layers in place: works on every model, whether or not it can be traced."""
+"""Place int8 layer by layer: watch ranges, simulate, convert.
+
+In eager mode this works on every model, whether or not it can be traced. In FX mode the model
+is traced first (`trace_fx`), and the same code then works on the graph's modules.
+"""
 
 from __future__ import annotations
 
 import copy
 import difflib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 
 import torch
 from torch import Tensor, nn
 
-from .dataflow import Flow, replace_module, watch
+from ..prepare import PREPARE_PASSES, replace_submodule
+from .dataflow import Flow, watch
 from .equalize import equalize
 from .errors import CalibrationError, NotFinite, QuantizeError, UnknownLayer
-from .fold import fold_batch_norm, is_plain_conv, is_plain_linear, replace_same_padding
+from .plain import is_plain_conv, is_plain_linear
 from .layers import Int8Layer, SimulatedLayer, convert_layer
 from .recipes import QuantizeRecipe
-
-
-@dataclass(frozen=True, kw_only=True)
-class LayerReport:
-    """What became of one layer; `why_float` is empty for an int8 layer.
-
-    `sqnr_db` is the layer's own SQNR on a calibration batch (int8 simulated against float), None
-    where it was not measured.
-    """
-
-    name: str
-    kind: str
-    int8: bool
-    weights: str
-    parameters: int
-    why_float: str = ""
-    sqnr_db: float | None = None
+from .trace_fx import Untraceable, trace
 
 
 @dataclass
@@ -86,10 +75,10 @@ def match_layers(patterns: Sequence[str], names: Sequence[str]) -> frozenset[str
 
 
 def prepared_copy(module: nn.Module, example: Tensor) -> nn.Module:
-    """Return an eval copy of `module` with constant padding and folded BatchNorm.
+    """Return an eval copy of `module` with plain convolutions and folded BatchNorm.
 
-    Both rewrites find nothing to do on a module that exporter.prepare has already been through.
-    Raises NotFinite when a weight is NaN or infinite.
+    The rewrites are exporter.prepare's; they find nothing to do on a module that has already
+    been through. Raises NotFinite when a weight is NaN or infinite.
     """
     copied = copy.deepcopy(module).eval()
     for name, parameter in copied.named_parameters():
@@ -98,9 +87,10 @@ def prepared_copy(module: nn.Module, example: Tensor) -> nn.Module:
                 f"Weight {name} holds NaN or infinity, so there is no int8 range for it. "
                 "Check the checkpoint: a training run that diverged, or a damaged file."
             )
-    replace_same_padding(copied, example)
-    fold_batch_norm(copied, example)
-    return copied
+    for find in PREPARE_PASSES.values():
+        for edit in find(copied, example):
+            replace_submodule(copied, edit.name, edit.module)
+    return copied.eval()
 
 
 def _clamp_of(activation: nn.Module) -> tuple[float, float] | None:
@@ -122,7 +112,7 @@ def _absorb_activations(
         if clamp is None or source is None or not flow.feeds_only(source, name):
             continue
         layers[source].clamp = clamp
-        replace_module(module, name, nn.Identity())
+        replace_submodule(module, name, nn.Identity())
 
 
 def _join_neighbours(layers: dict[str, SimulatedLayer], flow: Flow) -> int:
@@ -159,14 +149,15 @@ def _place(
             layer, recipe, name=name, input_dim=flow.input_dims.get(name, -1)
         )
     for name, simulated in layers.items():
-        replace_module(module, name, simulated)
+        replace_submodule(module, name, simulated)
     _absorb_activations(module, layers, flow)
-    # Activations are gone now, so neighbours show; names of the layers are what they were.
-    with torch.no_grad():
-        again = watch(module, example)
-    _join_neighbours(layers, again)
     for simulated in layers.values():
         simulated.eval()
+        simulated.watching = False  # observers are readers too
+    # The activations are gone now, so neighbours show.
+    _join_neighbours(layers, watch(module, example))
+    for simulated in layers.values():
+        simulated.watching = True
     return layers
 
 
@@ -184,6 +175,19 @@ def simulate_int8(
     """
     base = prepared_copy(module, example)
     notes = []
+    if recipe.mode in ("fx", "auto"):
+        try:
+            base, leaves = trace(base, example)
+            if leaves:
+                first = ", ".join(leaves[:3]) + (", ..." if len(leaves) > 3 else "")
+                notes.append(f"FX kept {len(leaves)} modules whole (leaves): {first}.")
+        except Untraceable as error:
+            if recipe.mode == "fx":
+                raise
+            notes.append(f"Eager mode, because: {error}")
+            recipe = replace(recipe, mode="eager")
+        else:
+            recipe = replace(recipe, mode="fx")
     if recipe.equalize and calibration is not None:
         count = len(equalize(base, calibration, example))
         if count:
@@ -230,13 +234,18 @@ def calibrate(simulated: Simulated, calibration: Iterable[Tensor]) -> int:
 
 
 def freeze_ranges(simulated: Simulated) -> None:
-    """Stop observing, fix every grid, and give neighbours that share a tensor one grid."""
+    """Fix every grid from what was observed, and refine weights and biases.
+
+    Neighbours that share a tensor share its grid. Weight scales are those of least error, and
+    biases are corrected for the mean effect of rounding the weights.
+    """
     simulated.watch_ranges(False)
     for layer in simulated.layers.values():
         layer.settle()
     for layer in simulated.layers.values():
         if layer.reads_from:
             layer.settle(incoming=simulated.layers[layer.reads_from].grids[1])
+        layer.settle_weight()
 
 
 def convert(simulated: Simulated) -> nn.Module:
@@ -245,5 +254,5 @@ def convert(simulated: Simulated) -> nn.Module:
     for name, layer in simulated.layers.items():
         if not isinstance(module.get_submodule(name), SimulatedLayer):
             raise QuantizeError(f"Layer {name} was replaced while it was simulated.")
-        replace_module(module, name, convert_layer(layer))
+        replace_submodule(module, name, convert_layer(layer))
     return module.eval()

@@ -1,0 +1,170 @@
+"""Measure what int8 cost: SQNR, agreement and accuracy, and what it gained: milliseconds, bytes."""
+
+from __future__ import annotations
+
+import math
+import tempfile
+import time
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+
+import torch
+from torch import Tensor, nn
+
+from runtime_check.compare import sqnr_db, topk_agreement
+
+from .engine import quantized_engine
+from .errors import QuantizeError
+
+Runner = Callable[[Tensor], Tensor]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Accuracy:
+    """How outputs compare with float32's: shares from 0 to 1, SQNR in dB, `images` measured.
+
+    `accuracy` and `float_accuracy` are None without labels.
+    """
+
+    images: int
+    sqnr_db: float | None
+    agreement: float | None
+    accuracy: float | None = None
+    float_accuracy: float | None = None
+
+    @property
+    def drop(self) -> float | None:
+        """Return float accuracy minus this one, in points (percent)."""
+        if self.accuracy is None or self.float_accuracy is None:
+            return None
+        return 100.0 * (self.float_accuracy - self.accuracy)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Budget:
+    """What an int8 model may cost; unset fields demand nothing.
+
+    `max_accuracy_drop` is in points and needs labels; `min_agreement` is a share of images.
+    """
+
+    max_accuracy_drop: float | None = None
+    min_agreement: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.min_agreement is not None and not 0.0 <= self.min_agreement <= 1.0:
+            raise QuantizeError(
+                f"min_agreement is a share from 0 to 1, not {self.min_agreement:g}."
+            )
+        if self.max_accuracy_drop is not None and math.isnan(self.max_accuracy_drop):
+            raise QuantizeError("max_accuracy_drop is not a number.")
+
+    def met_by(self, accuracy: Accuracy) -> bool:
+        """Whether `accuracy` is within the budget; raise QuantizeError where it can't be told."""
+        if self.max_accuracy_drop is not None:
+            if accuracy.drop is None:
+                raise QuantizeError(
+                    "--max-accuracy-drop needs labelled images. Give them, or use --min-agreement."
+                )
+            if accuracy.drop > self.max_accuracy_drop + 1e-9:
+                return False
+        return self.min_agreement is None or (
+            accuracy.agreement is not None and accuracy.agreement >= self.min_agreement - 1e-9
+        )
+
+    def __str__(self) -> str:
+        parts = []
+        if self.max_accuracy_drop is not None:
+            parts.append(f"accuracy drop <= {self.max_accuracy_drop:g} points")
+        if self.min_agreement is not None:
+            parts.append(f"top-1 agreement >= {self.min_agreement:.1%}")
+        return ", ".join(parts) or "no budget"
+
+
+def run(module: Runner, batches: Sequence[Tensor]) -> Tensor:
+    """Run `module` over `batches` without gradients; concatenate the outputs (N, classes)."""
+    with torch.no_grad():
+        return torch.cat([module(batch) for batch in batches])
+
+
+def judge(reference: Tensor, actual: Tensor, labels: Tensor | None = None) -> Accuracy:
+    """Compare logits with the float model's, and both with `labels` (first len(labels) rows)."""
+    share = float_share = None
+    if labels is not None and len(labels):
+        count = len(labels)
+        share = float((actual[:count].argmax(1) == labels).double().mean())
+        float_share = float((reference[:count].argmax(1) == labels).double().mean())
+    one, other = reference.numpy(), actual.numpy()
+    return Accuracy(
+        images=len(reference),
+        sqnr_db=sqnr_db(one, other),
+        agreement=topk_agreement(one, other, 1),
+        accuracy=share,
+        float_accuracy=float_share,
+    )
+
+
+def save_lite(module: nn.Module, example: Tensor, path: Path) -> None:
+    """Trace, optimise and save `module` for the lite interpreter: for measuring, not shipping.
+
+    The exporter's own capture and optimise steps guard what is shipped; here the module has its
+    BatchNorm folded already, so the plain recipe is right.
+    """
+    from torch.utils.mobile_optimizer import optimize_for_mobile
+
+    with warnings.catch_warnings(), torch.no_grad(), quantized_engine():
+        warnings.simplefilter("ignore")
+        traced = torch.jit.trace(module, example, check_trace=False)
+        optimize_for_mobile(traced)._save_for_lite_interpreter(str(path))
+
+
+def load_lite(path: Path) -> Runner:
+    """Load a lite file with the phone's engine."""
+    from torch.jit.mobile import _load_for_lite_interpreter
+
+    with quantized_engine():
+        loaded: Runner = _load_for_lite_interpreter(str(path))
+    return loaded
+
+
+@dataclass(frozen=True, kw_only=True)
+class Speed:
+    """Median milliseconds of one image in one thread, and the lite file's bytes."""
+
+    milliseconds: float
+    bytes: int
+
+
+def measure_speed(
+    modules: Mapping[str, nn.Module], example: Tensor, *, rounds: int = 30, warm_up: int = 3
+) -> dict[str, Speed]:
+    """Time lite files of `modules` in turns, one thread, QNNPACK engine; medians.
+
+    Turns, because a machine that slows down then slows every candidate.
+    """
+    threads = torch.get_num_threads()
+    times: dict[str, list[float]] = {name: [] for name in modules}
+    with tempfile.TemporaryDirectory() as folder, quantized_engine():
+        runners, sizes = {}, {}
+        for index, (name, module) in enumerate(modules.items()):
+            path = Path(folder) / f"{index}.ptl"
+            save_lite(module, example, path)
+            sizes[name] = path.stat().st_size
+            runners[name] = load_lite(path)
+        torch.set_num_threads(1)
+        try:
+            with torch.inference_mode():
+                for turn in range(rounds + warm_up):
+                    for name, runner in runners.items():
+                        start = time.perf_counter()
+                        runner(example)
+                        if turn >= warm_up:
+                            times[name].append(time.perf_counter() - start)
+        finally:
+            torch.set_num_threads(threads)
+    return {
+        name: Speed(milliseconds=1e3 * median(seconds), bytes=sizes[name])
+        for name, seconds in times.items()
+    }

@@ -1,0 +1,324 @@
+"""Fine-tune with int8 simulated, with labels or by distillation from the float model.
+
+Ranges come from calibration and stay; the weights learn to live with them. Weight scales follow
+the weights at the start of every epoch. Each epoch is checkpointed, so an interrupted run goes
+on where it stopped, and the best epoch by validation is what is converted.
+"""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+from .calibrate import Preprocess, image_files, read_image, spread
+from .errors import NotFinite, TrainingDataError
+from .evaluate import Accuracy, judge, run
+from .simulate import Simulated
+
+# progress(epoch, epochs, step, steps, loss)
+Progress = Callable[[int, int, int, int, float], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingSet:
+    """Images as normalised batches, with class indices or without; made by `training_set`.
+
+    `load(indices)` returns the batch (N,C,H,W) of those images. `labels` is None for
+    distillation. `validation` holds indices that are never trained on.
+    """
+
+    load: Callable[[Sequence[int]], Tensor]
+    count: int
+    labels: Tensor | None
+    validation: tuple[int, ...]
+    skipped: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class EpochResult:
+    """One epoch's mean loss and the validation's figures, int8 simulated."""
+
+    epoch: int
+    loss: float
+    accuracy: Accuracy
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trained:
+    """The course of a fine-tuning; `before` is the validation before the first step."""
+
+    before: Accuracy
+    epochs: tuple[EpochResult, ...]
+    best_epoch: int
+    resumed_from: int
+
+
+def tensors_as_training_set(
+    images: Tensor, labels: Tensor | None, *, validation: int
+) -> TrainingSet:
+    """Wrap normalised `images` (N,C,H,W) in memory; the last `validation` ones validate."""
+    count = len(images)
+    if labels is not None and len(labels) != count:
+        raise TrainingDataError(f"{count} images came with {len(labels)} labels.")
+    return TrainingSet(
+        load=lambda indices: images[list(indices)],
+        count=count,
+        labels=labels,
+        validation=tuple(range(count - validation, count)),
+    )
+
+
+def training_set(
+    folder: Path,
+    preprocess: Preprocess,
+    *,
+    classes: Sequence[str] | None,
+    limit: int = 20_000,
+    validation_share: float = 0.1,
+) -> TrainingSet:
+    """Read `folder`: one subfolder per class for training with labels, or plain images.
+
+    `classes` are the model's labels in order; subfolders must carry their names (upper and lower
+    case, spaces and `_` alike) or their numbers. None trains without labels, by distillation.
+    Broken images are skipped and named. Raises TrainingDataError when folders and labels do not
+    fit.
+    """
+    files = spread(image_files(folder), limit)
+    labels: list[int] | None = None
+    if classes is not None:
+        index = _class_of_folder(folder, classes)
+        loose = [f for f in files if f.parent == folder]
+        if loose:
+            raise TrainingDataError(
+                f"{len(loose)} images lie in {folder} itself (first: {loose[0].name}), outside "
+                "every class folder. Sort them in, or train without labels (distillation)."
+            )
+        labels = [index[f.relative_to(folder).parts[0]] for f in files]
+    good, kept, skipped = [], [], []
+    for position, path in enumerate(files):
+        # Only headers are read here; truncated pixels show up when the image is loaded.
+        if read_image(path) is None:
+            skipped.append(path.name)
+            continue
+        good.append(path)
+        if labels is not None:
+            kept.append(labels[position])
+    if len(good) < 2:
+        raise TrainingDataError(
+            f"{folder} holds {len(good)} readable images ({len(skipped)} broken). Training needs "
+            "at least two, and is worth its time from some hundreds on."
+        )
+
+    def load(indices: Sequence[int]) -> Tensor:
+        images: list[Tensor] = []
+        for i in indices:
+            image = read_image(good[i])
+            assert isinstance(image, Image.Image)
+            images.append(preprocess(image))
+        return torch.stack(images)
+
+    every = max(2, round(1 / validation_share))
+    return TrainingSet(
+        load=load,
+        count=len(good),
+        labels=torch.tensor(kept) if labels is not None else None,
+        validation=tuple(range(0, len(good), every)),
+        skipped=tuple(skipped),
+    )
+
+
+def _plain_name(name: str) -> str:
+    return name.strip().lower().replace("_", " ").replace("-", " ")
+
+
+def _class_of_folder(folder: Path, classes: Sequence[str]) -> dict[str, int]:
+    known: dict[str, int] = {}
+    for i, label in enumerate(classes):
+        for name in (label, label.split(",")[0], str(i)):
+            known.setdefault(_plain_name(name), i)
+    folders = sorted(p.name for p in folder.iterdir() if p.is_dir())
+    if not folders:
+        raise TrainingDataError(
+            f"{folder} has no class folders. Training with labels wants one folder per class, "
+            "named like the label; without labels (distillation) plain images do."
+        )
+    strangers = [name for name in folders if _plain_name(name) not in known]
+    if strangers:
+        shown = ", ".join(strangers[:5]) + (", ..." if len(strangers) > 5 else "")
+        raise TrainingDataError(
+            f"{len(strangers)} of {len(folders)} class folders in {folder} match none of the "
+            f"model's {len(classes)} labels: {shown}. Labels look like: "
+            f"{', '.join(classes[:3])}. Rename the folders, or give the labels with --labels."
+        )
+    return {name: known[_plain_name(name)] for name in folders}
+
+
+def _batches(order: Sequence[int], size: int) -> Iterator[list[int]]:
+    for start in range(0, len(order), size):
+        yield list(order[start : start + size])
+
+
+def _validate(simulated: Simulated, teacher: nn.Module, data: TrainingSet, size: int) -> Accuracy:
+    chunks = [data.load(chunk) for chunk in _batches(data.validation, size)]
+    labels = None if data.labels is None else data.labels[list(data.validation)]
+    return judge(run(teacher, chunks), run(simulated.module, chunks), labels)
+
+
+def _score(accuracy: Accuracy) -> tuple[float, float]:
+    first = accuracy.agreement if accuracy.accuracy is None else accuracy.accuracy
+    return (first or 0.0, accuracy.sqnr_db or -1e9)
+
+
+def _fingerprint(simulated: Simulated, data: TrainingSet, batch_size: int) -> str:
+    """Say what a checkpoint belongs to: another recipe, model or data must not resume it."""
+    state = simulated.module.state_dict()
+    recipe = {k: v for k, v in simulated.recipe.as_dict().items() if k != "epochs"}
+    text = repr((recipe, sorted((k, tuple(v.shape)) for k, v in state.items()), data.count))
+    digest = hashlib.sha256((text + str(batch_size)).encode())
+    for layer in simulated.layers.values():
+        digest.update(repr(layer.grids).encode())
+    return digest.hexdigest()
+
+
+def _loss(logits: Tensor, wanted: Tensor, labels: Tensor | None) -> Tensor:
+    """Return the cross entropy with labels plus the divergence from the float model's answer."""
+    distilled = nn.functional.kl_div(
+        logits.log_softmax(-1), wanted.log_softmax(-1), log_target=True, reduction="batchmean"
+    )
+    if labels is None:
+        return distilled
+    return distilled + nn.functional.cross_entropy(logits, labels)
+
+
+def _write(state: dict[str, Any], path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(path.name + ".part")
+    torch.save(state, part)
+    os.replace(part, path)  # noqa: PTH105  (the atomic one)
+
+
+def _read(path: Path, fingerprint: str) -> dict[str, Any]:
+    try:
+        state: dict[str, Any] = torch.load(path, weights_only=True)
+    except Exception as error:
+        raise TrainingDataError(
+            f"The checkpoint {path} cannot be read. Delete it to start over."
+        ) from error
+    if state.get("fingerprint") != fingerprint:
+        raise TrainingDataError(
+            f"The checkpoint {path} belongs to another model, recipe or set of images. Delete it "
+            "or name another file."
+        )
+    return state
+
+
+def fine_tune(
+    simulated: Simulated,
+    teacher: nn.Module,
+    data: TrainingSet,
+    *,
+    batch_size: int = 32,
+    checkpoint: Path | None = None,
+    progress: Progress | None = None,
+) -> Trained:
+    """Train a calibrated `simulated` in place and leave its best epoch's weights in it.
+
+    `teacher` is the float model. Epochs, learning rate and seed are the recipe's. With
+    `checkpoint`, every epoch is saved there and an existing file is resumed. Raises NotFinite
+    when the loss diverges.
+    """
+    recipe = simulated.recipe
+    trained_on = sorted(set(range(data.count)) - set(data.validation))
+    if not trained_on or not data.validation:
+        raise TrainingDataError("There are no images left to train on, or none to validate with.")
+    fingerprint = _fingerprint(simulated, data, batch_size)
+    for layer in simulated.layers.values():
+        layer.begin_training()
+    simulated.watch_ranges(False)
+    simulated.simulate(simulated.layers)
+    module = simulated.module.requires_grad_(True)
+    # Dropout and the like stay off: a few epochs adapt to rounding, they do not learn anew.
+    module.eval()
+    teacher.eval()
+    parameters = [p for p in module.parameters() if p.requires_grad]
+    optimizer = torch.optim.AdamW(parameters, lr=recipe.learning_rate, weight_decay=0.0)
+    steps = -(-len(trained_on) // batch_size)
+    schedule = torch.optim.lr_scheduler.LambdaLR(
+        optimizer, lambda step: max(0.0, 1.0 - step / (steps * recipe.epochs))
+    )
+    before = _validate(simulated, teacher, data, batch_size)
+    best = (_score(before), -1, copy.deepcopy(module.state_dict()))
+    first, results = 0, []
+    if checkpoint is not None and checkpoint.exists():
+        state = _read(checkpoint, fingerprint)
+        module.load_state_dict(state["module"])
+        optimizer.load_state_dict(state["optimizer"])
+        schedule.load_state_dict(state["schedule"])
+        first = int(state["epoch"]) + 1
+        best = (tuple(state["best_score"]), int(state["best_epoch"]), state["best"])
+        results = [
+            EpochResult(epoch=e["epoch"], loss=e["loss"], accuracy=Accuracy(**e["accuracy"]))
+            for e in state["results"]
+        ]
+    for epoch in range(first, recipe.epochs):
+        # Seeded by epoch, so that a resumed run sees what an unbroken one would have seen.
+        generator = torch.Generator().manual_seed(recipe.seed * 1_000_003 + epoch)
+        order = [trained_on[i] for i in torch.randperm(len(trained_on), generator=generator)]
+        for layer in simulated.layers.values():
+            layer.follow_weight()
+        total = 0.0
+        for step, chunk in enumerate(_batches(order, batch_size)):
+            images = data.load(chunk)
+            with torch.no_grad():
+                wanted = teacher(images)
+            labels = None if data.labels is None else data.labels[chunk]
+            loss = _loss(module(images), wanted, labels)
+            value = float(loss)
+            if value != value or value == float("inf"):
+                raise NotFinite(
+                    f"Fine-tuning diverged in epoch {epoch + 1}, step {step + 1} (loss {value}). "
+                    f"Lower the learning rate (it was {recipe.learning_rate:g})."
+                )
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            optimizer.step()
+            schedule.step()
+            total += value
+            if progress is not None:
+                progress(epoch, recipe.epochs, step + 1, steps, value)
+        accuracy = _validate(simulated, teacher, data, batch_size)
+        results.append(EpochResult(epoch=epoch, loss=total / steps, accuracy=accuracy))
+        if _score(accuracy) > best[0]:
+            best = (_score(accuracy), epoch, copy.deepcopy(module.state_dict()))
+        if checkpoint is not None:
+            _write(
+                {
+                    "fingerprint": fingerprint,
+                    "epoch": epoch,
+                    "module": module.state_dict(),
+                    "optimizer": optimizer.state_dict(),
+                    "schedule": schedule.state_dict(),
+                    "best_score": best[0],
+                    "best_epoch": best[1],
+                    "best": best[2],
+                    "results": [
+                        {"epoch": r.epoch, "loss": r.loss, "accuracy": vars(r.accuracy)}
+                        for r in results
+                    ],
+                },
+                checkpoint,
+            )
+    module.load_state_dict(best[2])
+    module.requires_grad_(False)
+    return Trained(
+        before=before, epochs=tuple(results), best_epoch=best[1], resumed_from=first
+    )

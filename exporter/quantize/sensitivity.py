@@ -1,0 +1,130 @@
+"""Find which layers int8 hurts, and the fewest to keep in float for a budget."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from .errors import BudgetNotMet
+from .evaluate import Accuracy, Budget, judge, run
+from .simulate import Simulated
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class LayerSensitivity:
+    """One layer's part in the noise, as output SQNR in dB.
+
+    `alone_db`: only this layer is int8 (low means harmful). `without_db`: all but this one are
+    (far above `all_db` means that this layer was the trouble); None when not measured.
+    """
+
+    name: str
+    alone_db: float
+    without_db: float | None
+    all_db: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class FloatSet:
+    """The layers to keep in float, what they bring, and the steps that led there."""
+
+    float_layers: tuple[str, ...]
+    accuracy: Accuracy
+    tried: tuple[tuple[int, Accuracy], ...]
+
+
+def _db(value: float | None) -> float:
+    return math.inf if value is None else value
+
+
+def measure_sensitivity(
+    simulated: Simulated,
+    batches: Sequence[Tensor],
+    *,
+    leave_one_out: bool = True,
+    progress: Progress | None = None,
+) -> tuple[LayerSensitivity, ...]:
+    """Simulate int8 in one layer at a time, and in all but one; most harmful first.
+
+    Costs two passes over `batches` per layer (one without `leave_one_out`); 16 to 32 images
+    suffice. Simulation is used, not int8 kernels, so every layer is judged by the same rule.
+    """
+    names = list(simulated.layers)
+    simulated.simulate(())
+    reference = run(simulated.module, batches)
+    simulated.simulate(names)
+    all_db = _db(judge(reference, run(simulated.module, batches)).sqnr_db)
+    rows = []
+    for index, name in enumerate(names):
+        simulated.simulate([name])
+        alone = _db(judge(reference, run(simulated.module, batches)).sqnr_db)
+        without = None
+        if leave_one_out:
+            simulated.simulate([other for other in names if other != name])
+            without = _db(judge(reference, run(simulated.module, batches)).sqnr_db)
+        rows.append(
+            LayerSensitivity(name=name, alone_db=alone, without_db=without, all_db=all_db)
+        )
+        if progress is not None:
+            progress(index + 1, len(names))
+    simulated.simulate(names)
+    return tuple(sorted(rows, key=lambda row: row.alone_db))
+
+
+def smallest_float_set(
+    simulated: Simulated,
+    sensitivity: Sequence[LayerSensitivity],
+    batches: Sequence[Tensor],
+    budget: Budget,
+    *,
+    labels: Tensor | None = None,
+) -> FloatSet:
+    """Keep the fewest layers in float that meet `budget` on `batches`.
+
+    Layers become float in order of harm, as many as a bisection needs; then each is given back
+    to int8 where the budget allows. Raises BudgetNotMet when even the float model (that is, all
+    layers in float) does not meet it.
+    """
+    names = list(simulated.layers)
+    order = [row.name for row in sensitivity]
+    simulated.simulate(())
+    reference = run(simulated.module, batches)
+    tried: list[tuple[int, Accuracy]] = []
+
+    def accuracy_with(kept: Sequence[str]) -> Accuracy:
+        simulated.simulate([name for name in names if name not in set(kept)])
+        accuracy = judge(reference, run(simulated.module, batches), labels)
+        tried.append((len(kept), accuracy))
+        return accuracy
+
+    try:
+        best = accuracy_with([])
+        if budget.met_by(best):
+            return FloatSet(float_layers=(), accuracy=best, tried=tuple(tried))
+        low, high = 0, len(order)
+        best = accuracy_with(order)
+        if not budget.met_by(best):
+            raise BudgetNotMet(f"Even with every layer in float the budget ({budget}) is not met.")
+        while high - low > 1:
+            middle = (low + high) // 2 if high > 8 else low + 1
+            accuracy = accuracy_with(order[:middle])
+            if budget.met_by(accuracy):
+                high, best = middle, accuracy
+            else:
+                low = middle
+        kept = order[:high]
+        for name in order[: high - 1][::-1][:8]:
+            fewer = [other for other in kept if other != name]
+            accuracy = accuracy_with(fewer)
+            if budget.met_by(accuracy):
+                kept, best = fewer, accuracy
+        return FloatSet(float_layers=tuple(kept), accuracy=best, tried=tuple(tried))
+    finally:
+        simulated.simulate(names)
+
+
