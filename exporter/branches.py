@@ -53,7 +53,7 @@ class _TaintMode(TorchDispatchMode):
     """Propagate taint from inputs through operators and note reads of tainted values."""
 
     def __init__(self, names: dict[int, str], inputs: list[Tensor]) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]  # torch annotates none of it
         self._names = names
         # Tensors are kept alive, so that an id never names two of them.
         self._alive: dict[int, Tensor] = {id(tensor): tensor for tensor in inputs}

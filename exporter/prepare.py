@@ -87,7 +87,7 @@ class _Recorder(TorchDispatchMode):
     """Keep the operators that run inside one module's forward."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]  # torch annotates none of it
         self.calls: list[tuple[Any, tuple[Any, ...], Any]] = []
 
     def __torch_dispatch__(
@@ -193,7 +193,7 @@ class _Uses(TorchDispatchMode):
     """Count, by storage, how often tensors are read outside of the modules marked as inside."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]  # torch annotates none of it
         self.reads: Counter[int] = Counter()
         self.inside = 0
 

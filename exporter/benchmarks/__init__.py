@@ -1,0 +1,1 @@
+"""Benchmarks and sweeps: commands whose results are committed beside them."""

@@ -1,0 +1,47 @@
+"""Place an artifact where the demo apps load it."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from pathlib import Path
+
+from .errors import UsageError
+
+# What tells an app folder of one kind, and where that app looks for models.
+_ANDROID = ("settings.gradle.kts", "settings.gradle", "app/src/main")
+_IOS = ("Podfile", "Package.swift", "Models")
+ANDROID_MODELS = Path("app/src/main/assets")
+IOS_MODELS = Path("Models")
+
+
+def models_folder(app: Path) -> Path:
+    """Return the folder an app loads models from; raise `UsageError` when it is no app of ours."""
+    if not app.is_dir():
+        raise UsageError(
+            f"--install: there is no folder {app}. Give the folder of the Android or iOS app, for "
+            "example `--install android_demo ios_demo` in a checkout of this project."
+        )
+    if any((app / marker).exists() for marker in _ANDROID):
+        return app / ANDROID_MODELS
+    if any((app / marker).exists() for marker in _IOS) or list(app.glob("*.xcodeproj")):
+        return app / IOS_MODELS
+    raise UsageError(
+        f"--install: {app} looks like neither an Android project (settings.gradle.kts, "
+        "app/src/main) nor an iOS one (Podfile, Package.swift, Models)."
+    )
+
+
+def install(artifact: Path, app: Path) -> Path:
+    """Copy the artifact into an app, in one step; return where it went."""
+    folder = models_folder(app)
+    folder.mkdir(parents=True, exist_ok=True)
+    target = folder / artifact.name
+    with tempfile.NamedTemporaryFile(dir=folder, prefix=".install-", delete=False) as stream:
+        scratch = Path(stream.name)
+    try:
+        shutil.copyfile(artifact, scratch)
+        scratch.replace(target)
+    finally:
+        scratch.unlink(missing_ok=True)
+    return target
