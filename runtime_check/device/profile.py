@@ -52,25 +52,26 @@ def _libraries(maps: str) -> list[tuple[int, int, int, str]]:
     return sorted((start, end, base[path], path) for start, end, path in found)
 
 
-def _symbols(tool: str, library: str) -> tuple[list[int], list[str]]:
-    result = subprocess.run(
-        [tool, "-n", "--defined-only", library], capture_output=True, text=True, check=False
-    )
-    lines = result.stdout.splitlines()
-    if not lines:  # stripped: what it exports is better than nothing
+def _symbols(tool: str, library: str) -> tuple[list[int], list[tuple[str, int]]]:
+    """Return the functions of a library: sorted addresses, and (name, size; 0 for unknown)."""
+    addresses: list[int] = []
+    functions: list[tuple[str, int]] = []
+    for table in ([], ["-D"]):  # a stripped library's exports are better than nothing
         result = subprocess.run(
-            [tool, "-n", "-D", "--defined-only", library],
+            [tool, "-n", "-S", "--defined-only", *table, library],
             capture_output=True, text=True, check=False,
         )  # fmt: skip
-        lines = result.stdout.splitlines()
-    addresses, names = [], []
-    for line in lines:
-        words = line.split(maxsplit=2)
-        # $x and $d are ARM's mapping symbols: they mark code and data, not functions.
-        if len(words) == 3 and words[1] in "tTwWiV" and not words[2].startswith("$"):
+        for line in result.stdout.splitlines():
+            words = line.split()
+            # $x and $d are ARM's mapping symbols: they mark code and data, not functions.
+            if len(words) < 3 or words[-2] not in "tTwWiV" or words[-1].startswith("$"):
+                continue
             addresses.append(int(words[0], 16))
-            names.append(words[2].partition("@")[0])
-    return addresses, names
+            size = int(words[1], 16) if len(words) == 4 else 0
+            functions.append((words[-1].partition("@")[0], size))
+        if addresses:
+            break
+    return addresses, functions
 
 
 def _demangled(names: Iterable[str]) -> dict[str, str]:
@@ -93,7 +94,7 @@ def attribute(blocks: Sequence[Block], maps: str) -> tuple[SymbolCount, ...]:
         )
     libraries = _libraries(maps)
     starts = [entry[0] for entry in libraries]
-    tables: dict[str, tuple[list[int], list[str]]] = {}
+    tables: dict[str, tuple[list[int], list[tuple[str, int]]]] = {}
     spent: Counter[tuple[str, str]] = Counter()
     for block in blocks:
         at = bisect.bisect_right(starts, block.address) - 1
@@ -104,11 +105,14 @@ def attribute(blocks: Sequence[Block], maps: str) -> tuple[SymbolCount, ...]:
             name = f"[{library}]"
             if path not in tables:
                 tables[path] = _symbols(tool, path)
-            addresses, names = tables[path]
+            addresses, functions = tables[path]
             index = bisect.bisect_right(addresses, block.address - base) - 1
             if index >= 0:
-                # The linker's call stubs follow _init and have no symbols of their own.
-                name = "[call stubs]" if names[index] == "_init" else names[index]
+                symbol, size = functions[index]
+                if symbol == "_init":
+                    name = "[call stubs]"  # they follow _init and have no symbols of their own
+                elif size == 0 or block.address - base < addresses[index] + size:
+                    name = symbol
         spent[name, library] += block.instructions * block.executions
     total = sum(spent.values()) or 1
     readable = _demangled(name for name, _ in spent)

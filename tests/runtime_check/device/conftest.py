@@ -124,8 +124,7 @@ def int8_model(tmp_path_factory: pytest.TempPathFactory) -> SavedModel:
         scripted = torch.jit.script(net)
         scripted._save_for_lite_interpreter(str(path))
         eager = net(images[:2])
-        steps = [float(v) for k, v in net.named_buffers() if "scale" in k]
-    step = float(eager.max() - eager.min()) / 255 if not steps else max(steps)
+    step = float(net.get_submodule("7").scale)
     return SavedModel(path, [images[:2].numpy()], [eager.numpy()], step)
 
 

@@ -1,0 +1,135 @@
+from __future__ import annotations
+
+import hashlib
+import json
+import zipfile
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from runtime_check.device import install as install_runtime
+from runtime_check.device import status, toolchain
+from runtime_check.device.cli import app
+from runtime_check.device.errors import DeviceUnavailable, InstallFailed, UnknownRuntime
+from runtime_check.device.install import find_installed
+from runtime_check.device.toolchain import RUNTIMES, Wheel, atomic_folder, ensure_wheel, sha256_of
+
+
+@pytest.fixture
+def empty_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    cache = tmp_path / "cache"
+    monkeypatch.setenv(toolchain.CACHE_VARIABLE, str(cache))
+    return cache
+
+
+def _wheel(path: Path) -> None:
+    with zipfile.ZipFile(path, "w") as archive:
+        for name in (
+            "torch/lib/libc10.so",
+            "torch/lib/libtorch_python.so",
+            "torch/include/ATen/ATen.h",
+            "torch.libs/libgomp.so",
+            "torch/nn/__init__.py",
+        ):
+            archive.writestr(name, name)
+
+
+@pytest.fixture
+def fake_pip(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Wheel:
+    """A pip that leaves a small wheel behind; the returned description has its true hash."""
+    sample = tmp_path / "sample.whl"
+    _wheel(sample)
+
+    def run(command: list[str], *, doing: str, timeout: float) -> None:
+        assert "torch==9.9" in command
+        Path(command[command.index("--dest") + 1], _FAKE_NAME).write_bytes(sample.read_bytes())
+
+    monkeypatch.setattr(toolchain, "_run", run)
+    return Wheel(version="9.9", python="3.11", platform="none", sha256=sha256_of(sample))
+
+
+_FAKE_NAME = "torch-9.9-cp311-cp311-none.whl"
+
+
+def test_a_wheel_is_unpacked_without_its_python(empty_cache: Path, fake_pip: Wheel) -> None:
+    said: list[str] = []
+    folder = ensure_wheel(fake_pip, said.append)
+    files = sorted(str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file())
+    assert files == ["torch.libs/libgomp.so", "torch/include/ATen/ATen.h", "torch/lib/libc10.so"]
+    assert any("SHA-256 verified" in line for line in said)
+    said.clear()
+    assert ensure_wheel(fake_pip, said.append) == folder
+    assert not said  # nothing to do the second time
+
+
+def test_a_wrong_hash_leaves_nothing(empty_cache: Path, fake_pip: Wheel) -> None:
+    wrong = Wheel(version="9.9", python="3.11", platform="none", sha256="0" * 64)
+    with pytest.raises(InstallFailed, match="not the file this was made for"):
+        ensure_wheel(wrong, lambda text: None)
+    assert not [p for p in empty_cache.rglob("*") if p.is_file()]
+    assert not list((empty_cache / "torch").iterdir())
+
+
+def test_atomic_folder_keeps_the_old_one_on_failure(tmp_path: Path) -> None:
+    target = tmp_path / "thing"
+    with atomic_folder(target) as scratch:
+        (scratch / "a").write_text("1")
+
+    def fail() -> None:
+        with atomic_folder(target) as scratch:
+            (scratch / "a").write_text("2")
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
+    assert (target / "a").read_text() == "1"
+    with atomic_folder(target) as scratch:
+        (scratch / "a").write_text("3")
+    assert (target / "a").read_text() == "3"
+    assert [p.name for p in tmp_path.iterdir()] == ["thing"]
+
+
+def test_missing_packages_are_named(empty_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(toolchain.sys, "platform", "linux")
+    monkeypatch.setattr(toolchain.shutil, "which", lambda name: None)
+    with pytest.raises(DeviceUnavailable, match=r"apt-get install .*qemu-user g\+\+-aarch64"):
+        install_runtime("arm64-2.1.0")
+    (arm, *_) = status(["arm64-2.1.0"])
+    assert not arm.installed
+    assert "apt-get install" in arm.detail
+
+
+def test_other_systems_are_told_so(empty_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(toolchain.sys, "platform", "darwin")
+    with pytest.raises(DeviceUnavailable, match="Linux only"):
+        install_runtime("arm64-2.1.0")
+    with pytest.raises(DeviceUnavailable, match="--runtime host"):
+        find_installed("arm64-2.1.0")
+
+
+def test_not_installed_names_the_command(empty_cache: Path) -> None:
+    with pytest.raises(DeviceUnavailable, match="device install host"):
+        find_installed("host")
+    with pytest.raises(UnknownRuntime, match=r"there are arm64-2\.1\.0"):
+        find_installed("arm64-9")
+
+
+def test_status_for_machines(empty_cache: Path) -> None:
+    result = CliRunner().invoke(app, ["status", "--json"])
+    assert result.exit_code == 0
+    found = json.loads(result.stdout)
+    assert [entry["name"] for entry in found["runtimes"]] == list(RUNTIMES)
+    assert not any(entry["installed"] for entry in found["runtimes"])
+
+
+def test_status_for_people(host_runtime: str) -> None:
+    result = CliRunner().invoke(app, ["status"], env={"COLUMNS": "200"})
+    assert result.exit_code == 0
+    assert "ready" in result.stdout
+
+
+def test_pins_are_sha256() -> None:
+    wheels = [r.wheel for r in RUNTIMES.values() if r.wheel] + [toolchain.WHEEL_1_12_1]
+    for wheel in wheels:
+        assert len(bytes.fromhex(wheel.sha256)) == hashlib.sha256().digest_size
