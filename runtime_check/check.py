@@ -88,6 +88,64 @@ def _reference(
     return found, found.note
 
 
+@dataclass(frozen=True, kw_only=True)
+class Opened:
+    """An artifact loaded in a runtime, with everything the properties need."""
+
+    check: Check
+    runtime_detail: str
+    reference: str  # what it is compared with, or why with nothing
+
+
+@contextmanager
+def open_check(
+    path: Path | str,
+    *,
+    runtime: str = "host",
+    examples: int | None = None,
+    seed: int = 0,
+    profile: str = "ci",
+    reference: str | None = None,
+    weights: Path | None = None,
+    trust_factory: bool = False,
+    folder: Path = Path("counterexamples"),
+    timeout: float = 300.0,
+    memory: int = 8 * 2**30,
+) -> Iterator[Opened]:
+    """Read `path`, rebuild its reference, load it in `runtime`; the options of `check_artifact`."""
+    import torch
+
+    if profile not in PROFILES:
+        raise RuntimeCheckError(f"There is no profile {profile!r}: {', '.join(PROFILES)}.")
+    artifact = read_artifact(path)
+    found, note = _reference(artifact, reference, weights, trust_factory)
+    effort = PROFILES[profile]
+    against = note if found is None else f"{found.name}{' (' + note + ')' if note else ''}"
+    before = torch.get_num_threads()
+    with _open_runner(artifact, runtime, timeout, memory) as (runner, detail):
+        torch.set_num_threads(1)  # as the file runs: eager Python must not be another summation
+        try:
+            yield Opened(
+                check=Check(
+                    artifact=artifact,
+                    runner=runner,
+                    reference=found,
+                    no_reference=note if found is None else "",
+                    examples=examples
+                    or (effort.device_examples if runner.costly else effort.examples),
+                    seed=seed,
+                    max_pixels=min(effort.max_pixels, 100_000)
+                    if runner.costly
+                    else effort.max_pixels,
+                    folder=folder,
+                ),
+                runtime_detail=detail,
+                reference=against,
+            )
+        finally:
+            torch.set_num_threads(before)
+
+
 def check_artifact(
     path: Path | str,
     *,
@@ -103,58 +161,52 @@ def check_artifact(
     folder: Path = Path("counterexamples"),
     timeout: float = 300.0,
     memory: int = 8 * 2**30,
+    on_property: Callable[[str], None] | None = None,
 ) -> Report:
     """Check `path` on `runtime` and return the report.
 
     `runtime` is `host` or a device runtime such as `arm64-2.1.0`; `examples` (inputs drawn a
     property) overrides the profile's; `properties` names some of `PROPERTIES`; `replayed` judges
-    one saved counterexample instead. `timeout` is seconds for one answer of the runtime, `memory`
-    bytes beyond what torch maps. Raises `RuntimeCheckError` (unreadable file, unknown name).
+    one saved counterexample instead. `reference`, `weights` and `trust_factory` are those of
+    `build_reference`. `timeout` is seconds for one answer of the runtime, `memory` bytes beyond
+    what torch maps. `on_property` is told each name. Raises `RuntimeCheckError` (unreadable file,
+    unknown name).
     """
-    import torch
-
     started = time.perf_counter()
     chosen = _chosen(properties)
-    if profile not in PROFILES:
-        raise RuntimeCheckError(f"There is no profile {profile!r}: {', '.join(PROFILES)}.")
     saved = None if replayed is None else load_counterexample(replayed)
-    artifact = read_artifact(path)
-    found, note = _reference(artifact, reference, weights, trust_factory)
-    effort = PROFILES[profile]
-    with _open_runner(artifact, runtime, timeout, memory) as (runner, detail):
-        count = examples or (effort.device_examples if runner.costly else effort.examples)
-        check = Check(
-            artifact=artifact,
-            runner=runner,
-            reference=found,
-            no_reference=note if found is None else "",
-            examples=count,
-            seed=seed,
-            max_pixels=min(effort.max_pixels, 100_000) if runner.costly else effort.max_pixels,
-            folder=folder,
-        )
-        before = torch.get_num_threads()
-        torch.set_num_threads(1)  # as the file runs: eager Python must not be another summation
-        try:
-            results = (
-                tuple(PROPERTIES[name](check) for name in chosen)
-                if saved is None
-                else (replay(check, saved),)
-            )
-        finally:
-            torch.set_num_threads(before)
-    against = note if found is None else f"{found.name}{' (' + note + ')' if note else ''}"
-    return Report(
-        artifact=artifact,
-        sha256=file_sha256(artifact.path),
-        runtime=runner.name,
-        runtime_detail=detail,
-        reference=against,
-        has_reference=found is not None,
+    results = []
+    with open_check(
+        path,
+        runtime=runtime,
+        examples=examples,
         seed=seed,
-        examples=count,
+        profile=profile,
+        reference=reference,
+        weights=weights,
+        trust_factory=trust_factory,
+        folder=folder,
+        timeout=timeout,
+        memory=memory,
+    ) as opened:
+        if saved is not None:
+            results.append(replay(opened.check, saved))
+        for name in chosen if saved is None else ():
+            if on_property is not None:
+                on_property(name)
+            results.append(PROPERTIES[name](opened.check))
+    check = opened.check
+    return Report(
+        artifact=check.artifact,
+        sha256=file_sha256(check.artifact.path),
+        runtime=check.runner.name,
+        runtime_detail=opened.runtime_detail,
+        reference=opened.reference,
+        has_reference=check.reference is not None,
+        seed=seed,
+        examples=check.examples,
         seconds=time.perf_counter() - started,
-        results=results,
+        results=tuple(results),
     )
 
 

@@ -1,4 +1,4 @@
-"""The child side of `host.open_host`: load one lite file and answer frames on stdin/stdout.
+"""The child side of `host.start_host`: load one file and answer frames on stdin/stdout.
 
 Run as `python -m runtime_check.child`. It sets the phone's engine and thread count before
 loading, because both decide which kernels run (the Linux wheels default to x86 kernels).
@@ -9,11 +9,14 @@ from __future__ import annotations
 import os
 import sys
 import time
+from collections.abc import Callable
 from typing import IO, Any
 
 import numpy as np
 
 from .wire import read_frame, write_frame
+
+Forward = Callable[[list[np.ndarray]], list[np.ndarray]]
 
 
 def _flatten(value: Any) -> list[np.ndarray]:
@@ -30,28 +33,74 @@ def _flatten(value: Any) -> list[np.ndarray]:
     raise TypeError(f"forward returned a {type(value).__name__}, which is no tensor")
 
 
-def _limit_memory(limit_bytes: int) -> None:
+def _status_bytes(field: str) -> int:
+    """Read a memory field of /proc/self/status; 0 where there is none."""
     try:
-        import resource
-    except ImportError:  # Windows has no rlimits; the time limit still holds there.
-        return
-    # Beyond what is mapped now: torch's libraries alone map gigabytes.
-    mapped = 0
-    try:
-        with open("/proc/self/statm", encoding="ascii") as statm:  # noqa: PTH123  not a path to keep
-            mapped = int(statm.read().split()[0]) * os.sysconf("SC_PAGE_SIZE")
+        with open("/proc/self/status", encoding="ascii") as status:  # noqa: PTH123  not a path to keep
+            for line in status:
+                if line.startswith(f"{field}:"):
+                    return int(line.split()[1]) * 1024
     except OSError:
-        return  # macOS: RLIMIT_AS is not enforced there, so there is nothing to set
+        pass
+    return 0
+
+
+def _limit_memory(limit_bytes: int) -> None:
+    mapped = _status_bytes("VmSize")
+    if not mapped:
+        return  # macOS does not enforce RLIMIT_AS and Windows has none; the time limit holds
+    import resource
+
+    # Beyond what is mapped now: torch's libraries alone map gigabytes.
     resource.setrlimit(resource.RLIMIT_AS, (mapped + limit_bytes, mapped + limit_bytes))
 
 
+def _reset_peak() -> None:
+    """Forget the peak of importing torch, where the kernel allows it."""
+    try:
+        with open("/proc/self/clear_refs", "w", encoding="ascii") as control:  # noqa: PTH123  as above
+            control.write("5")
+    except OSError:
+        pass
+
+
 def _peak_bytes() -> int:
+    peak = _status_bytes("VmHWM")
+    if peak:
+        return peak
     try:
         import resource
     except ImportError:
         return 0
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return int(peak if sys.platform == "darwin" else peak * 1024)
+    # Bytes on macOS, the only system without /proc that has this module and matters here.
+    return int(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+
+
+def _load_lite(header: dict[str, Any]) -> Forward:
+    import torch
+    from torch.jit import mobile
+
+    torch.backends.quantized.engine = str(header["engine"])
+    load: Any = mobile._load_for_lite_interpreter  # untyped in torch
+    module = load(str(header["path"]))
+
+    def forward(inputs: list[np.ndarray]) -> list[np.ndarray]:
+        with torch.inference_mode():
+            return _flatten(module(*(torch.from_numpy(array) for array in inputs)))
+
+    return forward
+
+
+def _load_peer(header: dict[str, Any]) -> Forward:
+    from . import peers
+
+    return peers.load(header)
+
+
+def _version(peer: str) -> str:
+    from importlib.metadata import version
+
+    return version({"lite": "torch", "eager": "torch"}.get(peer, peer))
 
 
 def serve(source: IO[bytes], sink: IO[bytes]) -> None:
@@ -60,10 +109,8 @@ def serve(source: IO[bytes], sink: IO[bytes]) -> None:
 
     warnings.simplefilter("ignore")
     import torch
-    from torch.jit import mobile
 
-    load: Any = mobile._load_for_lite_interpreter  # untyped in torch
-    module: Any = None
+    forward: Forward | None = None
     limited = False
     while True:
         try:
@@ -71,28 +118,34 @@ def serve(source: IO[bytes], sink: IO[bytes]) -> None:
         except EOFError:
             return
         try:
+            torch.set_num_threads(int(header["threads"]))
             if header["do"] == "load":
-                torch.set_num_threads(int(header["threads"]))
-                torch.backends.quantized.engine = str(header["engine"])
                 if header["memory"] and not limited:
                     limited = True  # a limit once set cannot be raised, nor need it
                     _limit_memory(int(header["memory"]))
-                module = None  # freed first: two models would count twice against the limit
+                forward = None  # freed first: two models would count twice against the limit
+                _reset_peak()
+                before = _status_bytes("VmRSS")
                 started = time.perf_counter()
-                module = load(str(header["path"]))
+                forward = (_load_lite if header["peer"] == "lite" else _load_peer)(header)
                 seconds = time.perf_counter() - started
-                write_frame(sink, {"ok": True, "seconds": seconds, "peak": _peak_bytes()}, [])
+                loaded = {
+                    "seconds": seconds,
+                    "peak": _peak_bytes(),
+                    "before": before,
+                    "version": _version(str(header["peer"])),
+                }
+                write_frame(sink, {"ok": True, **loaded}, [])
             else:
-                torch.set_num_threads(int(header["threads"]))
-                inputs = [torch.from_numpy(t.copy()) for t in tensors]
-                seconds_each = []
-                with torch.inference_mode():
-                    for _ in range(max(1, int(header["repeats"]))):
-                        started = time.perf_counter()
-                        result = module(*inputs)
-                        seconds_each.append(time.perf_counter() - started)
-                answer = {"ok": True, "seconds": seconds_each, "peak": _peak_bytes()}
-                write_frame(sink, answer, _flatten(result))
+                assert forward is not None
+                inputs = [tensor.copy() for tensor in tensors]  # frames are read-only
+                seconds_each, outputs = [], []
+                for _ in range(max(1, int(header["repeats"]))):
+                    started = time.perf_counter()
+                    outputs = forward(inputs)
+                    seconds_each.append(time.perf_counter() - started)
+                ran = {"seconds": seconds_each, "peak": _peak_bytes()}
+                write_frame(sink, {"ok": True, **ran}, outputs)
         except Exception as error:  # noqa: BLE001  every failure of the file is an answer
             kind = type(error).__name__
             write_frame(sink, {"ok": False, "kind": kind, "error": str(error)}, [])

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 
 from .errors import RuntimeCheckError
 
@@ -91,21 +92,23 @@ def check(
     from .check import check_artifact
     from .report import print_report, to_json, write_html
 
-    result = check_artifact(
-        file,
-        runtime=runtime,
-        examples=examples,
-        seed=seed,
-        profile=profile,
-        reference=reference,
-        weights=weights,
-        trust_factory=trust_factory,
-        properties=property_,
-        replayed=replay,
-        folder=counterexamples,
-        timeout=timeout,
-        memory=int(memory * 2**30),
-    )
+    with _console(stderr=True).status(f"opening {escape(file.name)}") as spinner:
+        result = check_artifact(
+            file,
+            runtime=runtime,
+            examples=examples,
+            seed=seed,
+            profile=profile,
+            reference=reference,
+            weights=weights,
+            trust_factory=trust_factory,
+            properties=property_,
+            replayed=replay,
+            folder=counterexamples,
+            timeout=timeout,
+            memory=int(memory * 2**30),
+            on_property=spinner.update,
+        )
     if report is not None and report.suffix == ".json":
         report.write_text(to_json(result), encoding="utf-8")
     elif report is not None:
@@ -171,6 +174,10 @@ def bench(
     trust_factory: Annotated[
         bool, typer.Option("--trust-factory", help="Call the factory that the file names.")
     ] = False,
+    peer_python: Annotated[
+        list[str] | None,
+        typer.Option(help="PEER=PYTHON: run a peer in another environment; repeatable."),
+    ] = None,
     imported: Annotated[
         list[Path] | None,
         typer.Option("--import", help="Benchmark JSON that a phone app shared; repeatable."),
@@ -194,6 +201,7 @@ def bench(
                 reference=reference,
                 weights=weights,
                 trust_factory=trust_factory,
+                pythons=_pairs(peer_python or []),
                 progress=None if as_json else _console(stderr=True),
             )
         )
@@ -208,6 +216,13 @@ def bench(
         sys.stdout.write(merged.model_dump_json(indent=2) + "\n")
     else:
         print_bench(merged, _console())
+
+
+def _pairs(texts: list[str]) -> dict[str, str]:
+    for text in texts:
+        if "=" not in text:
+            raise RuntimeCheckError(f"--peer-python takes PEER=PYTHON, not {text!r}.")
+    return {text.split("=", 1)[0]: text.split("=", 1)[1] for text in texts}
 
 
 def _thread_counts(text: str) -> list[int]:
@@ -250,13 +265,7 @@ def main(arguments: list[str] | None = None) -> None:
     except RuntimeCheckError as error:
         if "--traceback" in arguments:
             raise
-        _console(stderr=True).print(f"[bold red]error:[/bold red] {_plain(error)}")
+        _console(stderr=True).print(f"[bold red]error:[/bold red] {escape(str(error))}")
         raise SystemExit(error.exit_code) from None
     except KeyboardInterrupt:
         raise SystemExit(130) from None
-
-
-def _plain(error: Exception) -> str:
-    from rich.markup import escape
-
-    return escape(str(error))

@@ -116,6 +116,8 @@ class HostSession:
         self._timeout = timeout
         self.load_seconds = 0.0
         self.load_peak_bytes = 0
+        self.version = ""  # of torch, or of the peer
+        self.before_bytes = 0  # memory before loading: torch itself
 
     def _ask(
         self, header: dict[str, Any], tensors: list[np.ndarray]
@@ -149,8 +151,20 @@ class HostSession:
         finally:
             timer.cancel()
 
-    def load(self, *, path: Path, engine: str, threads: int, memory: int) -> None:
-        """Load a file, in place of the one before; raise `UnreadableArtifact` with the reason."""
+    def load(
+        self,
+        *,
+        path: Path,
+        engine: str,
+        threads: int,
+        memory: int,
+        peer: str = "lite",
+        options: Mapping[str, object] | None = None,
+    ) -> None:
+        """Load a file, in place of the one before; raise `UnreadableArtifact` with the reason.
+
+        `peer` runs what `peers` builds from the file's provenance instead of the file.
+        """
         self._path = path
         header = {
             "do": "load",
@@ -158,14 +172,20 @@ class HostSession:
             "engine": engine,
             "threads": threads,
             "memory": memory,
+            "peer": peer,
+            **(options or {}),
         }
         answer, _ = self._ask(header, [])
+        if not answer["ok"] and peer != "lite":
+            raise RuntimeCheckError(f"{peer} cannot run it: {translate(answer['error'])}.")
         if not answer["ok"]:
             raise UnreadableArtifact(
                 f"{self._path} does not load in the lite interpreter: {translate(answer['error'])}."
             )
         self.load_seconds = float(answer["seconds"])
         self.load_peak_bytes = int(answer["peak"])
+        self.before_bytes = int(answer["before"])
+        self.version = str(answer["version"])
 
     def forward(self, inputs: Sequence[np.ndarray], *, threads: int = 1, repeats: int = 1) -> Run:
         """Run `forward(*inputs)` `repeats` times; raise `ForwardError` when it raises."""
@@ -207,13 +227,19 @@ def open_host(
 
 @contextmanager
 def start_host(
-    *, timeout: float = DEFAULT_TIMEOUT, environment: Mapping[str, str] | None = None
+    *,
+    timeout: float = DEFAULT_TIMEOUT,
+    environment: Mapping[str, str] | None = None,
+    python: str | None = None,
 ) -> Iterator[HostSession]:
-    """Start the child without a file; the session's `load` may be called again and again."""
+    """Start the child without a file; the session's `load` may be called again and again.
+
+    `python` is another interpreter than this one; it must be able to import `runtime_check`.
+    """
     errors: IO[bytes]
     with tempfile.TemporaryFile() as errors:
         process = subprocess.Popen(
-            [sys.executable, "-m", "runtime_check.child"],
+            [python or sys.executable, "-m", "runtime_check.child"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=errors,

@@ -14,8 +14,9 @@ import socket
 import sys
 import urllib.parse
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -46,19 +47,20 @@ class Reference:
         if self.metadata.input.kind == "image":
             return self.classify(self.preprocess(inputs[0]))
         with torch.inference_mode():
-            return self._finish(self.network(*(torch.from_numpy(a.copy()) for a in inputs)))
+            return self.finish(self.network(*(torch.from_numpy(a.copy()) for a in inputs)))
 
     def preprocess(self, image: np.ndarray) -> Tensor:
         """Turn uint8 height x width x 3 into float 1 x 3 x h x w by Pillow and timm."""
         assert self.metadata.preprocessing is not None
-        return pillow_transform(self.metadata.preprocessing)(image)
+        return pillow_preprocess(self.metadata.preprocessing, image)
 
     def classify(self, tensor: Tensor) -> list[np.ndarray]:
         """Run the network and the activation on a preprocessed image, 1 x 3 x h x w."""
         with torch.inference_mode():
-            return self._finish(self.network(tensor))
+            return self.finish(self.network(tensor))
 
-    def _finish(self, value: Any) -> list[np.ndarray]:
+    def finish(self, value: Any) -> list[np.ndarray]:
+        """Apply the activation to what the network returned, and shape it as the artifact does."""
         arrays = []
         for index, tensor in enumerate(_flatten(value)):
             if index == 0 and self.metadata.output.activation == "softmax":
@@ -90,15 +92,15 @@ def _flatten(value: Any) -> Iterator[Tensor]:
         )
 
 
-def pillow_transform(preprocessing: Preprocessing) -> Callable[[np.ndarray], Tensor]:
-    """Build timm's evaluation transform: uint8 height x width x 3 to float 1 x 3 x h x w.
+@lru_cache(maxsize=8)
+def _timm_transform(preprocessing: Preprocessing) -> Any:
+    """Build timm's evaluation transform; its first step is the resize, in every crop mode.
 
-    Source: timm.data.create_transform(is_training=False), on a Pillow image.
+    Source: timm.data.transforms_factory.transforms_imagenet_eval.
     """
-    from PIL import Image
     from timm.data import create_transform
 
-    transform: Any = create_transform(
+    return create_transform(
         input_size=preprocessing.input_size,
         is_training=False,
         interpolation=preprocessing.interpolation,
@@ -108,27 +110,20 @@ def pillow_transform(preprocessing: Preprocessing) -> Callable[[np.ndarray], Ten
         crop_mode=preprocessing.crop_mode,
     )
 
-    def apply(image: np.ndarray) -> Tensor:
-        tensor: Tensor = transform(Image.fromarray(image))
-        return tensor.unsqueeze(0)
 
-    return apply
+def pillow_preprocess(preprocessing: Preprocessing, image: np.ndarray) -> Tensor:
+    """Apply timm's evaluation transform: uint8 H x W x 3 to float 1 x 3 x h x w, by Pillow."""
+    from PIL import Image
+
+    tensor: Tensor = _timm_transform(preprocessing)(Image.fromarray(image))
+    return tensor.unsqueeze(0)
 
 
 def pillow_resize(preprocessing: Preprocessing, image: np.ndarray) -> np.ndarray:
     """Do only the resize of timm's evaluation transform: uint8 H x W x 3 in and out, by Pillow."""
     from PIL import Image
-    from timm.data import create_transform
 
-    transform: Any = create_transform(
-        input_size=preprocessing.input_size,
-        is_training=False,
-        interpolation=preprocessing.interpolation,
-        crop_pct=preprocessing.crop_pct,
-        crop_mode=preprocessing.crop_mode,
-    )
-    # timm.data.transforms_factory.transforms_imagenet_eval: resize first in every crop mode.
-    return np.array(transform.transforms[0](Image.fromarray(image)))
+    return np.array(_timm_transform(preprocessing).transforms[0](Image.fromarray(image)))
 
 
 def build_reference(

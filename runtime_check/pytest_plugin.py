@@ -1,0 +1,132 @@
+"""`pytest --artifact FILE.ptl`: the properties of an artifact as tests of your own suite.
+
+Every pytest run imports this module, so it imports nothing heavy until an artifact is named.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from .properties import Check, PropertyResult
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the options; all are about `--artifact`."""
+    group = parser.getgroup("runtime_check", "lite-interpreter artifacts (runtime_check)")
+    group.addoption(
+        "--artifact",
+        action="append",
+        default=[],
+        metavar="FILE.ptl",
+        help="check this artifact's properties as tests; repeatable",
+    )
+    group.addoption("--artifact-runtime", default="host", help="host, or such as arm64-2.1.0")
+    group.addoption("--artifact-examples", type=int, default=None, help="inputs drawn a property")
+    group.addoption("--artifact-seed", type=int, default=0, help="the same seed, the same inputs")
+    group.addoption("--artifact-profile", default="ci", help="ci or nightly")
+    group.addoption("--artifact-reference", default=None, help="timm name or package.mod:factory")
+    group.addoption("--artifact-weights", default=None, help="checkpoint of the reference")
+
+
+class ArtifactFailure(Exception):
+    """A property that does not hold; its text is the whole report."""
+
+
+class ArtifactNode(pytest.Collector):
+    """One artifact: loaded once, when its first property runs."""
+
+    file: Path
+    check: Check
+
+    def collect(self) -> Iterator[pytest.Item]:
+        """Yield one test a property."""
+        from .properties import PROPERTIES
+
+        for name, function in PROPERTIES.items():
+            yield PropertyItem.from_parent(self, name=name, function=function)
+
+    def setup(self) -> None:
+        """Load the artifact and rebuild its reference."""
+        from .check import open_check
+
+        option = self.config.getoption
+        weights = option("--artifact-weights")
+        self._stack = ExitStack()
+        opened = self._stack.enter_context(
+            open_check(
+                self.file,
+                runtime=option("--artifact-runtime"),
+                examples=option("--artifact-examples"),
+                seed=option("--artifact-seed"),
+                profile=option("--artifact-profile"),
+                reference=option("--artifact-reference"),
+                weights=None if weights is None else Path(weights),
+            )
+        )
+        self.check = opened.check
+
+    def teardown(self) -> None:
+        """Stop the process that holds the artifact."""
+        self._stack.close()
+
+
+class PropertyItem(pytest.Item):
+    """One property of one artifact."""
+
+    def __init__(self, *, function: Any, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._function = function
+
+    def runtest(self) -> None:
+        """Check the property; skipped where it does not apply, with its reason."""
+        node = self.parent
+        assert isinstance(node, ArtifactNode)
+        result: PropertyResult = self._function(node.check)
+        if result.status == "skipped":
+            pytest.skip(result.reason)
+        if result.status == "noted":
+            self.add_report_section("call", "note", result.reason)
+        if result.status == "failed":
+            lines = [result.reason]
+            if result.minimal:
+                lines.append(f"smallest input that fails: {result.minimal}")
+            if result.counterexample is not None:
+                lines.append(
+                    f"again: python -m runtime_check {node.file} --replay {result.counterexample}"
+                )
+            raise ArtifactFailure("\n".join(lines))
+
+    def repr_failure(
+        self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None
+    ) -> str | Any:
+        """Show the finding alone: a traceback through this package helps nobody."""
+        from .errors import RuntimeCheckError
+
+        if isinstance(excinfo.value, (ArtifactFailure, RuntimeCheckError)):
+            return str(excinfo.value)
+        return super().repr_failure(excinfo, style)
+
+    def reportinfo(self) -> tuple[Path, int | None, str]:
+        """Name the test after the artifact and the property."""
+        assert isinstance(self.parent, ArtifactNode)
+        return self.parent.file, None, f"{self.parent.name}::{self.name}"
+
+
+@pytest.hookimpl(tryfirst=True)  # before -k and -m choose
+def pytest_collection_modifyitems(
+    session: pytest.Session, config: pytest.Config, items: list[pytest.Item]
+) -> None:
+    """Add the properties of every `--artifact` to what was collected."""
+    for name in config.getoption("--artifact"):
+        path = Path(name)
+        if not path.is_file():
+            raise pytest.UsageError(f"--artifact {name}: there is no such file.")
+        node: ArtifactNode = ArtifactNode.from_parent(session, name=path.name, nodeid=name)
+        node.file = path
+        items.extend(node.collect())
