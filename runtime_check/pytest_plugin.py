@@ -32,6 +32,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--artifact-profile", default="ci", help="ci or nightly")
     group.addoption("--artifact-reference", default=None, help="timm name or package.mod:factory")
     group.addoption("--artifact-weights", default=None, help="checkpoint of the reference")
+    group.addoption(
+        "--artifact-trust-factory", action="store_true", help="call the factory the file names"
+    )
 
 
 class ArtifactFailure(Exception):
@@ -41,8 +44,12 @@ class ArtifactFailure(Exception):
 class ArtifactNode(pytest.Collector):
     """One artifact: loaded once, when its first property runs."""
 
-    file: Path
-    check: Check
+    def __init__(self, *, file: Path, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.file = file
+        self.stack = ExitStack()
+        self.check: Check | None = None
+        self.error: Exception | None = None
 
     def collect(self) -> Iterator[pytest.Item]:
         """Yield one test a property."""
@@ -51,29 +58,38 @@ class ArtifactNode(pytest.Collector):
         for name, function in PROPERTIES.items():
             yield PropertyItem.from_parent(self, name=name, function=function)
 
-    def setup(self) -> None:
-        """Load the artifact and rebuild its reference."""
+    def opened(self) -> Check:
+        """Load the artifact and rebuild its reference, the first time; raise what that raised."""
         from .check import open_check
+        from .errors import RuntimeCheckError
 
-        option = self.config.getoption
-        weights = option("--artifact-weights")
-        self._stack = ExitStack()
-        opened = self._stack.enter_context(
-            open_check(
-                self.file,
-                runtime=option("--artifact-runtime"),
-                examples=option("--artifact-examples"),
-                seed=option("--artifact-seed"),
-                profile=option("--artifact-profile"),
-                reference=option("--artifact-reference"),
-                weights=None if weights is None else Path(weights),
-            )
-        )
-        self.check = opened.check
+        if self.error is not None:
+            raise self.error
+        if self.check is None:
+            option = self.config.getoption
+            weights = option("--artifact-weights")
+            try:
+                opened = self.stack.enter_context(
+                    open_check(
+                        self.file,
+                        runtime=option("--artifact-runtime"),
+                        examples=option("--artifact-examples"),
+                        seed=option("--artifact-seed"),
+                        profile=option("--artifact-profile"),
+                        reference=option("--artifact-reference"),
+                        weights=None if weights is None else Path(weights),
+                        trust_factory=option("--artifact-trust-factory"),
+                    )
+                )
+            except RuntimeCheckError as error:
+                self.error = error
+                raise
+            self.check = opened.check
+        return self.check
 
     def teardown(self) -> None:
         """Stop the process that holds the artifact."""
-        self._stack.close()
+        self.stack.close()
 
 
 class PropertyItem(pytest.Item):
@@ -87,7 +103,7 @@ class PropertyItem(pytest.Item):
         """Check the property; skipped where it does not apply, with its reason."""
         node = self.parent
         assert isinstance(node, ArtifactNode)
-        result: PropertyResult = self._function(node.check)
+        result: PropertyResult = self._function(node.opened())
         if result.status == "skipped":
             pytest.skip(result.reason)
         if result.status == "noted":
@@ -115,7 +131,7 @@ class PropertyItem(pytest.Item):
     def reportinfo(self) -> tuple[Path, int | None, str]:
         """Name the test after the artifact and the property."""
         assert isinstance(self.parent, ArtifactNode)
-        return self.parent.file, None, f"{self.parent.name}::{self.name}"
+        return self.parent.file, None, self.name
 
 
 @pytest.hookimpl(tryfirst=True)  # before -k and -m choose
@@ -127,6 +143,5 @@ def pytest_collection_modifyitems(
         path = Path(name)
         if not path.is_file():
             raise pytest.UsageError(f"--artifact {name}: there is no such file.")
-        node: ArtifactNode = ArtifactNode.from_parent(session, name=path.name, nodeid=name)
-        node.file = path
+        node = ArtifactNode.from_parent(session, name=path.name, nodeid=name, file=path)
         items.extend(node.collect())
