@@ -201,7 +201,8 @@ def kernel_steps(simulated: Simulated, int8: nn.Module, example: Tensor) -> dict
     for name, layer in simulated.layers.items():
 
         def keep(_: nn.Module, args: tuple[Tensor, ...], out: Tensor, name: str = name) -> None:
-            inputs[name], outputs[name] = args[0], out
+            # Copies: an activation in place would write into what is kept here.
+            inputs[name], outputs[name] = args[0].clone(), out.clone()
 
         handles.append(layer.register_forward_hook(keep))
     try:

@@ -50,6 +50,8 @@ def foreign_packed_layers(module: nn.Module) -> tuple[str, ...]:
     """
     foreign = []
     for name, layer in module.named_modules():
+        if name.endswith("_packed_params"):
+            continue  # the holder inside a Linear that was looked at itself
         if isinstance(getattr(layer, "_packed_params", None), nn.Module | torch.ScriptObject):
             unpack = getattr(layer, "_weight_bias", None)
             if unpack is None:
@@ -75,22 +77,22 @@ def require_phone_packing(module: nn.Module) -> None:
 def duplicated_weights(path: Path) -> dict[str, int]:
     """Find records of a saved file that are stored more than once: name of the copy -> bytes.
 
-    Raises ValueError when `path` is not a zip archive.
+    Records that hold one repeated byte (zero points, zero biases) do not count. Raises ValueError
+    when `path` is not a zip archive.
     """
+    copies = {}
+    seen: set[tuple[int, int]] = set()
     try:
         with zipfile.ZipFile(path) as archive:
-            records = archive.infolist()
+            for record in archive.infolist():
+                if record.file_size < _SMALLEST_WEIGHT_RECORD:
+                    continue
+                key = (record.CRC, record.file_size)
+                if key in seen and len(set(archive.read(record))) > 1:
+                    copies[record.filename] = record.file_size
+                seen.add(key)
     except zipfile.BadZipFile as error:
         raise ValueError(f"{path} is not a TorchScript file (not a zip archive).") from error
-    seen: set[tuple[int, int]] = set()
-    copies = {}
-    for record in records:
-        if record.file_size < _SMALLEST_WEIGHT_RECORD:
-            continue
-        key = (record.CRC, record.file_size)
-        if key in seen:
-            copies[record.filename] = record.file_size
-        seen.add(key)
     return copies
 
 

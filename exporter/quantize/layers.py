@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import torch
@@ -241,6 +242,12 @@ class SimulatedLayer(nn.Module):
         return y
 
 
+@cache
+def _zeros(count: int) -> Tensor:
+    # One storage for all layers of a size, so that a saved file holds it once.
+    return torch.zeros(count, dtype=torch.long)
+
+
 def quantized_weight(weight: Tensor, scales: Tensor) -> Tensor:
     """Return `weight` as a qint8 tensor with codes -127..127 on the grid of `scales`."""
     # torch's quantise saturates at -128; cutting the weight first keeps the grid symmetric.
@@ -248,7 +255,7 @@ def quantized_weight(weight: Tensor, scales: Tensor) -> Tensor:
     limit = 127.0 * scales.view(shape) if len(scales) > 1 else 127.0 * scales.reshape(())
     cut = torch.minimum(torch.maximum(weight.detach(), -limit), limit)
     if len(scales) > 1:
-        zeros = torch.zeros(len(scales), dtype=torch.long)
+        zeros = _zeros(len(scales))
         return torch.quantize_per_channel(cut, scales.double(), zeros, 0, torch.qint8)
     return torch.quantize_per_tensor(cut, float(scales), 0, torch.qint8)
 

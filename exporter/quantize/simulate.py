@@ -189,7 +189,8 @@ def simulate_int8(
         else:
             recipe = replace(recipe, mode="fx")
     if recipe.equalize and calibration is not None:
-        count = len(equalize(base, calibration, example))
+        per_tensor = recipe.weights == "per_tensor"
+        count = len(equalize(base, calibration, example, convolutions=per_tensor))
         if count:
             notes.append(f"{count} layer pairs equalised before int8 (exact in float).")
     wanted = match_layers(recipe.float_layers, layer_names(base))

