@@ -23,7 +23,7 @@ app = typer.Typer(
 
 @app.command()
 def install(
-    runtime: Annotated[str, typer.Argument(help="arm64-2.1.0, arm64-1.13.1 or host")] = (
+    runtime: Annotated[str, typer.Argument(help="arm64-2.1.0, arm64-1.13.1, x86-2.1.0 or host")] = (
         DEFAULT_RUNTIME
     ),
     force: Annotated[bool, typer.Option("--force", help="build anew what is there")] = False,

@@ -30,7 +30,7 @@ from .toolchain import (
     ensure_wheel,
     find_runtime,
     missing_packages,
-    require_tools,
+    require_runtime,
     wheel_folder,
 )
 
@@ -120,7 +120,7 @@ def _describe(runtime: Runtime, folder: Path) -> InstalledRuntime:
 def find_installed(name: str = DEFAULT_RUNTIME) -> InstalledRuntime:
     """Return an installed runtime; raise `DeviceUnavailable` with the command that installs it."""
     runtime = find_runtime(name)
-    require_tools(runtime.arch)
+    require_runtime(runtime)
     folder = _folder_of(runtime)
     if not (folder / "build.json").is_file() or not _recipe(runtime)[0].is_dir():
         older = any(folder.parent.glob(f"{name}-*")) if folder.parent.is_dir() else False
@@ -194,7 +194,7 @@ def install(
     """
     tell: Say = say or (lambda text: None)
     runtime = find_runtime(name)
-    require_tools(runtime.arch)
+    require_runtime(runtime)
     folder = _folder_of(runtime)
     if runtime.wheel is not None:
         ensure_wheel(runtime.wheel, tell)

@@ -269,7 +269,7 @@ def main(arguments: list[str] | None = None) -> int:
                         _say(str(error))
             compared = list_operators(WHEEL_1_12_1, scratch) if _COMPARED_AAR in aars else None
             for runtime in RUNTIMES.values():
-                if runtime.wheel is None:
+                if runtime.wheel is None or runtime.arch != "aarch64":
                     continue
                 listing = list_operators(runtime.wheel, scratch)
                 table = build_table(

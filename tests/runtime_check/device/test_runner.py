@@ -231,3 +231,24 @@ def test_arm_files_that_do_not_load(
     path = _damaged(float_model, tmp_path)[kind]
     with pytest.raises((UnreadableArtifact, ChildDied), match=kind):
         run_on_device(path, [float_model.inputs], runtime=arm_runtime)
+
+
+@pytest.mark.parametrize("runtime", ["x86-2.1.0", "arm64-1.13.1"])
+def test_other_runtimes_agree_where_installed(
+    runtime: str, float_model: SavedModel, int8_model: SavedModel
+) -> None:
+    try:
+        device.find_installed(runtime)
+    except device.DeviceUnavailable as error:
+        pytest.skip(str(error))
+    for model in (float_model, int8_model):
+        run = run_on_device(model.path, [model.inputs], runtime=runtime)
+        (expected,) = _host_lite(model)
+        assert np.abs(run.outputs[0][0] - expected).max() <= max(1e-5, 4 * model.step)
+    assert runtime.rpartition("-")[2] in run.runtime
+
+
+def test_two_threads_agree(host_runtime: str, float_model: SavedModel) -> None:
+    one = run_on_device(float_model.path, [float_model.inputs], runtime=host_runtime)
+    two = run_on_device(float_model.path, [float_model.inputs], runtime=host_runtime, threads=2)
+    assert np.allclose(one.outputs[0][0], two.outputs[0][0], atol=1e-6)
