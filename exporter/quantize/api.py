@@ -218,9 +218,7 @@ def kernel_steps(simulated: Simulated, int8: nn.Module, example: Tensor) -> dict
         assert isinstance(kernel, Int8Layer)
         grid_in, grid_out = layer.grids
         with torch.no_grad():
-            codes = torch.quantize_per_tensor(
-                given, grid_in.scale, grid_in.zero_point, layer.dtype
-            )
+            codes = torch.quantize_per_tensor(given, grid_in.scale, grid_in.zero_point, layer.dtype)
             actual = kernel.kernel(codes).dequantize()
         steps[name] = float((actual - outputs[name]).abs().mean() / grid_out.scale)
     return steps
@@ -239,7 +237,13 @@ def conversion_sqnr(quantized: Quantized, batches: Sequence[Tensor]) -> float | 
 def _suffix(layer: SimulatedLayer) -> str:
     if layer.clamp is None:
         return ""
-    return " + ReLU6" if layer.clamp == (0.0, 6.0) else " + ReLU" if layer.clamp[0] == 0 else " + clamp"
+    return (
+        " + ReLU6"
+        if layer.clamp == (0.0, 6.0)
+        else " + ReLU"
+        if layer.clamp[0] == 0
+        else " + clamp"
+    )
 
 
 def _float_layer(name: str, layer: nn.Module, why: str) -> LayerReport:
@@ -335,6 +339,4 @@ def _dynamic(module: nn.Module, recipe: QuantizeRecipe, example: Tensor) -> Quan
         )
     if recurrent:
         notes.append(f"{len(recurrent)} recurrent layers are dynamic int8 as well.")
-    return Quantized(
-        module=base.eval(), recipe=recipe, layers=tuple(reports), notes=tuple(notes)
-    )
+    return Quantized(module=base.eval(), recipe=recipe, layers=tuple(reports), notes=tuple(notes))

@@ -211,7 +211,7 @@ def _pick(rows: Sequence[Candidate], budget: Budget) -> AutoResult:
         )
     chosen = min(within, key=lambda row: _milliseconds(row))
     reference = rows[0]
-    notes = []
+    notes: list[str] = []
     if chosen.quantized is not None:
         notes += chosen.quantized.notes
     if _milliseconds(chosen) > _milliseconds(reference):

@@ -60,7 +60,8 @@ def read_image(path: Path) -> Image.Image | None:
     """Read `path` as RGB; None when it is broken, truncated or absurdly large."""
     try:
         with Image.open(path) as image:
-            return image.convert("RGB")
+            rgb: Image.Image = image.convert("RGB")
+            return rgb
     except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError):
         return None
 

@@ -55,7 +55,7 @@ class Flow:
 
 class _Watcher(TorchDispatchMode):
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]  # torch's own
         self.stack: list[str] = []
         self.versions: dict[int, int] = defaultdict(int)
         self.readers: dict[Value, list[str]] = defaultdict(list)

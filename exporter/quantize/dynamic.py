@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 import torch
 import torch.ao.nn.quantized.dynamic as nnqd
-from torch import Tensor, nn
+from torch import nn
 
 from ..prepare import replace_submodule
 from .errors import NotFinite
@@ -36,9 +36,7 @@ def dynamic_linear(layer: nn.Linear, name: str, *, per_channel: bool) -> nn.Modu
     return made
 
 
-def quantize_dynamic(
-    module: nn.Module, names: list[str], *, per_channel: bool
-) -> None:
+def quantize_dynamic(module: nn.Module, names: list[str], *, per_channel: bool) -> None:
     """Replace the Linear layers `names` of `module` in place by dynamic int8 ones."""
     for name in names:
         layer = module.get_submodule(name)
@@ -54,7 +52,7 @@ def quantize_recurrent(module: nn.Module) -> list[str]:
     for name, child in list(module.named_modules()):
         if type(child) in _RECURRENT and name:
             made = {nn.LSTM: nnqd.LSTM, nn.GRU: nnqd.GRU}[type(child)]
-            child.qconfig = default_dynamic_qconfig  # type: ignore[assignment]
+            child.qconfig = default_dynamic_qconfig
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 replace_submodule(module, name, made.from_float(child))

@@ -131,7 +131,9 @@ def equalize(
     handles = []
     for source, watched, _ in pairs:
         channel = 1 if isinstance(module.get_submodule(source), nn.Conv2d) else -1
-        handles.append(module.get_submodule(watched).register_forward_hook(hook_for(source, channel)))
+        handles.append(
+            module.get_submodule(watched).register_forward_hook(hook_for(source, channel))
+        )
     try:
         with torch.no_grad():
             for batch in calibration:

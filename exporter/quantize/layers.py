@@ -15,7 +15,7 @@ from __future__ import annotations
 import warnings
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import Any, Literal
 
 import torch
 import torch.ao.nn.quantized as nnq
@@ -35,6 +35,11 @@ SMALLEST_ACTIVATION_SCALE = 2.0**-12
 SMALLEST_WEIGHT_SCALE = 2.0**-20
 
 
+# How activation ranges are cut: as the observer says, never, or where that costs less than half.
+Clipping = Literal["observer", "none", "mild"]
+CLIPPINGS: tuple[Clipping, ...] = ("observer", "none", "mild")
+
+
 @dataclass(frozen=True)
 class Range:
     """The int8 grid of one tensor: real = scale x (q - zero_point)."""
@@ -48,7 +53,9 @@ def make_observer(kind: Observer, dtype: torch.dtype) -> nn.Module:
     types: dict[str, Any] = {
         "minmax": MinMaxObserver,
         "moving_average": MovingAverageMinMaxObserver,
+        # The histogram keeps the true extremes as well, so every rule can be tried afterwards.
         "histogram": HistogramObserver,
+        "auto": HistogramObserver,
     }
     with warnings.catch_warnings():
         # torch.ao announces its own retirement; a user can't act on that.
@@ -123,6 +130,7 @@ class SimulatedLayer(nn.Module):
         self.feeds_int8 = False
         self.watching = True
         self.simulating = False
+        self.clipping: Clipping = "observer"
         self._grids: tuple[Range, Range] | None = None
         # A buffer, so that checkpoints of a fine-tuning hold it.
         self._scales: Tensor | None
@@ -213,8 +221,14 @@ class SimulatedLayer(nn.Module):
             )
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            scale, zero_point = observer.calculate_qparams()
-        return Range(float(scale), int(zero_point))
+            whole = observer._calculate_qparams(observer.min_val, observer.max_val)
+            chosen = observer.calculate_qparams()
+        # A range cut below half is a few outliers against the rest; which matter more, only the
+        # network's output can tell.
+        severe = float(chosen[0]) < 0.5 * float(whole[0])
+        if self.clipping == "none" or (self.clipping == "mild" and severe):
+            chosen = whole
+        return Range(float(chosen[0]), int(chosen[1]))
 
     def forward(self, x: Tensor) -> Tensor:
         """Compute the layer on a float `x`, watched and simulated as switched on."""
@@ -239,7 +253,8 @@ class SimulatedLayer(nn.Module):
             self.output_observer(y.detach())
         if self.simulating:
             y = fake_quantize(y, self._live_grid(1) if live else self.grids[1], self.dtype)
-        return y
+        out: Tensor = y
+        return out
 
 
 @cache
@@ -330,13 +345,15 @@ def convert_layer(simulated: SimulatedLayer) -> Int8Layer:
     """
     layer = simulated.layer
     if not bool(torch.isfinite(layer.weight).all()):
-        raise NotFinite(f"Layer {simulated.name} has NaN or infinite weights. Check the checkpoint.")
+        raise NotFinite(
+            f"Layer {simulated.name} has NaN or infinite weights. Check the checkpoint."
+        )
     grid_in, grid_out = simulated.grids
     scales = simulated.scales
     bias = simulated.int8_bias()
     bias = None if bias is None else bias.detach()
     as_conv = runs_as_convolution(simulated)
-    kernel: nn.Module
+    kernel: Any  # torch.ao's modules, untyped
     if isinstance(layer, nn.Linear) and not as_conv:
         linear = nnq.Linear(layer.in_features, layer.out_features, dtype=torch.qint8)
         linear.set_weight_bias(quantized_weight(layer.weight, scales), bias)

@@ -282,11 +282,12 @@ def fine_tune(
                 wanted = teacher(images)
             labels = None if data.labels is None else data.labels[chunk]
             loss = _loss(module(images), wanted, labels)
-            value = float(loss)
+            value = float(loss.detach())
             if value != value or value == float("inf"):
                 raise NotFinite(
                     f"Fine-tuning diverged in epoch {epoch + 1}, step {step + 1} (loss {value}). "
-                    f"Lower the learning rate (it was {recipe.learning_rate:g})."
+                    f"Lower the learning rate (it was {recipe.learning_rate:g}), and check that "
+                    "the training images hold numbers."
                 )
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
@@ -319,6 +320,4 @@ def fine_tune(
             )
     module.load_state_dict(best[2])
     module.requires_grad_(False)
-    return Trained(
-        before=before, epochs=tuple(results), best_epoch=best[1], resumed_from=first
-    )
+    return Trained(before=before, epochs=tuple(results), best_epoch=best[1], resumed_from=first)

@@ -67,9 +67,7 @@ def measure_sensitivity(
         if leave_one_out:
             simulated.simulate([other for other in names if other != name])
             without = _db(judge(reference, run(simulated.module, batches)).sqnr_db)
-        rows.append(
-            LayerSensitivity(name=name, alone_db=alone, without_db=without, all_db=all_db)
-        )
+        rows.append(LayerSensitivity(name=name, alone_db=alone, without_db=without, all_db=all_db))
         if progress is not None:
             progress(index + 1, len(names))
     simulated.simulate(names)
@@ -126,5 +124,3 @@ def smallest_float_set(
         return FloatSet(float_layers=tuple(kept), accuracy=best, tried=tuple(tried))
     finally:
         simulated.simulate(names)
-
-

@@ -14,15 +14,19 @@ from fnmatch import fnmatchcase
 
 import torch
 from torch import Tensor, nn
+from torch.utils._pytree import tree_leaves
 
 from ..prepare import PREPARE_PASSES, replace_submodule
 from .dataflow import Flow, watch
 from .equalize import equalize
 from .errors import CalibrationError, NotFinite, QuantizeError, UnknownLayer
+from .layers import CLIPPINGS, Clipping, Int8Layer, SimulatedLayer, convert_layer
 from .plain import is_plain_conv, is_plain_linear
-from .layers import Int8Layer, SimulatedLayer, convert_layer
 from .recipes import QuantizeRecipe
 from .trace_fx import Untraceable, trace
+
+# Images on which ways to cut ranges are compared; each way costs one pass over them.
+_IMAGES_TO_CHOOSE_BY = 16
 
 
 @dataclass
@@ -101,9 +105,7 @@ def _clamp_of(activation: nn.Module) -> tuple[float, float] | None:
     return None
 
 
-def _absorb_activations(
-    module: nn.Module, layers: dict[str, SimulatedLayer], flow: Flow
-) -> None:
+def _absorb_activations(module: nn.Module, layers: dict[str, SimulatedLayer], flow: Flow) -> None:
     """Let int8 saturation do the work of each ReLU or ReLU6 that follows a layer."""
     sources = {flow.outputs[name]: name for name in layers if name in flow.outputs}
     for name, child in list(module.named_modules()):
@@ -194,7 +196,7 @@ def simulate_int8(
         if count:
             notes.append(f"{count} layer pairs equalised before int8 (exact in float).")
     wanted = match_layers(recipe.float_layers, layer_names(base))
-    float_layers = {name: "asked for" for name in sorted(wanted)}
+    float_layers = dict.fromkeys(sorted(wanted), "asked for")
     while True:
         candidate = copy.deepcopy(base)
         reasons = dict(float_layers)
@@ -221,9 +223,12 @@ def calibrate(simulated: Simulated, calibration: Iterable[Tensor]) -> int:
     simulated.watch_ranges(True)
     simulated.simulate(())
     images = 0
+    few: list[Tensor] = []
     with torch.no_grad():
         for batch in calibration:
             simulated.module(batch)
+            if images < _IMAGES_TO_CHOOSE_BY:
+                few.append(batch[: _IMAGES_TO_CHOOSE_BY - images])
             images += len(batch)
     if not images:
         raise CalibrationError(
@@ -231,7 +236,50 @@ def calibrate(simulated: Simulated, calibration: Iterable[Tensor]) -> int:
             "folder of a few hundred typical ones (--calibration DIR)."
         )
     freeze_ranges(simulated)
+    if simulated.recipe.observer == "auto":
+        _choose_clipping(simulated, few)
     return images
+
+
+def _choose_clipping(simulated: Simulated, batches: Sequence[Tensor]) -> None:
+    """Try each way to cut the ranges and keep the one with the least noise in the output.
+
+    A histogram's least squared error per tensor is not the network's: the rare large activations
+    that it cuts off carry a DINOv2 (22 dB with them, 10 without), while EfficientNet-Lite0 is
+    better off without.
+    """
+    simulated.simulate(())
+    with torch.no_grad():
+        reference = _first_output(simulated.module, batches)
+        power: dict[Clipping, float] = {}
+        for clipping in CLIPPINGS:
+            _set_clipping(simulated, clipping)
+            simulated.simulate(simulated.layers)
+            noise = _first_output(simulated.module, batches) - reference
+            power[clipping] = float(noise.double().square().sum())
+    best = min(power, key=lambda clipping: power[clipping])
+    _set_clipping(simulated, best)
+    simulated.simulate(())
+    said = {
+        "observer": "cut by histogram (least squared error)",
+        "none": "from smallest to largest value",
+        "mild": "cut by histogram, but nowhere below half",
+    }
+    simulated.notes.append(f"Activation ranges: {said[best]}; measured to be the best here.")
+
+
+def _set_clipping(simulated: Simulated, clipping: Clipping) -> None:
+    for layer in simulated.layers.values():
+        layer.clipping = clipping
+    _settle_grids(simulated)
+
+
+def _first_output(module: nn.Module, batches: Sequence[Tensor]) -> Tensor:
+    outs = []
+    for batch in batches:
+        tensors = [leaf for leaf in tree_leaves(module(batch)) if isinstance(leaf, Tensor)]
+        outs.append(tensors[0].flatten(1))
+    return torch.cat(outs)
 
 
 def freeze_ranges(simulated: Simulated) -> None:
@@ -241,12 +289,17 @@ def freeze_ranges(simulated: Simulated) -> None:
     biases are corrected for the mean effect of rounding the weights.
     """
     simulated.watch_ranges(False)
+    _settle_grids(simulated)
+    for layer in simulated.layers.values():
+        layer.settle_weight()
+
+
+def _settle_grids(simulated: Simulated) -> None:
     for layer in simulated.layers.values():
         layer.settle()
     for layer in simulated.layers.values():
         if layer.reads_from:
             layer.settle(incoming=simulated.layers[layer.reads_from].grids[1])
-        layer.settle_weight()
 
 
 def convert(simulated: Simulated) -> nn.Module:

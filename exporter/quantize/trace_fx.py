@@ -83,7 +83,7 @@ def trace(module: nn.Module, example: Tensor) -> tuple[fx.GraphModule, tuple[str
         tracer = _Tracer(leaves)
         try:
             graph = tracer.trace(module)
-        except Exception as error:  # noqa: BLE001  (user code under proxies can raise anything)
+        except Exception as error:  # a model's own code under proxies can raise anything
             reason = str(error).strip().split("\n", 1)[0] or type(error).__name__
             if tracer.failed_in is None or len(leaves) >= _MOST_LEAVES:
                 raise Untraceable(

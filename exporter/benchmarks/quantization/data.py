@@ -55,7 +55,16 @@ def fashion_vit(checkpoint: Path = FASHION_CHECKPOINT, *, load: bool = True) -> 
 
 # Photographed things with a transparent surround; the drawn ones (cartoon) are left out.
 STAMPS = Path("/usr/share/tuxpaint/stamps")
-STAMP_FOLDERS = ("animals", "food", "plants", "vehicles", "household", "clothes", "hobbies", "sports")
+STAMP_FOLDERS = (
+    "animals",
+    "food",
+    "plants",
+    "vehicles",
+    "household",
+    "clothes",
+    "hobbies",
+    "sports",
+)
 CANVAS = 288
 
 
@@ -107,8 +116,17 @@ def photos(*, calibration: int = 64, measured: int = 300) -> Photos:
     """
     random_ = random.Random(0)
     colour = _package_photos(
-        "skimage", "data", ("coffee.png", "astronaut.png", "rocket.jpg", "chelsea.png",
-                            "motorcycle_left.png", "camera.png", "coins.png"),
+        "skimage",
+        "data",
+        (
+            "coffee.png",
+            "astronaut.png",
+            "rocket.jpg",
+            "chelsea.png",
+            "motorcycle_left.png",
+            "camera.png",
+            "coins.png",
+        ),
     ) + _package_photos("sklearn", "datasets/images", ("flower.jpg", "china.jpg"))
     textures = _package_photos("skimage", "data", ("grass.png", "gravel.png", "brick.png"))
     root = Path(str(importlib.resources.files("foolbox"))) / "data"

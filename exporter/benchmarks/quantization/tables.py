@@ -118,7 +118,7 @@ def fashion() -> dict[str, Any]:
     # Validation is the training set's tail: the test images choose nothing.
     taught = tensors_as_training_set(normalised[:22_000], train_labels[:22_000], validation=2_000)
     recipes = {n: r for n, r in RECIPES.items() if r.method in ("dynamic", "static")}
-    for observer in ("minmax", "moving_average"):
+    for observer in ("minmax", "moving_average", "histogram"):
         name = f"static-xnnpack, {observer}"
         recipes[name] = replace(find_recipe("static-xnnpack"), observer=observer)
     recipes["static-xnnpack, per tensor"] = replace(
@@ -174,8 +174,7 @@ def lite0() -> dict[str, Any]:
         labels=torch.tensor(photos.labels),
     )
     return {
-        "title": "EfficientNet-Lite0 (ImageNet weights), "
-        f"{len(photos.measured)} photos",
+        "title": f"EfficientNet-Lite0 (ImageNet weights), {len(photos.measured)} photos",
         "how": f"Measured on foolbox's {len(photos.labels)} ImageNet photos (accuracy is on these "
         f"alone) and {len(photos.measured) - len(photos.labels)} photographed things composed on "
         "photographed textures; many of the latter are hard, so float32 is unsure of them (its "
@@ -288,8 +287,14 @@ def render(table: dict[str, Any]) -> str:
         ]
         lines.append("| " + " | ".join(cells) + " |")
     if "sensitivity" in table:
-        lines += ["", "Most harmful layers (output SQNR with only this one in int8; with all but "
-                  "this one in int8):", "", "| layer | alone dB | all but it dB |", "|---|---:|---:|"]
+        lines += [
+            "",
+            "Most harmful layers (output SQNR with only this one in int8; with all but "
+            "this one in int8):",
+            "",
+            "| layer | alone dB | all but it dB |",
+            "|---|---:|---:|",
+        ]
         for row in table["sensitivity"][:8]:
             cells = [_cell(row["alone_db"], ".1f"), _cell(row["without_db"], ".1f")]
             lines.append(f"| {row['name']} | {' | '.join(cells)} |")
@@ -312,7 +317,9 @@ def main() -> None:
             json.dump(table, part, indent=1)
         Path(part.name).replace(FOLDER / f"{name}.json")
     parts = ["# What int8 costs and gains, measured", ""]
-    parts.append("Made by `python -m exporter.benchmarks.quantization.tables`. Blank: not measured.")
+    parts.append(
+        "Made by `python -m exporter.benchmarks.quantization.tables`. Blank: not measured."
+    )
     for name in TABLES:
         path = FOLDER / f"{name}.json"
         if path.exists():

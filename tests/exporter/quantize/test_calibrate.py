@@ -44,7 +44,9 @@ def test_limit_takes_images_from_all_over_the_folder(photos):
 
     calibration_batches(photos, remember, limit=5)
     everything = []
-    calibration_batches(photos, lambda i: (everything.append(float(to_tensor(i).mean())), to_tensor(i))[1])
+    calibration_batches(
+        photos, lambda i: (everything.append(float(to_tensor(i).mean())), to_tensor(i))[1]
+    )
     assert names == everything[::2]
 
 

@@ -33,9 +33,16 @@ def server_engine() -> str:
 
 def test_engine_is_restored_even_after_an_error():
     before = torch.backends.quantized.engine
-    with pytest.raises(ZeroDivisionError), quantized_engine():
-        assert torch.backends.quantized.engine == "qnnpack"
-        raise ZeroDivisionError
+    seen = []
+
+    def fails() -> None:
+        with quantized_engine():
+            seen.append(torch.backends.quantized.engine)
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fails()
+    assert seen == ["qnnpack"]
     assert torch.backends.quantized.engine == before
 
 

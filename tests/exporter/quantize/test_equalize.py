@@ -21,9 +21,7 @@ def test_layernorm_smoothing_is_exact_on_a_real_vit(fashion):
 
 
 def test_the_final_norm_is_left_alone_because_the_head_reads_a_part(fashion):
-    pairs = find_pairs(
-        fashion.model, watch(fashion.model, fashion.example), convolutions=False
-    )
+    pairs = find_pairs(fashion.model, watch(fashion.model, fashion.example), convolutions=False)
     assert "norm" not in {source for source, _, _ in pairs}
 
 

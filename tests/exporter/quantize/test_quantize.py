@@ -42,7 +42,9 @@ def test_every_recipe_keeps_the_vit_accurate(fashion, name):
     made = quantize(
         fashion.model, find_recipe(name), example=fashion.example, calibration=fashion.calibration
     )
-    found = judge(run(fashion.model, fashion.measured), outputs(made, fashion.measured), fashion.labels)
+    found = judge(
+        run(fashion.model, fashion.measured), outputs(made, fashion.measured), fashion.labels
+    )
     # Measured on all 10,000 test images: at least 36 dB, 99.5 % and a drop of at most 0.04 points.
     assert found.sqnr_db > 30.0
     assert found.agreement >= 0.985
@@ -64,7 +66,9 @@ def test_lite_file_computes_what_eager_int8_computes(fashion, name, tmp_path):
         torch.testing.assert_close(load_lite(path)(batch), made.module(batch), rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.parametrize("name", ["static-xnnpack", "static-xnnpack-fx", "static-qnnpack", "dynamic"])
+@pytest.mark.parametrize(
+    "name", ["static-xnnpack", "static-xnnpack-fx", "static-qnnpack", "dynamic"]
+)
 def test_int8_module_scripts_and_gives_the_same(fashion, name):
     made = quantize(
         fashion.model, find_recipe(name), example=fashion.example, calibration=fashion.calibration
@@ -139,9 +143,7 @@ def test_a_kernel_that_disagrees_is_named(fashion, monkeypatch):
 
 def test_float_layers_stay_float_and_are_reported(fashion):
     recipe = make_recipe("static", float_layers=("blocks.0", "head"))
-    made = quantize(
-        fashion.model, recipe, example=fashion.example, calibration=fashion.calibration
-    )
+    made = quantize(fashion.model, recipe, example=fashion.example, calibration=fashion.calibration)
     assert set(made.float_layers) == {
         "blocks.0.attn.qkv",
         "blocks.0.attn.proj",
@@ -189,13 +191,13 @@ def test_engine_is_left_as_it_was(fashion):
 
 def test_quantised_nothing_is_an_error(fashion):
     everything = replace(find_recipe("static-xnnpack"), float_layers=("*",))
+    static, x = find_recipe("static-xnnpack"), fashion.example
     with pytest.raises(NothingQuantized, match="Not one of 26"):
         quantize(
             fashion.model, everything, example=fashion.example, calibration=fashion.calibration
         )
     with pytest.raises(NothingQuantized, match="no plain Conv2d or Linear"):
-        x = fashion.example
-        quantize(nn.Sequential(nn.ReLU()), find_recipe("static-xnnpack"), example=x, calibration=[x])
+        quantize(nn.Sequential(nn.ReLU()), static, example=x, calibration=[x])
     with pytest.raises(NothingQuantized, match="--quantize static"):
         quantize(nn.Conv2d(1, 1, 1).eval(), find_recipe("dynamic"), example=fashion.example)
 
@@ -206,8 +208,8 @@ def test_bad_input_is_a_clear_error(fashion):
         quantize(fashion.model, static, example=x)
     with pytest.raises(CalibrationError, match="no calibration image"):
         quantize(fashion.model, static, example=x, calibration=[])
+    recipe = replace(static, float_layers=("blocks.0.attn.qkw",))
     with pytest.raises(UnknownLayer, match=r"blocks\.0\.attn\.qkv"):
-        recipe = replace(static, float_layers=("blocks.0.attn.qkw",))
         quantize(fashion.model, recipe, example=x, calibration=fashion.calibration)
     with pytest.raises(TrainingDataError, match="--train"):
         quantize(

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-import torch.nn.functional as F
+import torch.nn.functional as functional
 from torch import nn
 
 from exporter.quantize import find_recipe, make_recipe, quantize, quantized_engine
@@ -15,7 +15,7 @@ from exporter.quantize.trace_fx import Untraceable, trace
 
 def smooth(batch: int, channels: int, size: int) -> torch.Tensor:
     coarse = torch.randn(batch, channels, max(2, size // 4), max(2, size // 4))
-    return F.interpolate(coarse, (size, size), mode="bilinear")
+    return functional.interpolate(coarse, (size, size), mode="bilinear")
 
 
 class Mobile(nn.Module):
@@ -105,7 +105,7 @@ def test_layers_whose_owner_reads_their_weight_stay_float():
 
         def forward(self, x):
             x = self.called(self.conv(x).mean((2, 3)))
-            x = F.linear(x, self.never.weight, self.never.bias)
+            x = functional.linear(x, self.never.weight, self.never.bias)
             return self.read(x) * self.read.weight.sum()
 
     made, _ = simulated(Owner().eval())
@@ -163,7 +163,11 @@ def test_watch_sees_in_place_readers():
     class InPlace(nn.Module):
         def __init__(self):
             super().__init__()
-            self.conv, self.relu, self.next = nn.Conv2d(3, 4, 1), nn.ReLU(inplace=True), nn.Conv2d(4, 4, 1)
+            self.conv, self.relu, self.next = (
+                nn.Conv2d(3, 4, 1),
+                nn.ReLU(inplace=True),
+                nn.Conv2d(4, 4, 1),
+            )
 
         def forward(self, x):
             return self.next(self.relu(self.conv(x)))
@@ -181,7 +185,7 @@ class Functional(nn.Module):
         self.head = nn.Linear(8, 4)
 
     def forward(self, x):
-        return self.head(torch.relu(self.b(F.relu(self.a(x)))).mean((2, 3)))
+        return self.head(torch.relu(self.b(functional.relu(self.a(x)))).mean((2, 3)))
 
 
 class Branching(nn.Module):
@@ -201,7 +205,7 @@ def test_fx_sees_functional_relu_and_eager_does_not():
 
 def test_fx_makes_a_leaf_of_what_it_cannot_trace_and_still_quantises_inside():
     model = nn.Sequential(Branching(), nn.ReLU(), nn.Conv2d(4, 4, 1), nn.Flatten()).eval()
-    graph, leaves = trace(model, smooth(1, 3, 8))
+    _, leaves = trace(model, smooth(1, 3, 8))
     assert leaves == ("0",)
     made, _ = simulated(model, mode="fx")
     assert set(made.layers) == {"0.conv", "2"}

@@ -1,0 +1,169 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from exporter.quantize import find_recipe, judge, quantize, quantized_engine, training_set
+from exporter.quantize.errors import CalibrationError, NotFinite, TrainingDataError
+from exporter.quantize.evaluate import run
+from exporter.quantize.qat import tensors_as_training_set
+
+RECIPE = replace(find_recipe("qat-xnnpack"), epochs=2, learning_rate=1e-4)
+
+
+def made(fashion, recipe=RECIPE, labels=True, **options):
+    data = tensors_as_training_set(
+        fashion.train, fashion.train_labels if labels else None, validation=32
+    )
+    return quantize(
+        fashion.model,
+        recipe,
+        example=fashion.example,
+        calibration=fashion.calibration,
+        train=data,
+        **options,
+    )
+
+
+@pytest.mark.parametrize("labels", [True, False])
+@pytest.mark.parametrize("name", ["qat-xnnpack", "qat-qnnpack", "qat-xnnpack-fx"])
+def test_training_moves_weights_and_keeps_accuracy(fashion, name, labels):
+    steps = []
+    recipe = replace(find_recipe(name), epochs=1, learning_rate=1e-4)
+    result = made(fashion, recipe, labels, progress=lambda *step: steps.append(step))
+    assert steps[-1][2] == steps[-1][3] == 3  # 96 images in batches of 32
+    assert len(result.trained.epochs) == 1
+    assert result.int8_layers == 26
+    with quantized_engine():
+        outputs = run(result.module, fashion.measured)
+    found = judge(run(fashion.model, fashion.measured), outputs, fashion.labels)
+    assert found.drop <= 1.5
+    assert (result.trained.before.accuracy is None) == (not labels)
+
+
+def test_distillation_repairs_a_damaged_start(fashion):
+    """Noise on the weights must be trained away, towards the float model."""
+    import copy
+
+    from exporter.quantize.simulate import calibrate, simulate_int8
+
+    damaged = copy.deepcopy(fashion.model)
+    recipe = replace(RECIPE, epochs=6, learning_rate=1e-4, equalize=False)
+    simulated = simulate_int8(
+        damaged, recipe, example=fashion.example, calibration=fashion.calibration
+    )
+    calibrate(simulated, fashion.calibration)
+    with torch.no_grad():
+        for layer in simulated.layers.values():
+            layer.layer.weight.add_(torch.randn_like(layer.layer.weight) * 0.04)
+    from exporter.quantize.qat import fine_tune
+
+    data = tensors_as_training_set(fashion.train, None, validation=32)
+    trained = fine_tune(simulated, fashion.model, data, batch_size=16)
+    first, best = trained.before.sqnr_db, trained.epochs[-1].accuracy.sqnr_db
+    assert best > first + 1.0
+    losses = [epoch.loss for epoch in trained.epochs]
+    assert losses[-1] < losses[0]
+
+
+def test_a_resumed_run_ends_where_an_unbroken_one_ends(fashion, tmp_path):
+    path = tmp_path / "qat.pt"
+
+    class Stop(Exception):
+        pass
+
+    def stop_in_second_epoch(epoch, *_):
+        if epoch == 1:
+            raise Stop
+
+    with pytest.raises(Stop):
+        made(fashion, checkpoint=path, progress=stop_in_second_epoch)
+    resumed = made(fashion, checkpoint=path)
+    unbroken = made(fashion)
+    assert resumed.trained.resumed_from == 1
+    assert unbroken.trained.resumed_from == 0
+    with quantized_engine():
+        torch.testing.assert_close(
+            run(resumed.module, fashion.measured[:1]), run(unbroken.module, fashion.measured[:1])
+        )
+    assert not list(tmp_path.glob("*.part"))
+
+
+def test_checkpoint_of_another_recipe_or_a_damaged_one_is_refused(fashion, tmp_path):
+    path = tmp_path / "qat.pt"
+    made(fashion, replace(RECIPE, epochs=1), checkpoint=path)
+    with pytest.raises(TrainingDataError, match="another model, recipe"):
+        made(fashion, replace(RECIPE, epochs=1, seed=7), checkpoint=path)
+    path.write_bytes(b"rubbish")
+    with pytest.raises(TrainingDataError, match="cannot be read"):
+        made(fashion, checkpoint=path)
+
+
+def test_an_absurd_learning_rate_leaves_the_calibrated_model(fashion):
+    result = made(fashion, replace(RECIPE, epochs=1, learning_rate=10.0))
+    assert result.trained.best_epoch == -1
+    with quantized_engine():
+        outputs = run(result.module, fashion.measured[:1])
+    assert judge(run(fashion.model, fashion.measured[:1]), outputs).agreement > 0.98
+
+
+def test_a_loss_that_is_no_number_is_an_error(fashion):
+    images = fashion.train.clone()
+    images[5] = float("nan")
+    data = tensors_as_training_set(images, None, validation=32)
+    with pytest.raises(NotFinite, match=r"epoch 1, .*learning rate"):
+        quantize(
+            fashion.model,
+            RECIPE,
+            example=fashion.example,
+            calibration=fashion.calibration,
+            train=data,
+        )
+
+
+def to_tensor(image: Image.Image) -> torch.Tensor:
+    return torch.from_numpy(np.array(image.convert("L"))).float()[None] / 255
+
+
+@pytest.fixture
+def folders(tmp_path):
+    for name in ("Trouser", "ankle_boot"):
+        (tmp_path / name).mkdir()
+        for index in range(4):
+            Image.new("RGB", (8, 8), (index, 0, 0)).save(tmp_path / name / f"{index}.png")
+    return tmp_path
+
+
+CLASSES = ["T-shirt", "trouser", "ankle boot, boot"]
+
+
+def test_class_folders_become_labels(folders):
+    (folders / "Trouser" / "broken.png").write_bytes(b"x")
+    data = training_set(folders, to_tensor, classes=CLASSES)
+    assert data.count == 8
+    assert data.skipped == ("broken.png",)
+    assert sorted(data.labels.tolist()) == [1] * 4 + [2] * 4
+    assert data.load([0, 1]).shape == (2, 1, 8, 8)
+    assert training_set(folders, to_tensor, classes=None).labels is None
+
+
+def test_class_folders_that_do_not_fit_are_named(folders, tmp_path):
+    (folders / "zebra").mkdir()
+    with pytest.raises(TrainingDataError, match=r"1 of 3 class folders .* zebra"):
+        training_set(folders, to_tensor, classes=CLASSES)
+    (folders / "zebra").rmdir()
+    Image.new("RGB", (8, 8)).save(folders / "loose.png")
+    with pytest.raises(TrainingDataError, match=r"loose\.png"):
+        training_set(folders, to_tensor, classes=CLASSES)
+
+
+def test_folder_without_class_folders_or_images(tmp_path):
+    with pytest.raises(CalibrationError, match="no image file"):
+        training_set(tmp_path, to_tensor, classes=None)
+    Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
+    with pytest.raises(TrainingDataError, match="no class folders"):
+        training_set(tmp_path, to_tensor, classes=CLASSES)
+    with pytest.raises(TrainingDataError, match="at least two"):
+        training_set(tmp_path, to_tensor, classes=None)
