@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import json
+import math
 import sys
 from pathlib import Path
 from typing import Annotated, Literal, TypeVar
@@ -215,9 +216,15 @@ class TensorData(Strict):
 
     def array(self) -> np.ndarray:
         """Decode; raise `UnreadableArtifact` when the byte count does not fit the shape."""
-        raw = base64.b64decode(self.data, validate=True)
+        try:
+            raw = base64.b64decode(self.data, validate=True)
+        except ValueError as error:
+            raise UnreadableArtifact(
+                f"A golden tensor is no base64 ({error}): the file is damaged, export it again."
+            ) from error
         dtype = np.dtype(self.dtype).newbyteorder("<")
-        if len(raw) != dtype.itemsize * int(np.prod(self.shape, dtype=np.int64)):
+        # Python's integers: a huge shape must not wrap around to a small product.
+        if min(self.shape, default=0) < 0 or len(raw) != dtype.itemsize * math.prod(self.shape):
             raise UnreadableArtifact(
                 f"A golden tensor says shape {self.shape} of {self.dtype} but holds {len(raw)} "
                 "bytes: the file is damaged, export it again."
