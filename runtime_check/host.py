@@ -187,6 +187,10 @@ class HostSession:
         self.before_bytes = int(answer["before"])
         self.version = str(answer["version"])
 
+    def set_timeout(self, seconds: float) -> None:
+        """Change how long one answer may take."""
+        self._timeout = seconds
+
     def forward(self, inputs: Sequence[np.ndarray], *, threads: int = 1, repeats: int = 1) -> Run:
         """Run `forward(*inputs)` `repeats` times; raise `ForwardError` when it raises."""
         header = {"do": "forward", "threads": threads, "repeats": repeats}

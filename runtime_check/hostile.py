@@ -366,6 +366,11 @@ def lying_bomb(path: Path, *, megabytes: int = 256) -> Path:
     return path
 
 
+def records_of(path: Path) -> dict[str, bytes]:
+    """Read all records of an archive, by their names below its top folder."""
+    return {name.split("/", 1)[1]: content for name, content in _records(path.read_bytes())}
+
+
 def with_records(source: Path, target: Path, changed: dict[str, bytes | None]) -> Path:
     """Copy an artifact with some records replaced or dropped (None), checksums made to fit.
 
@@ -390,8 +395,7 @@ def with_golden(source: Path, target: Path, change: Callable[[dict[str, object]]
 def _with_json(
     source: Path, target: Path, record: str, change: Callable[[dict[str, object]], None]
 ) -> Path:
-    found = {name.split("/", 1)[1]: content for name, content in _records(source.read_bytes())}
-    value: dict[str, object] = json.loads(found[record])
+    value: dict[str, object] = json.loads(records_of(source)[record])
     change(value)
     return with_records(source, target, {record: json.dumps(value).encode()})
 

@@ -1,0 +1,133 @@
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from runtime_check import cli
+from runtime_check.hostile import with_golden
+
+TRUST = "--trust-factory"
+
+
+def run(capsys: pytest.CaptureFixture[str], *arguments: str, code: int) -> tuple[str, str]:
+    with pytest.raises(SystemExit) as ended:
+        cli.main(list(arguments))
+    out, err = capsys.readouterr()
+    assert (ended.value.code or 0) == code, out + err
+    return out, err
+
+
+def damaged(source: Path, target: Path) -> Path:
+    def shift(golden: dict[str, Any]) -> None:
+        golden["cases"] = golden["cases"][::-1]
+        golden["cases"][0]["expected"] = golden["cases"][1]["expected"]
+
+    return with_golden(source, target, shift)
+
+
+def test_a_bare_file_is_checked(
+    tensor_ptl: Any, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    page, data = tmp_path / "r.html", tmp_path / "r.json"
+    common = (str(tensor_ptl.path), TRUST, "-p", "golden", "-p", "parity", "--examples", "3")
+    out, _ = run(capsys, *common, "--report", str(page), code=0)
+    assert re.search(r"pass +golden +2 inputs", out)
+    assert "All 2 properties that ran hold on host." in out
+    html = page.read_text(encoding="utf-8")
+    assert "small_classifier" in html
+    assert not re.search(r"(src|href)=|<script", html)
+    out, _ = run(capsys, *common, "--report", str(data), "--json", code=0)
+    assert json.loads(out)["passed"] is True
+    assert json.loads(data.read_text())["properties"][1]["comparison"]["ok"] is True
+
+
+def test_a_parity_failure_exits_with_1_and_is_shown_in_full(
+    tensor_ptl: Any, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    path = damaged(tensor_ptl.path, tmp_path / "bad.ptl")
+    out, _ = run(capsys, str(path), "-p", "golden", code=1)
+    assert "FAIL" in out
+    assert "worst value at" in out
+    assert "would pass with: atol" in out
+    assert "FAILED on host: golden." in out
+
+
+def test_a_counterexample_replays_from_the_command_it_prints(
+    build_tensor_ptl: Any, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    from runtime_check.models import ModelRecipe
+
+    net = ModelRecipe("depthwise", 2, 16, True, False, "relu", 32, 9).build()
+    made = build_tensor_ptl(tmp_path / "other.ptl", net=net)
+    found = tmp_path / "found"
+    reference = ("--reference", "runtime_check.models:small_classifier")
+    out, _ = run(
+        capsys, str(made.path), *reference, "-p", "parity", "--counterexamples", str(found),
+        "--examples", "3", code=1,
+    )  # fmt: skip
+    assert "smallest input that fails" in out
+    (saved,) = found.glob("*.npz")
+    out, _ = run(capsys, str(made.path), *reference, "--replay", str(saved), code=1)
+    assert "FAILED on host: parity." in out
+
+
+def test_strict_fails_without_a_reference(
+    tensor_ptl: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    common = (str(tensor_ptl.path), "-p", "golden", "-p", "parity")
+    out, _ = run(capsys, *common, code=0)
+    assert "NOT compared with Python, for want of a reference: parity" in out
+    run(capsys, *common, "--strict", code=1)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["absent.ptl"], "There is no file absent.ptl"),
+        (["check", "absent.ptl"], "There is no file"),
+        (["FILE", "--property", "beauty"], "no property 'beauty': golden, metadata"),
+        (["FILE", "--profile", "lazy"], "no profile 'lazy': ci, nightly"),
+        (["FILE", "--reference", "resnet0"], "no model called 'resnet0'"),
+        (["FILE", "--reference", "no.such:thing"], "No module named"),
+        (["FILE", "--replay", "absent.npz"], "no counterexample"),
+        (["bench"], "Nothing to time"),
+        (["bench", "FILE", "--against", "tflite"], "no peer 'tflite'"),
+        (["bench", "FILE", "--threads", "many"], "takes numbers"),
+        (["fuzz", "absent.ptl"], "There is no file"),
+    ],
+)
+def test_usage_errors_are_one_paragraph_and_exit_with_2(
+    tensor_ptl: Any, capsys: pytest.CaptureFixture[str], arguments: list[str], words: str
+) -> None:
+    named = [str(tensor_ptl.path) if a == "FILE" else a for a in arguments]
+    _, err = run(capsys, *named, code=2)
+    assert words in " ".join(err.split())
+    assert "Traceback" not in err
+
+
+def test_traceback_is_there_when_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
+    from runtime_check import UnreadableArtifact
+
+    for arguments in (["--traceback", "absent.ptl"], ["absent.ptl", "--traceback"]):
+        with pytest.raises(UnreadableArtifact):
+            cli.main(arguments)
+
+
+def test_fuzz(tensor_ptl: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    out, _ = run(capsys, "fuzz", str(tensor_ptl.path), "--mutations", "45", code=0)
+    assert "45 damaged copies" in out
+    out, _ = run(capsys, "fuzz", str(tensor_ptl.path), "--mutations", "9", "--json", code=0)
+    assert json.loads(out)["passed"] is True
+
+
+def test_as_a_module() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "runtime_check", "--help"],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    for name in ("check", "bench", "device", "fuzz"):
+        assert name in done.stdout

@@ -1,0 +1,44 @@
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from runtime_check.hostile import with_golden
+
+
+def pytest_run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    # The entry point loads it in an installed package; -p does where it is not (yet).
+    return subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-rs", "-p", "runtime_check.pytest_plugin",
+         "-p", "no:cacheprovider", f"--rootdir={folder}", *arguments, str(folder)],
+        capture_output=True, text=True, check=False, cwd=folder,
+    )  # fmt: skip
+
+
+def test_an_artifacts_properties_are_tests(tensor_ptl: Any, tmp_path: Path) -> None:
+    (tmp_path / "test_own.py").write_text("def test_own():\n    pass\n")
+    done = pytest_run(
+        tmp_path, "--artifact", str(tensor_ptl.path), "--artifact-examples", "3",
+        "-k", "own or golden or parity or batch",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout
+    assert "3 passed, 1 skipped" in done.stdout
+    assert "import code that the file chose" in done.stdout
+
+
+def test_a_failure_is_the_finding_alone(tensor_ptl: Any, tmp_path: Path) -> None:
+    def shift(golden: dict[str, Any]) -> None:
+        golden["cases"][0]["expected"] = golden["cases"][1]["expected"]
+
+    path = with_golden(tensor_ptl.path, tmp_path / "bad.ptl", shift)
+    done = pytest_run(tmp_path, "--artifact", str(path), "-k", "golden")
+    assert done.returncode == 1
+    assert "would have passed" in done.stdout
+    assert "Traceback" not in done.stdout
+    assert "properties.py" not in done.stdout
+
+
+def test_an_absent_artifact_is_a_usage_error(tmp_path: Path) -> None:
+    done = pytest_run(tmp_path, "--artifact", "absent.ptl")
+    assert done.returncode == 4
+    assert "there is no such file" in done.stderr + done.stdout
