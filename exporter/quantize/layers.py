@@ -275,6 +275,23 @@ def quantized_weight(weight: Tensor, scales: Tensor) -> Tensor:
     return torch.quantize_per_tensor(cut, float(scales), 0, torch.qint8)
 
 
+class QuantizeInput(nn.Module):
+    """Round a float tensor to a fixed int8 grid.
+
+    torch.ao's own keeps scale and zero point as tensors, which a trace warns about.
+    """
+
+    def __init__(self, grid: Range, dtype: torch.dtype) -> None:
+        super().__init__()
+        self.scale = grid.scale
+        self.zero_point = grid.zero_point
+        self.dtype = dtype
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Quantise `x`."""
+        return torch.quantize_per_tensor(x, self.scale, self.zero_point, self.dtype)
+
+
 class Int8Layer(nn.Module):
     """Quantise, run one int8 kernel, dequantise; scripts and traces.
 
@@ -376,7 +393,7 @@ def convert_layer(simulated: SimulatedLayer) -> Int8Layer:
     quantize = (
         nn.Identity()
         if simulated.reads_from
-        else nnq.Quantize(grid_in.scale, grid_in.zero_point, simulated.dtype)
+        else QuantizeInput(grid_in, simulated.dtype)
     )
     dequantize = nn.Identity() if simulated.feeds_int8 else nnq.DeQuantize()
     return Int8Layer(quantize, kernel, dequantize).eval()

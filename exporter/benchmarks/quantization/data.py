@@ -259,3 +259,11 @@ def fit_head(features: Tensor, labels: Tensor, classes: int, *, seed: int = 0) -
         loss.backward()
         optimizer.step()
     return head.eval()
+
+
+def crops_for(module: nn.Module, count: int, random_: random.Random) -> Tensor:
+    """Cut `count` crops of scikit-image's photos and preprocess them for a timm `module`."""
+    names = ("coffee.png", "astronaut.png", "rocket.jpg", "chelsea.png", "motorcycle_left.png")
+    photographs = _package_photos("skimage", "data", names)
+    images = [_crop(photographs[i % len(photographs)], random_) for i in range(count)]
+    return torch.cat(as_batches(images, module))

@@ -89,7 +89,7 @@ def cat() -> np.ndarray:
 @pytest.fixture(scope="session")
 def lite0() -> Task:
     """tf_efficientnet_lite0 with its ImageNet weights; calibrated and measured on other photos."""
-    calibration = crops(["rocket.jpg", "chelsea.png", "motorcycle_left.png"], 12, seed=0)
+    calibration = crops(["rocket.jpg", "chelsea.png", "motorcycle_left.png"], 8, seed=0)
     measured = crops(["coffee.png", "astronaut.png"], 12, seed=1)
     return Task(
         model=efficientnet_lite0().eval(),

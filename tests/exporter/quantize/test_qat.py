@@ -27,8 +27,10 @@ def made(fashion, recipe=RECIPE, labels=True, **options):
     )
 
 
-@pytest.mark.parametrize("labels", [True, False])
-@pytest.mark.parametrize("name", ["qat-xnnpack", "qat-qnnpack", "qat-xnnpack-fx"])
+@pytest.mark.parametrize(
+    ("name", "labels"),
+    [("qat-xnnpack", True), ("qat-qnnpack", True), ("qat-xnnpack-fx", False)],
+)
 def test_training_moves_weights_and_keeps_accuracy(fashion, name, labels):
     steps = []
     recipe = replace(find_recipe(name), epochs=1, learning_rate=1e-4)
@@ -50,7 +52,7 @@ def test_distillation_repairs_a_damaged_start(fashion):
     from exporter.quantize.simulate import calibrate, simulate_int8
 
     damaged = copy.deepcopy(fashion.model)
-    recipe = replace(RECIPE, epochs=6, learning_rate=1e-4, equalize=False)
+    recipe = replace(RECIPE, epochs=4, learning_rate=1e-4, equalize=False)
     simulated = simulate_int8(
         damaged, recipe, example=fashion.example, calibration=fashion.calibration
     )
@@ -63,7 +65,7 @@ def test_distillation_repairs_a_damaged_start(fashion):
     data = tensors_as_training_set(fashion.train, None, validation=32)
     trained = fine_tune(simulated, fashion.model, data, batch_size=16)
     first, best = trained.before.sqnr_db, trained.epochs[-1].accuracy.sqnr_db
-    assert best > first + 1.0
+    assert best > first + 0.5
     losses = [epoch.loss for epoch in trained.epochs]
     assert losses[-1] < losses[0]
 
