@@ -1,10 +1,11 @@
 """Find data-dependent control flow by running the module, not by reading its code.
 
 A trace records one path. Python takes a path on data when it reads a tensor's *value*: `bool(t)`,
-`int(t)`, `t.item()`, `t.tolist()` all end in `aten::_local_scalar_dense` (or another operator that
-returns a Python number). Values that come from parameters alone are constants; only those that
-descend from the input make a trace wrong. So the input is tainted, taint follows every operator,
-and a read of a tainted value is reported with the module and the source line it happened in.
+`int(t)`, `t.item()` all end in `aten::_local_scalar_dense` (or another operator that returns a
+Python number), while `t.tolist()` and `t.numpy()` copy the memory. Values that come from parameters
+alone are constants; only those that descend from the input make a trace wrong. So the input is
+tainted, taint follows every operator, and a read of a tainted value is reported with the module
+and the source line it happened in.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
@@ -46,7 +48,9 @@ def _frames(frame: FrameType | None) -> Iterator[FrameType]:
 
 
 def _is_library(file: str) -> bool:
-    return "/torch/" in file.replace("\\", "/") and "/site-packages/" in file.replace("\\", "/")
+    return file == __file__ or (
+        "/torch/" in file.replace("\\", "/") and "/site-packages/" in file.replace("\\", "/")
+    )
 
 
 class _TaintMode(TorchDispatchMode):
@@ -71,6 +75,11 @@ class _TaintMode(TorchDispatchMode):
             storage = _storage(value)
             if storage:
                 self._storages.add(storage)
+
+    def read(self, value: object) -> None:
+        """Note a read of `value` if it descends from the input."""
+        if self._tainted(value):
+            self._note()
 
     def _note(self) -> None:
         import linecache
@@ -109,6 +118,23 @@ class _TaintMode(TorchDispatchMode):
         return result
 
 
+class _ReadMode(TorchFunctionMode):
+    """Note the reads that never reach the dispatcher: they copy memory straight to Python."""
+
+    _METHODS = (Tensor.tolist, Tensor.numpy, Tensor.__array__)
+
+    def __init__(self, taint: _TaintMode) -> None:
+        super().__init__()
+        self._taint = taint
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        if func in self._METHODS:
+            self._taint.read(args[0])
+        return func(*args, **(kwargs or {}))
+
+
 def _storage(tensor: Tensor) -> int:
     try:
         return int(tensor.untyped_storage()._cdata)
@@ -124,6 +150,6 @@ def find_branches(module: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Branch
     """
     names = {id(child): name for name, child in module.named_modules()}
     mode = _TaintMode(names, list(inputs))
-    with torch.no_grad(), mode:
+    with torch.no_grad(), mode, _ReadMode(mode):
         module(*inputs)
     return tuple(mode.branches)

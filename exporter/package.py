@@ -83,8 +83,17 @@ def _records(source: Path) -> Iterator[tuple[str, bytes]]:
                 yield name, archive.read(info)
 
 
-def _write(path: Path, records: Iterator[tuple[str, bytes]]) -> None:
+def _operator_version(source: Path) -> int:
+    """Read the operator-set version: without it the loader upgrades operators that need none."""
+    with zipfile.ZipFile(source) as archive:
+        root = archive.namelist()[0].split("/", 1)[0]
+        names = (f"{root}/.data/version", f"{root}/version")
+        return int(archive.read(next(n for n in names if n in archive.namelist())))
+
+
+def _write(path: Path, records: Iterator[tuple[str, bytes]], version: int) -> None:
     writer = PyTorchFileWriter(str(path))
+    writer.set_min_version(version)
     try:
         for name, data in records:
             writer.write_record(name, data, len(data))
@@ -134,7 +143,7 @@ def canonicalize(raw: Path, scratch: Path) -> LiteFile:
 
     # The writer names the archive's top folder after the file.
     path = scratch / "archive.ptl"
-    _write(path, records())
+    _write(path, records(), _operator_version(raw))
     raw.unlink()
     return read_lite(path)
 
@@ -153,7 +162,7 @@ def write_artifact(lite: LiteFile, metadata: Metadata, golden: Golden, target: P
     folder = lite.path.parent / "final"
     folder.mkdir(exist_ok=True)
     whole = folder / "archive.ptl"
-    _write(whole, records())
+    _write(whole, records(), _operator_version(lite.path))
     # What was verified is what is shipped: every record of the lite file, unchanged.
     if not _checksums(lite.path).items() <= _checksums(whole).items():
         raise ExportError(

@@ -26,7 +26,14 @@ from runtime_check.weights import file_sha256
 from .capture import Captured, Method, Sampled, candidates
 from .compatibility import Verdict, backport, check_compatibility, refuse
 from .environment import one_thread, phone_engine, require_suitable_torch, version_of
-from .errors import CaptureError, ExportError, IncompatibleRuntime, OptimizeError, UsageError
+from .errors import (
+    CaptureError,
+    ExportError,
+    IncompatibleRuntime,
+    OptimizeError,
+    UsageError,
+    VerifyError,
+)
 from .optimize import OPTIMIZE_PASSES, Optimized, optimize
 from .outputs import run
 from .package import LiteFile, canonicalize, save_lite, workspace, write_artifact
@@ -133,7 +140,7 @@ class Finished(nn.Module):
         return torch.sigmoid(scores) if self.activation == "sigmoid" else scores
 
 
-class _Clock:
+class Clock:
     """Time the steps and tell a listener about them."""
 
     def __init__(self, on_step: Callable[[str], None] | None) -> None:
@@ -184,7 +191,7 @@ def export(
     require_suitable_torch()
     _check_options(disable)
     runtimes = [resolve_runtime(r) for r in ([runtime] if isinstance(runtime, str) else runtime)]
-    clock = _Clock(on_step)
+    clock = Clock(on_step)
     folder = Path(out)
     # One thread: sums then come in one order, so the same input gives the same bytes anywhere.
     with phone_engine(), one_thread(), quiet(), workspace(folder) as scratch:
@@ -221,37 +228,29 @@ def export(
             ledger.append(_row("prepared", whole, task, prepared.module, reference))
         with clock.step("quantize"):
             quantization = contract.Quantization()  # float32: int8 recipes come in here
-        with clock.step("capture, optimize, check"):
-            shipped = find_shippable(
-                task,
-                prepared,
-                networks,
-                reference,
-                as_tolerance(inner),
-                here,
-                method=capture,
-                allow_specialization=allow_specialization,
-                disabled=disable,
-                runtimes=runtimes,
-                scratch=scratch,
-            )
-            ledger.append(
-                _row("captured", task.shipped(shipped.captured.module), task, None, reference)
-            )
-            ledger.append(_row("optimized", shipped.optimized.module, task, None, reference))
-        lite = shipped.lite
-        checked = None
-        if verified:
-            with clock.step("verify"):
-                checked = verify(lite.path, task.samples, reference, here, repeats=_REPEATS)
-                ledger.append(_saved_row(checked, lite, len(task.samples)))
+        shipped = find_shippable(
+            task,
+            prepared,
+            networks,
+            reference,
+            as_tolerance(inner),
+            here,
+            method=capture,
+            allow_specialization=allow_specialization,
+            disabled=disable,
+            runtimes=runtimes,
+            verified=verified,
+            scratch=scratch,
+            clock=clock,
+        )
+        checked = shipped.checked
+        with clock.step("ledger"):
+            ledger += _shipped_rows(task, shipped, reference)
         with clock.step("package"):
             golden = _golden(task, reference, spec)
-            metadata = _metadata(
-                task, prepared, shipped, quantization, spec, ledger, reference, checked
-            )
+            metadata = _metadata(task, prepared, shipped, quantization, spec, ledger, reference)
             target = folder / f"{source.name}.ptl"
-            write_artifact(lite, metadata, golden, target)
+            write_artifact(shipped.lite, metadata, golden, target)
         with clock.step("report"):
             report = _report(
                 task, target, metadata, ledger, clock.steps, reference, checked, prepared, shipped
@@ -271,6 +270,7 @@ class Shippable:
     captured: Captured
     optimized: Optimized
     lite: LiteFile
+    checked: Verified | None
     verdicts: tuple[Verdict, ...]
     dynamic_batch: bool
     rejected: tuple[str, ...]
@@ -288,7 +288,9 @@ def find_shippable(
     allow_specialization: bool,
     disabled: Collection[str],
     runtimes: Sequence[str],
+    verified: bool,
     scratch: Path,
+    clock: Clock,
 ) -> Shippable:
     """Try captures in order of preference until one can be shipped, and say why others cannot."""
     sampled: Sampled = [((x,), list(y)) for x, y in zip(task.networks, networks, strict=True)]
@@ -305,7 +307,8 @@ def find_shippable(
         )
         while True:
             try:
-                captured = next(found)
+                with clock.step("capture"):
+                    captured = next(found)
             except StopIteration:
                 break
             except CaptureError as error:
@@ -320,11 +323,12 @@ def find_shippable(
                     disabled,
                     runtimes,
                     scratch,
-                    dynamic_batch=bool(extra),
+                    clock,
+                    verified=verified,
                     extra=extra,
                     tried=tried,
                 )
-            except (OptimizeError, IncompatibleRuntime) as error:
+            except (OptimizeError, IncompatibleRuntime, VerifyError) as error:
                 tried.append(f"{captured.method}: {error}")
                 failure = error
     assert failure is not None
@@ -339,35 +343,45 @@ def _finish(
     disabled: Collection[str],
     runtimes: Sequence[str],
     scratch: Path,
+    clock: Clock,
     *,
-    dynamic_batch: bool,
+    verified: bool,
     extra: Sampled,
     tried: Sequence[str],
 ) -> Shippable:
-    """Optimise, save and judge one capture."""
-    whole = task.shipped(captured.module)
-    outputs: list[tuple[tuple[Tensor, ...], list[Tensor]]] = [
-        (sample.inputs, list(wanted))
-        for sample, wanted in zip(task.samples, reference, strict=True)
-    ]
-    optimized = optimize(whole, [*outputs, *extra], tolerance, disabled=disabled)
-    lite = save_lite(optimized.module, scratch)
-    verdicts = [check_compatibility(lite.bytecode, r, graph=whole) for r in available_runtimes()]
-    for verdict in verdicts:
-        if verdict.runtime not in runtimes:
-            continue
-        if not verdict:
-            raise refuse(verdict, tried)
-        if verdict.backport_to is not None:
-            raw = scratch / "backport.ptl"
-            raw.write_bytes(backport(lite.path, verdict.backport_to))
-            lite = canonicalize(raw, scratch)
+    """Optimise, save, judge and verify one capture."""
+    with clock.step("optimize"):
+        whole = task.shipped(captured.module)
+        outputs: list[tuple[tuple[Tensor, ...], list[Tensor]]] = [
+            (sample.inputs, list(wanted))
+            for sample, wanted in zip(task.samples, reference, strict=True)
+        ]
+        optimized = optimize(whole, [*outputs, *extra], tolerance, disabled=disabled)
+    with clock.step("save, check compatibility"):
+        lite = save_lite(optimized.module, scratch)
+        verdicts = [
+            check_compatibility(lite.bytecode, r, graph=whole) for r in available_runtimes()
+        ]
+        for verdict in verdicts:
+            if verdict.runtime not in runtimes:
+                continue
+            if not verdict:
+                raise refuse(verdict, tried)
+            if verdict.backport_to is not None:
+                raw = scratch / "backport.ptl"
+                raw.write_bytes(backport(lite.path, verdict.backport_to))
+                lite = canonicalize(raw, scratch)
+    checked = None
+    if verified:
+        with clock.step("verify"):
+            checked = verify(lite.path, task.samples, reference, tolerance, repeats=_REPEATS)
     return Shippable(
         captured=captured,
         optimized=optimized,
         lite=lite,
+        checked=checked,
         verdicts=tuple(verdicts),
-        dynamic_batch=dynamic_batch,
+        dynamic_batch=bool(extra),
         rejected=(*captured.rejected, *tried),
     )
 
@@ -545,6 +559,20 @@ def _figures(comparison: Comparison) -> dict[str, Any]:
     }
 
 
+def _shipped_rows(
+    task: Task, shipped: Shippable, reference: Sequence[Sequence[Tensor]]
+) -> list[LedgerRow]:
+    """Captured, optimised and reloaded, each against eager fp32."""
+    whole = task.shipped(shipped.captured.module)
+    rows = [
+        _row("captured", whole, task, None, reference),
+        _row("optimized", shipped.optimized.module, task, None, reference),
+    ]
+    if shipped.checked is not None:
+        rows.append(_saved_row(shipped.checked, shipped.lite, len(task.samples)))
+    return rows
+
+
 def _saved_row(checked: Verified, lite: LiteFile, count: int) -> LedgerRow:
     return LedgerRow(
         stage="saved + reloaded",
@@ -584,7 +612,6 @@ def _metadata(
     spec: contract.ToleranceSpec,
     ledger: Sequence[LedgerRow],
     reference: Sequence[Sequence[Tensor]],
-    checked: Verified | None,
 ) -> Metadata:
     captured, bytecode = shipped.captured, shipped.lite.bytecode
     given: contract.ImageInput | contract.TensorInput
@@ -594,7 +621,7 @@ def _metadata(
         tensors = [contract.TensorSpec(shape=list(task.source.input_shape))]
         given = contract.TensorInput(tensors=tensors, dynamic_batch=shipped.dynamic_batch)
     rows = [row.model_copy(update={"ms": None}) for row in ledger]
-    if checked is None:
+    if shipped.checked is None:
         rows.append(LedgerRow(stage="saved + reloaded", note="NOT VERIFIED (--no-verify)"))
     verdicts = [
         contract.RuntimeVerdict(

@@ -4,7 +4,8 @@ The reference is `timm.data.create_transform(is_training=False)` on a Pillow ima
 8-bit images in two passes, width then height, and rounds to 8 bits after each; a float resize in
 one go differs from it by up to 20 grey levels on noise. So this does what Pillow does, with the
 float kernels that every lite runtime has: `_upsample_*_aa` once per axis, each rounded and
-clamped. What is left is Pillow's fixed-point weights (`measure_preprocessing` states it).
+clamped. What is left is Pillow's fixed-point weights (`measure_preprocessing` states it),
+and that Pillow 13 resizes some tall or squashed pictures height first: up to 4 levels there.
 
 The aten operators are called directly: `F.interpolate` drags operators into a scripted file
 that torch 2.1.0 does not have (`aten::_upsample_lanczos2d_aa.vec`), and the whole file is

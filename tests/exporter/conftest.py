@@ -1,0 +1,28 @@
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+# `own_models` is imported by tests and, as a user's factory, by the exporter.
+sys.path.insert(0, str(Path(__file__).parent))
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _one_thread() -> Iterator[None]:
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="session")
+def default_artifact(tmp_path_factory: pytest.TempPathFactory):
+    """The README's first command's artifact, exported once."""
+    import exporter
+
+    return exporter.export("tf_efficientnet_lite0", out=tmp_path_factory.mktemp("default"))

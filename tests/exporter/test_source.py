@@ -1,0 +1,139 @@
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+
+import pytest
+import timm
+import torch
+from safetensors.torch import save_file
+
+from exporter.errors import SourceError, UsageError
+from exporter.source import hub_reachable, load_source
+
+
+def test_default_weights_come_with_a_package() -> None:
+    source = load_source("tf_efficientnet_lite0")
+    assert source.provenance.weights.origin == "package"
+    assert source.provenance.licence == "apache-2.0"
+    assert source.preprocessing is not None
+    assert source.preprocessing.mean == (0.5, 0.5, 0.5)
+    assert source.labels is not None
+    assert source.labels[281] == "tabby, tabby cat"
+    assert not source.module.training
+
+
+def test_random_weights_are_loud_and_repeatable() -> None:
+    first = load_source("resnet10t", random_weights=True)
+    second = load_source("resnet10t", random_weights=True)
+    other = load_source("resnet10t", random_weights=True, seed=1)
+    assert "RANDOM" in first.provenance.weights.detail
+    assert first.provenance.weights.sha256 == second.provenance.weights.sha256
+    assert first.provenance.weights.sha256 != other.provenance.weights.sha256
+
+
+def test_safetensors_of_a_fine_tuned_model(tmp_path: Path) -> None:
+    """A checkpoint with another number of classes is what people fine-tune."""
+    tuned = timm.create_model("resnet10t", num_classes=7)
+    save_file(tuned.state_dict(), tmp_path / "tuned.safetensors")
+    source = load_source("resnet10t", weights=tmp_path / "tuned.safetensors")
+    assert source.module.num_classes == 7
+    assert source.labels is None
+    assert source.provenance.weights.file_sha256
+    assert torch.equal(source.module.fc.bias, tuned.fc.bias)
+
+
+class Evil:
+    def __reduce__(self) -> object:
+        return (print, ("code ran while loading weights",))
+
+
+def test_a_pickle_with_code_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "evil.pth"
+    torch.save({"state_dict": Evil()}, path)
+    with pytest.raises(SourceError, match=r"evil\.pth"):
+        load_source("resnet10t", weights=path)
+    path.write_bytes(pickle.dumps(Evil()))
+    with pytest.raises(SourceError):
+        load_source("resnet10t", weights=path)
+    assert "code ran" not in capsys.readouterr().out
+
+
+def test_weights_that_do_not_fit(tmp_path: Path) -> None:
+    save_file({"a": torch.zeros(2)}, tmp_path / "other.safetensors")
+    with pytest.raises(SourceError, match="does not fit resnet10t"):
+        load_source("resnet10t", weights=tmp_path / "other.safetensors")
+    with pytest.raises(SourceError, match="nowhere"):
+        load_source("resnet10t", weights=tmp_path / "nowhere.safetensors")
+
+
+def test_nan_weights_are_named(tmp_path: Path) -> None:
+    state = timm.create_model("resnet10t").state_dict()
+    state["fc.bias"][3] = float("nan")
+    save_file(state, tmp_path / "nan.safetensors")
+    with pytest.raises(SourceError, match=r"fc\.bias holds NaN"):
+        load_source("resnet10t", weights=tmp_path / "nan.safetensors")
+
+
+def test_unknown_names_get_a_suggestion() -> None:
+    with pytest.raises(SourceError, match="Did you mean .*resnet18"):
+        load_source("resnet81")
+
+
+def test_unreachable_hub_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Made unreachable here, so that the test says the same on a connected machine."""
+    import exporter.source
+
+    monkeypatch.setattr(exporter.source, "hub_reachable", lambda: False)
+    monkeypatch.setenv("HF_HOME", "nowhere")
+    with pytest.raises(SourceError, match="cannot be reached.*--weights.*--random-weights"):
+        load_source("tiny_vit_11m_224.dist_in22k")
+
+
+def test_hub_probe_is_quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    from huggingface_hub import constants
+
+    monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")
+    monkeypatch.setattr("urllib.request.getproxies", dict)
+    assert not hub_reachable(timeout=1)
+
+
+@pytest.mark.parametrize(
+    ("spec", "says"),
+    [
+        ("own_models:nothing", "has no 'nothing'"),
+        ("own_models:Brnching", "Did you mean Branching"),
+        ("no_such_module:f", "Cannot import"),
+        ("own_models:needs_argument", "needs arguments"),
+        ("own_models:not_a_module", "returned a int"),
+        ("own_models:broken", "no such thing"),
+    ],
+)
+def test_factories_that_fail(spec: str, says: str) -> None:
+    with pytest.raises(SourceError, match=says):
+        load_source(spec, input_shape=(1, 3, 8, 8))
+
+
+def test_own_module_needs_a_shape_and_is_not_changed() -> None:
+    module = torch.nn.Linear(3, 2).train()
+    with pytest.raises(UsageError, match="--input-shape"):
+        load_source(module)
+    source = load_source(module, input_shape=(1, 3))
+    assert module.training
+    assert module.weight.requires_grad
+    assert source.module is not module
+
+
+def test_labels_file(tmp_path: Path) -> None:
+    path = tmp_path / "labels.txt"
+    path.write_text("cat\nhündchen\n\n", encoding="utf-8")
+    source = load_source("own_models:Heads", input_shape=(1, 3, 16, 16), labels=path)
+    assert source.labels == ("cat", "hündchen")
+    path.write_text("\n")
+    with pytest.raises(SourceError, match="empty"):
+        load_source("own_models:Heads", input_shape=(1, 3, 16, 16), labels=path)
+    path.write_bytes(b"\xff\xfe\x00\xd8")
+    with pytest.raises(SourceError, match="UTF-8"):
+        load_source("own_models:Heads", input_shape=(1, 3, 16, 16), labels=path)
