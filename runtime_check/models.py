@@ -225,5 +225,12 @@ def model_recipes(*, blocks: tuple[str, ...] = BLOCKS) -> st.SearchStrategy[Mode
 
 
 def small_classifier() -> nn.Module:
-    """Make the example model of this package's own tests: depthwise, BatchNorm, ten classes."""
-    return ModelRecipe("depthwise", 2, 16, True, False, "relu", 32, 7).build()
+    """Make the example model of this package's own tests: depthwise, BatchNorm, ten classes.
+
+    The head is scaled up: an untrained one gives nearly the same probabilities for any input, and
+    so would hide what goes wrong before it.
+    """
+    module = ModelRecipe("depthwise", 2, 16, True, False, "relu", 32, 7).build()
+    with torch.no_grad():
+        module.get_parameter("head.weight").mul_(20)
+    return module

@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 from runtime_check.metadata import Golden, Metadata, TensorData
-from runtime_check.models import ModelRecipe
+from runtime_check.models import small_classifier
 from runtime_check.weights import state_dict_sha256
 
 FACTORY = "runtime_check.models:small_classifier"
@@ -176,7 +176,7 @@ EXACT = {"atol": 2e-5, "rtol": 1e-5, "basis": "float32 rounding of a small net"}
 
 
 def make_tensor(path: Path, *, net: nn.Module | None = None, **changes: Any) -> Made:
-    net = net or ModelRecipe("depthwise", 2, 16, True, False, "relu", 32, 7).build()
+    net = net or small_classifier()
     generator = torch.Generator().manual_seed(1)
     inputs = [torch.randn(1, 3, 32, 32, generator=generator) for _ in range(2)]
     with torch.no_grad():
@@ -188,7 +188,7 @@ def make_tensor(path: Path, *, net: nn.Module | None = None, **changes: Any) -> 
 
 
 def make_image(path: Path, *, quantised: bool = False, **changes: Any) -> Made:
-    net = ModelRecipe("depthwise", 2, 16, True, False, "relu", 32, 7).build()
+    net = small_classifier()
     generator = np.random.default_rng(1)
     images = [generator.integers(0, 256, (40, 40 + i, 3), dtype=np.uint8) for i in range(2)]
     tolerance = dict(EXACT)
@@ -196,7 +196,7 @@ def make_image(path: Path, *, quantised: bool = False, **changes: Any) -> Made:
     if quantised:
         torch.backends.quantized.engine = "qnnpack"
         inner = _quantise(net)
-        tolerance = {"atol": 0.02, "rtol": 0.0, "basis": "steps of the output", "step": 0.01}
+        tolerance = {"atol": 0.05, "rtol": 0.0, "basis": "steps of the output", "step": 0.02}
     module = InGraph(inner, 32, 40).eval()
     with torch.no_grad():
         outputs = [module(torch.from_numpy(i)).numpy() for i in images]
