@@ -56,6 +56,8 @@ class Report:
     examples: int
     seconds: float
     results: tuple[PropertyResult, ...]
+    instructions: int | None = None  # of one inference, where they were asked for
+    instructions_note: str = ""  # of what, or why there are none
 
     def __bool__(self) -> bool:
         return all(self.results)
@@ -161,6 +163,7 @@ def check_artifact(
     folder: Path = Path("counterexamples"),
     timeout: float = 300.0,
     memory: int = 8 * 2**30,
+    count: bool = False,
     on_property: Callable[[str], None] | None = None,
 ) -> Report:
     """Check `path` on `runtime` and return the report.
@@ -169,7 +172,8 @@ def check_artifact(
     property) overrides the profile's; `properties` names some of `PROPERTIES`; `replayed` judges
     one saved counterexample instead. `reference`, `weights` and `trust_factory` are those of
     `build_reference`. `timeout` is seconds for one answer of the runtime, `memory` bytes beyond
-    what torch maps. `on_property` is told each name. Raises `RuntimeCheckError` (unreadable file,
+    what torch maps. `count` also counts the instructions of one inference, on device runtimes that
+    can. `on_property` is told each name. Raises `RuntimeCheckError` (unreadable file,
     unknown name).
     """
     started = time.perf_counter()
@@ -196,6 +200,9 @@ def check_artifact(
                 on_property(name)
             results.append(PROPERTIES[name](opened.check))
     check = opened.check
+    instructions, note = None, ""
+    if count:
+        instructions, note = _count(check, runtime, timeout, memory)
     return Report(
         artifact=check.artifact,
         sha256=file_sha256(check.artifact.path),
@@ -207,7 +214,34 @@ def check_artifact(
         examples=check.examples,
         seconds=time.perf_counter() - started,
         results=tuple(results),
+        instructions=instructions,
+        instructions_note=note,
     )
+
+
+def _count(check: Check, runtime: str, timeout: float, memory: int) -> tuple[int | None, str]:
+    """Count the instructions of one warm inference on the first golden input, or say why not."""
+    if not check.runner.costly:
+        return None, "only emulated device runtimes count instructions (--runtime arm64-2.1.0)"
+    from .device import DeviceUnavailable, run_on_device
+
+    case = check.artifact.golden.cases[0]
+    inputs = [value.array() for value in case.inputs]
+    try:
+        run = run_on_device(
+            check.artifact.path,
+            [inputs],
+            runtime=runtime,
+            timeout=timeout,
+            memory=memory,
+            count=True,
+            extras=(),
+        )
+    except DeviceUnavailable as error:
+        return None, str(error)
+    shape = " x ".join(str(n) for n in inputs[0].shape)
+    counted = run.instructions[0] if run.instructions else None
+    return counted, f"golden input {case.name!r}, {shape}, second run, one thread"
 
 
 def _chosen(properties: Sequence[str] | None) -> list[str]:

@@ -81,6 +81,10 @@ def check(
     ),
     timeout: Annotated[float, typer.Option(help="Seconds for one answer of the runtime.")] = 300.0,
     memory: Annotated[float, typer.Option(help="GiB the file may use beyond torch's own.")] = 8.0,
+    count: Annotated[
+        bool,
+        typer.Option("--count", help="Count ARM instructions of one inference (device runtimes)."),
+    ] = False,
     strict: Annotated[
         bool,
         typer.Option("--strict", help="Fail on notes, and where there is no reference, too."),
@@ -107,6 +111,7 @@ def check(
             folder=counterexamples,
             timeout=timeout,
             memory=int(memory * 2**30),
+            count=count,
             on_property=spinner.update,
         )
     if report is not None and report.suffix == ".json":
@@ -236,10 +241,8 @@ def _thread_counts(text: str) -> list[int]:
 
 
 def _mount_device() -> None:
-    try:
-        from .device.cli import app as device_app
-    except ModuleNotFoundError:
-        return
+    from .device.cli import app as device_app
+
     app.add_typer(device_app, name="device")
 
 

@@ -14,6 +14,7 @@ from rich.table import Table
 
 from .check import Report
 from .compare import Comparison
+from .metadata import LedgerRow
 from .properties import PropertyResult
 
 FORMAT_VERSION = "1.0"
@@ -53,6 +54,7 @@ def _comparison_dict(comparison: Comparison | None) -> dict[str, Any] | None:
 def to_dict(report: Report) -> dict[str, Any]:
     """Turn a report into plain JSON data."""
     metadata = report.artifact.metadata
+    row = ledger_row(report)
     return {
         "format": FORMAT_VERSION,
         "passed": bool(report),
@@ -71,6 +73,9 @@ def to_dict(report: Report) -> dict[str, Any]:
         "seed": report.seed,
         "examples": report.examples,
         "seconds": round(report.seconds, 3),
+        "ledger_row": None if row is None else row.model_dump(),
+        "instructions": report.instructions,
+        "instructions_note": report.instructions_note or None,
         "properties": [
             {
                 "name": result.name,
@@ -87,6 +92,30 @@ def to_dict(report: Report) -> dict[str, Any]:
     }
 
 
+def ledger_row(report: Report) -> LedgerRow | None:
+    """Turn the parity property into a ledger row of this runtime against eager fp32.
+
+    None where parity did not run. For fp32 the figures are those of the worst input drawn, for
+    int8 of all inputs together; SQNR of identical outputs is left blank.
+    """
+    parity = next((r for r in report.results if r.name == "parity"), None)
+    if parity is None or parity.comparison is None:
+        return None
+    found = parity.comparison
+    sqnr = found.sqnr_db if found.sqnr_db is not None and math.isfinite(found.sqnr_db) else None
+    counted = f"{report.instructions / 1e6:.1f} M instructions" if report.instructions else ""
+    return LedgerRow(
+        stage=f"{report.runtime} lite",
+        inputs=parity.examples,
+        max_abs=found.max_abs,
+        sqnr_db=sqnr,
+        top1=found.top1,
+        top5=found.top5,
+        mb=report.artifact.bytes / 1e6,
+        note=counted,
+    )
+
+
 def to_json(report: Report) -> str:
     """Serialise a report, with a newline at the end."""
     return json.dumps(to_dict(report), indent=2, allow_nan=False) + "\n"
@@ -98,7 +127,7 @@ def verdict_line(report: Report) -> str:
     noted = [r.name for r in report.results if r.status == "noted"]
     blind = [r.name for r in report.results if _for_want_of_reference(r, report)]
     ran = sum(r.status != "skipped" for r in report.results)
-    said = f"All {ran} properties that ran hold on {report.runtime}"
+    said = f"Every property that ran holds on {report.runtime} ({ran})"
     if failed:
         said = f"FAILED on {report.runtime}: {', '.join(failed)}"
     if noted:
@@ -140,6 +169,9 @@ def print_report(report: Report, console: Console) -> None:
     for result in report.results:
         if result.status == "failed":
             _print_failure(result, report, console)
+    if report.instructions_note:
+        counted = f"{report.instructions / 1e6:.1f} M" if report.instructions else "not counted"
+        console.print(f"instructions  {counted} ({escape(report.instructions_note)})")
     style = "bold green" if report else "bold red"
     console.print(f"[{style}]{escape(verdict_line(report))}[/{style}] {report.seconds:.1f} s")
 
@@ -182,6 +214,8 @@ def write_html(report: Report, path: Path) -> None:
         "effort": f"{report.examples} inputs a property, seed {report.seed}, "
         f"{report.seconds:.1f} s",
     }
+    if report.instructions is not None:
+        facts["instructions"] = f"{report.instructions:,} ({report.instructions_note})"
     listed = "".join(
         f"<dt>{html.escape(k)}</dt><dd>{html.escape(v)}</dd>" for k, v in facts.items()
     )

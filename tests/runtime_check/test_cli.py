@@ -36,12 +36,13 @@ def test_a_bare_file_is_checked(
     common = (str(tensor_ptl.path), TRUST, "-p", "golden", "-p", "parity", "--examples", "3")
     out, _ = run(capsys, *common, "--report", str(page), code=0)
     assert re.search(r"pass +golden +2 inputs", out)
-    assert "All 2 properties that ran hold on host." in out
+    assert "Every property that ran holds on host (2)." in out
     html = page.read_text(encoding="utf-8")
     assert "small_classifier" in html
     assert not re.search(r"(src|href)=|<script", html)
     out, _ = run(capsys, *common, "--report", str(data), "--json", code=0)
     assert json.loads(out)["passed"] is True
+    assert json.loads(out)["ledger_row"]["stage"] == "host lite"
     assert json.loads(data.read_text())["properties"][1]["comparison"]["ok"] is True
 
 
