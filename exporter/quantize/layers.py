@@ -390,10 +390,6 @@ def convert_layer(simulated: SimulatedLayer) -> Int8Layer:
     kernel.scale, kernel.zero_point = grid_out.scale, grid_out.zero_point
     if as_conv:
         kernel = PointwiseLinear(kernel, simulated.input_dim)
-    quantize = (
-        nn.Identity()
-        if simulated.reads_from
-        else QuantizeInput(grid_in, simulated.dtype)
-    )
+    quantize = nn.Identity() if simulated.reads_from else QuantizeInput(grid_in, simulated.dtype)
     dequantize = nn.Identity() if simulated.feeds_int8 else nnq.DeQuantize()
     return Int8Layer(quantize, kernel, dequantize).eval()

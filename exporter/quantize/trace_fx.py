@@ -13,6 +13,7 @@ from typing import Any
 import torch
 import torch.nn.functional as functional
 from torch import Tensor, fx, nn
+from torch.utils._pytree import tree_leaves
 
 from .errors import QuantizeError
 from .plain import is_plain_conv, is_plain_linear
@@ -105,15 +106,25 @@ def trace(module: nn.Module, example: Tensor) -> tuple[fx.GraphModule, tuple[str
             graph.erase_node(node)
     traced.recompile()
     traced.eval()
-    with torch.no_grad():
-        expected, actual = module(example), traced(example)
-    if not (
-        isinstance(expected, Tensor)
-        and isinstance(actual, Tensor)
-        and torch.allclose(expected, actual, rtol=1e-4, atol=1e-5 * float(expected.abs().max()))
-    ):
-        raise Untraceable(
-            f"The FX graph of {type(module).__name__} computes something else than the model. "
-            "Use eager mode (--mode eager)."
-        )
+    # A second batch size: a trace that wrote the first one down computes nonsense on it.
+    for given in (example, torch.cat([example, example.flip(-1)])):
+        if not _same(module, traced, given):
+            raise Untraceable(
+                f"The FX graph of {type(module).__name__} computes something else than the model "
+                f"for inputs of {tuple(given.shape)}. Use eager mode (--mode eager)."
+            )
     return traced, tuple(sorted(leaves))
+
+
+def _same(module: nn.Module, traced: nn.Module, given: Tensor) -> bool:
+    with torch.no_grad():
+        expected = [leaf for leaf in tree_leaves(module(given)) if isinstance(leaf, Tensor)]
+        try:
+            actual = [leaf for leaf in tree_leaves(traced(given)) if isinstance(leaf, Tensor)]
+        except Exception:  # noqa: BLE001  a shape that was written down fails in any operator
+            return False
+    return len(expected) == len(actual) and all(
+        one.shape == other.shape
+        and torch.allclose(one, other, rtol=1e-4, atol=1e-5 * float(one.abs().max()))
+        for one, other in zip(expected, actual, strict=True)
+    )

@@ -211,6 +211,22 @@ def test_fx_makes_a_leaf_of_what_it_cannot_trace_and_still_quantises_inside():
     assert set(made.layers) == {"0.conv", "2"}
 
 
+class Specialised(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(3, 4, 1)
+        self.register_buffer("seen", torch.zeros(1, 3, 8, 8))
+
+    def forward(self, x):
+        # Code that behaves otherwise under a trace, as batch-dependent code does.
+        return self.conv(x + self.seen) if isinstance(x, torch.fx.Proxy) else self.conv(x) + 1.0
+
+
+def test_a_graph_that_computes_something_else_is_refused():
+    with pytest.raises(Untraceable, match="computes something else"):
+        trace(Specialised().eval(), smooth(1, 3, 8))
+
+
 def test_auto_mode_falls_back_to_eager_and_says_why():
     x = smooth(4, 3, 8)
     with pytest.raises(Untraceable, match="--mode eager"):
