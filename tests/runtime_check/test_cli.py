@@ -119,10 +119,9 @@ def test_traceback_is_there_when_asked_for(capsys: pytest.CaptureFixture[str]) -
 
 
 def test_fuzz(tensor_ptl: Any, capsys: pytest.CaptureFixture[str]) -> None:
-    out, _ = run(capsys, "fuzz", str(tensor_ptl.path), "--mutations", "45", code=0)
-    assert "45 damaged copies" in out
-    out, _ = run(capsys, "fuzz", str(tensor_ptl.path), "--mutations", "9", "--json", code=0)
-    assert json.loads(out)["passed"] is True
+    out, _ = run(capsys, "fuzz", str(tensor_ptl.path), "--mutations", "18", code=0)
+    assert "18 damaged copies" in out
+    assert "Every copy got a verdict." in out
 
 
 def test_as_a_module() -> None:

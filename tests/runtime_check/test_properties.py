@@ -48,7 +48,8 @@ def test_every_property_asks_a_question() -> None:
 
 
 def test_without_a_reference_the_rest_still_runs(image_ptl: Any, tmp_path: Path) -> None:
-    report = check(image_ptl.path, tmp_path, trust_factory=False)
+    names = ("golden", "parity", "preprocessing", "determinism")
+    report = check(image_ptl.path, tmp_path, *names, trust_factory=False)
     assert report
     assert not report.has_reference
     assert "import code that the file chose" in report.reference
