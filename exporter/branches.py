@@ -48,9 +48,8 @@ def _frames(frame: FrameType | None) -> Iterator[FrameType]:
 
 
 def _is_library(file: str) -> bool:
-    return file == __file__ or (
-        "/torch/" in file.replace("\\", "/") and "/site-packages/" in file.replace("\\", "/")
-    )
+    parts = file.replace("\\", "/")
+    return file == __file__ or ("/torch/" in parts and "/site-packages/" in parts)
 
 
 class _TaintMode(TorchDispatchMode):

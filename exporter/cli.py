@@ -170,12 +170,12 @@ def _show_export(artifact: Any, installed: Sequence[Path]) -> None:
         stdout.print(f"installed: {path}", soft_wrap=True)
 
 
-def _show_next(path: Path, installed: Sequence[Path]) -> None:
+def _show_next(path: Path, installed: Sequence[Path], again: str) -> None:
     stdout.print("\n[bold]next[/]")
     stdout.print(f"  python -m exporter inspect {path}", soft_wrap=True)
     stdout.print(f"  python -m runtime_check {path}", soft_wrap=True)
     if not installed:
-        stdout.print(f"  python -m exporter --install {' '.join(APPS)}", soft_wrap=True)
+        stdout.print(f"  python -m exporter {again}--install {' '.join(APPS)}", soft_wrap=True)
 
 
 def _classify(artifact: Any, name: str) -> list[tuple[str, float]]:
@@ -241,7 +241,7 @@ def default(
         elif not quiet:
             _show_export(artifact, installed)
             _show_top(top, "cat")
-            _show_next(artifact.path, installed)
+            _show_next(artifact.path, installed, "")
 
 
 def _print_json(value: Any) -> None:
@@ -435,7 +435,7 @@ def export(
             )
         elif not quiet:
             _show_export(artifact, installed)
-            _show_next(artifact.path, installed)
+            _show_next(artifact.path, installed, f"export {model} ... ")
 
 
 def _choose(value: str, option: str, known: Sequence[str]) -> None:
@@ -576,7 +576,7 @@ def recipes(json: Json = False, traceback: Traceback = False) -> None:
             return
         table = Table(box=None, pad_edge=False)
         for heading in rows[0]:
-            table.add_column(heading)
+            table.add_column(heading, no_wrap=heading == "recipe")
         for row in rows:
             table.add_row(*row.values())
         stdout.print(table)

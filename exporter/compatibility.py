@@ -137,8 +137,7 @@ def backport(path: Path, version: int) -> bytes:
 # What is known to help, by what is missing.
 _WAYS_OUT = {
     "aten::scaled_dot_product_attention": (
-        "timm models: export with `--runtime` of that runtime, attention is then built from "
-        "matmul and softmax; own models: write it so"
+        "write attention as matmul and softmax (timm models exported by name are built so)"
     ),
     "aten::rms_norm": "write RMSNorm out: x * rsqrt(mean(x*x) + eps) * weight",
     "aten::_upsample_lanczos2d_aa": (

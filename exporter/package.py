@@ -25,7 +25,7 @@ from torch._C import PyTorchFileWriter
 from runtime_check.bytecode import Bytecode, parse_bytecode
 from runtime_check.metadata import GOLDEN_RECORD, METADATA_RECORD, Golden, Metadata
 
-from .errors import ExportError
+from .errors import ExportError, UsageError
 from .quiet import quiet
 
 _MANGLED = re.compile(rb"___torch_mangle_(\d+)")
@@ -104,12 +104,21 @@ def _write(path: Path, records: Iterator[tuple[str, bytes]], version: int) -> No
 @contextmanager
 def workspace(folder: Path) -> Iterator[Path]:
     """Yield a scratch folder on the same file system as `folder`, removed afterwards."""
-    folder.mkdir(parents=True, exist_ok=True)
-    scratch = Path(tempfile.mkdtemp(prefix=".export-", dir=folder))
+    existed = folder.exists()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        scratch = Path(tempfile.mkdtemp(prefix=".export-", dir=folder))
+    except OSError as error:
+        raise UsageError(
+            f"Cannot write to {folder}: {error.strerror}. Choose another --out."
+        ) from error
     try:
         yield scratch
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
+        # A failed export leaves no trace, not even the folder it made.
+        if not existed and not any(folder.iterdir()):
+            folder.rmdir()
 
 
 def read_lite(path: Path) -> LiteFile:

@@ -189,24 +189,12 @@ def _unknown_name(name: str) -> SourceError:
     )
 
 
-@contextmanager
-def _attention(*, fused: bool) -> Iterator[None]:
-    """Have timm build attention from matmul and softmax where the runtime has no fused one."""
-    from timm.layers import set_fused_attn, use_fused_attn
-
-    before = use_fused_attn()
-    set_fused_attn(bool(before) and fused)
-    try:
-        yield
-    finally:
-        set_fused_attn(bool(before))
-
-
 def _create(name: str, *, pretrained: bool = False, num_classes: int | None = None) -> nn.Module:
     import timm
 
     options: dict[str, Any] = {} if num_classes is None else {"num_classes": num_classes}
-    # exportable: timm then avoids its Python-only autograd functions and picks scriptable layers.
+    # exportable: timm then avoids its Python-only autograd functions, picks scriptable layers, and
+    # builds attention from matmul and softmax, which every runtime has.
     module: nn.Module = timm.create_model(
         name, pretrained=pretrained, exportable=True, scriptable=True, **options
     )
@@ -492,13 +480,11 @@ def load_source(
     input_shape: tuple[int, ...] | None = None,
     name: str | None = None,
     seed: int = 0,
-    fused_attention: bool = True,
 ) -> SourceModel:
     """Load a model by timm name, hub id (`hf-hub:...`), `package.module:factory`, or as it is.
 
     `weights` is a safetensors file, or a pickle read with `weights_only=True` and nothing else.
-    `labels` replaces the labels. `seed` fixes random weights.
-    `fused_attention=False` has timm build attention from matmul and softmax. A module passed in is
+    `labels` replaces the labels. `seed` fixes random weights. A module passed in is
     copied, never changed. Raises `SourceError` or `UsageError`.
     """
     if weights is not None and random_weights:
@@ -527,8 +513,7 @@ def load_source(
             raise UsageError(
                 "--input-shape is for your own module; a timm model knows its own input size."
             )
-        with _attention(fused=fused_attention):
-            found = _timm_source(model, weights, random_weights, seed)
+        found = _timm_source(model, weights, random_weights, seed)
     found.module.eval().requires_grad_(False)
     values: dict[str, Any] = {**found.__dict__, "name": name or found.name}
     if labels is not None:

@@ -73,8 +73,10 @@ class ConvNormNet(nn.Module):
         generator = torch.Generator().manual_seed(1)
         for norm in (self.bn1, self.bn2):
             for tensor, low, high in (
-                (norm.running_mean, -0.5, 0.5), (norm.running_var, 0.3, 2.0),
-                (norm.weight.data, 0.5, 1.5), (norm.bias.data, -0.5, 0.5),
+                (norm.running_mean, -0.5, 0.5),
+                (norm.running_var, 0.3, 2.0),
+                (norm.weight.data, 0.5, 1.5),
+                (norm.bias.data, -0.5, 0.5),
             ):
                 tensor.copy_(torch.rand(8, generator=generator) * (high - low) + low)
 
@@ -111,6 +113,21 @@ class RmsNorm(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return self.fc(self.norm(x))
+
+
+class FusedAttention(nn.Module):
+    """Runs on 2.1.0, does not exist on 1.13."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return nn.functional.scaled_dot_product_attention(x, x, x)
+
+
+class GroupedAttention(nn.Module):
+    """Passes an argument that 2.1.0 does not know: it would load there and fail when run."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = x.unsqueeze(0)
+        return nn.functional.scaled_dot_product_attention(x, x, x, enable_gqa=True)
 
 
 class NotFinite(nn.Module):

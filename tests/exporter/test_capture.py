@@ -80,9 +80,7 @@ def test_specialization_has_to_be_allowed_and_is_still_checked() -> None:
     module = Flip()
     x = torch.ones(SHAPE)
     one_way = [((x,), [x]), ((2 * x,), [2 * x])]
-    captured = next(
-        candidates(module, one_way, TIGHT, method="trace", allow_specialization=True)
-    )
+    captured = next(candidates(module, one_way, TIGHT, method="trace", allow_specialization=True))
     assert [b.type for b in captured.specialised] == ["Flip"]
     both = [*one_way, ((-x,), [x])]
     with pytest.raises(CaptureError, match="differs from eager"):
@@ -114,7 +112,8 @@ def test_several_outputs() -> None:
     for method in ("script", "trace"):
         captured = next(candidates(module, sampled(module), TIGHT, method=method))
         assert [tuple(t.shape) for t in run(captured.module, (torch.randn(SHAPE),))] == [
-            (1, 5), (1, 2),
+            (1, 5),
+            (1, 2),
         ]
 
 
@@ -127,5 +126,5 @@ def test_nothing_works_says_why() -> None:
                 pass
 
     module = Hopeless()
-    with pytest.raises(CaptureError, match="No way of capturing.*Hopeless"):
+    with pytest.raises(CaptureError, match=r"No way of capturing.*Hopeless"):
         next(candidates(module, sampled(module), TIGHT))

@@ -8,8 +8,8 @@ from torch import nn
 
 from exporter.outputs import run
 from exporter.prepare import fold_batch_norm, plain_convolutions, prepare, replace_submodule
-from exporter.tolerance import measure_rounding, randomize_batch_norm
 from exporter.samples import Sample
+from exporter.tolerance import measure_rounding, randomize_batch_norm
 from runtime_check.compare import Tolerance, compare
 
 
@@ -27,8 +27,11 @@ def check(module: nn.Module, find, example: torch.Tensor) -> tuple[int, nn.Modul
     edits = find(module, example)
     apply(module, edits)
     for x, wanted in zip(inputs, expected, strict=True):
-        result = compare([t.numpy() for t in wanted], [t.numpy() for t in run(module, (x,))],
-                         Tolerance(atol=spec.atol))
+        result = compare(
+            [t.numpy() for t in wanted],
+            [t.numpy() for t in run(module, (x,))],
+            Tolerance(atol=spec.atol),
+        )
         assert result, str(result)
     return len(edits), module
 
@@ -76,8 +79,7 @@ def test_same_padding_becomes_plain(name: str) -> None:
     edits, module = check(module, plain_convolutions, torch.randn(1, 3, 96, 96))
     assert edits > 0
     assert all(
-        type(m).forward is nn.Conv2d.forward
-        for m in module.modules() if isinstance(m, nn.Conv2d)
+        type(m).forward is nn.Conv2d.forward for m in module.modules() if isinstance(m, nn.Conv2d)
     )
 
 
@@ -107,14 +109,16 @@ def test_source_module_is_not_changed_and_bad_passes_are_undone(monkeypatch) -> 
     assert all(torch.equal(before[k], v) for k, v in module.state_dict().items())
     effects = {p.name: p.effect for p in prepared.passes}
     assert effects["wrong"].startswith("left out: outputs differ")
-    assert compare(expected[0][0].numpy(), run(prepared.module, inputs)[0].numpy(),
-                   Tolerance(atol=1e-5))
+    assert compare(
+        expected[0][0].numpy(), run(prepared.module, inputs)[0].numpy(), Tolerance(atol=1e-5)
+    )
 
 
 def test_disabled() -> None:
     module = ConvNormNet().eval()
     x = torch.randn(1, 3, 16, 16)
-    prepared = prepare(module, [x], [run(module, (x,))], Tolerance(atol=1e-5),
-                       disabled=["fold-batch-norm"])
+    prepared = prepare(
+        module, [x], [run(module, (x,))], Tolerance(atol=1e-5), disabled=["fold-batch-norm"]
+    )
     assert prepared.module is module
     assert [p.effect for p in prepared.passes if p.name == "fold-batch-norm"] == ["disabled"]

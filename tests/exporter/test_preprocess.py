@@ -58,10 +58,13 @@ def test_any_size_like_pillow(
     to 8 bits in between makes the order visible.
     """
     resized = Image.fromarray(photo("coffee")).resize((width, height))
-    chosen = spec(crop_pct=crop_pct, crop_mode=mode, interpolation=interpolation,
-                  input_size=(3, 112, 112))
+    chosen = spec(
+        crop_pct=crop_pct, crop_mode=mode, interpolation=interpolation, input_size=(3, 112, 112)
+    )
     plain = mode == "center" and 0.5 < height / width < 2 and min(height, width) > 112
-    assert measure_preprocessing(chosen, [np.asarray(resized)]).max_levels < (2.01 if plain else 4.01)
+    assert measure_preprocessing(chosen, [np.asarray(resized)]).max_levels < (
+        2.01 if plain else 4.01
+    )
 
 
 def test_strips_change_nothing() -> None:

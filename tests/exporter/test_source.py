@@ -48,9 +48,7 @@ class Evil:
         return (print, ("code ran while loading weights",))
 
 
-def test_a_pickle_with_code_is_refused(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_pickle_with_code_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "evil.pth"
     torch.save({"state_dict": Evil()}, path)
     with pytest.raises(SourceError, match=r"evil\.pth"):
@@ -78,7 +76,7 @@ def test_nan_weights_are_named(tmp_path: Path) -> None:
 
 
 def test_unknown_names_get_a_suggestion() -> None:
-    with pytest.raises(SourceError, match="Did you mean .*resnet18"):
+    with pytest.raises(SourceError, match=r"Did you mean .*resnet18"):
         load_source("resnet81")
 
 
@@ -88,7 +86,7 @@ def test_unreachable_hub_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> Non
 
     monkeypatch.setattr(exporter.source, "hub_reachable", lambda: False)
     monkeypatch.setenv("HF_HOME", "nowhere")
-    with pytest.raises(SourceError, match="cannot be reached.*--weights.*--random-weights"):
+    with pytest.raises(SourceError, match=r"cannot be reached.*--weights.*--random-weights"):
         load_source("tiny_vit_11m_224.dist_in22k")
 
 
