@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 import torch
 import torch.ao.nn.quantized.dynamic as nnqd
-from torch import nn
+from torch import Tensor, nn
 
 from ..prepare import replace_submodule
 from .errors import NotFinite
@@ -20,6 +20,20 @@ _RECURRENT: Mapping[type[nn.Module], str] = {
 }
 
 
+class DynamicLinear(nnqd.Linear):  # type: ignore[misc]  # torch.ao is untyped
+    """torch.ao's dynamic Linear, asking for the 8-bit range that QNNPACK takes anyway.
+
+    torch.ao asks for 7 bits, which x86 kernels need; QNNPACK ignores that with a warning at run.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Quantise `x` by the range it has now, and map its last dimension."""
+        out: Tensor = torch.ops.quantized.linear_dynamic(
+            x, self._packed_params._packed_params, reduce_range=False
+        )
+        return out
+
+
 def dynamic_linear(layer: nn.Linear, name: str, *, per_channel: bool) -> nn.Module:
     """Return the dynamic int8 form of `layer`, packed for the engine set now.
 
@@ -29,7 +43,7 @@ def dynamic_linear(layer: nn.Linear, name: str, *, per_channel: bool) -> nn.Modu
         raise NotFinite(f"Layer {name} has NaN or infinite weights. Check the checkpoint.")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        kernel = nnqd.Linear(layer.in_features, layer.out_features, dtype=torch.qint8)
+        kernel = DynamicLinear(layer.in_features, layer.out_features, dtype=torch.qint8)
     scales = weight_scales(layer.weight, per_channel, search=True)
     kernel.set_weight_bias(quantized_weight(layer.weight, scales), layer.bias)
     made: nn.Module = kernel.eval()
