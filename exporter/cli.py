@@ -533,7 +533,7 @@ def models(
         import timm
         from timm.models import get_pretrained_cfg
 
-        from .source import packaged_file
+        from runtime_check.reference import packaged_file
 
         wanted = pattern if "*" in pattern else f"*{pattern}*"
         names = timm.list_models(wanted)

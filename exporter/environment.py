@@ -126,7 +126,9 @@ def _timm_findings() -> list[Finding]:
 
 
 def _weights_finding() -> Finding:
-    from .source import DEFAULT_MODEL, packaged_file
+    from runtime_check.reference import packaged_file
+
+    from .source import DEFAULT_MODEL
 
     if packaged_file(DEFAULT_MODEL) is not None:
         return Finding("default weights", f"{DEFAULT_MODEL}, in its package", True)

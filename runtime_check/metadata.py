@@ -45,6 +45,9 @@ class ImageInput(Strict):
     color: Literal["RGB"] = "RGB"
     min_side: int = Field(ge=1, description="smallest height or width accepted, pixels")
     max_side: int = Field(ge=1, description="largest height or width accepted, pixels")
+    max_aspect: int = Field(
+        default=32, ge=1, description="largest ratio of the long to the short side accepted"
+    )
 
 
 class TensorSpec(Strict):

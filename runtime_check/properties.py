@@ -412,7 +412,8 @@ def _parity_recipes(check: Check) -> st.SearchStrategy[Any]:
     height, width = unresized_size(preprocessing)
     sizes: st.SearchStrategy[tuple[int, int]] = st.just((height, width))
     if preprocessing.crop_mode == "center" and height == width:
-        longest = max(height, min(spec.max_side, check.max_pixels // height))
+        longest = min(spec.max_side, check.max_pixels // height, height * spec.max_aspect)
+        longest = max(height, longest)
         longer = st.integers(height, longest) | st.just(longest)
         sizes = sizes | st.builds(lambda n: (height, n), longer)
         sizes = sizes | st.builds(lambda n: (n, width), longer)

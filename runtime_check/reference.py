@@ -274,7 +274,7 @@ def _fill(network: nn.Module, state: Mapping[str, Tensor], where: str) -> None:
 def _from_hub(name: str) -> nn.Module:
     reachable = hub_reachable()
     try:
-        with _hub_offline(not reachable):
+        with hub_offline(not reachable):
             return _create(name, pretrained=True)
     except Exception as error:
         text = (str(error).strip().splitlines() or [type(error).__name__])[0]
@@ -285,7 +285,8 @@ def _from_hub(name: str) -> nn.Module:
 
 
 @contextlib.contextmanager
-def _hub_offline(offline: bool) -> Iterator[None]:
+def hub_offline(offline: bool) -> Iterator[None]:
+    """Keep the hub's client to its local cache inside, where `offline`."""
     from huggingface_hub import constants
 
     before = constants.HF_HUB_OFFLINE

@@ -54,9 +54,7 @@ _DESKTOP_NAMESPACES = frozenset(
 _FULL_JIT_PRIM = re.compile(r"prim::(.*MKLDNN.*|mkldnn_.*|oneDNN.*|.*Fusion.*|.*_copy)(\.|$)")
 _NAME = re.compile(rb"(?:aten|prim|prims|quantized)::[A-Za-z_0-9]+(?:\.[A-Za-z_0-9]+)?")
 _CLASS = re.compile(rb"__torch__\.torch\.classes\.[A-Za-z_0-9.]+")
-_SCHEMA = re.compile(
-    rb"(?<![\w.:])(?:(\w+)::)?(\w+)(?:\.(\w+))?\([^\0\n]*\) *-> *[^\0\n]+(?=\0)"
-)
+_SCHEMA = re.compile(rb"(?<![\w.:])(?:(\w+)::)?(\w+)(?:\.(\w+))?\([^\0\n]*\) *-> *[^\0\n]+(?=\0)")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -208,9 +206,7 @@ def build_table(
         "bytecode": list(listing.bytecode),
         "operator_version": list(listing.operator_version),
         "types": listing.types,
-        "classes": {
-            name: name.split(".")[3] not in {"c10d", "mkldnn"} for name in listing.classes
-        },
+        "classes": {name: name.split(".")[3] not in {"c10d", "mkldnn"} for name in listing.classes},
         "provenance": {
             "wheel": wheel.filename,
             "wheel_sha256": wheel.sha256,

@@ -82,6 +82,7 @@ def test_strips_change_nothing() -> None:
     [
         (torch.zeros(7, 300, 3, dtype=torch.uint8), "7 x 300 pixels"),
         (torch.zeros(20, 3000, 3, dtype=torch.uint8), "8..2000"),
+        (torch.zeros(20, 900, 3, dtype=torch.uint8), "at most 32 times the other"),
         (torch.zeros(3, 64, 64, dtype=torch.uint8), "height x width x 3"),
         (torch.zeros(64, 64, dtype=torch.uint8), "height x width x 3"),
         (torch.zeros(64, 64, 3), "uint8"),
