@@ -2,5 +2,6 @@
 
 from .errors import ExportError
 from .pipeline import Artifact, PreprocessingChoice, export
+from .quantization import QuantizeChoice
 
-__all__ = ["Artifact", "ExportError", "PreprocessingChoice", "export"]
+__all__ = ["Artifact", "ExportError", "PreprocessingChoice", "QuantizeChoice", "export"]

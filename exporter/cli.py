@@ -371,6 +371,106 @@ def export(
             help="Compare the saved file with eager in a fresh process.", rich_help_panel="Steps"
         ),
     ] = True,
+    quantize: Annotated[
+        str,
+        typer.Option(
+            help="Or a recipe's name; `recipes` lists them.",
+            metavar="none|dynamic|static|qat|auto",
+            rich_help_panel="Quantisation",
+        ),
+    ] = "none",
+    mode: Annotated[
+        str,
+        typer.Option(
+            help="auto: FX, or eager where FX cannot trace the model.",
+            metavar="auto|fx|eager",
+            rich_help_panel="Quantisation",
+        ),
+    ] = "auto",
+    scheme: Annotated[
+        str,
+        typer.Option(
+            help="xnnpack: symmetric, fast. qnnpack: affine.",
+            metavar="xnnpack|qnnpack",
+            rich_help_panel="Quantisation",
+        ),
+    ] = "xnnpack",
+    observer: Annotated[
+        str | None,
+        typer.Option(
+            help="How activation ranges are found.",
+            metavar="minmax|moving_average|histogram",
+            rich_help_panel="Quantisation",
+        ),
+    ] = None,
+    granularity: Annotated[
+        str | None,
+        typer.Option(
+            help="Of weight scales.",
+            metavar="per_tensor|per_channel",
+            rich_help_panel="Quantisation",
+        ),
+    ] = None,
+    float_layers: Annotated[
+        str | None,
+        typer.Option(
+            help="Layers to keep in float: names or patterns, commas between.",
+            rich_help_panel="Quantisation",
+        ),
+    ] = None,
+    equalize: Annotated[
+        bool,
+        typer.Option(
+            help="Rescale neighbouring layers first; exact in float.",
+            rich_help_panel="Quantisation",
+        ),
+    ] = True,
+    calibration: Annotated[
+        str | None,
+        typer.Option(
+            help="Folder of typical images; or the word noise, for sizes and speed only.",
+            metavar="DIR",
+            rich_help_panel="Quantisation",
+        ),
+    ] = None,
+    calibration_images: Annotated[
+        int, typer.Option(help="At most so many of them.", rich_help_panel="Quantisation")
+    ] = 256,
+    evaluate: Annotated[
+        Path | None,
+        typer.Option(
+            help="auto judges candidates on these; class folders give accuracy.",
+            metavar="DIR",
+            rich_help_panel="Quantisation",
+        ),
+    ] = None,
+    max_accuracy_drop: Annotated[
+        float | None,
+        typer.Option(help="auto's budget, in points.", rich_help_panel="Quantisation"),
+    ] = None,
+    min_agreement: Annotated[
+        float | None,
+        typer.Option(
+            help="auto's budget without labels: top-1 agreement, 0 to 1.",
+            rich_help_panel="Quantisation",
+        ),
+    ] = None,
+    train: Annotated[
+        Path | None,
+        typer.Option(
+            help="QAT: class folders, or plain images to distil on.",
+            metavar="DIR",
+            rich_help_panel="Quantisation",
+        ),
+    ] = None,
+    epochs: Annotated[int | None, typer.Option(help="QAT.", rich_help_panel="Quantisation")] = None,
+    learning_rate: Annotated[
+        float | None, typer.Option(help="QAT.", rich_help_panel="Quantisation")
+    ] = None,
+    checkpoint: Annotated[
+        Path | None,
+        typer.Option(help="QAT: resume from and save to.", rich_help_panel="Quantisation"),
+    ] = None,
     json: Json = False,
     quiet: Quiet = False,
     traceback: Traceback = False,
@@ -388,9 +488,12 @@ def export(
         from .install import models_folder
         from .pipeline import PreprocessingChoice
         from .pipeline import export as run_export
+        from .quantization import QuantizeChoice
 
         for folder in install or []:
             models_folder(folder)
+        _choose(mode, "--mode", ("auto", "fx", "eager"))
+        _choose(scheme, "--scheme", ("xnnpack", "qnnpack"))
         _choose(input, "--input", ("auto", "image", "tensor"))
         _choose(activation, "--activation", ("auto", "softmax", "sigmoid", "none"))
         _choose(capture, "--capture", ("auto", "script", "trace", "mixed"))
@@ -421,6 +524,25 @@ def export(
                 allow_specialization=allow_specialization,
                 disable=disable or (),
                 runtime=tuple(runtime) if runtime else "pytorch-2.1.0",
+                quantize=QuantizeChoice(
+                    method=quantize,
+                    mode=cast(Any, mode),
+                    scheme=cast(Any, scheme),
+                    observer=observer,
+                    granularity=granularity,
+                    float_layers=tuple(part for part in (float_layers or "").split(",") if part),
+                    equalize=equalize,
+                    calibration=calibration,
+                    images=calibration_images,
+                    evaluate=evaluate,
+                    max_accuracy_drop=max_accuracy_drop,
+                    min_agreement=min_agreement,
+                    train=train,
+                    epochs=epochs,
+                    learning_rate=learning_rate,
+                    checkpoint=checkpoint,
+                    seed=seed,
+                ),
                 verified=verify,
                 on_step=on_step,
             )

@@ -46,6 +46,16 @@ from .preprocess import (
     Preprocess,
     measure_preprocessing,
 )
+from .quantization import (
+    HOST_STEPS,
+    PHONE_STEPS,
+    QuantizeChoice,
+    QuantizedNetwork,
+    int8_tolerance,
+    quantize_network,
+    recipe_of,
+)
+from .quantize.engine import require_phone_packing, require_single_weights
 from .quiet import quiet
 from .report import (
     PreprocessingView,
@@ -139,6 +149,13 @@ class Task:
     samples: tuple[Sample, ...]
     networks: tuple[Tensor, ...]  # what the network itself gets for each sample
 
+    @property
+    def reader(self) -> Preprocess | None:
+        """What calibration images go through, also where the artifact leaves it to the app."""
+        if self.preprocess is not None or self.preprocessing is None:
+            return self.preprocess
+        return Preprocess(self.preprocessing, min_side=MIN_SIDE, max_side=MAX_SIDE).eval()
+
     def whole(self, network: nn.Module) -> nn.Module:
         """Wrap a network with preprocessing and activation as `forward` will be shipped."""
         if self.preprocess is None:
@@ -208,6 +225,7 @@ def export(
     capture: Method = "auto",
     allow_specialization: bool = False,
     runtime: str | Sequence[str] = DEFAULT_RUNTIME,
+    quantize: QuantizeChoice | None = None,
     disable: Collection[str] = (),
     verified: bool = True,
     seed: int = 0,
@@ -218,13 +236,16 @@ def export(
     `model` is a timm name, a hub id (`hf-hub:...`), `package.module:factory`, or a module.
     `input="image"` makes `forward` take uint8 RGB `[H, W, 3]` of any size and do timm's
     preprocessing itself; `"tensor"` gives the bare network; `"auto"` takes `image` where the model
-    says how it wants images. `disable` names passes to leave out. `verified=False` skips the
-    fresh-process check and says so in the metadata. `on_step` is told each step's name.
+    says how it wants images. `quantize` makes it int8. `disable` names passes to leave out.
+    `verified=False` skips the fresh-process check and says so in the metadata. `on_step` is told
+    each step's name.
 
     Raises subclasses of `ExportError`; then nothing was written.
     """
     require_suitable_torch()
     _check_options(disable)
+    if quantize is not None and quantize.method != "auto":
+        recipe_of(quantize)  # a misspelt recipe should fail before the work
     runtimes = [resolve_runtime(r) for r in ([runtime] if isinstance(runtime, str) else runtime)]
     clock = Clock(on_step)
     folder = Path(out)
@@ -240,6 +261,7 @@ def export(
                 name=name,
                 seed=seed,
             )
+            require_phone_packing(source.module)
             task = _task(source, input, preprocessing, activation)
         with clock.step("reference"):
             reference = [run(task.whole(source.module), s.inputs) for s in task.samples]
@@ -247,7 +269,7 @@ def export(
             _check_outputs(task, reference)
             ledger = [_row("eager fp32", task.whole(source.module), task, source.module)]
             batches = [Sample("", (x,)) for x in task.networks]
-            inner = measure_rounding(source.module, batches, networks)
+            alike = as_tolerance(measure_rounding(source.module, batches, networks))
             # On this machine preprocessing rounds to the same grey levels on both sides. Another
             # CPU may round a few the other way: `spec`, for phones, runs it in float64 too.
             finished = task.finished(source.module)
@@ -257,19 +279,32 @@ def export(
             if spec.atol < here.atol:
                 spec = spec.model_copy(update={"atol": here.atol})
         with clock.step("prepare"):
-            prepared = prepare(
-                source.module, task.networks, networks, as_tolerance(inner), disabled=disable
-            )
+            prepared = prepare(source.module, task.networks, networks, alike, disabled=disable)
             whole = task.whole(prepared.module)
             ledger.append(_row("prepared", whole, task, prepared.module, reference))
         with clock.step("quantize"):
-            quantization = contract.Quantization()  # float32: int8 recipes come in here
+            network = quantize_network(
+                prepared.module,
+                quantize or QuantizeChoice(),
+                example=task.networks[0],
+                preprocess=task.reader,
+                labels=source.labels,
+                say=on_step,
+            )
+            outer = reference  # what the file has to give: int8 outputs where it is int8
+            if network.described.method != "none":
+                networks, outer, alike, here, spec = _int8_expectations(task, network.module)
+                if network.simulated is not None:
+                    simulated = task.whole(network.simulated)
+                    ledger.append(_row("fake-quantised", simulated, task, None, reference))
+                whole = task.whole(network.module)
+                ledger.append(_row("quantized", whole, task, None, reference))
         shipped = find_shippable(
             task,
-            prepared,
+            network.module,
             networks,
-            reference,
-            as_tolerance(inner),
+            outer,
+            alike,
             here,
             method=capture,
             allow_specialization=allow_specialization,
@@ -283,17 +318,48 @@ def export(
         with clock.step("ledger"):
             ledger += _shipped_rows(task, shipped, reference)
         with clock.step("package"):
-            golden = _golden(task, reference, spec)
-            metadata = _metadata(task, prepared, shipped, quantization, spec, ledger, reference)
+            golden = _golden(task, outer, spec)
+            metadata = _metadata(
+                task, prepared, shipped, network.described, spec, ledger, reference
+            )
             target = folder / f"{source.name}.ptl"
             write_artifact(shipped.lite, metadata, golden, target)
         with clock.step("report"):
             report = _report(
-                task, target, metadata, ledger, clock.steps, reference, checked, prepared, shipped
+                task,
+                target,
+                metadata,
+                ledger,
+                clock.steps,
+                reference,
+                checked,
+                prepared,
+                shipped,
+                network,
             )
             write_json(report, folder / "report.json")
             write_html(report, folder / "report.html")
     return Artifact(path=target, metadata=metadata, report=report)
+
+
+def _int8_expectations(
+    task: Task, module: nn.Module
+) -> tuple[list[list[Tensor]], list[list[Tensor]], Tolerance, Tolerance, contract.ToleranceSpec]:
+    """What an int8 network and its artifact give in eager, and how far a file may lie from it.
+
+    Returns the network's outputs, the artifact's, and three tolerances: of the network, of the
+    artifact on this machine, and of the artifact on a phone (whose older kernels requantise with
+    other roundings).
+    """
+    inputs = [(x,) for x in task.networks]
+    networks = [run(module, x) for x in inputs]
+    outputs = [run(task.whole(module), s.inputs) for s in task.samples]
+    inner = int8_tolerance(module, inputs, networks, steps=HOST_STEPS)
+    ends = task.finished(module)
+    finished = [run(ends, x) for x in inputs]
+    here = int8_tolerance(ends, inputs, finished, steps=HOST_STEPS)
+    spec = int8_tolerance(ends, inputs, finished, steps=PHONE_STEPS)
+    return networks, outputs, as_tolerance(inner), as_tolerance(here), spec
 
 
 # --- capture, optimise, check: the first candidate that survives all three ----------------------
@@ -314,7 +380,7 @@ class Shippable:
 
 def find_shippable(
     task: Task,
-    prepared: Prepared,
+    module: nn.Module,
     networks: Sequence[Sequence[Tensor]],
     reference: Sequence[Sequence[Tensor]],
     inner: Tolerance,
@@ -330,12 +396,12 @@ def find_shippable(
 ) -> Shippable:
     """Try captures in order of preference until one can be shipped, and say why others cannot."""
     sampled: Sampled = [((x,), list(y)) for x, y in zip(task.networks, networks, strict=True)]
-    batches = _batches(task, prepared.module)
+    batches = _batches(task, module)
     tried: list[str] = []
     failure: ExportError | None = None
     for extra in [batches, []] if batches else [[]]:
         found = candidates(
-            prepared.module,
+            module,
             [*sampled, *extra],
             inner,
             method=method,
@@ -395,6 +461,7 @@ def _finish(
         optimized = optimize(whole, [*outputs, *extra], tolerance, disabled=disabled)
     with clock.step("save, check compatibility"):
         lite = save_lite(optimized.module, scratch)
+        require_single_weights(lite.path)
         verdicts = [
             check_compatibility(lite.bytecode, r, graph=whole) for r in available_runtimes()
         ]
@@ -599,18 +666,20 @@ def _shipped_rows(
         _row("optimized", shipped.optimized.module, task, None, reference),
     ]
     if shipped.checked is not None:
-        rows.append(_saved_row(shipped.checked, shipped.lite, len(task.samples)))
+        rows.append(_saved_row(shipped.checked, shipped.lite, reference))
     return rows
 
 
-def _saved_row(checked: Verified, lite: LiteFile, count: int) -> LedgerRow:
+def _saved_row(
+    checked: Verified, lite: LiteFile, reference: Sequence[Sequence[Tensor]]
+) -> LedgerRow:
     return LedgerRow(
         stage="saved + reloaded",
-        inputs=count,
+        inputs=len(reference),
         ms=checked.milliseconds,
         mb=lite.bytes / 1e6,
         note="fresh process, QNNPACK engine",
-        **_figures(checked.comparison),
+        **_figures(compare(stack(reference), stack(checked.outputs), Tolerance())),
     )
 
 
@@ -717,6 +786,7 @@ def _report(
     checked: Verified | None,
     prepared: Prepared,
     shipped: Shippable,
+    network: QuantizedNetwork,
 ) -> Report:
     file: ArtifactFile = read_artifact(target)
     images = golden_images() if task.preprocess is not None else {}
@@ -739,6 +809,7 @@ def _report(
         )
         preprocessing = PreprocessingView(**difference.__dict__)
     notes = [f"repaired: {text}" for text in shipped.optimized.repairs]
+    notes += list(network.notes)
     notes += [f"capture not taken: {text}" for text in shipped.rejected]
     if metadata.provenance.weights.origin == "random":
         notes.insert(0, "RANDOM WEIGHTS: this file computes nothing useful, only sizes and speed.")
