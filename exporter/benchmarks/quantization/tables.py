@@ -158,6 +158,12 @@ def lite0() -> dict[str, Any]:
         "static-xnnpack, first block float": replace(
             base, float_layers=("conv_stem", "blocks.0.0")
         ),
+        "static-xnnpack, first two blocks float": replace(
+            base, float_layers=("conv_stem", "blocks.0.0", "blocks.1.0")
+        ),
+        "static-xnnpack, first two blocks and classifier float": replace(
+            base, float_layers=("conv_stem", "blocks.0.0", "blocks.1.0", "classifier")
+        ),
     }
     # The float set that the tool finds by itself; judged on calibration photos only.
     with quantized_engine():
