@@ -162,9 +162,11 @@ class Task:
             return network
         return ImageModel(self.preprocess, network, self.activation).eval()
 
-    def finished(self, network: nn.Module) -> nn.Module:
-        """Wrap a network with the activation alone: what `whole` does after preprocessing."""
-        return Finished(network, self.activation).eval()
+    def finish(self, outputs: Sequence[Tensor]) -> list[Tensor]:
+        """Apply the activation to a network's outputs, as `whole` does."""
+        if self.activation == "softmax":
+            return [torch.softmax(t, -1) for t in outputs]
+        return [torch.sigmoid(t) for t in outputs] if self.activation == "sigmoid" else [*outputs]
 
     def shipped(self, network: torch.jit.ScriptModule) -> torch.jit.ScriptModule:
         """Wrap and script a captured network."""
@@ -173,22 +175,6 @@ class Task:
         with quiet():
             scripted: torch.jit.ScriptModule = torch.jit.script(self.whole(network)).eval()
         return scripted
-
-
-class Finished(nn.Module):
-    """A network followed by the artifact's activation."""
-
-    def __init__(self, network: nn.Module, activation: str) -> None:
-        super().__init__()
-        self.network = network
-        self.activation = activation
-
-    def forward(self, x: Tensor) -> Any:
-        """Run the network on a preprocessed batch."""
-        scores = self.network(x)
-        if self.activation == "softmax":
-            return torch.softmax(scores, -1)
-        return torch.sigmoid(scores) if self.activation == "sigmoid" else scores
 
 
 class Clock:
@@ -268,16 +254,16 @@ def export(
             networks = [run(source.module, (x,)) for x in task.networks]
             _check_outputs(task, reference)
             ledger = [_row("eager fp32", task.whole(source.module), task, source.module)]
-            batches = [Sample("", (x,)) for x in task.networks]
-            alike = as_tolerance(measure_rounding(source.module, batches, networks))
-            # On this machine preprocessing rounds to the same grey levels on both sides. Another
-            # CPU may round a few the other way: `spec`, for phones, runs it in float64 too.
-            finished = task.finished(source.module)
-            outputs = [run(finished, s.inputs) for s in batches]
-            here = as_tolerance(measure_rounding(finished, batches, outputs))
-            spec = measure_rounding(task.whole(source.module), task.samples, reference)
-            if spec.atol < here.atol:
-                spec = spec.model_copy(update={"atol": here.atol})
+            rounding = measure_rounding(
+                source.module,
+                task.networks,
+                networks,
+                finish=task.finish,
+                preprocess=task.preprocess,
+                images=[s.inputs[0] for s in task.samples],
+            )
+            alike, here = as_tolerance(rounding.network), as_tolerance(rounding.here)
+            spec = rounding.phone
         with clock.step("prepare"):
             prepared = prepare(source.module, task.networks, networks, alike, disabled=disable)
             whole = task.whole(prepared.module)
@@ -354,11 +340,9 @@ def _int8_expectations(
     inputs = [(x,) for x in task.networks]
     networks = [run(module, x) for x in inputs]
     outputs = [run(task.whole(module), s.inputs) for s in task.samples]
-    inner = int8_tolerance(module, inputs, networks, steps=HOST_STEPS)
-    ends = task.finished(module)
-    finished = [run(ends, x) for x in inputs]
-    here = int8_tolerance(ends, inputs, finished, steps=HOST_STEPS)
-    spec = int8_tolerance(ends, inputs, finished, steps=PHONE_STEPS)
+    inner = int8_tolerance(module, inputs, networks, list, steps=HOST_STEPS)
+    here = int8_tolerance(module, inputs, networks, task.finish, steps=HOST_STEPS)
+    spec = int8_tolerance(module, inputs, networks, task.finish, steps=PHONE_STEPS)
     return networks, outputs, as_tolerance(inner), as_tolerance(here), spec
 
 

@@ -348,15 +348,18 @@ def prepare(
         if name in disabled:
             done.append(Pass(name=name, stage="prepare", effect="disabled"))
             continue
-        # These methods edit in place, so this pass needs a copy to work on before it looks.
         if find is reparameterize and not _has_fuse_methods(current):
             continue
-        candidate = copy.deepcopy(current) if find is reparameterize or not owned else current
-        target = candidate if find is reparameterize else current
         try:
-            edits = find(target, example)
+            # Fusing methods edit in place, so they get a copy to look at; the others look first.
+            looked = copy.deepcopy(current) if find is reparameterize else current
+            edits = find(looked, example)
             if not edits:
                 continue
+            if find is reparameterize:
+                candidate = looked
+            else:
+                candidate = current if owned else copy.deepcopy(current)
             undo = [Edit(e.name, candidate.get_submodule(e.name)) for e in edits]
             for edit in edits:
                 replace_submodule(candidate, edit.name, edit.module)

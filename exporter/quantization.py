@@ -32,6 +32,7 @@ from .quantize import (
     quantize,
     training_set,
 )
+from .tolerance import Finish
 
 METHODS = ("none", "dynamic", "static", "qat", "auto")
 NOISE = "noise"
@@ -268,23 +269,24 @@ def int8_tolerance(
     module: nn.Module,
     inputs: Sequence[tuple[Tensor, ...]],
     expected: Sequence[Sequence[Tensor]],
+    finish: Finish,
     *,
     steps: float,
 ) -> ToleranceSpec:
     """Derive what may differ between two runs of one int8 module, in steps of its output.
 
-    One step is 1/255 of the output's range over `inputs`. The module is also run on inputs that
-    differ in the last bits only: where that alone moves the output further, roundings flip, and
+    `finish` is the artifact's activation. One step is 1/255 of the output's range over `inputs`.
+    The module is also run on inputs that differ in the last bits only: where that alone moves the output further, roundings flip, and
     twice that distance is allowed.
     """
-    values = torch.cat([t.reshape(-1) for out in expected for t in out])
+    values = torch.cat([t.reshape(-1) for out in expected for t in finish(out)])
     step = max(float(values.max() - values.min()) / 255, 1e-12)
     moved = 0.0
     for given, wanted in zip(inputs, expected, strict=True):
         if not all(t.is_floating_point() for t in given):
             continue
         nudged = [t * (1 + _PERTURBATION) for t in given]
-        for got, want in zip(run(module, nudged), wanted, strict=True):
+        for got, want in zip(finish(run(module, nudged)), finish(wanted), strict=True):
             moved = max(moved, float((got - want).abs().max()))
     return ToleranceSpec(
         atol=max(steps * step, 2 * moved),

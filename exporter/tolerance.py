@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -11,7 +12,6 @@ from runtime_check.compare import Tolerance
 from runtime_check.metadata import ToleranceSpec
 
 from .outputs import run
-from .samples import Sample
 
 # How far two correct float32 evaluations may lie apart, in units of one evaluation's distance
 # from float64. Kernels that sum in another order (XNNPACK, another CPU, folded batch norms) have
@@ -22,39 +22,92 @@ SAFETY = 16.0
 FLOOR = 1e-6
 
 
-def measure_rounding(
-    module: nn.Module, samples: Sequence[Sample], expected: Sequence[Sequence[Tensor]]
-) -> ToleranceSpec:
-    """Run `module` in float64 on `samples` and compare with its float32 outputs `expected`.
+@dataclass(frozen=True, kw_only=True)
+class Rounding:
+    """Three tolerances from one float64 run.
 
-    The module is converted in place and back: float32 -> float64 -> float32 is exact, and a copy
-    of a large model would double the peak memory. Where the module cannot run in float64, the
-    tolerance is 1e-4 of the largest output, and `basis` says so.
+    `network`: of the network's own outputs. `here`: of the artifact on this machine, where
+    preprocessing rounds to the same grey levels on both sides. `phone`: of the artifact on another
+    CPU, which may round a few of them the other way.
     """
-    largest = max((float(t.abs().max()) for out in expected for t in out if t.numel()), default=0.0)
-    try:
-        module.double()
-        error = 0.0
-        for sample, wanted in zip(samples, expected, strict=True):
-            inputs = [t.double() if t.is_floating_point() else t for t in sample.inputs]
-            for exact, single in zip(run(module, inputs), wanted, strict=True):
-                if exact.is_floating_point() and exact.numel():
-                    error = max(error, float((exact - single.double()).abs().max()))
-    except Exception as reason:  # noqa: BLE001  authors' code may insist on float32 in any way
-        return ToleranceSpec(
-            atol=max(1e-4 * largest, 1e-12),
-            rtol=0.0,
-            basis=f"1e-4 of the largest output: the model does not run in float64 ({reason})"[:300],
-        )
-    finally:
-        module.float()
+
+    network: ToleranceSpec
+    here: ToleranceSpec
+    phone: ToleranceSpec
+
+
+Finish = Callable[[Sequence[Tensor]], list[Tensor]]
+
+
+def _spec(error: float, largest: float, count: int) -> ToleranceSpec:
     return ToleranceSpec(
         atol=max(SAFETY * error, FLOOR * largest, 1e-12),
         rtol=0.0,
         basis=(
-            f"{SAFETY:g} x max|float32 - float64| = {SAFETY:g} x {error:.3g} over "
-            f"{len(samples)} inputs"
+            f"{SAFETY:g} x max|float32 - float64| = {SAFETY:g} x {error:.3g} over {count} inputs"
         ),
+    )
+
+
+def _distance(first: Sequence[Tensor], second: Sequence[Tensor]) -> float:
+    pairs = zip(first, second, strict=True)
+    return max(
+        (float((a.double() - b.double()).abs().max()) for a, b in pairs if a.numel()), default=0.0
+    )
+
+
+def _largest(outputs: Sequence[Sequence[Tensor]]) -> float:
+    return max((float(t.abs().max()) for out in outputs for t in out if t.numel()), default=0.0)
+
+
+def measure_rounding(
+    network: nn.Module,
+    inputs: Sequence[Tensor],
+    outputs: Sequence[Sequence[Tensor]],
+    *,
+    finish: Finish = list,
+    preprocess: nn.Module | None = None,
+    images: Sequence[Tensor] = (),
+) -> Rounding:
+    """Run `network` in float64 on `inputs` and compare with its float32 `outputs`.
+
+    `finish` applies the artifact's activation. With `preprocess`, its float64 result for each of
+    `images` goes through the network as well, wherever it rounds a grey level otherwise.
+
+    Modules are converted in place and back: float32 -> float64 -> float32 is exact, and a copy of
+    a large model would double the peak memory. Where the model cannot run in float64, the
+    tolerance is 1e-4 of the largest output, and `basis` says so.
+    """
+    finished = [finish(out) for out in outputs]
+    largest, end = _largest(outputs), _largest(finished)
+    count = len(inputs)
+    try:
+        network.double()
+        exact = [run(network, (x.double(),)) for x in inputs]
+        inner = max(_distance(e, o) for e, o in zip(exact, outputs, strict=True))
+        here = max(_distance(finish(e), f) for e, f in zip(exact, finished, strict=True))
+        phone = here
+        if preprocess is not None:
+            preprocess.double()
+            for image, single, wanted in zip(images, inputs, finished, strict=True):
+                double = run(preprocess, (image,))[0]
+                if float((double - single).abs().max()) > 1e-4:
+                    phone = max(phone, _distance(finish(run(network, (double,))), wanted))
+    except Exception as reason:  # noqa: BLE001  authors' code may insist on float32 in any way
+        why = f"1e-4 of the largest output: the model does not run in float64 ({reason})"[:300]
+        coarse = [
+            ToleranceSpec(atol=max(1e-4 * size, 1e-12), rtol=0.0, basis=why)
+            for size in (largest, end)
+        ]
+        return Rounding(network=coarse[0], here=coarse[1], phone=coarse[1])
+    finally:
+        network.float()
+        if preprocess is not None:
+            preprocess.float()
+    return Rounding(
+        network=_spec(inner, largest, count),
+        here=_spec(here, end, count),
+        phone=_spec(phone, end, count),
     )
 
 

@@ -8,7 +8,6 @@ from torch import nn
 
 from exporter.outputs import run
 from exporter.prepare import fold_batch_norm, plain_convolutions, prepare, replace_submodule
-from exporter.samples import Sample
 from exporter.tolerance import measure_rounding, randomize_batch_norm
 from runtime_check.compare import Tolerance, compare
 
@@ -23,7 +22,7 @@ def check(module: nn.Module, find, example: torch.Tensor) -> tuple[int, nn.Modul
     """Apply a pass and demand equality within the model's own rounding."""
     inputs = [example, torch.randn_like(example) * 2]
     expected = [run(module, (x,)) for x in inputs]
-    spec = measure_rounding(module, [Sample("", (x,)) for x in inputs], expected)
+    spec = measure_rounding(module, inputs, expected).network
     edits = find(module, example)
     apply(module, edits)
     for x, wanted in zip(inputs, expected, strict=True):
