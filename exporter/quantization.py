@@ -276,8 +276,8 @@ def int8_tolerance(
     """Derive what may differ between two runs of one int8 module, in steps of its output.
 
     `finish` is the artifact's activation. One step is 1/255 of the output's range over `inputs`.
-    The module is also run on inputs that differ in the last bits only: where that alone moves the output further, roundings flip, and
-    twice that distance is allowed.
+    The module is also run on inputs that differ in the last bits only: where that alone moves the
+    output further, roundings flip, and twice that distance is allowed.
     """
     values = torch.cat([t.reshape(-1) for out in expected for t in finish(out)])
     step = max(float(values.max() - values.min()) / 255, 1e-12)
