@@ -166,7 +166,12 @@ def _load_state(module: nn.Module, state: Mapping[str, Tensor], path: str, name:
 def _check_numbers(module: nn.Module, where: str) -> None:
     """Refuse NaN; an infinity can be meant (the open bounds of a clamp), and outputs will tell."""
     for key, value in module.state_dict().items():
-        if value.is_floating_point() and bool(torch.isnan(value).any()):
+        # Modules that are int8 already keep dtypes and packed tuples in their state dict.
+        if (
+            isinstance(value, Tensor)
+            and value.is_floating_point()
+            and bool(torch.isnan(value).any())
+        ):
             raise SourceError(
                 f"{where}: the parameter {key} holds NaN. Such a model cannot be verified; take a "
                 "checkpoint from before training diverged."

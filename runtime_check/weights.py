@@ -5,9 +5,9 @@ from __future__ import annotations
 import hashlib
 import re
 import struct
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from .errors import RuntimeCheckError
 
@@ -33,7 +33,7 @@ def state_dict_sha256(state_dict: Mapping[str, torch.Tensor]) -> str:
     import torch
 
     digest = hashlib.sha256()
-    for name, tensor in state_dict.items():
+    for name, tensor in _tensors(state_dict):
         for text in (name, str(tensor.dtype).removeprefix("torch.")):
             encoded = text.encode()
             digest.update(struct.pack("<I", len(encoded)))
@@ -45,6 +45,17 @@ def state_dict_sha256(state_dict: Mapping[str, torch.Tensor]) -> str:
         # Every torch dtype as bytes: numpy has no bfloat16 to ask for.
         digest.update(plain.reshape(-1).view(torch.uint8).numpy().data)
     return digest.hexdigest()
+
+
+def _tensors(state_dict: Mapping[str, Any]) -> Iterator[tuple[str, torch.Tensor]]:
+    """Yield the tensors; quantised modules keep packed tuples and dtypes beside them."""
+    import torch
+
+    for name, value in state_dict.items():
+        parts = value if isinstance(value, tuple) else (value,)
+        for part in parts:
+            if isinstance(part, torch.Tensor):
+                yield name, part
 
 
 def file_sha256(path: Path | str) -> str:

@@ -1,0 +1,200 @@
+"""int8 through the whole pipeline, down to the saved file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from own_models import ConvNormNet
+from PIL import Image
+from torch import nn
+from torch.utils.mobile_optimizer import optimize_for_mobile
+
+import exporter
+from exporter import QuantizeChoice
+from exporter.errors import ExportError, UsageError
+from runtime_check.artifact import read_artifact
+from runtime_check.compare import Tolerance, compare
+from runtime_check.host import open_host
+
+SHAPE = (1, 3, 32, 32)
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """24 crops of scikit-image's photos, none of which the exporter is judged on."""
+    data = pytest.importorskip("skimage.data")
+    folder = tmp_path_factory.mktemp("photos")
+    rng = np.random.default_rng(0)
+    for name in ("astronaut", "retina", "hubble_deep_field", "coffee"):
+        pixels = getattr(data, name)()[..., :3]
+        for index in range(6):
+            side = int(min(pixels.shape[:2]) * rng.uniform(0.4, 1.0))
+            top, left = (int(rng.integers(0, n - side + 1)) for n in pixels.shape[:2])
+            crop = Image.fromarray(pixels[top : top + side, left : left + side])
+            crop.resize((288, 288)).save(folder / f"{name}-{index}.png")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def int8_default(photos: Path, tmp_path_factory: pytest.TempPathFactory):
+    choice = QuantizeChoice(method="static", calibration=photos)
+    return exporter.export(
+        "tf_efficientnet_lite0", out=tmp_path_factory.mktemp("int8"), quantize=choice
+    )
+
+
+def test_the_default_model_in_int8(int8_default) -> None:
+    stages = [row.stage for row in int8_default.report.ledger]
+    assert stages == [
+        "eager fp32",
+        "prepared",
+        "fake-quantised",
+        "quantized",
+        "captured",
+        "optimized",
+        "saved + reloaded",
+    ]
+    saved = int8_default.report.ledger[-1]
+    assert saved.top1 == 1.0
+    assert saved.sqnr_db > 8
+    described = int8_default.metadata.quantization
+    assert (described.method, described.scheme, described.engine) == (
+        "static",
+        "xnnpack",
+        "qnnpack",
+    )
+    assert described.int8_layers == 50
+    assert int8_default.report.file_bytes < 0.3 * 18.8e6
+
+
+def test_golden_vectors_are_the_int8_models_own(int8_default) -> None:
+    """What a phone is held to is the int8 model in Python, in quantisation steps."""
+    found = read_artifact(int8_default.path)
+    tolerance = found.golden.tolerance
+    assert tolerance.step is not None
+    assert tolerance.atol >= 8 * tolerance.step * 0.999
+    with open_host(int8_default.path) as session:
+        for case in found.golden.cases:
+            outputs = session.forward([t.array() for t in case.inputs]).outputs
+            assert compare(
+                [t.array() for t in case.expected], outputs, Tolerance(atol=3 * tolerance.step)
+            )
+
+
+@pytest.fixture
+def server_engine() -> Iterator[str]:
+    engines = torch.backends.quantized.supported_engines
+    engine = next((e for e in ("x86", "fbgemm") if e in engines), None)
+    if engine is None:
+        pytest.skip("this torch has no server engine")
+    before = torch.backends.quantized.engine
+    torch.backends.quantized.engine = engine
+    yield engine
+    torch.backends.quantized.engine = before
+
+
+def _linears() -> nn.Module:
+    torch.manual_seed(0)
+    return nn.Sequential(*[nn.Linear(256, 256) for _ in range(4)]).eval()
+
+
+def test_the_engine_set_while_exporting_decides_the_file(server_engine, tmp_path: Path) -> None:
+    """Trap 2 of the facts: under the wheels' default engine weights are written twice."""
+    parameters = 4 * 256 * 256
+    plain = torch.ao.quantization.quantize_dynamic(_linears(), {nn.Linear}, dtype=torch.qint8)
+    recipe = optimize_for_mobile(torch.jit.script(plain))
+    recipe._save_for_lite_interpreter(str(tmp_path / "plain.ptl"))
+    assert (tmp_path / "plain.ptl").stat().st_size > 1.9 * parameters
+    ours = exporter.export(
+        _linears(),
+        out=tmp_path / "ours",
+        input_shape=(1, 256),
+        quantize=QuantizeChoice(method="dynamic"),
+    )
+    weights = next(p.bytes for p in ours.report.parts if p.kind == "weights")
+    assert weights < 1.1 * parameters
+    assert torch.backends.quantized.engine == server_engine
+    # A module packed for servers is packed anew for the phone while it is copied.
+    repacked = exporter.export(plain, out=tmp_path / "repacked", input_shape=(1, 256))
+    weights = next(p.bytes for p in repacked.report.parts if p.kind == "weights")
+    assert weights < 1.1 * parameters
+
+
+def test_noise_has_to_be_asked_for_and_is_loud(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="--calibration DIR"):
+        exporter.export(
+            ConvNormNet(),
+            out=tmp_path / "a",
+            input_shape=SHAPE,
+            quantize=QuantizeChoice(method="static"),
+        )
+    artifact = exporter.export(
+        ConvNormNet(),
+        out=tmp_path / "b",
+        input_shape=SHAPE,
+        quantize=QuantizeChoice(method="static", calibration="noise"),
+    )
+    assert any("NOISE" in note for note in artifact.report.notes)
+    assert artifact.metadata.quantization.int8_layers == 3
+
+
+@pytest.mark.parametrize(
+    ("choice", "says"),
+    [
+        (QuantizeChoice(method="static-xnpack"), "Did you mean static-xnnpack"),
+        (QuantizeChoice(method="static", calibration="nowhere"), "nowhere"),
+        (
+            QuantizeChoice(method="static", calibration="noise", float_layers=("nothing",)),
+            "nothing",
+        ),
+        (QuantizeChoice(method="qat", calibration="noise"), "--train DIR"),
+    ],
+)
+def test_mistakes_leave_nothing(tmp_path: Path, choice: QuantizeChoice, says: str) -> None:
+    with pytest.raises(ExportError, match=says):
+        exporter.export(ConvNormNet(), out=tmp_path / "o", input_shape=SHAPE, quantize=choice)
+    assert not (tmp_path / "o").exists()
+
+
+def test_a_budget_nobody_meets_shows_the_table_and_writes_nothing(
+    photos: Path, tmp_path: Path
+) -> None:
+    """Asked to be 200 points better than float, every candidate fails."""
+    for index, path in enumerate(sorted(photos.glob("*.png"))[:12]):
+        folder = tmp_path / "labelled" / f"l{index % 3}"
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / path.name).write_bytes(path.read_bytes())
+    choice = QuantizeChoice(
+        method="auto", calibration=photos, evaluate=tmp_path / "labelled", max_accuracy_drop=-200
+    )
+    wanted = exporter.PreprocessingChoice(mean=(0.5, 0.5, 0.5), std=(0.25, 0.25, 0.25))
+    with pytest.raises(ExportError, match=r"(?s)within the budget.*\| recipe \|"):
+        exporter.export(
+            ConvNormNet(),
+            out=tmp_path / "o",
+            input="image",
+            input_shape=SHAPE,
+            labels=[f"l{n}" for n in range(10)],
+            preprocessing=wanted,
+            quantize=choice,
+        )
+    assert not (tmp_path / "o").exists()
+
+
+def test_auto_picks_within_the_budget_and_shows_the_table(photos: Path, tmp_path: Path) -> None:
+    wanted = exporter.PreprocessingChoice(mean=(0.5, 0.5, 0.5), std=(0.25, 0.25, 0.25))
+    artifact = exporter.export(
+        ConvNormNet(),
+        out=tmp_path,
+        input="image",
+        input_shape=SHAPE,
+        preprocessing=wanted,
+        quantize=QuantizeChoice(method="auto", calibration=photos, min_agreement=0.5),
+    )
+    assert artifact.metadata.quantization.method != "none"
+    assert any("| recipe |" in note for note in artifact.report.notes)
+    assert any("held out" in note for note in artifact.report.notes)
