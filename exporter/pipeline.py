@@ -172,8 +172,17 @@ class Task:
         """Wrap and script a captured network."""
         if self.preprocess is None:
             return network
-        with quiet():
-            scripted: torch.jit.ScriptModule = torch.jit.script(self.whole(network)).eval()
+        try:
+            with quiet():
+                scripted: torch.jit.ScriptModule = torch.jit.script(self.whole(network)).eval()
+        except RuntimeError as error:
+            # A scripted network may be typed as returning a tensor or a list of them.
+            lines = [line for line in str(error).splitlines() if line.startswith("Expected")]
+            raise CaptureError(
+                "an image artifact needs a network that returns one tensor, and this capture does "
+                f"not promise that ({lines[0] if lines else type(error).__name__}); export it with "
+                "`--input tensor`"
+            ) from error
         return scripted
 
 
@@ -414,7 +423,7 @@ def find_shippable(
                     extra=extra,
                     tried=tried,
                 )
-            except (OptimizeError, IncompatibleRuntime, VerifyError) as error:
+            except (CaptureError, OptimizeError, IncompatibleRuntime, VerifyError) as error:
                 tried.append(f"{captured.method}: {error}")
                 failure = error
     assert failure is not None
