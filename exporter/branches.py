@@ -18,6 +18,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.multiprocessing.reductions import StorageWeakRef
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
@@ -58,22 +59,19 @@ class _TaintMode(TorchDispatchMode):
     def __init__(self, names: dict[int, str], inputs: list[Tensor]) -> None:
         super().__init__()  # type: ignore[no-untyped-call]  # torch annotates none of it
         self._names = names
-        # Tensors are kept alive, so that an id never names two of them.
-        self._alive: dict[int, Tensor] = {id(tensor): tensor for tensor in inputs}
-        self._storages = {_storage(tensor) for tensor in inputs}
+        # Taint is a property of the memory, so views share it. Weak references keep an address
+        # from being given to another storage without keeping its data.
+        self._storages: dict[int, StorageWeakRef] = {}
         self.branches: dict[Branch, None] = {}
+        for tensor in inputs:
+            self._taint(tensor)
 
     def _tainted(self, value: object) -> bool:
-        return isinstance(value, Tensor) and (
-            id(value) in self._alive or _storage(value) in self._storages
-        )
+        return isinstance(value, Tensor) and _storage(value) in self._storages
 
     def _taint(self, value: object) -> None:
-        if isinstance(value, Tensor):
-            self._alive[id(value)] = value
-            storage = _storage(value)
-            if storage:
-                self._storages.add(storage)
+        if isinstance(value, Tensor) and _storage(value):
+            self._storages[_storage(value)] = StorageWeakRef(value.untyped_storage())
 
     def read(self, value: object) -> None:
         """Note a read of `value` if it descends from the input."""

@@ -128,3 +128,50 @@ def test_the_exporter_holds_stage_by_stage(tmp_path: Path) -> None:
         assert all(row.max_abs <= 1e-4 * max(1.0, largest) for row in stages), artifact.metadata
 
     probe()
+
+
+@pytest.mark.timeout(400)
+def test_drawn_quantisation_recipes_hold_stage_by_stage(tmp_path: Path) -> None:
+    """Drawn models in drawn int8 recipes: every later stage gives what the int8 module gives.
+
+    The exporter compares captured, optimised and saved with the quantised module itself; here
+    the ledger must show that none of them strays further from float than quantising did.
+    """
+    exporter = pytest.importorskip("exporter")
+    from exporter.quantize.errors import NothingQuantized
+
+    quantised = []
+
+    @seed(2)
+    @settings(QUICK, max_examples=8, phases=[Phase.generate])
+    @given(
+        model_recipes(),
+        st.sampled_from(("static", "dynamic")),
+        st.sampled_from(("xnnpack", "qnnpack")),
+        st.sampled_from(("eager", "auto")),
+    )
+    def probe(recipe: ModelRecipe, method: str, scheme: str, mode: str) -> None:
+        choice = exporter.QuantizeChoice(
+            method=method, scheme=scheme, mode=mode, calibration="noise"
+        )
+        try:
+            artifact = exporter.export(
+                recipe.build(),
+                out=tmp_path,
+                input="tensor",
+                input_shape=tuple(recipe.input(0).shape),
+                quantize=choice,
+                verified=False,
+            )
+        except NothingQuantized:
+            return  # a stack of convolutions has nothing for dynamic quantisation
+        rows = {row.stage: row.max_abs for row in artifact.metadata.ledger}
+        step = artifact.metadata.tolerance.step
+        assert step is not None
+        for stage in ("captured", "optimized"):
+            assert abs(rows[stage] - rows["quantized"]) <= 3.01 * step, (recipe, rows)
+        assert artifact.metadata.quantization.int8_layers > 0
+        quantised.append(method)
+
+    probe()
+    assert "static" in quantised
