@@ -7,10 +7,10 @@ from runtime_check.hostile import with_golden
 
 
 def pytest_run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    # The entry point loads it in an installed package; -p does where it is not (yet).
+    # The package's entry point loads the plugin, as in a user's own project.
     return subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-rs", "-p", "runtime_check.pytest_plugin",
-         "-p", "no:cacheprovider", f"--rootdir={folder}", *arguments, str(folder)],
+        [sys.executable, "-m", "pytest", "-q", "-rs", "-p", "no:cacheprovider",
+         f"--rootdir={folder}", *arguments, str(folder)],
         capture_output=True, text=True, check=False, cwd=folder,
     )  # fmt: skip
 
