@@ -1,0 +1,79 @@
+"""The fixtures all three languages share: committed bytes, and verdicts that Python agrees with."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from runtime_check.benchmark_format import read_bench
+from runtime_check.errors import UnreadableArtifact, UnsupportedSchema
+from runtime_check.metadata import Metadata, TensorData, parse_golden, parse_metadata
+
+from .golden_files import FOLDER, golden_files, tiny_forward
+
+INDEX = json.loads((FOLDER / "contract/index.json").read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("name", sorted(golden_files()))
+def test_regenerating_gives_the_committed_bytes(name: str) -> None:
+    made = golden_files()[name].encode()
+    assert (FOLDER / name).read_bytes() == made, "run: python tests/mobile/golden_files.py"
+
+
+def test_no_fixture_is_left_over() -> None:
+    made = {*golden_files(), *(f"{n}.schema.json" for n in ("benchmark", "golden", "metadata"))}
+    there = {p.relative_to(FOLDER).as_posix() for p in FOLDER.rglob("*.json")}
+    assert there == made
+
+
+@pytest.mark.parametrize("entry", INDEX["files"], ids=lambda e: e["file"])
+def test_python_gives_the_verdict_of_the_index(entry: dict[str, str]) -> None:
+    text = (FOLDER / "contract" / entry["file"]).read_bytes()
+    parse = parse_metadata if entry["record"] == "metadata" else parse_golden
+
+    def read() -> None:
+        record = parse(text)
+        if not isinstance(record, Metadata):
+            for case in record.cases:
+                for tensor in (*case.inputs, *case.expected):
+                    tensor.array()
+
+    if entry["verdict"] in ("ok", "labels"):
+        read()
+        return
+    error = UnsupportedSchema if entry["verdict"] == "unsupported" else UnreadableArtifact
+    with pytest.raises(error) as caught:
+        read()
+    if entry["field"]:
+        assert entry["field"] in str(caught.value)
+
+
+def test_the_label_count_fixture_is_wrong_in_that_alone() -> None:
+    metadata = parse_metadata((FOLDER / "contract/metadata_label_count.json").read_bytes())
+    assert metadata.output.labels is not None
+    assert len(metadata.output.labels) != metadata.output.tensors[0].shape[-1]
+
+
+def test_the_tiny_model_gives_its_golden_outputs() -> None:
+    golden = parse_golden((FOLDER / "contract/golden.json").read_bytes())
+    for case in golden.cases:
+        assert np.array_equal(tiny_forward(case.inputs[0].array()), case.expected[0].array())
+
+
+def test_the_checks_hold_both_verdicts_and_every_problem() -> None:
+    checks = json.loads((FOLDER / "golden_checks.json").read_text(encoding="utf-8"))["checks"]
+    problems = {check["problem"] for check in checks}
+    assert problems == {None, "count", "shape", "dtype", "nonfinite", "values", "empty"}
+    assert all(check["passes"] == (check["problem"] is None) for check in checks)
+    for check in checks:
+        for tensor in (*check["expected"], *check["actual"]):
+            TensorData.model_validate(tensor).array()
+
+
+@pytest.mark.parametrize("platform", ["ios", "android"])
+def test_the_benchmark_is_one_the_tool_imports(platform: str) -> None:
+    path: Path = FOLDER / f"benchmark_{platform}.json"
+    assert read_bench(path).devices[0].device.platform == platform
