@@ -171,7 +171,9 @@ def _result(contestant: _Contestant) -> BenchmarkRun:
         model=artifact.metadata.name,
         file=artifact.path.name if own else None,
         sha256=file_sha256(artifact.path) if own else None,
-        quantization=artifact.metadata.quantization.method if own else "none",
+        quantization=artifact.metadata.quantization.method
+        if own
+        else peers.quantization(contestant.label),
         threads=contestant.threads,
         input_shape=list(contestant.inputs[0].shape),
         samples_ms=[1e3 * seconds for seconds in contestant.samples],
@@ -232,7 +234,7 @@ def print_bench(benchmark: Benchmark, console: Console) -> None:
             f"{where.cores} cores"
         )
         table = Table(box=None, pad_edge=False)
-        table.add_column("", no_wrap=True)
+        table.add_column("", overflow="fold")  # figures keep their width, names are folded
         for name in ("threads", "load", "first", "median", "p95 ms", "x first", "peak MB", "MB"):
             table.add_column(name, justify="right", no_wrap=True)
         for run in device.runs:

@@ -100,7 +100,9 @@ def _load_peer(header: dict[str, Any]) -> Forward:
 def _version(peer: str) -> str:
     from importlib.metadata import version
 
-    return version({"lite": "torch", "eager": "torch"}.get(peer, peer))
+    from .peers import package
+
+    return version(package(peer))
 
 
 def serve(source: IO[bytes], sink: IO[bytes]) -> None:

