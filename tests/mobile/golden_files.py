@@ -177,6 +177,14 @@ def contract_files() -> dict[str, str]:
             _edited(metadata, lambda r: r.update(schema_version="1.9", added_later={"x": [1]})),
         ),
         (
+            # `max_aspect` came later than the rest; the contract's default is 32.
+            "metadata_no_max_aspect",
+            "metadata",
+            "ok",
+            None,
+            _edited(metadata, lambda r: r["input"].pop("max_aspect")),
+        ),
+        (
             "metadata_newer_major",
             "metadata",
             "unsupported",

@@ -1,0 +1,204 @@
+import Foundation
+import Observation
+
+/// The state behind the screen: which model, which photo, what came out.
+///
+/// All work happens off the main thread; an answer that a newer request has overtaken is dropped.
+@MainActor @Observable
+public final class ClassifierModel {
+  /// What the screen shows. Every error is a sentence.
+  public enum Phase: Equatable, Sendable {
+    /// No `.ptl` is installed.
+    case noModels
+    case opening(String)
+    /// A model is open and waits for a photo.
+    case ready
+    case classifying
+    case classified(Classification)
+    case benchmarking(done: Int, of: Int)
+    case benchmarked(Benchmark)
+    case failed(String)
+  }
+
+  /// Whether this device computes what Python computes, for the model in use.
+  public enum Badge: Equatable, Sendable {
+    case none
+    case checking
+    case checked(GoldenVerdict)
+    /// The vectors could not be replayed; the sentence says why.
+    case failed(String)
+  }
+
+  public private(set) var phase = Phase.noModels
+  public private(set) var badge = Badge.none
+  /// Installed model files by name: the variants to switch between.
+  public private(set) var files: [URL] = []
+  public private(set) var selected: URL?
+  /// The open model; nil while none is, or while one is being opened.
+  public private(set) var model: LoadedModel?
+  public private(set) var hasPhoto = false
+  /// What the live camera sees; nil when it is off.
+  public private(set) var live: Classification?
+
+  private let folder: URL
+  private let runtime: any ModelRuntime.Type
+  private let threads: Int
+  private let app: String
+  private let digest: @Sendable (URL) -> String?
+  private var photo: Photo?
+  private var verdicts: [URL: GoldenVerdict] = [:]
+  private var request = 0
+  private var liveIsBusy = false
+
+  /// - Parameters:
+  ///   - folder: where `--install` put the `.ptl` files.
+  ///   - threads: how many one inference uses.
+  ///   - app: name and version, for benchmarks.
+  ///   - digest: the SHA-256 of a file, for benchmarks; nil where it cannot be had.
+  public init(
+    folder: URL, runtime: any ModelRuntime.Type, threads: Int, app: String,
+    digest: @escaping @Sendable (URL) -> String? = { _ in nil }
+  ) {
+    self.folder = folder
+    self.runtime = runtime
+    self.threads = threads
+    self.app = app
+    self.digest = digest
+  }
+
+  /// Find the installed models and open the first.
+  public func start() async {
+    let found = try? FileManager.default.contentsOfDirectory(
+      at: folder, includingPropertiesForKeys: nil)
+    files = (found ?? []).filter { $0.pathExtension == "ptl" }
+      .sorted { $0.lastPathComponent < $1.lastPathComponent }
+    guard let first = files.first else {
+      phase = .noModels
+      return
+    }
+    await select(first)
+  }
+
+  /// Open another variant and classify the same photo with it.
+  ///
+  /// On a model's first use its golden vectors are replayed.
+  public func select(_ file: URL) async {
+    let mine = newRequest()
+    selected = file
+    // The old model goes before the new one comes: two at once may be too much memory.
+    model = nil
+    live = nil
+    badge = .none
+    phase = .opening(file.lastPathComponent)
+    do {
+      let (runtime, threads) = (runtime, threads)
+      let opened = try await offMain {
+        try runtime.setThreads(threads)
+        return try LoadedModel(file, runtime: runtime)
+      }
+      guard mine == request else { return }
+      model = opened
+      await check(opened, mine)
+      guard mine == request else { return }
+      if photo != nil { await classify(mine) } else { phase = .ready }
+    } catch {
+      fail(error, mine)
+    }
+  }
+
+  private func check(_ opened: LoadedModel, _ mine: Int) async {
+    if let known = verdicts[opened.file] {
+      badge = .checked(known)
+      return
+    }
+    badge = .checking
+    do {
+      let verdict = try await offMain { try opened.check() }
+      verdicts[opened.file] = verdict
+      if mine == request { badge = .checked(verdict) }
+    } catch {
+      if mine == request { badge = .failed(error.localizedDescription) }
+    }
+  }
+
+  /// Classify a photo with the model in use.
+  public func classify(_ photo: Photo) async {
+    self.photo = photo
+    hasPhoto = true
+    // While a model is being opened the photo waits; `select` classifies it.
+    guard model != nil else { return }
+    await classify(newRequest())
+  }
+
+  private func classify(_ mine: Int) async {
+    guard let model, let photo else { return }
+    phase = .classifying
+    do {
+      let result = try await offMain { try model.classify(photo) }
+      if mine == request { phase = .classified(result) }
+    } catch {
+      fail(error, mine)
+    }
+  }
+
+  /// Show what went wrong before a photo existed, such as a picture that cannot be decoded.
+  public func report(_ error: any Error) { fail(error, newRequest()) }
+
+  /// Classify a camera frame; frames that come while one is in work are dropped.
+  public func classifyLive(_ frame: RGBImage) async {
+    guard let model, !liveIsBusy else { return }
+    liveIsBusy = true
+    defer { liveIsBusy = false }
+    let result = try? await offMain { try model.classify(Photo(frame)) }
+    if model === self.model { live = result }
+  }
+
+  /// Forget what the camera saw.
+  public func stopLive() { live = nil }
+
+  /// Time every installed model, one after the other, on this device.
+  public func benchmark() async {
+    let mine = newRequest()
+    let plan = BenchmarkPlan(threads: threads)
+    var runs: [Benchmark.Run] = []
+    var skipped: [Benchmark.Skipped] = []
+    for (index, file) in files.enumerated() {
+      phase = .benchmarking(done: index, of: files.count)
+      do {
+        let (runtime, digest) = (runtime, digest)
+        runs.append(
+          try await offMain {
+            try LoadedModel.benchmark(file, runtime: runtime, plan: plan, sha256: digest(file))
+          })
+      } catch {
+        skipped.append(
+          Benchmark.Skipped(label: file.lastPathComponent, reason: error.localizedDescription))
+      }
+      guard mine == request else { return }
+    }
+    guard !runs.isEmpty else {
+      phase = .failed(skipped.first?.reason ?? "No model is installed, so nothing was timed.")
+      return
+    }
+    phase = .benchmarked(
+      Benchmark(devices: [
+        Benchmark.DeviceRuns(device: .current(app: app), runs: runs, skipped: skipped)
+      ]))
+  }
+
+  private func newRequest() -> Int {
+    request += 1
+    return request
+  }
+
+  private func fail(_ error: any Error, _ mine: Int) {
+    if mine == request { phase = .failed(error.localizedDescription) }
+  }
+}
+
+/// Run blocking work on another thread than the main one.
+private func offMain<Result: Sendable>(_ work: @escaping @Sendable () throws -> Result) async throws
+  -> Result
+{
+  try await Task.detached(priority: .userInitiated, operation: work).value
+}

@@ -1,0 +1,57 @@
+import Foundation
+
+/// The element types that the artifact contract knows.
+public enum DType: String, Codable, Sendable, CaseIterable {
+  case uint8, int32, int64, float32, float64, bool
+
+  /// Bytes one element takes.
+  public var size: Int {
+    switch self {
+    case .uint8, .bool: 1
+    case .int32, .float32: 4
+    case .int64, .float64: 8
+    }
+  }
+}
+
+/// A dense tensor in C order, its elements little-endian as on every device we run on.
+public struct Tensor: Equatable, Sendable {
+  public let dtype: DType
+  public let shape: [Int]
+  public let bytes: [UInt8]
+
+  /// Put bytes and shape together; nil when they do not fit each other.
+  public init?(dtype: DType, shape: [Int], bytes: [UInt8]) {
+    // A shape from a damaged file may overflow: that must not wrap around to a small product.
+    var needed = dtype.size
+    for extent in shape {
+      let (product, overflow) = needed.multipliedReportingOverflow(by: extent)
+      guard extent >= 0, !overflow else { return nil }
+      needed = product
+    }
+    guard needed == bytes.count else { return nil }
+    self.dtype = dtype
+    self.shape = shape
+    self.bytes = bytes
+  }
+
+  /// How many elements there are.
+  public var count: Int { bytes.count / dtype.size }
+
+  /// All elements in order, as Double (exact for every type but very large int64).
+  public var values: [Double] {
+    switch dtype {
+    case .uint8, .bool: bytes.map(Double.init)
+    case .int32: elements(of: Int32.self).map(Double.init)
+    case .int64: elements(of: Int64.self).map(Double.init)
+    case .float32: elements(of: Float.self).map(Double.init)
+    case .float64: elements(of: Double.self)
+    }
+  }
+
+  private func elements<Element>(of type: Element.Type) -> [Element] {
+    bytes.withUnsafeBytes { raw in
+      (0..<count).map { raw.loadUnaligned(fromByteOffset: $0 * dtype.size, as: Element.self) }
+    }
+  }
+}

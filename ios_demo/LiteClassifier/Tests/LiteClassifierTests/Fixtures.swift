@@ -1,0 +1,139 @@
+import Foundation
+import Testing
+
+@testable import LiteClassifier
+
+/// The files that pytest, JUnit and swift test share; `tests/mobile/golden_files.py` writes them.
+enum Fixtures {
+  static let folder: URL = {
+    if let path = ProcessInfo.processInfo.environment["GOLDEN_DIR"] {
+      return URL(fileURLWithPath: path, isDirectory: true)
+    }
+    // ios_demo/LiteClassifier/Tests/LiteClassifierTests/Fixtures.swift
+    var root = URL(fileURLWithPath: #filePath)
+    for _ in 0..<5 { root.deleteLastPathComponent() }
+    return root.appendingPathComponent("tests/golden", isDirectory: true)
+  }()
+
+  static func data(_ name: String) throws -> Data {
+    try Data(contentsOf: folder.appendingPathComponent(name))
+  }
+
+  /// Decode a fixture; numbers JSON has no word for are strings there.
+  static func read<Fixture: Decodable>(_ type: Fixture.Type, _ name: String) throws -> Fixture {
+    let decoder = JSONDecoder()
+    decoder.keyDecodingStrategy = .convertFromSnakeCase
+    decoder.nonConformingFloatDecodingStrategy = .convertFromString(
+      positiveInfinity: "Infinity", negativeInfinity: "-Infinity", nan: "NaN")
+    return try decoder.decode(type, from: data(name))
+  }
+
+  /// Decode the list under `key` of a fixture. A list that is empty would test nothing.
+  static func list<Item: Decodable>(_ type: Item.Type, _ name: String, key: String = "vectors")
+    throws -> [Item]
+  {
+    let items = try read(ListFile<Item>.self, name)
+    let found = key == "vectors" ? items.vectors : items.checks
+    let list = try #require(found)
+    try #require(!list.isEmpty)
+    return list
+  }
+
+  private struct ListFile<Item: Decodable>: Decodable {
+    let vectors: [Item]?
+    let checks: [Item]?
+  }
+}
+
+/// The tiny model of the fixtures: class c gets the share of the bytes at flat index = c (mod 5).
+func tinyForward(_ image: Tensor) throws -> Tensor {
+  var sums = [Float](repeating: 0, count: 5)
+  for (index, byte) in image.bytes.enumerated() { sums[index % 5] += Float(byte) }
+  let total = sums.reduce(0, +)
+  return try #require(Tensor.floats(sums.map { $0 / total }, shape: [1, 5]))
+}
+
+extension Tensor {
+  static func floats(_ values: [Float], shape: [Int]) -> Tensor? {
+    Tensor(dtype: .float32, shape: shape, bytes: values.withUnsafeBytes { Array($0) })
+  }
+}
+
+/// A runtime without torch. A "model file" is text: the names of a metadata and of a golden
+/// fixture, then what it does: `right`, `wrong` (adds one to class 0), `throws`, `wide` (six scores)
+/// or `slow` (right, but late).
+final class FakeRuntime: ModelRuntime {
+  struct Failure: LocalizedError {
+    let errorDescription: String?
+  }
+
+  static let version = "0.0.0-fake"
+  let metadata: String
+  let golden: String
+  let behaviour: String
+
+  static func setThreads(_ threads: Int) throws {
+    guard threads > 0 else { throw Failure(errorDescription: "threads must be 1 to 1024") }
+  }
+
+  init(path: String) throws {
+    let words = try String(contentsOfFile: path, encoding: .utf8).split(separator: " ")
+    guard words.count == 3 else { throw Failure(errorDescription: "not a zip archive") }
+    (metadata, golden, behaviour) = (String(words[0]), String(words[1]), String(words[2]))
+  }
+
+  func extra(_ name: String) throws -> Data? {
+    let fixture = name == "metadata.json" ? metadata : golden
+    return fixture == "-" ? nil : try Fixtures.data("contract/\(fixture).json")
+  }
+
+  func forward(_ inputs: [Tensor]) throws -> [Tensor] {
+    let output = try tinyForward(inputs[0])
+    switch behaviour {
+    case "throws":
+      throw Failure(errorDescription: "the image must have three channels")
+    case "wrong":
+      var values = output.values.map(Float.init)
+      values[0] += 1
+      return [try #require(Tensor.floats(values, shape: [1, 5]))]
+    case "wide":
+      return [try #require(Tensor.floats([1, 2, 3, 4, 5, 6], shape: [1, 6]))]
+    case "slow":
+      Thread.sleep(forTimeInterval: 0.2)
+      return [output]
+    default:
+      return [output]
+    }
+  }
+}
+
+/// A folder of fake model files that goes when the test ends.
+final class ModelFolder: Sendable {
+  let url: URL
+
+  init(_ files: [String: String]) throws {
+    url = FileManager.default.temporaryDirectory.appendingPathComponent(UUID().uuidString)
+    try FileManager.default.createDirectory(at: url, withIntermediateDirectories: true)
+    for (name, text) in files {
+      try Data(text.utf8).write(to: url.appendingPathComponent(name))
+    }
+  }
+
+  deinit { try? FileManager.default.removeItem(at: url) }
+
+  func file(_ name: String) -> URL { url.appendingPathComponent(name) }
+}
+
+/// Run `body`, which must throw an error of this type, and return the error.
+func caught<Failure: Error, Result>(_ type: Failure.Type, _ body: () throws -> Result) throws
+  -> Failure
+{
+  do {
+    _ = try body()
+  } catch let error as Failure {
+    return error
+  }
+  throw NothingThrown()
+}
+
+private struct NothingThrown: Error {}

@@ -1,0 +1,257 @@
+import Foundation
+import Testing
+
+@testable import LiteClassifier
+
+@Suite struct LoadedModelTests {
+  @Test(arguments: [
+    ("- golden right", "metadata.json"), ("metadata_newer_major golden right", "2.0"),
+    ("metadata_truncated golden right", "metadata.json"), ("a zip", "not a zip archive"),
+  ])
+  func filesThatAreNotOursAreExplained(content: String, mentioned: String) throws {
+    let folder = try ModelFolder(["x.ptl": content])
+    let error = try caught(ModelError.self) {
+      try LoadedModel(folder.file("x.ptl"), runtime: FakeRuntime.self)
+    }
+    #expect(error.localizedDescription.contains("x.ptl"))
+    #expect(error.localizedDescription.contains(mentioned))
+  }
+
+  @Test func aMissingFileIsExplained() throws {
+    let folder = try ModelFolder([:])
+    let error = try caught(ModelError.self) {
+      try LoadedModel(folder.file("x.ptl"), runtime: FakeRuntime.self)
+    }
+    #expect(error.localizedDescription.contains("there is no such file"))
+  }
+
+  @Test func aMissingGoldenRecordIsExplained() throws {
+    let folder = try ModelFolder(["x.ptl": "metadata - right"])
+    let model = try LoadedModel(folder.file("x.ptl"), runtime: FakeRuntime.self)
+    let error = try caught(ModelError.self) { try model.check() }
+    #expect(error.localizedDescription.contains("golden.json"))
+  }
+
+  @Test func photosAreDecodedAsThePlanSays() throws {
+    let folder = try ModelFolder(["x.ptl": "metadata golden right"])
+    let model = try LoadedModel(folder.file("x.ptl"), runtime: FakeRuntime.self)
+    // The network sees 4 / 0.875 = 5 pixels, so 10 should remain of 45.
+    let photo = Photo(width: 60, height: 45) { sample in
+      #expect(sample == 4)
+      let bytes = [UInt8](repeating: 9, count: 15 * 11 * 3)
+      return try #require(RGBImage(width: 15, height: 11, bytes: bytes))
+    }
+    let result = try model.classify(photo)
+    #expect(result.width == 15)
+    #expect(result.height == 11)
+    #expect(result.predictions.count == 5)
+    #expect(result.milliseconds > 0)
+    #expect(try #require(result.memoryMegabytes) > 1)
+  }
+
+  @Test(arguments: [(1, 1, "at least 2"), (100, 10, "more than 8 times")])
+  func photosOutsideTheBoundsAreExplained(width: Int, height: Int, mentioned: String) throws {
+    let folder = try ModelFolder(["x.ptl": "metadata golden right"])
+    let model = try LoadedModel(folder.file("x.ptl"), runtime: FakeRuntime.self)
+    let photo = Photo(width: width, height: height) { _ in
+      throw ModelError.input(why: "must not be decoded")
+    }
+    let error = try caught(ModelError.self) { try model.classify(photo) }
+    #expect(error.localizedDescription.contains(mentioned))
+    #expect(error.localizedDescription.contains("\(width) × \(height)"))
+  }
+
+  @Test func aTensorModelSaysWhatItIs() throws {
+    let folder = try ModelFolder(["x.ptl": "metadata_tensor golden right"])
+    let model = try LoadedModel(folder.file("x.ptl"), runtime: FakeRuntime.self)
+    let image = try #require(RGBImage(width: 1, height: 1, bytes: [1, 2, 3]))
+    let error = try caught(ModelError.self) { try model.classify(Photo(image)) }
+    #expect(error.localizedDescription.contains("--input tensor"))
+  }
+}
+
+@Suite struct BenchmarkTests {
+  @Test func theSharedFileIsReadAndWrittenTheSame() throws {
+    let shared = try Fixtures.data("benchmark_ios.json")
+    let benchmark = try JSONDecoder().decode(Benchmark.self, from: shared)
+    let run = try #require(benchmark.devices.first?.runs.first)
+    #expect(benchmark.devices.first?.device.platform == .ios)
+    #expect(run.samplesMs == [2.5, 2.25, 3.0])
+    #expect(run.medianMs == 2.5)
+    // Equal as JSON: same keys, same values, nothing more.
+    let ours = try JSONSerialization.jsonObject(with: benchmark.json()) as? NSDictionary
+    let theirs = try JSONSerialization.jsonObject(with: shared) as? NSDictionary
+    #expect(ours == theirs)
+  }
+
+  @Test func aRunHoldsWhatWasMeasured() throws {
+    let folder = try ModelFolder(["x.ptl": "metadata golden right"])
+    let run = try LoadedModel.benchmark(
+      folder.file("x.ptl"), runtime: FakeRuntime.self, plan: BenchmarkPlan(threads: 2),
+      sha256: "abc")
+    #expect(run.label == "x.ptl, 2 threads")
+    #expect(run.samplesMs.count == 30)
+    #expect(run.samplesMs.allSatisfy { $0 > 0 })
+    #expect(run.inputShape == [4, 6, 3])
+    #expect(run.model == "tiny")
+    #expect(run.quantization == "none")
+    #expect(run.runtime == "lite interpreter 0.0.0-fake")
+    #expect(run.sha256 == "abc")
+    #expect(try #require(run.sizeMb) == 21e-6)
+    #expect(try #require(run.peakMb) >= 0)
+  }
+}
+
+@MainActor @Suite struct ClassifierModelTests {
+  private func state(_ folder: ModelFolder, threads: Int = 1) -> ClassifierModel {
+    ClassifierModel(
+      folder: folder.url, runtime: FakeRuntime.self, threads: threads, app: "tests 1")
+  }
+
+  private func photo() throws -> Photo {
+    let bytes = (0..<5 * 4 * 3).map { UInt8($0) }
+    return Photo(try #require(RGBImage(width: 5, height: 4, bytes: bytes)))
+  }
+
+  @Test func withoutModelsItSaysSo() async throws {
+    let model = state(try ModelFolder(["readme.txt": "nothing here"]))
+    await model.start()
+    #expect(model.phase == .noModels)
+    await model.benchmark()
+    guard case .failed = model.phase else {
+      Issue.record("timing nothing must fail, got \(model.phase)")
+      return
+    }
+  }
+
+  @Test func aFolderThatIsNotThereIsNoModels() async throws {
+    let model = ClassifierModel(
+      folder: URL(fileURLWithPath: "/nowhere/at/all"), runtime: FakeRuntime.self, threads: 1,
+      app: "tests 1")
+    await model.start()
+    #expect(model.phase == .noModels)
+  }
+
+  @Test func theFirstModelIsCheckedAndThePhotoClassified() async throws {
+    let folder = try ModelFolder([
+      "b.ptl": "metadata golden wrong", "a.ptl": "metadata golden right",
+    ])
+    let model = state(folder)
+    await model.start()
+    #expect(model.files.map(\.lastPathComponent) == ["a.ptl", "b.ptl"])
+    #expect(model.phase == .ready)
+    guard case .checked(let verdict) = model.badge else {
+      Issue.record("a badge expected, got \(model.badge)")
+      return
+    }
+    #expect(verdict.passes)
+    await model.classify(try photo())
+    guard case .classified(let result) = model.phase else {
+      Issue.record("a result expected, got \(model.phase)")
+      return
+    }
+    #expect(result.predictions.count == 5)
+  }
+
+  @Test func anotherVariantClassifiesTheSamePhoto() async throws {
+    let folder = try ModelFolder([
+      "a.ptl": "metadata golden right", "b.ptl": "metadata golden wrong",
+    ])
+    let model = state(folder)
+    await model.start()
+    await model.classify(try photo())
+    let before = model.phase
+    await model.select(folder.file("b.ptl"))
+    guard case .classified(let result) = model.phase else {
+      Issue.record("a result expected, got \(model.phase)")
+      return
+    }
+    #expect(result.predictions.first?.id == 0, "the wrong model adds one to class 0")
+    guard case .checked(let verdict) = model.badge else {
+      Issue.record("a badge expected, got \(model.badge)")
+      return
+    }
+    #expect(!verdict.passes)
+    await model.select(folder.file("a.ptl"))
+    guard case .classified(let again) = model.phase, case .classified(let first) = before else {
+      Issue.record("a result expected, got \(model.phase)")
+      return
+    }
+    #expect(again.predictions == first.predictions)
+  }
+
+  @Test func errorsAreSentencesAndTheNextChoiceRecovers() async throws {
+    let folder = try ModelFolder([
+      "a.ptl": "metadata_newer_major golden right", "b.ptl": "metadata golden throws",
+      "c.ptl": "metadata golden right", "d.ptl": "metadata golden wide",
+    ])
+    let model = state(folder)
+    await model.start()
+    #expect(
+      model.phase
+        == .failed(
+          "a.ptl: metadata.json has schema version 2.0, and this app reads 1.x. Update the app."))
+    #expect(model.badge == .none)
+    await model.classify(try photo())
+    await model.select(folder.file("b.ptl"))
+    let refused = "b.ptl could not be run: the image must have three channels"
+    #expect(model.badge == .failed(refused))
+    #expect(model.phase == .failed(refused))
+    await model.select(folder.file("d.ptl"))
+    #expect(model.phase == .failed("d.ptl could not be run: 6 scores came out for 5 labels."))
+    await model.select(folder.file("c.ptl"))
+    guard case .classified = model.phase else {
+      Issue.record("a result expected, got \(model.phase)")
+      return
+    }
+    model.report(ModelError.input(why: "This picture cannot be decoded."))
+    #expect(model.phase == .failed("This picture cannot be decoded."))
+  }
+
+  @Test func aNewerChoiceOvertakesASlowOne() async throws {
+    let folder = try ModelFolder([
+      "a.ptl": "metadata golden slow", "b.ptl": "metadata golden right",
+    ])
+    let model = state(folder)
+    async let slow: Void = model.select(folder.file("a.ptl"))
+    while model.selected == nil { await Task.yield() }
+    await model.select(folder.file("b.ptl"))
+    await slow
+    #expect(model.selected == folder.file("b.ptl"))
+    #expect(model.model?.file == folder.file("b.ptl"))
+    #expect(model.phase == .ready)
+  }
+
+  @Test func liveFramesNeedAModelAndAreForgotten() async throws {
+    let folder = try ModelFolder(["a.ptl": "metadata golden right"])
+    let model = state(folder)
+    let frame = try #require(RGBImage(width: 2, height: 2, bytes: .init(repeating: 3, count: 12)))
+    await model.classifyLive(frame)
+    #expect(model.live == nil)
+    await model.start()
+    await model.classifyLive(frame)
+    #expect(model.live?.predictions.count == 5)
+    #expect(model.phase == .ready, "live frames leave the photo's state alone")
+    model.stopLive()
+    #expect(model.live == nil)
+  }
+
+  @Test func theBenchmarkTimesEveryModelAndSaysWhatItSkipped() async throws {
+    let folder = try ModelFolder([
+      "a.ptl": "metadata golden right", "b.ptl": "metadata_truncated golden right",
+    ])
+    let model = state(folder, threads: 3)
+    await model.start()
+    await model.benchmark()
+    guard case .benchmarked(let benchmark) = model.phase else {
+      Issue.record("a benchmark expected, got \(model.phase)")
+      return
+    }
+    let device = try #require(benchmark.devices.first)
+    #expect(device.runs.map(\.label) == ["a.ptl, 3 threads"])
+    #expect(device.skipped.map(\.label) == ["b.ptl"])
+    #expect(device.device.cores > 0)
+    #expect(device.device.app == "tests 1")
+    #expect(!device.interleaved)
+  }
+}

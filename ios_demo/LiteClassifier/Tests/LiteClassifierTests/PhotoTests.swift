@@ -1,0 +1,114 @@
+import Foundation
+import Testing
+
+@testable import LiteClassifier
+
+private struct PixelVector: Decodable {
+  let order: String
+  let width: Int
+  let height: Int
+  let rowStride: Int
+  let bytes: Data
+  let rgb: Data
+}
+
+private struct OrientationVector: Decodable {
+  struct Image: Decodable {
+    let height: Int
+    let width: Int
+    let rgb: Data
+  }
+
+  let orientation: Int
+  let height: Int
+  let width: Int
+  let rgb: Data
+  let upright: Image
+}
+
+private struct DownsampleVector: Decodable {
+  let width: Int
+  let height: Int
+  let inputSize: [Int]?
+  let cropPct: Double?
+  let minSide: Int
+  let maxSide: Int
+  let maxAspect: Int
+  let wantedSide: Int?
+  let sample: Int
+  let refusal: String?
+}
+
+@Suite struct PhotoTests {
+  @Test func pixelsOfEveryOrderAndStride() throws {
+    let vectors = try Fixtures.list(PixelVector.self, "pixels.json")
+    #expect(Set(vectors.map(\.order)) == Set(PixelOrder.allCases.map(\.rawValue)))
+    for vector in vectors {
+      let order = try #require(PixelOrder(rawValue: vector.order))
+      let image = [UInt8](vector.bytes).withUnsafeBytes {
+        RGBImage(
+          pixels: $0, width: vector.width, height: vector.height, rowStride: vector.rowStride,
+          order: order)
+      }
+      #expect(image?.bytes == [UInt8](vector.rgb), "\(vector.order), stride \(vector.rowStride)")
+      #expect(image?.tensor.shape == [vector.height, vector.width, 3])
+    }
+  }
+
+  @Test func memoryThatIsTooShortIsRefused() {
+    let bytes = [UInt8](repeating: 7, count: 2 * 12 - 1)
+    bytes.withUnsafeBytes { pixels in
+      #expect(
+        RGBImage(pixels: pixels, width: 3, height: 2, rowStride: 12, order: .bgra) == nil)
+      #expect(RGBImage(pixels: pixels, width: 3, height: 1, rowStride: 8, order: .bgra) == nil)
+      #expect(RGBImage(pixels: pixels, width: 0, height: 1, rowStride: 8, order: .bgra) == nil)
+    }
+    #expect(RGBImage(width: 2, height: 2, bytes: [1, 2, 3]) == nil)
+  }
+
+  @Test func everyOrientation() throws {
+    let vectors = try Fixtures.list(OrientationVector.self, "orientations.json")
+    #expect(Set(vectors.map(\.orientation)) == Set(1...8))
+    for vector in vectors {
+      let stored = try #require(
+        RGBImage(width: vector.width, height: vector.height, bytes: [UInt8](vector.rgb)))
+      let upright = stored.upright(orientation: vector.orientation)
+      #expect(upright.width == vector.upright.width)
+      #expect(upright.height == vector.upright.height)
+      #expect(upright.bytes == [UInt8](vector.upright.rgb), "orientation \(vector.orientation)")
+    }
+  }
+
+  @Test func orientationsThatExifDoesNotKnowChangeNothing() throws {
+    let image = try #require(RGBImage(width: 2, height: 1, bytes: [1, 2, 3, 4, 5, 6]))
+    for orientation in [-1, 0, 9, 300] { #expect(image.upright(orientation: orientation) == image) }
+  }
+
+  @Test func decodingPlans() throws {
+    for vector in try Fixtures.list(DownsampleVector.self, "downsample.json") {
+      let bounds = Metadata.ImageBounds(
+        minSide: vector.minSide, maxSide: vector.maxSide, maxAspect: vector.maxAspect)
+      let preprocessing = try vector.inputSize.map { size in
+        Metadata.Preprocessing(
+          inputSize: size, cropFraction: try #require(vector.cropPct))
+      }
+      let plan = DecodingPlan.plan(
+        width: vector.width, height: vector.height, bounds: bounds, preprocessing: preprocessing)
+      #expect(DecodingPlan.wantedSide(preprocessing) == vector.wantedSide)
+      if let refusal = vector.refusal {
+        let expected = try #require(DecodingPlan.Refusal(rawValue: refusal))
+        #expect(plan == .refused(expected), "\(vector.width) x \(vector.height)")
+      } else {
+        #expect(plan == .sample(vector.sample), "\(vector.width) x \(vector.height)")
+      }
+    }
+  }
+
+  @Test func aFrameIsSampledByTakingEveryNthPixel() throws {
+    let image = try #require(
+      RGBImage(width: 5, height: 3, bytes: (0..<45).map { UInt8($0) }))
+    #expect(image.subsampled(1) == image)
+    #expect(image.subsampled(2).bytes == [0, 1, 2, 6, 7, 8])
+    #expect(image.subsampled(8).bytes == [0, 1, 2])
+  }
+}
