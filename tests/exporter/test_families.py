@@ -14,7 +14,7 @@ CHOICES = json.loads(CHOSEN.read_text())
 @pytest.mark.slow
 @pytest.mark.parametrize("module", AWKWARD)
 def test_awkward_family(module: str) -> None:
-    row = in_own_process(CHOICES[module], False)
+    row = in_own_process(CHOICES[module])
     assert row["ok"], row.get("error")
     assert row["max_abs"] <= row["atol"]
     assert row["runtimes"]["pytorch-2.1.0"]

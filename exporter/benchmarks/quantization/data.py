@@ -284,9 +284,8 @@ def cross_validate(features: Tensor, labels: Tensor, classes: int, *, l2: float)
     return right / len(labels)
 
 
-def crops_for(module: nn.Module, count: int, random_: random.Random) -> Tensor:
-    """Cut `count` crops of scikit-image's photos and preprocess them for a timm `module`."""
+def photo_crops(count: int, random_: random.Random) -> list[Image.Image]:
+    """Cut `count` crops of scikit-image's photos."""
     names = ("coffee.png", "astronaut.png", "rocket.jpg", "chelsea.png", "motorcycle_left.png")
     photographs = _package_photos("skimage", "data", names)
-    images = [_crop(photographs[i % len(photographs)], random_) for i in range(count)]
-    return torch.cat(as_batches(images, module))
+    return [_crop(photographs[i % len(photographs)], random_) for i in range(count)]
