@@ -32,25 +32,38 @@ public struct Photo: Sendable {
     self.decode = decode
   }
 
-  /// Take an image that is decoded already, such as a camera frame. Sampling takes every n-th
-  /// pixel: frames are small, so it is not wanted in practice.
+  /// Take an image that is decoded already, such as a camera frame.
   public init(_ image: RGBImage) {
-    self.init(width: image.width, height: image.height) { image.subsampled($0) }
+    self.init(width: image.width, height: image.height) { image.shrunk($0) }
   }
 }
 
 extension RGBImage {
-  func subsampled(_ sample: Int) -> RGBImage {
+  /// Average squares of `sample` x `sample` pixels into one; what is left at the edges is dropped.
+  func shrunk(_ sample: Int) -> RGBImage {
     guard sample > 1 else { return self }
-    let (newWidth, newHeight) = (max(width / sample, 1), max(height / sample, 1))
+    let (newWidth, newHeight) = (width / sample, height / sample)
+    let area = sample * sample
     var out: [UInt8] = []
     out.reserveCapacity(newWidth * newHeight * 3)
     for y in 0..<newHeight {
       for x in 0..<newWidth {
-        let source = (y * sample * width + x * sample) * 3
-        out += bytes[source..<source + 3]
+        var sums = (0, 0, 0)
+        for row in y * sample..<(y + 1) * sample {
+          var source = (row * width + x * sample) * 3
+          for _ in 0..<sample {
+            sums.0 += Int(bytes[source])
+            sums.1 += Int(bytes[source + 1])
+            sums.2 += Int(bytes[source + 2])
+            source += 3
+          }
+        }
+        out.append(UInt8((sums.0 + area / 2) / area))
+        out.append(UInt8((sums.1 + area / 2) / area))
+        out.append(UInt8((sums.2 + area / 2) / area))
       }
     }
+    // A square larger than the image leaves nothing to average; no plan asks for that.
     return RGBImage(width: newWidth, height: newHeight, bytes: out) ?? self
   }
 }

@@ -104,11 +104,13 @@ private struct DownsampleVector: Decodable {
     }
   }
 
-  @Test func aFrameIsSampledByTakingEveryNthPixel() throws {
+  @Test func aFrameIsShrunkByAveragingSquares() throws {
     let image = try #require(
       RGBImage(width: 5, height: 3, bytes: (0..<45).map { UInt8($0) }))
-    #expect(image.subsampled(1) == image)
-    #expect(image.subsampled(2).bytes == [0, 1, 2, 6, 7, 8])
-    #expect(image.subsampled(8).bytes == [0, 1, 2])
+    #expect(image.shrunk(1) == image)
+    // Red of the first square: 0, 3, 15, 18; the fifth column and the third row are left over.
+    #expect(image.shrunk(2).bytes == [9, 10, 11, 15, 16, 17])
+    #expect(image.shrunk(3).bytes == [18, 19, 20])
+    #expect(image.shrunk(8) == image)
   }
 }

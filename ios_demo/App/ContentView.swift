@@ -1,0 +1,308 @@
+import LiteClassifier
+import PhotosUI
+import SwiftUI
+import UIKit
+import UniformTypeIdentifiers
+
+/// The one screen: model and badge, photo, and what came out.
+struct ContentView: View {
+  let model: ClassifierModel
+  @State private var pick: PhotosPickerItem?
+  @State private var picture: UIImage?
+  @State private var showsCamera = false
+
+  var body: some View {
+    NavigationStack {
+      List {
+        ModelSection(model: model)
+        if let picture {
+          Section {
+            Image(uiImage: picture)
+              .resizable()
+              .scaledToFit()
+              .frame(maxHeight: 320)
+              .frame(maxWidth: .infinity)
+              .accessibilityLabel("The photo that is classified")
+          }
+        }
+        PhaseSection(phase: model.phase)
+      }
+      .navigationTitle("Lite Demo")
+      .toolbar {
+        ToolbarItemGroup(placement: .bottomBar) {
+          PhotosPicker(selection: $pick, matching: .images) {
+            Label("Choose a photo", systemImage: "photo.on.rectangle")
+          }
+          .disabled(isBusy)
+          Spacer()
+          Button {
+            showsCamera = true
+          } label: {
+            Label("Open the camera", systemImage: "camera")
+          }
+          .disabled(isBusy || model.model == nil)
+          Spacer()
+          Button {
+            Task { await model.benchmark() }
+          } label: {
+            Label("Time all models", systemImage: "stopwatch")
+          }
+          .disabled(isBusy || model.files.isEmpty)
+        }
+      }
+    }
+    .task { await model.start() }
+    .onChange(of: pick) {
+      guard let pick else { return }
+      Task { await use(pick) }
+    }
+    .onChange(of: model.phase) {
+      // What a sighted person sees change is spoken.
+      if let text = model.phase.announcement {
+        AccessibilityNotification.Announcement(text).post()
+      }
+    }
+    .fullScreenCover(isPresented: $showsCamera) {
+      CameraView(model: model) { data in await use(data) }
+    }
+  }
+
+  private var isBusy: Bool {
+    switch model.phase {
+    case .opening, .benchmarking: true
+    default: false
+    }
+  }
+
+  private func use(_ item: PhotosPickerItem) async {
+    do {
+      guard let data = try await item.loadTransferable(type: Data.self) else {
+        throw ModelError.input(why: "This picture could not be fetched. Choose another one.")
+      }
+      await use(data)
+    } catch {
+      model.report(error)
+    }
+  }
+
+  private func use(_ data: Data) async {
+    do {
+      let photo = try Photo(encoded: data)
+      picture = UIImage(data: data)
+      await model.classify(photo)
+    } catch {
+      model.report(error)
+    }
+  }
+}
+
+/// Which model is used, and whether it computes here what it computed in Python.
+private struct ModelSection: View {
+  let model: ClassifierModel
+
+  var body: some View {
+    Section("Model") {
+      if !model.files.isEmpty {
+        Picker("Variant", selection: selection) {
+          ForEach(model.files, id: \.self) { file in
+            Text(file.deletingPathExtension().lastPathComponent).tag(Optional(file))
+          }
+        }
+        .disabled(isBenchmarking)
+        .accessibilityHint("The photo is classified again with the model you choose")
+      }
+      BadgeRow(badge: model.badge)
+    }
+  }
+
+  private var isBenchmarking: Bool {
+    if case .benchmarking = model.phase { true } else { false }
+  }
+
+  private var selection: Binding<URL?> {
+    Binding(
+      get: { model.selected },
+      set: { file in
+        guard let file, file != model.selected else { return }
+        Task { await model.select(file) }
+      })
+  }
+}
+
+/// The golden-vector badge.
+private struct BadgeRow: View {
+  let badge: ClassifierModel.Badge
+
+  var body: some View {
+    switch badge {
+    case .none:
+      EmptyView()
+    case .checking:
+      HStack {
+        ProgressView()
+        Text("Replaying the golden vectors")
+      }
+      .accessibilityElement(children: .combine)
+    case .checked(let verdict):
+      row(
+        verdict.sentence, verdict.passes ? "checkmark.seal.fill" : "xmark.seal.fill",
+        verdict.passes ? .green : .red, verdict.passes ? "Parity passed." : "Parity failed.")
+    case .failed(let sentence):
+      row(sentence, "xmark.seal.fill", .red, "Parity not checked.")
+    }
+  }
+
+  private func row(_ text: String, _ symbol: String, _ color: Color, _ spoken: String) -> some View
+  {
+    Label {
+      Text(text).font(.footnote)
+    } icon: {
+      Image(systemName: symbol).foregroundStyle(color)
+    }
+    .accessibilityElement(children: .ignore)
+    .accessibilityLabel("\(spoken) \(text)")
+  }
+}
+
+/// What the last thing done came to.
+private struct PhaseSection: View {
+  let phase: ClassifierModel.Phase
+
+  var body: some View {
+    switch phase {
+    case .noModels:
+      message(
+        "No model is installed. Run “python -m exporter --install ios_demo” in the project, then "
+          + "build the app again.", "shippingbox")
+    case .opening(let name):
+      working("Opening \(name)")
+    case .ready:
+      message("Choose a photo or open the camera.", "photo")
+    case .classifying:
+      working("Classifying")
+    case .classified(let result):
+      ResultSection(result: result)
+    case .benchmarking(let done, let count):
+      Section("Benchmark") {
+        ProgressView(value: Double(done), total: Double(count)) {
+          Text("Timing model \(done + 1) of \(count)")
+        }
+      }
+    case .benchmarked(let benchmark):
+      BenchmarkSection(benchmark: benchmark)
+    case .failed(let sentence):
+      message(sentence, "exclamationmark.triangle")
+    }
+  }
+
+  private func message(_ text: String, _ symbol: String) -> some View {
+    Section {
+      Label(text, systemImage: symbol)
+    }
+  }
+
+  private func working(_ text: String) -> some View {
+    Section {
+      HStack {
+        ProgressView()
+        Text(text)
+      }
+      .accessibilityElement(children: .combine)
+    }
+  }
+}
+
+/// The best classes with bars, and what they cost.
+private struct ResultSection: View {
+  let result: Classification
+
+  var body: some View {
+    Section("Top \(result.predictions.count)") {
+      ForEach(result.predictions) { PredictionRow(prediction: $0) }
+    }
+    Section("Cost") {
+      LabeledContent("Latency", value: String(format: "%.1f ms", result.milliseconds))
+      if let memory = result.memoryMegabytes {
+        LabeledContent("Memory of the app", value: String(format: "%.0f MB", memory))
+      }
+      LabeledContent("Image", value: "\(result.width) × \(result.height)")
+    }
+  }
+}
+
+/// One class: label, score, bar.
+struct PredictionRow: View {
+  let prediction: Prediction
+
+  var body: some View {
+    VStack(alignment: .leading) {
+      HStack {
+        Text(prediction.label)
+        Spacer()
+        Text(prediction.text).monospacedDigit().foregroundStyle(.secondary)
+      }
+      if let bar = prediction.bar {
+        ProgressView(value: bar)
+      }
+    }
+    .accessibilityElement(children: .ignore)
+    .accessibilityLabel(prediction.label)
+    .accessibilityValue(prediction.text)
+  }
+}
+
+/// Times of every model, to look at and to share.
+private struct BenchmarkSection: View {
+  let benchmark: Benchmark
+
+  var body: some View {
+    ForEach(benchmark.devices.flatMap(\.runs)) { run in
+      Section(run.label) {
+        LabeledContent("Median", value: String(format: "%.1f ms", run.medianMs))
+        LabeledContent("95th percentile", value: String(format: "%.1f ms", run.p95Ms))
+        if let load = run.loadMs {
+          LabeledContent("Opening the file", value: String(format: "%.0f ms", load))
+        }
+        if let peak = run.peakMb {
+          LabeledContent("Peak memory", value: String(format: "%.0f MB", peak))
+        }
+      }
+    }
+    ForEach(benchmark.devices.flatMap(\.skipped), id: \.label) { skipped in
+      Section(skipped.label) {
+        Label(skipped.reason, systemImage: "exclamationmark.triangle")
+      }
+    }
+    Section {
+      ShareLink(item: BenchmarkFile(benchmark: benchmark), preview: SharePreview("Benchmark")) {
+        Label("Share the benchmark as JSON", systemImage: "square.and.arrow.up")
+      }
+    }
+  }
+}
+
+/// The JSON file that `python -m runtime_check bench --import` reads.
+struct BenchmarkFile: Transferable {
+  let benchmark: Benchmark
+
+  static var transferRepresentation: some TransferRepresentation {
+    DataRepresentation(exportedContentType: .json) { try $0.benchmark.json() }
+      .suggestedFileName("benchmark.json")
+  }
+}
+
+extension ClassifierModel.Phase {
+  /// What VoiceOver says when this state is reached; nil for states that pass by.
+  var announcement: String? {
+    switch self {
+    case .classified(let result):
+      result.predictions.first.map { "\($0.label), \($0.text)" }
+    case .benchmarked:
+      "The benchmark is done."
+    case .failed(let sentence):
+      sentence
+    case .noModels, .opening, .ready, .classifying, .benchmarking:
+      nil
+    }
+  }
+}

@@ -1,0 +1,36 @@
+import CryptoKit
+import Foundation
+import LiteClassifier
+import SwiftUI
+
+@main
+struct LiteDemoApp: App {
+  @State private var model = ClassifierModel(
+    folder: Bundle.main.bundleURL.appendingPathComponent("Models", isDirectory: true),
+    runtime: LiteFile.self,
+    // More threads than fast cores make a phone slower.
+    threads: min(ProcessInfo.processInfo.activeProcessorCount, 4),
+    app: Bundle.main.nameAndVersion,
+    digest: sha256
+  )
+
+  var body: some Scene {
+    WindowGroup {
+      ContentView(model: model)
+    }
+  }
+}
+
+extension Bundle {
+  fileprivate var nameAndVersion: String {
+    let name = object(forInfoDictionaryKey: "CFBundleName") as? String ?? "LiteDemo"
+    let version = object(forInfoDictionaryKey: "CFBundleShortVersionString") as? String ?? "0"
+    return "\(name) \(version)"
+  }
+}
+
+/// Hash a file, without holding it in memory twice; nil when it cannot be read.
+@Sendable private func sha256(_ file: URL) -> String? {
+  guard let data = try? Data(contentsOf: file, options: .mappedIfSafe) else { return nil }
+  return SHA256.hash(data: data).map { String(format: "%02x", $0) }.joined()
+}
