@@ -156,9 +156,8 @@ def _show_export(artifact: Any, installed: Sequence[Path]) -> None:
     for note in report.notes:
         stdout.print(Text(note, style="yellow" if note.startswith("RANDOM") else "dim"))
     for verdict in meta.runtimes:
-        word = (
-            Text("loads on ", "green") if verdict.compatible else Text("does not load on ", "red")
-        )
+        good = "ran on " if verdict.how == "executed" else "loads on "
+        word = Text(good, "green") if verdict.compatible else Text("does not load on ", "red")
         stdout.print(word.append(f"{verdict.runtime}: {verdict.detail}", "default"))
     stdout.print(
         Text("tolerance ", "dim").append(f"{meta.tolerance.atol:.2g}: {meta.tolerance.basis}")
@@ -371,6 +370,14 @@ def export(
             help="Compare the saved file with eager in a fresh process.", rich_help_panel="Steps"
         ),
     ] = True,
+    device: Annotated[
+        str | None,
+        typer.Option(
+            metavar="RUNTIME",
+            help="Run it on a device runtime too: arm64-2.1.0 (`python -m runtime_check device`).",
+            rich_help_panel="Steps",
+        ),
+    ] = None,
     quantize: Annotated[
         str,
         typer.Option(
@@ -544,6 +551,7 @@ def export(
                     seed=seed,
                 ),
                 verified=verify,
+                device=device,
                 on_step=on_step,
             )
         installed = [place(artifact.path, folder) for folder in install or []]

@@ -71,7 +71,7 @@ from .report import (
 from .samples import PHOTOS, Sample, golden_images, image_samples, photo, tensor_samples
 from .source import SourceModel, load_source
 from .tolerance import as_tolerance, measure_rounding
-from .verify import Verified, stack, verify
+from .verify import DeviceVerified, Verified, stack, verify, verify_on_device
 
 InputKind = Literal["auto", "image", "tensor"]
 Activation = Literal["auto", "softmax", "sigmoid", "none"]
@@ -224,6 +224,7 @@ def export(
     quantize: QuantizeChoice | None = None,
     disable: Collection[str] = (),
     verified: bool = True,
+    device: str | None = None,
     seed: int = 0,
     on_step: Callable[[str], None] | None = None,
 ) -> Artifact:
@@ -233,8 +234,9 @@ def export(
     `input="image"` makes `forward` take uint8 RGB `[H, W, 3]` of any size and do timm's
     preprocessing itself; `"tensor"` gives the bare network; `"auto"` takes `image` where the model
     says how it wants images. `quantize` makes it int8. `disable` names passes to leave out.
-    `verified=False` skips the fresh-process check and says so in the metadata. `on_step` is told
-    each step's name.
+    `verified=False` skips the fresh-process check and says so in the metadata. `device` also runs
+    the file on a device runtime (`arm64-2.1.0`), as a row of the ledger. `on_step` is told each
+    step's name.
 
     Raises subclasses of `ExportError`; then nothing was written.
     """
@@ -314,10 +316,17 @@ def export(
         checked = shipped.checked
         with clock.step("ledger"):
             ledger += _shipped_rows(task, shipped, reference)
+        ran = None
+        if device is not None:
+            with clock.step(f"verify on {device}"):
+                ran = verify_on_device(
+                    shipped.lite.path, task.samples, outer, as_tolerance(spec), device
+                )
+                ledger.append(_device_row(ran, shipped.lite, reference))
         with clock.step("package"):
             golden = _golden(task, outer, spec)
             metadata = _metadata(
-                task, prepared, shipped, network.described, spec, ledger, reference
+                task, prepared, shipped, network.described, spec, ledger, reference, ran
             )
             target = folder / f"{source.name}.ptl"
             write_artifact(shipped.lite, metadata, golden, target)
@@ -695,6 +704,19 @@ def _saved_row(
     )
 
 
+def _device_row(
+    ran: DeviceVerified, lite: LiteFile, reference: Sequence[Sequence[Tensor]]
+) -> LedgerRow:
+    """The phone's own runtime; no milliseconds, because those of an emulator are no phone's."""
+    return LedgerRow(
+        stage=f"on {ran.runtime}",
+        inputs=len(reference),
+        mb=lite.bytes / 1e6,
+        note=ran.version,
+        **_figures(compare(stack(reference), stack(ran.outputs), Tolerance())),
+    )
+
+
 # --- metadata, golden vectors, report ------------------------------------------------------------
 
 
@@ -723,6 +745,7 @@ def _metadata(
     spec: contract.ToleranceSpec,
     ledger: Sequence[LedgerRow],
     reference: Sequence[Sequence[Tensor]],
+    ran: DeviceVerified | None,
 ) -> Metadata:
     captured, bytecode = shipped.captured, shipped.lite.bytecode
     given: contract.ImageInput | contract.TensorInput
@@ -744,6 +767,11 @@ def _metadata(
         )
         for v in shipped.verdicts
     ]
+    if ran is not None:
+        executed = contract.RuntimeVerdict(
+            runtime=ran.runtime, compatible=True, how="executed", detail=str(ran.comparison)
+        )
+        verdicts.append(executed)
     return Metadata(
         name=task.source.name,
         input=given,

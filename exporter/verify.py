@@ -11,10 +11,11 @@ import numpy as np
 from torch import Tensor
 
 from runtime_check.compare import Comparison, Tolerance, compare
+from runtime_check.device import DeviceUnavailable, run_on_device
 from runtime_check.errors import RuntimeCheckError
 from runtime_check.host import open_host
 
-from .errors import VerifyError
+from .errors import UsageError, VerifyError
 from .samples import Sample
 
 
@@ -80,4 +81,46 @@ def verify(
         milliseconds=milliseconds,
         load_milliseconds=1e3 * load,
         peak_bytes=peak,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeviceVerified:
+    """What a device runtime gave, and how it compares."""
+
+    runtime: str  # as `runtime_check --runtime` takes it
+    version: str  # of torch there
+    outputs: tuple[tuple[np.ndarray, ...], ...]  # per sample, per output
+    comparison: Comparison
+
+
+def verify_on_device(
+    path: Path,
+    samples: Sequence[Sample],
+    expected: Sequence[Sequence[Tensor]],
+    tolerance: Tolerance,
+    runtime: str,
+) -> DeviceVerified:
+    """Run `path` on a device runtime such as `arm64-2.1.0` and compare every sample.
+
+    Raises `UsageError` when the runtime is not there, `VerifyError` when the file does not load
+    on it, fails on an input, or differs.
+    """
+    inputs = [[t.numpy() for t in sample.inputs] for sample in samples]
+    try:
+        ran = run_on_device(path, inputs, runtime=runtime, extras=())
+    except DeviceUnavailable as error:
+        raise UsageError(str(error)) from error
+    except RuntimeCheckError as error:
+        raise VerifyError(f"On {runtime} the file fails, so it was not kept: {error}") from error
+    comparison = compare(stack(expected), stack(ran.outputs), tolerance)
+    if not comparison:
+        raise VerifyError(
+            f"On {runtime} the file differs from Python, so it was not kept: {comparison}"
+        )
+    return DeviceVerified(
+        runtime=runtime,
+        version=ran.runtime,
+        outputs=tuple(tuple(arrays) for arrays in ran.outputs),
+        comparison=comparison,
     )

@@ -177,8 +177,8 @@ def read_artifact(path: Path | str) -> ArtifactFile:
             gold = read_record(archive, f"{root}/{GOLDEN_RECORD}", MAX_JSON_BYTES, path)
         except KeyError as error:
             raise UnreadableArtifact(
-                f"{path} is a lite-interpreter file, but without {error.args[0]!r}: it was not "
-                f"made by this exporter. {EXPORT_AGAIN}"
+                f"{path} is a lite-interpreter file, but without {METADATA_RECORD} or "
+                f"{GOLDEN_RECORD}: it was not made by this exporter. {EXPORT_AGAIN}"
             ) from error
         check_records(archive, path)
     return ArtifactFile(

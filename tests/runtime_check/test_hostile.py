@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from runtime_check import RuntimeCheckError, UnreadableArtifact, UnsupportedSchema, read_artifact
+from runtime_check.host import open_host
 from runtime_check.hostile import (
     MUTATORS,
     Mutation,
@@ -65,6 +66,21 @@ def test_a_plain_lite_file_is_not_an_artifact(tmp_path: Path) -> None:
     path = tmp_path / "plain.ptl"
     path.write_bytes(torch.jit.script(torch.nn.ReLU())._save_to_buffer_for_lite_interpreter())
     assert "not made by this exporter" in refused(path)
+
+
+def test_a_file_that_torch_2_13_made() -> None:
+    """Made by torch 2.13.0 for real: Conv2d(3, 4, 3), ReLU, Flatten, Linear(144, 5), seed 0.
+
+    2.13 cannot optimise for XNNPACK, so it is a plain file; this torch runs it, but nobody can
+    say what it should compute.
+    """
+    path = Path(__file__).parents[1] / "data" / "torch-2.13.ptl"
+    with pytest.raises(UnreadableArtifact, match="not made by this exporter"):
+        read_artifact(path)
+    with open_host(path) as session:
+        (output,) = session.forward([np.zeros((1, 3, 8, 8), np.float32)]).outputs
+    assert output.shape == (1, 5)
+    assert np.isfinite(output).all()
 
 
 def test_zip_bombs_are_not_unpacked(tmp_path: Path) -> None:
