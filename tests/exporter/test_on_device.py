@@ -61,7 +61,7 @@ def test_a_runtime_that_is_not_there_names_the_command(
 ) -> None:
     monkeypatch.setenv("RUNTIME_CHECK_CACHE", str(tmp_path / "empty"))
     samples = tensor_samples((1, 3, 8, 8))
-    with pytest.raises(UsageError, match="device install arm64-2.1.0"):
+    with pytest.raises(UsageError, match=r"device install arm64-2\.1\.0"):
         verify_on_device(tmp_path / "any.ptl", samples, [], Tolerance(), RUNTIME)
 
 
