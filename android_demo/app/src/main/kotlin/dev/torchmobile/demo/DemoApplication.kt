@@ -1,0 +1,22 @@
+package dev.torchmobile.demo
+
+import android.app.Application
+import android.os.Build
+import android.os.Handler
+import android.os.Looper
+import dev.torchmobile.core.Runtime
+import java.util.concurrent.Executor
+import java.util.concurrent.Executors
+
+/** Holds the [Workbench] for the life of the process. Tests override what it is made of. */
+open class DemoApplication : Application() {
+    val workbench: Workbench by lazy {
+        val handler = Handler(Looper.getMainLooper())
+        Workbench(this, runtime(), worker()) { handler.post(it) }.also { it.start() }
+    }
+
+    protected open fun runtime(): Runtime =
+        LiteModuleRuntime(getString(R.string.runtime_version), Build.SUPPORTED_ABIS.joinToString())
+
+    protected open fun worker(): Executor = Executors.newSingleThreadExecutor { Thread(it, "inference") }
+}

@@ -1,0 +1,93 @@
+package dev.torchmobile.demo
+
+import android.content.Context
+import android.net.Uri
+import android.provider.OpenableColumns
+import dev.torchmobile.core.DemoException
+import dev.torchmobile.core.Failure
+import dev.torchmobile.core.ModelFile
+import java.io.File
+import java.io.IOException
+import java.io.InputStream
+import java.security.MessageDigest
+
+private const val SUFFIX = ".ptl"
+
+/**
+ * Copy every `.ptl` of the assets to files, once per installed version, and list them with those the
+ * user opened. The library can only read records from a file, not from an asset.
+ */
+fun modelFiles(context: Context): List<ModelFile> {
+    val installed = context.packageManager.getPackageInfo(context.packageName, 0).lastUpdateTime
+    val folder = File(context.filesDir, "assets-$installed")
+    context.filesDir
+        .listFiles { file -> file.name.startsWith("assets-") && file != folder }
+        ?.forEach(File::deleteRecursively)
+    for (name in context.assets.list("").orEmpty().filter { it.endsWith(SUFFIX) }) {
+        val target = File(folder, name)
+        if (!target.exists()) context.assets.open(name).use { copyWhole(it, target) }
+    }
+    val all = listOf(folder, openedFolder(context)).flatMap { it.listFiles().orEmpty().sorted() }
+    return all.filter { it.name.endsWith(SUFFIX) }.map { ModelFile(it.name, it.path) }
+}
+
+/** Copy the file the user chose with the system's picker; throw [DemoException]. */
+fun importModel(
+    context: Context,
+    uri: Uri,
+): ModelFile {
+    val shown =
+        context.contentResolver
+            .query(uri, arrayOf(OpenableColumns.DISPLAY_NAME), null, null, null)
+            ?.use { if (it.moveToFirst()) it.getString(0) else null }
+            ?: uri.lastPathSegment
+            ?: "model"
+    // A provider's name is not to be trusted as a path.
+    val safe = shown.substringAfterLast('/').replace(Regex("[^A-Za-z0-9._-]"), "_").removeSuffix(SUFFIX)
+    val target = File(openedFolder(context), safe.take(MAX_NAME) + SUFFIX)
+    try {
+        val stream = context.contentResolver.openInputStream(uri) ?: throw IOException("it cannot be opened")
+        stream.use { copyWhole(it, target) }
+    } catch (error: IOException) {
+        throw DemoException(Failure.DamagedModel(shown, error.message ?: "it cannot be read"), error)
+    } catch (error: SecurityException) {
+        throw DemoException(Failure.DamagedModel(shown, "the app may not read it"), error)
+    }
+    return ModelFile(target.name, target.path)
+}
+
+private const val MAX_NAME = 80
+
+private fun openedFolder(context: Context) = File(context.filesDir, "opened")
+
+/** Copy so that [target] is whole or absent, whenever the app is killed. */
+private fun copyWhole(
+    source: InputStream,
+    target: File,
+) {
+    target.parentFile?.mkdirs()
+    val part = File(target.path + ".part")
+    try {
+        part.outputStream().use { output ->
+            source.copyTo(output)
+            output.fd.sync()
+        }
+        if (!part.renameTo(target)) throw IOException("no room for ${target.name}")
+    } finally {
+        part.delete()
+    }
+}
+
+/** SHA-256 of a file, lower-case hexadecimal. */
+fun sha256(file: File): String {
+    val digest = MessageDigest.getInstance("SHA-256")
+    file.inputStream().use { input ->
+        val block = ByteArray(1 shl 16)
+        while (true) {
+            val count = input.read(block)
+            if (count < 0) break
+            digest.update(block, 0, count)
+        }
+    }
+    return digest.digest().joinToString("") { "%02x".format(it) }
+}

@@ -1,0 +1,158 @@
+package dev.torchmobile.core
+
+import java.util.Locale
+import kotlin.math.roundToInt
+
+/** Time in nanoseconds, from any origin; replaced in tests. */
+typealias Clock = () -> Long
+
+private const val NANOS_PER_MS = 1e6
+
+/** A loaded file with its records read. */
+class Artifact(
+    val file: String,
+    val metadata: Metadata,
+    val golden: Golden,
+    val loadMs: Double,
+    private val model: LoadedModel,
+) : AutoCloseable by model {
+    /** Run `forward` and time it; a runtime's error becomes [Failure.RunFailed]. */
+    fun run(
+        inputs: List<TensorValue>,
+        clock: Clock = System::nanoTime,
+    ): Timed {
+        val start = clock()
+        val outputs =
+            try {
+                model.run(inputs)
+            } catch (error: OutOfMemoryError) {
+                throw DemoException(Failure.OutOfMemory(metadata.name), error)
+            } catch (error: Exception) {
+                throw DemoException(Failure.RunFailed(metadata.name, firstLine(error)), error)
+            }
+        return Timed(outputs, (clock() - start) / NANOS_PER_MS)
+    }
+}
+
+/** Outputs and how long they took, ms. */
+class Timed(
+    val outputs: List<TensorValue>,
+    val ms: Double,
+)
+
+/** Load the file at [path] and read both records; throw [DemoException]. [file] is its name. */
+fun openArtifact(
+    runtime: Runtime,
+    path: String,
+    file: String,
+    clock: Clock = System::nanoTime,
+): Artifact {
+    val start = clock()
+    val model = runtime.open(path)
+    val loadMs = (clock() - start) / NANOS_PER_MS
+    try {
+        return Artifact(
+            file,
+            parseMetadata(model.metadataJson, file),
+            parseGolden(model.goldenJson, file),
+            loadMs,
+            model,
+        )
+    } catch (error: DemoException) {
+        model.close()
+        throw error
+    }
+}
+
+/** The golden vectors replayed on this phone: what the badge shows. */
+data class GoldenReport(
+    val cases: Int,
+    val passed: Int,
+    val maxAbs: Double?,
+    val top1: Double?,
+    val tolerance: Tolerance,
+    val firstProblem: String?,
+) {
+    val passes: Boolean get() = cases > 0 && passed == cases
+}
+
+/** Replay every golden case of [artifact]; a case that does not run counts as failed. */
+fun replayGolden(artifact: Artifact): GoldenReport {
+    val golden = artifact.golden
+    val comparisons =
+        golden.cases.map { case ->
+            case.name to
+                try {
+                    compare(case.expected, artifact.run(case.inputs).outputs, golden.tolerance)
+                } catch (error: DemoException) {
+                    Comparison(Problem.COUNT, error.failure.sentence)
+                }
+        }
+    val agreements = comparisons.mapNotNull { it.second.top1 }
+    return GoldenReport(
+        cases = comparisons.size,
+        passed = comparisons.count { it.second.passes },
+        maxAbs = comparisons.mapNotNull { it.second.maxAbs }.maxOrNull(),
+        top1 = agreements.takeIf { it.isNotEmpty() }?.average(),
+        tolerance = golden.tolerance,
+        firstProblem = comparisons.firstOrNull { !it.second.passes }?.let { "${it.first}: ${it.second.detail}" },
+    )
+}
+
+/** One class with its score. */
+data class Ranked(
+    val label: String,
+    val score: Double,
+)
+
+/** What a model makes of a photo. [scoresAreShares]: scores are 0 to 1, so bars make sense. */
+data class Classification(
+    val top: List<Ranked>,
+    val ms: Double,
+    val scoresAreShares: Boolean,
+)
+
+/** Classify [image]; throw [DemoException]. The [k] best classes, best first. */
+fun classify(
+    artifact: Artifact,
+    image: RgbImage,
+    k: Int = 5,
+    clock: Clock = System::nanoTime,
+): Classification {
+    val metadata = artifact.metadata
+    if (metadata.input !is ModelInput.Image) throw DemoException(Failure.NotForPhotos(metadata.name))
+    val timed = artifact.run(listOf(image.tensor()), clock)
+    val scores = timed.outputs.firstOrNull()?.doubles() ?: DoubleArray(0)
+    return Classification(
+        top = topK(scores, k).map { Ranked(metadata.label(it), scores[it]) },
+        ms = timed.ms,
+        scoresAreShares = metadata.activation != "none",
+    )
+}
+
+/** The first line of what a runtime threw: c10's messages carry a page of C++ after it. */
+fun firstLine(error: Throwable): String =
+    (error.message ?: error.javaClass.simpleName).lineSequence().first().trim().trimEnd('.')
+
+private fun brief(value: Double) = String.format(Locale.ROOT, "%.1e", value)
+
+/** The figures of the badge; those that do not apply are left out. */
+val GoldenReport.figures: String
+    get() {
+        val distance = maxAbs?.let { "max |d| ${brief(it)} (allowed ${brief(tolerance.atol)})" }
+        val agreement = top1?.let { "top-1 agreement ${(100 * it).roundToInt()} %" }
+        return listOfNotNull(distance, agreement).joinToString(", ")
+    }
+
+/** The badge in words: what was compared, by how much it differs, and what a failure means. */
+val GoldenReport.sentence: String
+    get() =
+        if (passes) {
+            "Verified on this phone: $passed of $cases golden inputs give what Python gave. $figures."
+        } else {
+            "NOT verified: only $passed of $cases golden inputs give what Python gave. " +
+                (if (figures.isEmpty()) "" else "$figures. ") +
+                "First: $firstProblem. This phone computes something else than the computer that " +
+                "exported the file, so don't trust its answers. On the computer, " +
+                "`python -m runtime_check FILE --runtime arm64-2.1.0` shows where it begins."
+        }

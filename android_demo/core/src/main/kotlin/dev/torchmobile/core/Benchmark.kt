@@ -1,0 +1,147 @@
+package dev.torchmobile.core
+
+import com.google.gson.GsonBuilder
+import com.google.gson.JsonArray
+import com.google.gson.JsonObject
+
+/** Where a benchmark ran. */
+data class Device(
+    val model: String,
+    val os: String,
+    val cpu: String,
+    val cores: Int,
+    val app: String,
+)
+
+/** What to measure: [warmUp] untimed, then [runs] timed inferences for each count in [threads]. */
+data class BenchmarkPlan(
+    val warmUp: Int,
+    val runs: Int,
+    val threads: List<Int>,
+) {
+    init {
+        require(warmUp >= 0 && runs >= 1 && threads.isNotEmpty() && threads.all { it >= 1 })
+    }
+}
+
+/** One thread count on one file. Times in ms; [peakMb] in 10^6 bytes, null where unknown. */
+data class BenchmarkRun(
+    val threads: Int,
+    val inputShape: List<Long>,
+    val samplesMs: List<Double>,
+    val firstMs: Double,
+    val peakMb: Double?,
+) {
+    val medianMs: Double get() = median(samplesMs)
+    val p95Ms: Double get() = p95(samplesMs)
+}
+
+/** A file as the benchmark names it. */
+data class MeasuredFile(
+    val name: String,
+    val sha256: String,
+    val bytes: Long,
+    val loadMs: Double,
+)
+
+/**
+ * Time the first golden input of [artifact]; report each finished run to [finished].
+ *
+ * [usedMb] reads the process's memory (null: unknown); the peak is its highest reading after an
+ * inference less the one before the first.
+ */
+fun benchmark(
+    artifact: Artifact,
+    plan: BenchmarkPlan,
+    setThreads: (Int) -> Unit,
+    usedMb: () -> Double?,
+    clock: Clock = System::nanoTime,
+    finished: (BenchmarkRun) -> Unit = {},
+): List<BenchmarkRun> {
+    val inputs = artifact.golden.cases.first().inputs
+    return plan.threads.map { threads ->
+        setThreads(threads)
+        val before = usedMb()
+        var peak = before
+        val first = artifact.run(inputs, clock).ms
+        repeat(plan.warmUp) { artifact.run(inputs, clock) }
+        val samples =
+            List(plan.runs) {
+                artifact.run(inputs, clock).ms.also {
+                    val now = usedMb()
+                    if (now != null && now > (peak ?: 0.0)) peak = now
+                }
+            }
+        BenchmarkRun(
+            threads = threads,
+            inputShape = inputs.first().shape,
+            samplesMs = samples,
+            firstMs = first,
+            peakMb = peak?.let { it - (before ?: 0.0) },
+        ).also(finished)
+    }
+}
+
+/** The JSON that `python -m runtime_check bench --import` reads. */
+fun benchmarkJson(
+    device: Device,
+    runtime: String,
+    metadata: Metadata,
+    file: MeasuredFile,
+    runs: List<BenchmarkRun>,
+): String {
+    val measured =
+        JsonArray().apply {
+            for (run in runs) add(runJson(runtime, metadata, file, run))
+        }
+    val where =
+        JsonObject().apply {
+            addProperty("platform", "android")
+            addProperty("model", device.model)
+            addProperty("os", device.os)
+            addProperty("cpu", device.cpu)
+            addProperty("cores", device.cores)
+            addProperty("app", device.app)
+        }
+    val root =
+        JsonObject().apply {
+            addProperty("format", "runtime-check-benchmark")
+            addProperty("version", "1.0")
+            add(
+                "devices",
+                JsonArray().apply {
+                    add(
+                        JsonObject().apply {
+                            add("device", where)
+                            add("runs", measured)
+                        },
+                    )
+                },
+            )
+        }
+    return GsonBuilder().setPrettyPrinting().serializeNulls().create().toJson(root)
+}
+
+private const val BYTES_PER_MB = 1e6
+
+private fun runJson(
+    runtime: String,
+    metadata: Metadata,
+    file: MeasuredFile,
+    run: BenchmarkRun,
+) = JsonObject().apply {
+    val threads = if (run.threads == 1) "1 thread" else "${run.threads} threads"
+    addProperty("label", "${file.name}, $threads")
+    addProperty("runtime", runtime)
+    addProperty("model", metadata.name)
+    addProperty("file", file.name)
+    addProperty("sha256", file.sha256)
+    addProperty("quantization", metadata.quantization)
+    addProperty("threads", run.threads)
+    add("input_shape", JsonArray().apply { run.inputShape.forEach { add(it) } })
+    add("samples_ms", JsonArray().apply { run.samplesMs.forEach { add(it) } })
+    addProperty("load_ms", file.loadMs)
+    addProperty("first_ms", run.firstMs)
+    addProperty("peak_mb", run.peakMb)
+    addProperty("size_mb", file.bytes / BYTES_PER_MB)
+}

@@ -1,0 +1,68 @@
+package dev.torchmobile.core
+
+import kotlin.math.ceil
+import kotlin.math.max
+import kotlin.math.min
+
+/** Why a photo cannot be taken: too small after decoding, or too long for its width. */
+enum class Refusal { SMALL, LONG }
+
+/** Decode both sides divided by [sample], a power of two (`inSampleSize`). */
+data class DownsamplePlan(
+    val sample: Int,
+    val refusal: Refusal?,
+)
+
+/**
+ * Bytes of memory per decoded pixel while a photo is prepared: bitmap (4), RGB (3), upright RGB (3),
+ * the bitmap that is shown (4). Boxes for nothing else grow with the photo.
+ */
+const val BYTES_PER_PIXEL = 14
+
+/**
+ * The short side, in pixels, a photo should still have after decoding; null: all of it.
+ *
+ * Twice what the in-graph resize makes of it, so the resize still averages at least two pixels into
+ * one, as it does on the full photo.
+ */
+fun wantedSide(preprocessing: Preprocessing?): Int? =
+    preprocessing?.let { 2 * ceil(max(it.height, it.width) / it.cropPct).toInt() }
+
+/**
+ * Plan how much smaller a photo of [width] x [height] is decoded, before any pixel is.
+ *
+ * The largest power of two that leaves the short side at least [wantedSide]; more where the long
+ * side would be above the model's bound. So the decoded short side is below 2 x [wantedSide], and
+ * [maxPixels] bounds the memory.
+ */
+fun downsamplePlan(
+    width: Int,
+    height: Int,
+    wantedSide: Int?,
+    bounds: ModelInput.Image,
+): DownsamplePlan {
+    val short = min(width, height).toLong()
+    val long = max(width, height).toLong()
+    if (long > bounds.maxAspect * short) return DownsamplePlan(1, Refusal.LONG)
+    val wanted = wantedSide?.toLong() ?: Long.MAX_VALUE
+    var sample = 1L
+    while (short / (2 * sample) >= wanted) sample *= 2
+    while (ceilDiv(long, sample) > bounds.maxSide) sample *= 2
+    val small = ceilDiv(short, sample) < bounds.minSide
+    return DownsamplePlan(sample.toInt(), if (small) Refusal.SMALL else null)
+}
+
+/** The most pixels a decoded photo can have: its short side times its long side at their bounds. */
+fun maxPixels(
+    wantedSide: Int?,
+    bounds: ModelInput.Image,
+): Long {
+    val long = bounds.maxSide.toLong()
+    val short = wantedSide?.let { min(2L * it, long) } ?: long
+    return short * min(long, short * bounds.maxAspect)
+}
+
+private fun ceilDiv(
+    a: Long,
+    b: Long,
+) = (a + b - 1) / b

@@ -1,0 +1,106 @@
+package dev.torchmobile.core
+
+import org.junit.Assert.assertArrayEquals
+import org.junit.Assert.assertEquals
+import org.junit.Assert.assertNull
+import org.junit.Assert.assertThrows
+import org.junit.Assert.assertTrue
+import org.junit.Test
+import java.util.Base64
+import java.util.Random
+
+class ContractTest {
+    private fun read(
+        record: String,
+        text: String,
+    ): Any = if (record == "metadata") parseMetadata(text, "x.ptl") else parseGolden(text, "x.ptl")
+
+    @Test
+    fun `every record gets the verdict Python gives it`() {
+        val files = Fixtures.read("contract/index.json").field("files").list()
+        assertTrue(files.size > 15)
+        for (entry in files) {
+            val name = entry.field("file").string()
+            val text = Fixtures.text("contract/$name")
+            val record = entry.field("record").string()
+            val verdict = entry.field("verdict").string()
+            if (verdict == "ok") {
+                read(record, text)
+                continue
+            }
+            val failure = assertThrows(name, DemoException::class.java) { read(record, text) }.failure
+            assertTrue("$name: ${failure.sentence}", "x.ptl" in failure.sentence)
+            if (verdict == "unsupported") {
+                val version = Regex("\"schema_version\": \"([0-9.]+)\"").find(text)!!.groupValues[1]
+                assertTrue("$name: $failure", failure is Failure.WrongSchema && version in failure.sentence)
+            } else {
+                assertTrue("$name: $failure", failure is Failure.DamagedModel)
+            }
+            entry.optional("field")?.let { assertTrue("$name: $failure", it.string() in failure.sentence) }
+        }
+    }
+
+    @Test
+    fun `all fields the app shows are read`() {
+        val metadata = parseMetadata(Fixtures.text("contract/metadata.json"), "tiny.ptl")
+        assertEquals("tiny", metadata.name)
+        assertEquals(ModelInput.Image(2, 64, 8), metadata.input)
+        assertEquals(Preprocessing(4, 4, 0.875, true), metadata.preprocessing)
+        assertEquals("Größe ü 猫", metadata.label(4))
+        assertEquals("class 7", metadata.label(7))
+        assertEquals("none", metadata.quantization)
+        assertEquals(1e-5, metadata.tolerance.atol, 0.0)
+        assertNull(metadata.tolerance.step)
+    }
+
+    @Test
+    fun `a side that came later has the contract's default`() {
+        val text = Fixtures.text("contract/metadata_no_max_aspect.json")
+        assertEquals(32, (parseMetadata(text, "x.ptl").input as ModelInput.Image).maxAspect)
+    }
+
+    @Test
+    fun `an empty record is called missing`() {
+        val failure = assertThrows(DemoException::class.java) { parseGolden("", "x.ptl") }.failure
+        assertTrue(failure.sentence, "extra/golden.json is missing" in failure.sentence)
+    }
+
+    @Test
+    fun `hostile JSON is an ordinary failure`() {
+        val hostile =
+            listOf(
+                "{".repeat(100_000),
+                "[".repeat(100_000),
+                """{"schema_version": 1e999999999}""",
+                """{"schema_version": "1.0", "name": "a", "input": {"kind": "image", "min_side": 1e999999999}}""",
+                "\u0000",
+                "nan",
+                """{"schema_version": "1.0"} {}""",
+                """{'schema_version': '1.0'}""",
+            )
+        for (text in hostile) {
+            val failure = assertThrows(text.take(40), DemoException::class.java) { parseMetadata(text, "x.ptl") }.failure
+            assertTrue(failure is Failure.DamagedModel)
+        }
+    }
+
+    @Test
+    fun `every prefix of a good record fails in words`() {
+        val text = Fixtures.text("contract/golden.json")
+        for (end in 0 until text.trimEnd().length step 7) {
+            assertThrows(DemoException::class.java) { parseGolden(text.substring(0, end), "x.ptl") }
+        }
+    }
+
+    @Test
+    fun `base64 is Java's`() {
+        val random = Random(1)
+        for (size in 0..70) {
+            val bytes = ByteArray(size).also(random::nextBytes)
+            assertArrayEquals(bytes, decodeBase64(Base64.getEncoder().encodeToString(bytes)))
+        }
+        for (bad in listOf("a", "ab==c", "!!!!", "ab=c", "\u00e9AAA")) {
+            assertThrows(bad, IllegalArgumentException::class.java) { decodeBase64(bad) }
+        }
+    }
+}

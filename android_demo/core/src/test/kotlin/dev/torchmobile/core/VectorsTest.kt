@@ -1,0 +1,123 @@
+package dev.torchmobile.core
+
+import org.junit.Assert.assertArrayEquals
+import org.junit.Assert.assertEquals
+import org.junit.Assert.assertTrue
+import org.junit.Test
+import java.util.Base64
+
+/** The vectors of `tests/golden`, each made by the Python code they are named after. */
+class VectorsTest {
+    private fun bytes(node: JsonNode) = Base64.getDecoder().decode(node.string())
+
+    @Test
+    fun `outputs compare as runtime_check compares them`() {
+        val checks = Fixtures.read("golden_checks.json").field("checks").list()
+        assertTrue(checks.size > 20)
+        for (check in checks) {
+            val name = check.field("name").string()
+            val comparison =
+                compare(
+                    check.field("expected").list().map(::tensor),
+                    check.field("actual").list().map(::tensor),
+                    tolerance(check.field("tolerance")),
+                )
+            assertEquals(name, check.field("passes").boolean(), comparison.passes)
+            assertEquals(name, check.optional("problem")?.string(), comparison.problem?.name?.lowercase())
+            assertEquals(name, check.optional("max_abs")?.double(), comparison.maxAbs)
+            assertEquals(name, check.optional("top1")?.double(), comparison.top1)
+        }
+    }
+
+    @Test
+    fun `pixels with alpha or padding become RGB`() {
+        var seen = 0
+        for (vector in Fixtures.read("pixels.json").field("vectors").list()) {
+            val order = vector.field("order").string()
+            val raw = bytes(vector.field("bytes"))
+            val stride = vector.field("row_stride").int()
+            val width = vector.field("width").int()
+
+            // What Bitmap.getPixels gives for these bytes.
+            fun argb(at: Int) = "ARGB".fold(0) { pixel, letter ->
+                val index = order.indexOf(letter).takeIf { it >= 0 } ?: order.indexOf('X')
+                (pixel shl 8) or (raw[at + index].toInt() and 0xFF)
+            }
+            val image = rgbImage(width, vector.field("height").int()) { row, y ->
+                for (x in row.indices) row[x] = argb(y * stride + 4 * x)
+            }
+            assertArrayEquals(order, bytes(vector.field("rgb")), image.bytes)
+            seen++
+        }
+        assertTrue(seen > 20)
+    }
+
+    @Test
+    fun `orientations turn as Pillow turns them`() {
+        for (vector in Fixtures.read("orientations.json").field("vectors").list()) {
+            val stored = RgbImage(vector.field("height").int(), vector.field("width").int(), bytes(vector.field("rgb")))
+            val upright = stored.upright(vector.field("orientation").int())
+            val expected = vector.field("upright")
+            assertEquals(expected.field("height").int(), upright.height)
+            assertEquals(expected.field("width").int(), upright.width)
+            assertArrayEquals(bytes(expected.field("rgb")), upright.bytes)
+        }
+    }
+
+    @Test
+    fun `an unknown orientation leaves the image as it is`() {
+        val image = RgbImage(1, 2, ByteArray(6) { it.toByte() })
+        for (orientation in listOf(-1, 0, 9, 1000)) {
+            assertArrayEquals(image.bytes, image.upright(orientation).bytes)
+        }
+    }
+
+    @Test
+    fun `the best classes come in Python's order`() {
+        for (vector in Fixtures.read("top_k.json").field("vectors").list()) {
+            val scores =
+                vector.field("scores").list().map { score ->
+                    // Numbers JSON has no word for are texts.
+                    runCatching { score.double() }.getOrElse { score.string().toDouble() }
+                }
+            val indices = vector.field("indices").list().map(JsonNode::int)
+            assertEquals(indices, topK(scores.toDoubleArray(), vector.field("k").int()))
+        }
+    }
+
+    @Test
+    fun `median and 95th percentile are the benchmark's`() {
+        for (vector in Fixtures.read("statistics.json").field("vectors").list()) {
+            val samples = vector.field("samples_ms").list().map(JsonNode::double)
+            assertEquals(vector.field("median_ms").double(), median(samples), 0.0)
+            assertEquals(vector.field("p95_ms").double(), p95(samples), 0.0)
+        }
+    }
+
+    @Test
+    fun `photos are decoded as much smaller as Python says`() {
+        for (vector in Fixtures.read("downsample.json").field("vectors").list()) {
+            val bounds =
+                ModelInput.Image(
+                    vector.field("min_side").int(),
+                    vector.field("max_side").int(),
+                    vector.field("max_aspect").int(),
+                )
+            val preprocessing =
+                vector.optional("input_size")?.list()?.map(JsonNode::int)?.let {
+                    Preprocessing(it[1], it[2], vector.field("crop_pct").double(), true)
+                }
+            val wanted = wantedSide(preprocessing)
+            assertEquals(vector.optional("wanted_side")?.int(), wanted)
+            val width = vector.field("width").int()
+            val height = vector.field("height").int()
+            val plan = downsamplePlan(width, height, wanted, bounds)
+            assertEquals("$width x $height", vector.field("sample").int(), plan.sample)
+            assertEquals("$width x $height", vector.optional("refusal")?.string(), plan.refusal?.name?.lowercase())
+            if (plan.refusal == null) {
+                val pixels = (width.toLong() / plan.sample) * (height / plan.sample)
+                assertTrue("$width x $height: $pixels", pixels <= maxPixels(wanted, bounds))
+            }
+        }
+    }
+}

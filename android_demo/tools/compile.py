@@ -1,0 +1,94 @@
+"""Compile Kotlin with the real compiler, from pinned artifacts; no Gradle."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import zipfile
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from downloads import cache, find_program, maven, run, runtime_aar, sha256
+
+DEMO = Path(__file__).resolve().parents[1]
+JVM_TARGET = "11"
+
+
+def joined(paths: Iterable[Path]) -> str:
+    """Write a class path."""
+    return os.pathsep.join(str(path) for path in paths)
+
+
+def kotlin_sources(*folders: str) -> list[Path]:
+    """Return all Kotlin files below folders of this project, in order."""
+    return sorted(file for folder in folders for file in (DEMO / folder).rglob("*.kt"))
+
+
+def fingerprint(sources: Iterable[Path], *more: str) -> str:
+    """Hash sources (name and bytes) and whatever else decides a build's result."""
+    digest = hashlib.sha256()
+    for text in more:
+        digest.update(text.encode() + b"\0")
+    for path in sources:
+        digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
+    return digest.hexdigest()[:16]
+
+
+def kotlinc(
+    sources: Sequence[Path], classpath: Sequence[Path], *, module: str, friends: Sequence[Path] = ()
+) -> Path:
+    """Compile `sources` (Kotlin, and Java to refer to) into a folder of class files.
+
+    Results are kept in the cache by their inputs. Warnings are errors. What is `internal` in
+    `friends` is visible, as a Gradle module's own tests see it.
+    """
+    key = fingerprint(sources, JVM_TARGET, *(str(path) for path in classpath))
+    out = cache() / "classes" / f"{module}-{key}"
+    if out.is_dir():
+        return out
+    building = out.with_suffix(f".{os.getpid()}")
+    command = [
+        find_program("java", "default-jdk-headless"), "-Xmx1500m",
+        "-cp", joined(maven("kotlinc")), "org.jetbrains.kotlin.cli.jvm.K2JVMCompiler",
+        "-no-stdlib", "-no-reflect", "-Werror", "-module-name", module,
+        "-jvm-target", JVM_TARGET, "-cp", joined(classpath), "-d", str(building),
+        *([f"-Xfriend-paths={','.join(map(str, friends))}"] if friends else []),
+        *map(str, sources),
+    ]  # fmt: skip
+    run(command, what=f"Compiling {module}")
+    if out.is_dir():  # another process was faster
+        shutil.rmtree(building)
+    else:
+        building.rename(out)
+    return out
+
+
+def core_classpath() -> list[Path]:
+    """Return what :core compiles against and needs at run time."""
+    return maven("core")
+
+
+def compile_core() -> Path:
+    """Compile :core."""
+    return kotlinc(kotlin_sources("core/src/main/kotlin"), core_classpath(), module="core")
+
+
+def compile_core_tests() -> Path:
+    """Compile the JUnit tests of :core."""
+    core = compile_core()
+    classpath = [core, *core_classpath(), *maven("junit")]
+    sources = kotlin_sources("core/src/test/kotlin")
+    return kotlinc(sources, classpath, module="core-test", friends=[core])
+
+
+def aar_classes(version: str = "auto") -> Path:
+    """Return `classes.jar` of the runtime's AAR."""
+    aar = runtime_aar(version)
+    path = cache() / f"{aar.stem}-{sha256(aar)[:12]}-classes.jar"
+    if not path.is_file():
+        with zipfile.ZipFile(aar) as content:
+            part = path.with_suffix(f".{os.getpid()}")
+            part.write_bytes(content.read("classes.jar"))
+            part.replace(path)
+    return path

