@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any, NoReturn, cast
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn, cast
 
 import typer
 from rich.console import Console
@@ -17,6 +17,9 @@ from runtime_check.errors import RuntimeCheckError
 from runtime_check.metadata import LedgerRow
 
 from .errors import ExportError, UsageError
+
+if TYPE_CHECKING:
+    from .quantize import Tell  # importing torch makes `--help` slow
 
 app = typer.Typer(
     add_completion=False,
@@ -127,23 +130,44 @@ def ledger_table(rows: Sequence[LedgerRow], title: str) -> Table:
 
 
 @contextmanager
-def progress(enabled: bool) -> Iterator[Callable[[str], None]]:
-    """Show which step is running, on a terminal; yield the listener `export` wants."""
+def progress(enabled: bool) -> Iterator[tuple[Callable[[str], None], Tell]]:
+    """Show which step is running, and how far a long one is; yield the listeners of `export`."""
     if not (enabled and stderr.is_terminal):
-        yield lambda step: None
+        yield (lambda step: None), (lambda what, done, total: None)
         return
-    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+    from rich.console import Group
+    from rich.live import Live
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        SpinnerColumn,
+        TextColumn,
+        TimeElapsedColumn,
+    )
 
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
-    with Progress(*columns, console=stderr, transient=True) as bar:
-        running: list[Any] = []
+    steps = Progress(SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    long = Progress(TextColumn("  {task.description}"), BarColumn(), MofNCompleteColumn())
+    bars: dict[str, Any] = {}
 
-        def step(name: str) -> None:
-            for task in running:
-                bar.update(task, total=1, completed=1)
-            running.append(bar.add_task(name, total=None))
+    def step(name: str) -> None:
+        for bar in bars.values():
+            long.remove_task(bar)
+        bars.clear()
+        for task in steps.tasks:
+            steps.update(task.id, total=1, completed=1)
+        steps.add_task(name, total=None)
 
-        yield step
+    def tell(what: str, done: int, total: int) -> None:
+        if what not in bars:  # one bar at a time
+            for bar in bars.values():
+                long.remove_task(bar)
+            bars.clear()
+            bars[what] = long.add_task(what, total=total or None)
+        long.update(bars[what], completed=done)
+
+    with Live(Group(steps, long), console=stderr, transient=True):
+        yield step, tell
 
 
 def _show_export(artifact: Any, installed: Sequence[Path]) -> None:
@@ -223,7 +247,7 @@ def default(
 
         for folder in install or []:
             models_folder(folder)
-        with progress(not (json or quiet)) as on_step:
+        with progress(not (json or quiet)) as (on_step, _):
             artifact = run_export(DEFAULT_MODEL, out=out, on_step=on_step)
         installed = [place(artifact.path, folder) for folder in install or []]
         top = _classify(artifact, "cat")
@@ -514,7 +538,7 @@ def export(
         # `python -m` puts the working folder on the path, the console script does not.
         if "" not in sys.path and str(Path.cwd()) not in sys.path:
             sys.path.insert(0, "")
-        with progress(not (json or quiet)) as on_step:
+        with progress(not (json or quiet)) as (on_step, on_progress):
             artifact = run_export(
                 model,
                 out=out,
@@ -553,6 +577,7 @@ def export(
                 verified=verify,
                 device=device,
                 on_step=on_step,
+                on_progress=on_progress,
             )
         installed = [place(artifact.path, folder) for folder in install or []]
         if json:

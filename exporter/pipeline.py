@@ -55,6 +55,7 @@ from .quantization import (
     quantize_network,
     recipe_of,
 )
+from .quantize import Tell
 from .quantize.engine import require_phone_packing, require_single_weights
 from .quiet import quiet
 from .report import (
@@ -227,6 +228,7 @@ def export(
     device: str | None = None,
     seed: int = 0,
     on_step: Callable[[str], None] | None = None,
+    on_progress: Tell | None = None,
 ) -> Artifact:
     """Turn a model into a verified `.ptl` in `out`, with `report.json` and `report.html`.
 
@@ -236,7 +238,7 @@ def export(
     says how it wants images. `quantize` makes it int8. `disable` names passes to leave out.
     `verified=False` skips the fresh-process check and says so in the metadata. `device` also runs
     the file on a device runtime (`arm64-2.1.0`), as a row of the ledger. `on_step` is told each
-    step's name.
+    step's name, `on_progress(what, done, total)` how far a long one is.
 
     Raises subclasses of `ExportError`; then nothing was written.
     """
@@ -288,7 +290,7 @@ def export(
                 example=task.networks[0],
                 preprocess=task.reader,
                 labels=source.labels,
-                say=on_step,
+                tell=on_progress,
             )
             outer = reference  # what the file has to give: int8 outputs where it is int8
             if network.described.method != "none":

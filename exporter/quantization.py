@@ -25,6 +25,7 @@ from .quantize import (
     Budget,
     Quantized,
     QuantizeRecipe,
+    Tell,
     calibration_batches,
     choose,
     find_recipe,
@@ -41,8 +42,6 @@ NOISE = "noise"
 HOST_STEPS = 3.0
 PHONE_STEPS = 8.0
 _PERTURBATION = 1e-6
-
-Report = Callable[[str], None]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,7 +111,7 @@ def quantize_network(
     example: Tensor,
     preprocess: nn.Module | None,
     labels: Sequence[str] | None,
-    say: Report | None = None,
+    tell: Tell | None = None,
 ) -> QuantizedNetwork:
     """Quantise `module` as chosen; `example` is one preprocessed input, N,C,H,W.
 
@@ -124,12 +123,12 @@ def quantize_network(
     through = _reader(preprocess)
     noise = choice.calibration == NOISE
     if choice.method == "auto":
-        return _auto(module, choice, example, through, labels, say)
+        return _auto(module, choice, example, through, labels, tell)
     recipe = recipe_of(choice)
     notes: list[str] = []
     batches: Sequence[Tensor] | None = None
     if recipe.needs_calibration:
-        batches, notes = _calibration(choice, example, through)
+        batches, notes = _calibration(choice, example, through, tell)
     made = quantize(
         module,
         recipe,
@@ -140,6 +139,7 @@ def quantize_network(
         if choice.train is None
         else training_set(choice.train, through, classes=_classes(choice.train, labels)),
         checkpoint=choice.checkpoint,
+        tell=tell,
     )
     return _network(made, [*notes, *made.notes])
 
@@ -165,7 +165,10 @@ def _classes(folder: Path, labels: Sequence[str] | None) -> Sequence[str] | None
 
 
 def _calibration(
-    choice: QuantizeChoice, example: Tensor, through: Callable[[Image.Image], Tensor]
+    choice: QuantizeChoice,
+    example: Tensor,
+    through: Callable[[Image.Image], Tensor],
+    tell: Tell | None,
 ) -> tuple[Sequence[Tensor], list[str]]:
     if choice.calibration is None:
         raise UsageError(
@@ -177,7 +180,14 @@ def _calibration(
         shape = (8, *example.shape[1:])
         noise = torch.randn(shape, generator=generator)
         return [noise], ["CALIBRATED ON NOISE: the ranges mean nothing for real images."]
-    found = calibration_batches(Path(choice.calibration), through, limit=choice.images)
+    found = calibration_batches(
+        Path(choice.calibration),
+        through,
+        limit=choice.images,
+        progress=None
+        if tell is None
+        else lambda done, total: tell("reading calibration images", done, total),
+    )
     notes = [f"calibrated on {found.images} images"]
     if found.skipped:
         shown = ", ".join(found.skipped[:3])
@@ -191,9 +201,9 @@ def _auto(
     example: Tensor,
     through: Callable[[Image.Image], Tensor],
     labels: Sequence[str] | None,
-    say: Report | None,
+    tell: Tell | None,
 ) -> QuantizedNetwork:
-    batches, notes = _calibration(choice, example, through)
+    batches, notes = _calibration(choice, example, through, tell)
     truth: Tensor | None = None
     if choice.evaluate is not None:
         # A training set without training: images with their classes, in order.
@@ -231,7 +241,7 @@ def _auto(
         else training_set(choice.train, through, classes=_classes(choice.train, labels)),
         checkpoint=choice.checkpoint,
         allow_noise=choice.calibration == NOISE,
-        progress=say,
+        tell=tell,
         **options,
     )
     made = found.chosen.quantized

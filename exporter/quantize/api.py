@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from runtime_check.compare import sqnr_db
 
-from .calibrate import check_calibration
+from .calibrate import Tell, check_calibration
 from .dataflow import watch
 from .dynamic import quantize_dynamic, quantize_recurrent
 from .engine import quantized_engine, require_phone_packing
@@ -92,14 +92,14 @@ def quantize(
     train: TrainingSet | None = None,
     checkpoint: Path | None = None,
     batch_size: int = 32,
-    progress: Progress | None = None,
+    tell: Tell | None = None,
 ) -> Quantized:
     """Quantise a copy of `module` (eval, float32) as `recipe` says.
 
     `example` is one normalised input, N,C,H,W; its size is the size of the result's inputs.
     `calibration` gives normalised batches (static and QAT). `allow_noise` accepts noise as
-    calibration, for random weights. `train`, `checkpoint` (resumed when it exists), `batch_size`
-    and `progress` are for QAT.
+    calibration, for random weights. `train`, `checkpoint` (resumed when it exists) and
+    `batch_size` are for QAT. `tell(what, done, total)` hears how far it is.
 
     Raises CalibrationError, TrainingDataError, UnknownLayer, NotFinite, WrongEngine, and
     NothingQuantized when no layer became int8. `module` is never changed.
@@ -124,7 +124,7 @@ def quantize(
         simulated = simulate_int8(module, recipe, example=example, calibration=batches)
         if not simulated.layers:
             raise _nothing(module, recipe, simulated.float_layers)
-        images = calibrate(simulated, batches)
+        images = calibrate(simulated, batches, progress=_told(tell, batches))
         trained = None
         if recipe.method == "qat" and train is not None:
             trained = fine_tune(
@@ -133,9 +133,26 @@ def quantize(
                 train,
                 batch_size=batch_size,
                 checkpoint=checkpoint,
-                progress=progress,
+                progress=_told_epoch(tell),
             )
         return finish(simulated, batches[0][:1], images=images, trained=trained)
+
+
+def _told(tell: Tell | None, batches: Sequence[Tensor]) -> Callable[[int], None] | None:
+    if tell is None:
+        return None
+    total = sum(len(batch) for batch in batches)
+    return lambda done: tell("calibrating", done, total)
+
+
+def _told_epoch(tell: Tell | None) -> Progress | None:
+    if tell is None:
+        return None
+
+    def progress(epoch: int, epochs: int, step: int, steps: int, loss: float) -> None:
+        tell(f"training, epoch {epoch + 1} of {epochs}, loss {loss:.3g}", step, steps)
+
+    return progress
 
 
 def finish(

@@ -9,6 +9,7 @@ from pathlib import Path
 from torch import Tensor, nn
 
 from .api import Quantized, finish, quantize
+from .calibrate import Tell
 from .engine import quantized_engine
 from .errors import BudgetNotMet, QuantizeError
 from .evaluate import Accuracy, Budget, Speed, judge, measure_speed, run
@@ -20,8 +21,6 @@ from .simulate import calibrate, simulate_int8
 # Agreement asked for when the user states no budget: what a person would call "the same".
 DEFAULT_BUDGET = Budget(min_agreement=0.95)
 _SENSITIVITY_IMAGES = 16
-
-Progress = Callable[[str], None]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,16 +86,17 @@ def choose(
     checkpoint: Path | None = None,
     allow_noise: bool = False,
     rounds: int = 15,
-    progress: Progress | None = None,
+    tell: Tell | None = None,
 ) -> AutoResult:
     """Measure the ladder on `measured` batches and return the fastest recipe within `budget`.
 
     The ladder: static on XNNPACK; the same with the fewest float layers that meet the budget,
     where it missed; static on QNNPACK; dynamic; QAT when `train` is given and nothing else met
     the budget. `measured` should be other images than `calibration`. Times are this machine's,
-    one thread. Raises BudgetNotMet, with the table, when nothing is within the budget.
+    one thread. `tell(what, done, total)` hears which candidate is tried and how far it is.
+    Raises BudgetNotMet, with the table, when nothing is within the budget.
     """
-    say = progress or (lambda _: None)
+    say: Tell = tell or (lambda what, done, total: None)
     reference = run(module, measured)
     float_accuracy = judge(reference, reference, labels)
     budget.met_by(float_accuracy)  # a budget that can't be judged should fail before the work
@@ -106,7 +106,7 @@ def choose(
     ]
 
     def attempt(name: str, make: Callable[[], Quantized]) -> bool:
-        say(name)
+        say(name, 0, 0)
         try:
             made = make()
         except BudgetNotMet as error:
@@ -134,6 +134,7 @@ def choose(
             allow_noise=allow_noise,
             train=train,
             checkpoint=checkpoint,
+            tell=lambda what, done, total: say(f"{name}: {what}", done, total),
         )
 
     static = f"static-xnnpack{suffix}"
@@ -142,7 +143,7 @@ def choose(
 
         def rescued() -> Quantized:
             return _with_float_layers(
-                module, static, mode, example, calibration, measured, labels, budget
+                module, static, mode, example, calibration, measured, labels, budget, say
             )
 
         met = attempt(f"{static} + float layers", rescued)
@@ -150,7 +151,7 @@ def choose(
     attempt(f"dynamic{suffix}", plain(f"dynamic{suffix}"))
     if train is not None and not met:
         attempt(f"qat-xnnpack{suffix}", plain(f"qat-xnnpack{suffix}"))
-    say("latency")
+    say("measuring latency", 0, 0)
     rows = _with_speed(rows, module, example, rounds)
     return _pick(rows, budget)
 
@@ -168,13 +169,19 @@ def _with_float_layers(
     measured: Sequence[Tensor],
     labels: Tensor | None,
     budget: Budget,
+    say: Tell,
 ) -> Quantized:
     recipe = replace(find_recipe(name), mode=mode)
     with quantized_engine():
         simulated = simulate_int8(module, recipe, example=example, calibration=calibration)
         calibrate(simulated, calibration)
         few = _first_images(calibration, _SENSITIVITY_IMAGES)
-        order = measure_sensitivity(simulated, few, leave_one_out=False)
+        order = measure_sensitivity(
+            simulated,
+            few,
+            leave_one_out=False,
+            progress=lambda done, total: say("sensitivity of the layers", done, total),
+        )
         found = smallest_float_set(simulated, order, measured, budget, labels=labels)
         chosen = replace(recipe, float_layers=found.float_layers)
         again = simulate_int8(module, chosen, example=example, calibration=calibration)

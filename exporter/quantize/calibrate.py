@@ -19,6 +19,8 @@ _LEAST_CORRELATION = 0.3
 
 Preprocess = Callable[[Image.Image], Tensor]
 Progress = Callable[[int, int], None]
+# tell(what, done, total): how far a long step is; total 0 where nobody knows.
+Tell = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True, kw_only=True)

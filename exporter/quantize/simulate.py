@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 import difflib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 
@@ -215,8 +215,15 @@ def simulate_int8(
         return Simulated(candidate, recipe, layers, reasons, notes)
 
 
-def calibrate(simulated: Simulated, calibration: Iterable[Tensor]) -> int:
+def calibrate(
+    simulated: Simulated,
+    calibration: Iterable[Tensor],
+    *,
+    progress: Callable[[int], None] | None = None,
+) -> int:
     """Run the batches through and fix the ranges; return the number of images.
+
+    `progress` is told how many images are done, after each batch.
 
     Raises CalibrationError for no images, NotFinite for NaN.
     """
@@ -230,6 +237,8 @@ def calibrate(simulated: Simulated, calibration: Iterable[Tensor]) -> int:
             if images < _IMAGES_TO_CHOOSE_BY:
                 few.append(batch[: _IMAGES_TO_CHOOSE_BY - images])
             images += len(batch)
+            if progress is not None:
+                progress(images)
     if not images:
         raise CalibrationError(
             "There was no calibration image. Static int8 takes its ranges from images: pass a "

@@ -34,8 +34,10 @@ def made(fashion, recipe=RECIPE, labels=True, **options):
 def test_training_moves_weights_and_keeps_accuracy(fashion, name, labels):
     steps = []
     recipe = replace(find_recipe(name), epochs=1, learning_rate=1e-4)
-    result = made(fashion, recipe, labels, progress=lambda *step: steps.append(step))
-    assert steps[-1][2] == steps[-1][3] == 3  # 96 images in batches of 32
+    result = made(fashion, recipe, labels, tell=lambda *step: steps.append(step))
+    assert steps[0][0] == "calibrating"
+    assert steps[-1][0].startswith("training, epoch 1 of 1, loss ")
+    assert steps[-1][1] == steps[-1][2] == 3  # 96 images in batches of 32
     assert len(result.trained.epochs) == 1
     assert result.int8_layers == 26
     with quantized_engine():
@@ -76,12 +78,12 @@ def test_a_resumed_run_ends_where_an_unbroken_one_ends(fashion, tmp_path):
     class Stop(Exception):
         pass
 
-    def stop_in_second_epoch(epoch, *_):
-        if epoch == 1:
+    def stop_in_second_epoch(what, *_):
+        if "epoch 2" in what:
             raise Stop
 
     with pytest.raises(Stop):
-        made(fashion, checkpoint=path, progress=stop_in_second_epoch)
+        made(fashion, checkpoint=path, tell=stop_in_second_epoch)
     resumed = made(fashion, checkpoint=path)
     unbroken = made(fashion)
     assert resumed.trained.resumed_from == 1

@@ -112,7 +112,7 @@ def test_auto_rescues_with_float_layers_and_shows_the_table(spoilt, fashion):
         labels=fashion.labels[:256],
         budget=Budget(min_agreement=0.97),
         rounds=3,
-        progress=said.append,
+        tell=lambda what, done, total: said.append(what),
     )
     by_name = {row.name: row for row in result.candidates}
     assert set(by_name) == {
@@ -132,7 +132,7 @@ def test_auto_rescues_with_float_layers_and_shows_the_table(spoilt, fashion):
     table = result.table()
     assert all(f"| {name} |" in table for name in by_name)
     assert "chosen" in table
-    assert said[-1] == "latency"
+    assert said[-1] == "measuring latency"
 
 
 def test_auto_says_when_int8_is_slower_than_float(fashion, monkeypatch):
