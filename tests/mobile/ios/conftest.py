@@ -1,0 +1,99 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from runtime_check.device.errors import DeviceUnavailable
+from runtime_check.device.toolchain import compile_program, require_tools
+
+from .core import Core
+from .tools import NATIVE, Absent, Swift, export_models, find_swift, torch_root
+
+
+@pytest.fixture(scope="session")
+def swift() -> Swift:
+    try:
+        return find_swift()
+    except Absent as error:
+        pytest.skip(str(error))
+
+
+@dataclass(frozen=True)
+class Models:
+    """Real files as they ship; `folder` holds both."""
+
+    folder: Path
+    fp32: Path
+    int8: Path
+
+
+@pytest.fixture(scope="session")
+def models(tmp_path_factory: pytest.TempPathFactory) -> Models:
+    """The default model, fp32 and int8: from the folder `LITE_MODELS`, or exported now."""
+    given = os.environ.get("LITE_MODELS")
+    if given:
+        folder = Path(given)
+    else:
+        scratch = tmp_path_factory.mktemp("shipped")
+        export_models(scratch)
+        folder = scratch / "models"
+    return Models(folder, folder / "tf_efficientnet_lite0.ptl", folder / "lite0_int8.ptl")
+
+
+@dataclass(frozen=True)
+class Small:
+    """A file of a few kilobytes (float32, 1 x 3 x 8 x 8 -> 1 x 5), and half of it."""
+
+    good: Path
+    damaged: Path
+
+
+@pytest.fixture(scope="session")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Small:
+    folder = tmp_path_factory.mktemp("small")
+    program = (
+        "import torch, warnings; warnings.simplefilter('ignore')\n"
+        "from torch import nn; from torch.utils.mobile_optimizer import optimize_for_mobile\n"
+        "torch.backends.quantized.engine = 'qnnpack'; torch.manual_seed(0)\n"
+        "net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(144, 5))\n"
+        "script = optimize_for_mobile(torch.jit.script(net.eval()))\n"
+        "script._save_for_lite_interpreter('good.ptl', _extra_files={'metadata.json': '{}'})\n"
+    )
+    subprocess.run([sys.executable, "-c", program], cwd=folder, check=True, timeout=300)
+    good, damaged = folder / "good.ptl", folder / "damaged.ptl"
+    content = good.read_bytes()
+    damaged.write_bytes(content[: len(content) // 2])
+    return Small(good, damaged)
+
+
+@pytest.fixture(scope="session")
+def core(tmp_path_factory: pytest.TempPathFactory) -> Core:
+    """The C++ core as a shared library against the installed torch, through its C header."""
+    try:
+        require_tools("native")
+    except DeviceUnavailable as error:
+        pytest.skip(str(error))
+    import torch  # noqa: F401  its libraries must be mapped before ours needs them
+
+    from runtime_check.device.install import _host_torch
+
+    root, _, flags = _host_torch()
+    library = tmp_path_factory.mktemp("core") / "liblite_core.so"
+    compile_program(
+        [NATIVE / "lite_core.cpp"],
+        library,
+        arch="native",
+        torch_root=root,
+        flags=["-shared", "-fPIC", *flags],
+    )
+    return Core(library)
+
+
+@pytest.fixture(scope="session")
+def torch_here() -> tuple[Path, str, list[str]]:
+    return torch_root()

@@ -1,0 +1,144 @@
+"""Rung 4: the sources of the app: parsed for iOS, linted, type-checked against stub modules."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from .tools import APP, PACKAGE, Swift
+
+STUBS = Path(__file__).with_name("stubs")
+# In the order of who imports whom.
+STUB_MODULES = (
+    "UniformTypeIdentifiers", "CoreGraphics", "ImageIO", "SwiftUI", "UIKit", "PhotosUI",
+    "CryptoKit", "AVFoundation",
+)  # fmt: skip
+APP_SOURCES = sorted((APP / "App").glob("*.swift"))
+LITE_FILE = PACKAGE / "Sources/LiteRuntime/LiteFile.swift"
+PACKAGE_SOURCES = sorted((PACKAGE / "Sources/LiteClassifier").glob("*.swift"))
+ALL_SOURCES = [*APP_SOURCES, LITE_FILE, *PACKAGE_SOURCES]
+
+
+def test_there_is_an_app() -> None:
+    assert 3 <= len(APP_SOURCES) <= 4
+    assert len(PACKAGE_SOURCES) >= 8
+
+
+def test_every_source_parses_for_ios(swift: Swift) -> None:
+    for path in ALL_SOURCES:
+        done = swift.run(
+            ["swiftc", "-frontend", "-parse", "-target", "arm64-apple-ios17.0", str(path)]
+        )
+        assert done.returncode == 0, f"{path}:\n{done.stderr}"
+
+
+def test_the_parser_can_fail(swift: Swift, tmp_path: Path) -> None:
+    broken = tmp_path / "Broken.swift"
+    broken.write_text(APP_SOURCES[0].read_text(encoding="utf-8") + "}\n", encoding="utf-8")
+    done = swift.run(
+        ["swiftc", "-frontend", "-parse", "-target", "arm64-apple-ios17.0", str(broken)]
+    )
+    assert done.returncode != 0
+    assert "extraneous '}'" in done.stderr
+
+
+def test_swift_format_has_no_complaint(swift: Swift) -> None:
+    done = swift.run(["swift", "format", "lint", "--strict", "-r", str(APP / "App"), str(PACKAGE)])
+    complaints = [line for line in done.stderr.splitlines() if ".swift:" in line]
+    assert done.returncode == 0, "\n".join(complaints)
+
+
+@pytest.fixture(scope="module")
+def stubs(swift: Swift, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Modules with the names that the app uses of Apple's, and the package's own."""
+    folder = tmp_path_factory.mktemp("modules")
+    for name in STUB_MODULES:
+        done = swift.run(
+            [
+                "swiftc", "-emit-module", "-module-name", name, "-I", str(folder),
+                "-suppress-warnings", "-o", str(folder / f"{name}.swiftmodule"),
+                str(STUBS / f"{name}.swift"),
+            ]
+        )  # fmt: skip
+        assert done.returncode == 0, f"{name}: {done.stderr}"
+    done = swift.run(
+        [
+            "swiftc", "-swift-version", "6", "-emit-module", "-module-name", "LiteClassifier",
+            "-o", str(folder / "LiteClassifier.swiftmodule"), *map(str, PACKAGE_SOURCES),
+        ]
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+def typecheck(swift: Swift, stubs: Path, sources: Sequence[Path]) -> str:
+    """Type-check as the Xcode target compiles: bridging header, no LiteCore module."""
+    done = swift.run(
+        [
+            "swiftc", "-typecheck", "-swift-version", "5", "-module-name", "LiteDemo",
+            "-I", str(stubs), "-import-objc-header", str(APP / "App/Bridging-Header.h"),
+            "-I", str(PACKAGE / "Sources/LiteCore/include"), *map(str, sources),
+        ]
+    )  # fmt: skip
+    errors = [line for line in done.stderr.splitlines() if ": error:" in line]
+    assert bool(errors) == bool(done.returncode), done.stderr
+    return "\n".join(errors)
+
+
+def test_the_views_fit_our_own_types(swift: Swift, stubs: Path) -> None:
+    assert typecheck(swift, stubs, [*APP_SOURCES, LITE_FILE]) == ""
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new"),
+    [
+        ("ContentView.swift", "result.milliseconds", "result.seconds"),
+        (
+            "ContentView.swift",
+            "case .failed(let sentence):\n      message",
+            "case .broken:\n message",
+        ),
+        ("CameraView.swift", "await model.classifyLive(frame)", "await model.classifyLive(3)"),
+        ("LiteDemoApp.swift", "runtime: LiteFile.self", "runtime: Int.self"),
+    ],
+)
+def test_a_view_that_does_not_fit_is_found(
+    swift: Swift, stubs: Path, tmp_path: Path, file: str, old: str, new: str
+) -> None:
+    changed = []
+    for path in APP_SOURCES:
+        text = path.read_text(encoding="utf-8")
+        if path.name == file:
+            assert old in text
+            text = text.replace(old, new)
+        copy = tmp_path / path.name
+        copy.write_text(text, encoding="utf-8")
+        changed.append(copy)
+    assert file in typecheck(swift, stubs, [*changed, LITE_FILE])
+
+
+def test_the_package_imports_no_apple_framework() -> None:
+    allowed = {"Foundation", "Observation", "Darwin", "Glibc", "LiteClassifier", "LiteCore"}
+    for path in [*PACKAGE_SOURCES, LITE_FILE]:
+        found = set(re.findall(r"^\s*import (\w+)", path.read_text(encoding="utf-8"), re.M))
+        assert found <= allowed, path.name
+
+
+def test_nothing_about_a_model_is_written_down() -> None:
+    """No mean, no deviation, no size and no label of any model stands in the sources."""
+    numbers = r"0\.485|0\.456|0\.406|0\.229|0\.224|0\.225|\b224\b|\b256\b|\b0\.875\b|\b1000\b"
+    for path in ALL_SOURCES:
+        text = re.sub(r"//.*", "", path.read_text(encoding="utf-8"))
+        assert not re.search(numbers, text), path.name
+        assert not re.search(r"tabby|goldfish|efficientnet|deit", text, re.I), path.name
+
+
+def test_what_is_drawn_is_also_spoken() -> None:
+    """Symbols that stand alone have a label for VoiceOver; colours come from the system."""
+    text = "".join(path.read_text(encoding="utf-8") for path in APP_SOURCES)
+    assert text.count("accessibilityLabel") >= 5
+    assert "AccessibilityNotification.Announcement" in text
+    assert not re.search(r"Color\(red:|Color\.(white|black)|UIColor\(|preferredColorScheme", text)

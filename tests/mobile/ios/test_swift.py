@@ -1,0 +1,141 @@
+"""Rung 2: `swift test` on Linux, on the shared golden files and on real model files."""
+
+from __future__ import annotations
+
+import json
+import re
+import struct
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from runtime_check.benchmark_format import read_bench
+
+from .conftest import Models
+from .core import Core
+from .tools import GOLDEN, PACKAGE, ROOT, Swift
+
+# Debian's libswiftObservation refers to a symbol that no library of its has; it is not needed.
+TEST = ["swift", "test", "--disable-xctest", "-Xlinker", "--allow-shlib-undefined"]
+
+
+def passed_tests(output: str) -> int:
+    """Count the tests of a run that passed; fail with its last lines when it did not."""
+    summary = re.search(r"Test run with (\d+) tests? passed", output)
+    told = [line for line in output.splitlines() if "✘" in line or "error:" in line]
+    assert summary, "\n".join(told[:30]) or output[-3000:]
+    return int(summary.group(1))
+
+
+def test_the_package_alone_passes_on_the_golden_files(swift: Swift, tmp_path: Path) -> None:
+    """Without TORCH_ROOT there is no torch and no Apple framework in it, as in Xcode."""
+    done = swift.run(
+        [*TEST, "--scratch-path", str(tmp_path / "build")],
+        cwd=PACKAGE,
+        env={"GOLDEN_DIR": str(GOLDEN)},
+    )
+    assert done.returncode == 0, (done.stdout + done.stderr)[-3000:]
+    assert passed_tests(done.stdout + done.stderr) >= 35
+
+
+def test_a_changed_golden_file_fails_the_swift_tests(swift: Swift, tmp_path: Path) -> None:
+    """The tests read the files and can fail: one flipped verdict, one wrong index."""
+    folder = tmp_path / "golden"
+    subprocess.run(["cp", "-r", str(GOLDEN), str(folder)], check=True)
+    top = folder / "top_k.json"
+    vectors = json.loads(top.read_text(encoding="utf-8"))
+    vectors["vectors"][0]["indices"] = [0, 1]
+    top.write_text(json.dumps(vectors), encoding="utf-8")
+    checks = folder / "golden_checks.json"
+    text = json.loads(checks.read_text(encoding="utf-8"))
+    text["checks"][0]["passes"] = False
+    checks.write_text(json.dumps(text), encoding="utf-8")
+    done = swift.run(
+        [*TEST, "--scratch-path", str(tmp_path / "build")],
+        cwd=PACKAGE,
+        env={"GOLDEN_DIR": str(folder)},
+    )
+    output = done.stdout + done.stderr
+    assert done.returncode != 0
+    assert "topIndicesOfPython() failed" in output
+    assert "verdictOfPython(check:) failed" in output
+
+
+@dataclass(frozen=True)
+class EndToEnd:
+    output: str
+    benchmark: Path
+    photo: np.ndarray
+
+
+@pytest.fixture(scope="module")
+def end_to_end(
+    swift: Swift,
+    models: Models,
+    torch_here: tuple[Path, str, list[str]],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> EndToEnd:
+    folder = tmp_path_factory.mktemp("swift")
+    picture = Image.open(ROOT / "exporter/data/photos/cat.png").convert("RGB")
+    photo = folder / "photo.rgb"
+    photo.write_bytes(struct.pack("<II", *picture.size) + picture.tobytes())
+    # The models' folder may lie anywhere; Swift's own folder sees only what is mounted.
+    shown = folder / "models"
+    shown.mkdir()
+    for path in (models.fp32, models.int8):
+        (shown / path.name).write_bytes(path.read_bytes())
+    done = swift.run(
+        [*TEST, "--scratch-path", str(folder / "build")],
+        cwd=PACKAGE,
+        env={
+            "TORCH_ROOT": str(torch_here[0]),
+            "LITE_MODELS": str(shown),
+            "LITE_PHOTO": str(photo),
+            "LITE_BENCHMARK": str(folder / "benchmark.json"),
+            "GOLDEN_DIR": str(GOLDEN),
+        },
+    )
+    output = done.stdout + done.stderr
+    assert done.returncode == 0, output[-3000:]
+    return EndToEnd(output, folder / "benchmark.json", np.asarray(picture))
+
+
+def test_real_files_pass_end_to_end(end_to_end: EndToEnd) -> None:
+    assert passed_tests(end_to_end.output) >= 42
+    for name in ("tf_efficientnet_lite0.ptl", "lite0_int8.ptl"):
+        assert re.search(
+            rf"golden {name} on .*: This device computes what Python computes: 5 of 5",
+            end_to_end.output,
+        )
+
+
+@pytest.mark.parametrize("which", ["fp32", "int8"])
+def test_swift_names_the_class_that_python_names(
+    end_to_end: EndToEnd, models: Models, core: Core, which: str
+) -> None:
+    path: Path = getattr(models, which)
+    told = re.search(rf"top-1 {path.name}: (\d+) ([\d.]+) (.+)", end_to_end.output)
+    assert told
+    model = core.open(path)
+    (output,) = core.forward(model, [end_to_end.photo])
+    core.close(model)
+    assert int(told.group(1)) == int(output.argmax())
+    assert told.group(3) == "Egyptian cat"
+
+
+def test_the_benchmark_of_the_view_model_is_imported(end_to_end: EndToEnd) -> None:
+    device = read_bench(end_to_end.benchmark).devices[0]
+    assert {run.file for run in device.runs} == {"tf_efficientnet_lite0.ptl", "lite0_int8.ptl"}
+    assert {run.quantization for run in device.runs} == {"none", "static"}
+    assert all(run.peak_mb and run.load_ms and run.first_ms for run in device.runs)
+    done = subprocess.run(
+        [sys.executable, "-m", "runtime_check", "bench", "--import", str(end_to_end.benchmark)],
+        capture_output=True, text=True, check=False, cwd=end_to_end.benchmark.parent,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "lite0_int8" in done.stdout

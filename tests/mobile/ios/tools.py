@@ -1,0 +1,176 @@
+"""What the rungs of the iOS tests stand on: Swift, torch builds, and shipped model files.
+
+Everything that is missing is one `Absent` with what to do; the fixtures turn it into a skip, and
+CI, which installs everything first (`.ci/ios.sh`), turns skips into failures.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import zipfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from PIL import Image
+
+from runtime_check.device.install import _host_torch
+from runtime_check.device.toolchain import (
+    RUNTIMES,
+    Wheel,
+    atomic_folder,
+    cache_root,
+    sha256_of,
+    wheel_folder,
+)
+
+ROOT = Path(__file__).resolve().parents[3]
+APP = ROOT / "ios_demo"
+PACKAGE = APP / "LiteClassifier"
+NATIVE = ROOT / "runtime_check" / "native"
+GOLDEN = ROOT / "tests" / "golden"
+
+# torch 2.1.0, the pod's version, for Apple's arm64.
+MACOS_WHEEL = Wheel(
+    version="2.1.0",
+    python="3.11",
+    platform="macosx_11_0_arm64",
+    sha256="3cd1dedff13884d890f18eea620184fb4cd8fd3c68ce3300498f427ae93aa962",
+)
+
+
+class Absent(Exception):
+    """A tool is not on this machine; the message says how to get it."""
+
+
+@dataclass(frozen=True)
+class Swift:
+    """Where Swift runs: in a Debian folder of its own, or (`root` None) on this machine."""
+
+    root: Path | None
+
+    def run(
+        self,
+        command: Sequence[str],
+        *,
+        cwd: Path = ROOT,
+        env: Mapping[str, str] | None = None,
+        timeout: float = 900,
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a command where Swift is; the checkout and the cache have the same paths there."""
+        variables = {"OMP_NUM_THREADS": "1", **(env or {})}
+        if self.root is None:
+            return subprocess.run(
+                list(command),
+                cwd=cwd,
+                env={**os.environ, **variables},
+                capture_output=True,
+                text=True,
+                timeout=timeout,
+                check=False,
+            )
+        seen = [ROOT, cache_root(), Path(tempfile.gettempdir()), Path(sys.prefix), cwd]
+        seen += [Path(torch_root()[0])]
+        # Swift looks into /proc. A mount namespace of its own: nothing stays mounted outside.
+        script = (
+            'root=$1; cwd=$2; shift 2; mount --rbind /proc "$root/proc"; mount --rbind /dev '
+            '"$root/dev"; while [ "$1" != -- ]; do mkdir -p "$root$1"; mount --rbind "$1" '
+            '"$root$1"; shift; done; shift; exec chroot "$root" /usr/bin/env -C "$cwd" "$@"'
+        )
+        settings = [f"{key}={value}" for key, value in variables.items()]
+        mounts = [str(path) for path in sorted({path.resolve() for path in seen})]
+        return subprocess.run(
+            [
+                "unshare", "--mount", "--propagation", "private", "sh", "-e", "-c", script, "sh",
+                str(self.root), str(cwd), *mounts, "--", *settings, "HOME=/root", *command,
+            ],
+            capture_output=True, text=True, timeout=timeout, check=False,
+        )  # fmt: skip
+
+
+def find_swift() -> Swift:
+    """Find Swift 6: on the path, or in the folder that `.ci/ios.sh` makes in the cache."""
+    if shutil.which("swift"):
+        return Swift(None)
+    root = cache_root() / "swift-trixie"
+    if not (root / "usr/bin/swiftc").exists():
+        raise Absent("no Swift: install Swift 6, or run .ci/ios.sh setup as root on Debian")
+    if os.geteuid() != 0:
+        raise Absent(f"Swift lies in {root}, which only root can enter (chroot)")
+    swift = Swift(root)
+    tried = swift.run(["swift", "--version"])
+    if tried.returncode:
+        raise Absent(f"Swift in {root} does not start here: {tried.stderr.strip()[-300:]}")
+    return swift
+
+
+def torch_root() -> tuple[Path, str, list[str]]:
+    """Return a torch to build the core against: its folder, version and compiler flags.
+
+    `TORCH_ROOT` first, then 2.1.0 for this machine where it is in the cache, as phones have it,
+    then the installed one.
+    """
+    given = os.environ.get("TORCH_ROOT")
+    if given:
+        root = Path(given)
+        strings = b"_ZN3c106detail14torchCheckFailEPKcS2_jRKNSt7__cxx11"
+        new = strings in (root / "lib/libc10.so").read_bytes()
+        return root, "", [f"-D_GLIBCXX_USE_CXX11_ABI={int(new)}"]
+    wheel = RUNTIMES["x86-2.1.0"].wheel
+    if wheel is not None and wheel_folder(wheel).is_dir():
+        return wheel_folder(wheel) / "torch", "2.1.0", ["-D_GLIBCXX_USE_CXX11_ABI=0"]
+    return _host_torch()
+
+
+def ensure_macos_torch() -> Path:
+    """Return the folder of torch 2.1.0 for Apple's arm64, downloading 60 MB when it is absent."""
+    target = wheel_folder(MACOS_WHEEL)
+    if target.is_dir():
+        return target / "torch"
+    with tempfile.TemporaryDirectory() as folder:
+        done = subprocess.run(
+            [
+                sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check",
+                "--no-deps", "--only-binary=:all:", "--python-version", MACOS_WHEEL.python,
+                "--implementation", "cp", "--platform", MACOS_WHEEL.platform, "--dest", folder,
+                f"torch=={MACOS_WHEEL.version}",
+            ],
+            capture_output=True, text=True, timeout=900, check=False,
+        )  # fmt: skip
+        if done.returncode:
+            raise Absent(f"the macOS wheel of torch cannot be downloaded: {done.stderr[-300:]}")
+        (path,) = Path(folder).glob("*.whl")
+        found = sha256_of(path)
+        assert found == MACOS_WHEEL.sha256, f"{path.name} has SHA-256 {found}"
+        with atomic_folder(target) as scratch, zipfile.ZipFile(path) as archive:
+            for name in archive.namelist():
+                if name.startswith(("torch/lib/", "torch/include/")):
+                    archive.extract(name, scratch)
+    return target / "torch"
+
+
+def export_models(folder: Path) -> None:
+    """Export the default model as fp32 and int8 with the command line, as users do."""
+    photos = folder / "photos"
+    photos.mkdir()
+    for path in sorted((ROOT / "exporter/data/photos").glob("*.png")):
+        picture = Image.open(path).convert("RGB")
+        side = min(picture.size) * 3 // 4
+        for index, (x, y) in enumerate(((0, 0), (picture.width - side, 0), (20, 10))):
+            picture.crop((x, y, x + side, y + side)).save(photos / f"{path.stem}{index}.png")
+    out = folder / "models"
+    quantized = ("--quantize", "static", "--calibration", str(photos), "--name", "lite0_int8")
+    for options in ((), quantized):
+        done = subprocess.run(
+            [
+                sys.executable, "-m", "exporter", "export", "tf_efficientnet_lite0", *options,
+                "-o", str(out),
+            ],
+            capture_output=True, text=True, timeout=900, check=False,
+            env={**os.environ, "OMP_NUM_THREADS": "1"}, cwd=folder,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stdout + done.stderr
