@@ -40,7 +40,7 @@ def install(artifact: Path, app: Path) -> Path:
     with tempfile.NamedTemporaryFile(dir=folder, prefix=".install-", delete=False) as stream:
         scratch = Path(stream.name)
     try:
-        shutil.copyfile(artifact, scratch)
+        shutil.copy(artifact, scratch)  # with its permissions: a temporary file is private
         scratch.replace(target)
     finally:
         scratch.unlink(missing_ok=True)

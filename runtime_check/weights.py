@@ -76,7 +76,9 @@ def load_weights(path: Path | str) -> dict[str, torch.Tensor]:
     """
     path = Path(path)
     if not path.is_file():
-        raise UnreadableWeights(f"There is no weights file {path}.")
+        hub = str(path).startswith(("hf-hub:", "hf_hub:"))
+        hint = " A hub id is named as the model itself, not as its weights." if hub else ""
+        raise UnreadableWeights(f"There is no weights file {path}.{hint}")
     loaded = _load_safetensors(path) if path.suffix == ".safetensors" else _load_pickle(path)
     return _unwrap(loaded, path)
 

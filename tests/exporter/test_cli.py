@@ -73,6 +73,7 @@ def test_json_is_json_alone(tmp_path: Path) -> None:
         (["export", "test_vit", "--random-weights", "--disable", "nothing"], 2, "no pass"),
         (["export", "test_vit", "--random-weights", "--install", "nowhere"], 2, "no folder"),
         (["export", "test_vit", "--weights", "no.safetensors"], 2, "no.safetensors"),
+        (["export", "test_vit", "--weights", "hf-hub:a/b"], 2, "named as the model itself"),
         (["export", "test_vit", "--input-shape", "1,x"], 2, "numbers"),
         (["inspect", "nothing.ptl"], 2, "no file"),
         (["models", "rsnet18"], 2, "Did you mean"),
@@ -129,7 +130,10 @@ def test_install_refuses_other_folders(tmp_path: Path) -> None:
     (tmp_path / "Podfile").touch()
     source = tmp_path / "x.ptl"
     source.write_bytes(b"x")
-    assert install(source, tmp_path) == tmp_path / "Models" / "x.ptl"
+    source.chmod(0o644)
+    installed = install(source, tmp_path)
+    assert installed == tmp_path / "Models" / "x.ptl"
+    assert installed.stat().st_mode & 0o777 == 0o644, "others build the app too"
 
 
 def test_doctor_on_a_torch_that_cannot() -> None:
