@@ -134,9 +134,11 @@ final class Camera: NSObject, @unchecked Sendable {
           return
         }
         self.waiting = done
-        if let rotation = self.rotation, let connection = self.photoOutput.connection(with: .video)
+        if let angle = self.rotation?.videoRotationAngleForHorizonLevelCapture,
+          let connection = self.photoOutput.connection(with: .video),
+          connection.isVideoRotationAngleSupported(angle)
         {
-          connection.videoRotationAngle = rotation.videoRotationAngleForHorizonLevelCapture
+          connection.videoRotationAngle = angle
         }
         self.photoOutput.capturePhoto(with: AVCapturePhotoSettings(), delegate: self)
       }

@@ -12,6 +12,7 @@ from xml.etree import ElementTree
 
 import pytest
 
+from exporter.install import models_folder
 from runtime_check.artifact import read_artifact
 from runtime_check.metadata import parse_metadata
 
@@ -311,3 +312,9 @@ def test_the_asset_catalogue_is_complete() -> None:
             assert json.loads((folder / "Contents.json").read_text(encoding="utf-8"))["info"]
     assert (catalogue / "AppIcon.appiconset").is_dir()
     assert (catalogue / "AccentColor.colorset").is_dir()
+
+
+def test_install_puts_models_where_the_app_looks() -> None:
+    assert models_folder(APP) == APP / "Models"
+    entry = (APP / "App/LiteDemoApp.swift").read_text(encoding="utf-8")
+    assert 'appendingPathComponent("Models"' in entry

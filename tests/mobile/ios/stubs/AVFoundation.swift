@@ -12,6 +12,7 @@ public class AVCaptureOutput {
 }
 public class AVCaptureConnection {
   public var videoRotationAngle: CGFloat = 0
+  public func isVideoRotationAngleSupported(_ angle: CGFloat) -> Bool { false }
 }
 
 public class AVCaptureDevice {
