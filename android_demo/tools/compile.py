@@ -92,3 +92,39 @@ def aar_classes(version: str = "auto") -> Path:
             part.write_bytes(content.read("classes.jar"))
             part.replace(path)
     return path
+
+
+def framework_classes() -> Path:
+    """Return the Android framework's classes without its resources, for compilers.
+
+    Android's own test classes for Java 17 are left out: R8 3.3 cannot read their records.
+    """
+    source = maven("android")[0]
+    path = source.with_name(f"{source.stem}-classes.jar")
+    if not path.is_file():
+        part = path.with_suffix(f".{os.getpid()}")
+        with zipfile.ZipFile(source) as whole, zipfile.ZipFile(part, "w") as classes:
+            for info in whole.infolist():
+                name = info.filename
+                if name.endswith(".class") and not name.startswith("libcore/internal/Java"):
+                    classes.writestr(name, whole.read(info))
+        part.replace(path)
+    return path
+
+
+def java_classes() -> Path:
+    """Return `java.*` as a jar for D8 and R8: android-all leaves it to the Java it runs on."""
+    home = Path(find_program("javac", "default-jdk-headless")).resolve().parents[1]
+    path = cache() / f"java-{fingerprint([home / 'release'])}.jar"
+    if not path.is_file():
+        part = path.with_suffix(f".{os.getpid()}")
+        with zipfile.ZipFile(part, "w") as classes:
+            for module in ("java.base", "java.logging", "java.sql"):
+                # A .jmod is a zip with four bytes before it, its class files below `classes/`.
+                with zipfile.ZipFile(home / "jmods" / f"{module}.jmod") as whole:
+                    for info in whole.infolist():
+                        if info.filename.startswith(("classes/java/", "classes/javax/")):
+                            name = info.filename.removeprefix("classes/")
+                            classes.writestr(name, whole.read(info))
+        part.replace(path)
+    return path

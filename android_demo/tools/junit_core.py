@@ -1,4 +1,4 @@
-"""Run the JUnit tests of :core on this machine's Java: `python android_demo/tools/junit_core.py`."""
+"""Run the JUnit tests of :core: `python android_demo/tools/junit_core.py`."""
 
 from __future__ import annotations
 

@@ -74,6 +74,7 @@ int Fprintf(void *f, const char *format, ...) {
 }
 
 /* Same names, other contracts. */
+int __xpg_strerror_r(int error, char *text, size_t size); /* glibc's POSIX one */
 int Strerror_r(int error, char *text, size_t size) { return __xpg_strerror_r(error, text, size); }
 locale_t Newlocale(int mask, const char *name, locale_t base) {
   (void)mask, (void)name; /* Android's masks are other numbers, and it knows only C and UTF-8 */

@@ -1,0 +1,156 @@
+"""Run `.ptl` files on the AAR's own Android libraries, in a desktop Java on Linux x86-64.
+
+    python android_demo/tools/desktop_native.py FILE.ptl ...
+
+The binary that ships in the APK (`libpytorch_jni_lite.so`, x86_64), loaded through the app's own
+Kotlin class and `LiteModuleLoader`, replays the golden inputs. Two things make Android's libraries
+loadable by glibc: their symbol versions are stripped, and `native/bionic.c` supplies what only
+Android's C library has. Exit 1 when a file fails its golden inputs, 2 when it cannot be tried.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import struct
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+from typing import Any
+
+from build_apk import app_classpath
+from compile import DEMO, fingerprint, joined, kotlinc
+from downloads import ToolError, cache, find_program, run, runtime_aar, sha256
+
+LIBRARIES = ("libpytorch_jni_lite.so", "libfbjni.so", "libc++_shared.so")
+SHIM_NAMES = ("libc.so", "libm.so", "libdl.so", "liblog.so", "libandroid.so")
+BIONIC = DEMO / "tools" / "native" / "bionic.c"
+# In both C libraries, with another contract: their capitalised namesakes are in bionic.c.
+RENAMED = (
+    "fflush", "fwrite", "fputc", "getc", "ungetc", "vfprintf", "fprintf",
+    "strerror_r", "newlocale", "setlocale", "sysconf",
+)  # fmt: skip
+
+_LOAD, _DYNAMIC = 1, 2
+_STRTAB, _STRSZ = 5, 10
+# DT_VERSYM, DT_VERDEF, DT_VERDEFNUM, DT_VERNEED, DT_VERNEEDNUM
+_VERSION_TAGS = {0x6FFFFFF0, 0x6FFFFFFC, 0x6FFFFFFD, 0x6FFFFFFE, 0x6FFFFFFF}
+_IGNORED_TAG = 0x6FFFFEF0  # a number the dynamic linker knows nothing of and skips
+
+
+def adapt(library: bytes) -> bytes:
+    """Strip the symbol versions of an ELF64 library and capitalise its `RENAMED` references.
+
+    Android's versions (`malloc@LIBC`) name a library glibc is not. The names change in place, so
+    every offset stays as it is.
+    """
+    data = bytearray(library)
+    (at,) = struct.unpack_from("<Q", data, 32)
+    size, count = struct.unpack_from("<HH", data, 54)
+    headers = [struct.unpack_from("<IIQQQQQQ", data, at + index * size) for index in range(count)]
+    loads = [(header[3], header[2], header[5]) for header in headers if header[0] == _LOAD]
+    start, length = next((h[2], h[5]) for h in headers if h[0] == _DYNAMIC)
+    values: dict[int, int] = {}
+    for entry in range(start, start + length, 16):
+        tag, value = struct.unpack_from("<QQ", data, entry)
+        values[tag] = value
+        if tag in _VERSION_TAGS:
+            struct.pack_into("<Q", data, entry, _IGNORED_TAG)
+    strings = next(
+        values[_STRTAB] - address + offset
+        for address, offset, long in loads
+        if address <= values[_STRTAB] < address + long
+    )
+    end = strings + values[_STRSZ]
+    table = bytes(data[strings:end])
+    for name in RENAMED:
+        old = b"\0" + name.encode() + b"\0"
+        table = table.replace(old, b"\0" + name.capitalize().encode() + b"\0")
+    data[strings:end] = table
+    return bytes(data)
+
+
+def native_folder(version: str = "auto") -> Path:
+    """Return a folder with the adapted libraries and the shim, made if need be."""
+    aar = runtime_aar(version)
+    key = fingerprint([BIONIC, Path(__file__)], sha256(aar))
+    folder = cache() / f"native-{key}"
+    if folder.is_dir():
+        return folder
+    part = folder.with_suffix(f".{os.getpid()}")
+    part.mkdir(parents=True)
+    with zipfile.ZipFile(aar) as content:
+        for name in LIBRARIES:
+            (part / name).write_bytes(adapt(content.read(f"jni/x86_64/{name}")))
+    command = [find_program("gcc", "gcc"), "-shared", "-fPIC", "-O1", "-Wall", "-Werror"]
+    command += ["-o", str(part / SHIM_NAMES[0]), str(BIONIC), "-Wl,-soname,libc.so", "-lm"]
+    run(command, what="Compiling bionic.c")
+    for name in SHIM_NAMES[1:]:
+        (part / name).symlink_to(SHIM_NAMES[0])
+    part.replace(folder)
+    return folder
+
+
+def replay(files: list[Path], version: str = "auto") -> list[dict[str, Any]]:
+    """Replay the golden inputs of `files`; return one report a file."""
+    sources = [
+        DEMO / "app/src/main/kotlin/dev/torchmobile/demo/LiteModuleRuntime.kt",
+        DEMO / "tools/native/Replay.kt",
+    ]
+    classpath = app_classpath(version)
+    classes = kotlinc(sources, classpath, module="replay")
+    native = native_folder(version)
+    found = re.search(r"-([0-9.]+)\.aar$", runtime_aar(version).name)
+    command = [
+        find_program("java", "default-jdk-headless"), f"-Djava.library.path={native}",
+        "-cp", joined([classes, *classpath]), "dev.torchmobile.demo.ReplayKt",
+        found[1] if found else version, *map(str, files),
+    ]  # fmt: skip
+    # The shim needs no preloading: only libraries that ask for `libc.so` by Android's name get it.
+    # libc++ does: Java brings libstdc++ along, whose `__cxa_throw` would come first otherwise, and
+    # an exception thrown with it ends the process instead of being caught.
+    environment = {
+        **os.environ,
+        "LD_LIBRARY_PATH": str(native),
+        "LD_PRELOAD": str(native / "libc++_shared.so"),
+    }
+    result = subprocess.run(
+        command, capture_output=True, text=True, timeout=300, check=False, env=environment
+    )
+    lines = [line for line in result.stdout.splitlines() if line.startswith("{")]
+    if result.returncode or len(lines) != len(files):
+        raise ToolError(f"Java ended with {result.returncode}:\n{result.stderr[-3000:]}")
+    return [json.loads(line) for line in lines]
+
+
+def main() -> int:
+    """Replay the files named; print what the app's badge would say."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("files", nargs="+", type=Path)
+    parser.add_argument("--runtime", default="auto", help="version of pytorch_android_lite")
+    parser.add_argument("--json", action="store_true")
+    options = parser.parse_args()
+    missing = [str(path) for path in options.files if not path.is_file()]
+    if missing:
+        sys.stderr.write(f"No such file: {', '.join(missing)}\n")
+        return 2
+    try:
+        aar = runtime_aar(options.runtime)
+        reports = replay(options.files, options.runtime)
+    except (ToolError, subprocess.TimeoutExpired) as error:
+        sys.stderr.write(f"{error}\n")
+        return 2
+    if options.json:
+        sys.stdout.write(json.dumps(reports) + "\n")
+    else:
+        sys.stdout.write(f"{LIBRARIES[0]} (x86_64) of {aar.name}\n")
+        for report in reports:
+            sys.stdout.write(f"{Path(report['file']).name}: {report['sentence']}\n")
+    return 0 if all(report["passes"] for report in reports) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
