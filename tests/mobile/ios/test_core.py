@@ -43,12 +43,12 @@ def test_shipped_files_carry_metadata_and_pass_their_golden_vectors(
 @pytest.mark.parametrize(
     ("image", "said"),
     [
-        (np.zeros((32, 32), np.uint8), ""),
-        (np.zeros((32, 32, 4), np.uint8), ""),
-        (np.zeros((3, 32, 32), np.float32), ""),
-        (np.zeros((4, 4, 3), np.uint8), "8"),
-        (np.zeros((8, 400, 3), np.uint8), "32"),
-        (np.zeros((0, 32, 3), np.uint8), ""),
+        (np.zeros((32, 32), np.uint8), "height x width x 3"),
+        (np.zeros((32, 32, 4), np.uint8), "[32, 32, 4]"),
+        (np.zeros((3, 32, 32), np.float32), "height x width x 3"),
+        (np.zeros((4, 4, 3), np.uint8), "within 8..8192"),
+        (np.zeros((8, 400, 3), np.uint8), "at most 32 times"),
+        (np.zeros((0, 32, 3), np.uint8), "0 x 32 pixels"),
     ],
     ids=["gray", "four channels", "float", "too small", "too long", "empty"],
 )
@@ -66,7 +66,7 @@ def test_a_bad_image_is_refused_and_the_model_stays_usable(
 
 
 def test_a_missing_file_is_an_error(core: Core, tmp_path: Path) -> None:
-    with pytest.raises(CoreError):
+    with pytest.raises(CoreError, match=r"No such file.*none\.ptl"):
         core.open(tmp_path / "none.ptl")
 
 

@@ -32,10 +32,16 @@ def passed_tests(output: str) -> int:
     return int(summary.group(1))
 
 
-def test_the_package_alone_passes_on_the_golden_files(swift: Swift, tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def scratch(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """One build folder: what a test has compiled the next one need not."""
+    return ["--scratch-path", str(tmp_path_factory.mktemp("build"))]
+
+
+def test_the_package_alone_passes_on_the_golden_files(swift: Swift, scratch: list[str]) -> None:
     """Without TORCH_ROOT there is no torch and no Apple framework in it, as in Xcode."""
     done = swift.run(
-        [*TEST, "--scratch-path", str(tmp_path / "build")],
+        [*TEST, *scratch],
         cwd=PACKAGE,
         env={"GOLDEN_DIR": str(GOLDEN)},
     )
@@ -43,7 +49,9 @@ def test_the_package_alone_passes_on_the_golden_files(swift: Swift, tmp_path: Pa
     assert passed_tests(done.stdout + done.stderr) >= 35
 
 
-def test_a_changed_golden_file_fails_the_swift_tests(swift: Swift, tmp_path: Path) -> None:
+def test_a_changed_golden_file_fails_the_swift_tests(
+    swift: Swift, scratch: list[str], tmp_path: Path
+) -> None:
     """The tests read the files and can fail: one flipped verdict, one wrong index."""
     folder = tmp_path / "golden"
     subprocess.run(["cp", "-r", str(GOLDEN), str(folder)], check=True)
@@ -56,7 +64,7 @@ def test_a_changed_golden_file_fails_the_swift_tests(swift: Swift, tmp_path: Pat
     text["checks"][0]["passes"] = False
     checks.write_text(json.dumps(text), encoding="utf-8")
     done = swift.run(
-        [*TEST, "--scratch-path", str(tmp_path / "build")],
+        [*TEST, *scratch],
         cwd=PACKAGE,
         env={"GOLDEN_DIR": str(folder)},
     )
@@ -76,6 +84,7 @@ class EndToEnd:
 @pytest.fixture(scope="module")
 def end_to_end(
     swift: Swift,
+    scratch: list[str],
     models: Models,
     torch_here: tuple[Path, str, list[str]],
     tmp_path_factory: pytest.TempPathFactory,
@@ -90,7 +99,7 @@ def end_to_end(
     for path in (models.fp32, models.int8):
         (shown / path.name).write_bytes(path.read_bytes())
     done = swift.run(
-        [*TEST, "--scratch-path", str(folder / "build")],
+        [*TEST, *scratch],
         cwd=PACKAGE,
         env={
             "TORCH_ROOT": str(torch_here[0]),

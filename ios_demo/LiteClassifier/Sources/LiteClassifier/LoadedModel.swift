@@ -97,13 +97,13 @@ public final class LoadedModel: Sendable {
   public init(_ file: URL, runtime type: any ModelRuntime.Type) throws {
     let name = file.lastPathComponent
     guard let size = try? file.resourceValues(forKeys: [.fileSizeKey]).fileSize else {
-      throw ModelError.runtime(file: name, why: "there is no such file. Install the model again.")
+      throw ModelError.unopened(file: name, why: "there is no such file")
     }
     let (runtime, took) = try milliseconds {
       do {
         return try type.init(path: file.path)
       } catch {
-        throw ModelError.runtime(file: name, why: readable(error))
+        throw ModelError.unopened(file: name, why: readable(error))
       }
     }
     self.file = file
@@ -173,8 +173,12 @@ public final class LoadedModel: Sendable {
   }
 }
 
-/// The first lines of an error: torch appends long stack traces to some.
-private func readable(_ error: any Error) -> String {
-  let text = error.localizedDescription.trimmingCharacters(in: .whitespacesAndNewlines)
+/// An error's text without what torch appends for its own developers.
+func readable(_ error: any Error) -> String {
+  var text = error.localizedDescription
+  if let handles = text.range(of: "Debug info for handle") {
+    text = String(text[..<handles.lowerBound])
+  }
+  text = text.trimmingCharacters(in: .whitespacesAndNewlines)
   return text.count > 400 ? String(text.prefix(400)) + " …" : text
 }

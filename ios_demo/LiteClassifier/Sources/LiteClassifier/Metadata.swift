@@ -8,7 +8,9 @@ public enum ModelError: Error, Equatable, LocalizedError {
   case unsupported(file: String, record: String, version: String)
   /// The record cannot be read; `why` names the field where one is to blame.
   case damaged(file: String, record: String, why: String)
-  /// The runtime refused to open or to run it; `why` is the runtime's own message.
+  /// The runtime cannot open it; `why` is the runtime's own message.
+  case unopened(file: String, why: String)
+  /// The runtime cannot run it on this input; `why` is the runtime's own message.
   case runtime(file: String, why: String)
   /// The file is fine, but this is not what it takes.
   case input(why: String)
@@ -25,6 +27,9 @@ public enum ModelError: Error, Equatable, LocalizedError {
           ? "Update the app." : "Export the model again with the current exporter.")
     case .damaged(let file, let record, let why):
       "\(file): \(record) cannot be read (\(why)). The file is damaged; install the model again."
+    case .unopened(let file, let why):
+      "\(file) could not be opened: it is damaged, or it needs operators that this app's runtime "
+        + "does not have. Install the model again. The runtime says: \(why)"
     case .runtime(let file, let why):
       "\(file) could not be run: \(why)"
     case .input(let why):

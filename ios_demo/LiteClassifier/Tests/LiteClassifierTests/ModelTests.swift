@@ -17,6 +17,13 @@ import Testing
     #expect(error.localizedDescription.contains(mentioned))
   }
 
+  @Test func whatTorchAppendsForItsDevelopersIsLeftOut() {
+    let told = "bad shape\n  \n  Debug info for handle(s): debug_handles:{-1}, was not found.\n"
+    #expect(readable(FakeRuntime.Failure(errorDescription: told)) == "bad shape")
+    let long = String(repeating: "a", count: 500)
+    #expect(readable(FakeRuntime.Failure(errorDescription: long)).count == 402)
+  }
+
   @Test func aMissingFileIsExplained() throws {
     let folder = try ModelFolder([:])
     let error = try caught(ModelError.self) {

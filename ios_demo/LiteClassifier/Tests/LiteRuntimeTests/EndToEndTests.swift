@@ -93,7 +93,7 @@ enum Setup {
       let error = try caught(ModelError.self) {
         try LoadedModel(broken, runtime: LiteFile.self)
       }
-      #expect(error.localizedDescription.hasPrefix("broken.ptl could not be run: "))
+      #expect(error.localizedDescription.hasPrefix("broken.ptl could not be opened: "))
     }
     #expect(throws: ModelError.self) {
       try LoadedModel(broken.appendingPathExtension("no"), runtime: LiteFile.self)
@@ -108,6 +108,7 @@ enum Setup {
     for inputs in [[], [gray], [gray, gray]] {
       let error = try caught(LiteError.self) { try model.forward(inputs) }
       #expect(!error.localizedDescription.isEmpty)
+      print("refused \(inputs.count): \(error.localizedDescription)")
     }
     #expect(throws: LiteError.self) { try LiteFile.setThreads(0) }
   }
