@@ -11,9 +11,8 @@ import re
 import subprocess
 import sys
 import tempfile
-import threading
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -21,7 +20,8 @@ from typing import IO, Any
 import numpy as np
 
 from .errors import RuntimeCheckError, UnreadableArtifact
-from .wire import read_frame, write_frame
+from .wire import write_frame
+from .worker import NoAnswer, ask, start_worker
 
 DEFAULT_TIMEOUT = 300.0
 DEFAULT_MEMORY = 8 * 2**30
@@ -122,34 +122,23 @@ class HostSession:
     def _ask(
         self, header: dict[str, Any], tensors: list[np.ndarray]
     ) -> tuple[dict[str, Any], list[np.ndarray]]:
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        expired = threading.Event()
-
-        def stop() -> None:
-            expired.set()
-            self._process.kill()
-
-        timer = threading.Timer(self._timeout, stop)
-        timer.start()
         try:
-            write_frame(self._process.stdin, header, tensors)
-            return read_frame(self._process.stdout)
-        except (EOFError, OSError, ValueError) as error:
+            return ask(
+                self._process,
+                lambda stdin: write_frame(stdin, header, tensors),
+                timeout=self._timeout,
+            )
+        except NoAnswer as error:
             doing = "loading" if header["do"] == "load" else "running"
-            if expired.is_set():
+            if error.expired:
                 raise ChildDied(
                     f"{self._path}: still {doing} after {self._timeout:.0f} s, so it was stopped. "
                     "The file may be hostile, or the model larger than this limit allows."
                 ) from error
-            self._process.kill()
-            code = self._process.wait()
             raise ChildDied(
-                f"{self._path}: torch crashed while {doing} it ({_death(code)}). The crash stayed "
+                f"{self._path}: torch crashed while {doing} it ({error.death}). The crash stayed "
                 "in a child process; treat the file as damaged or hostile."
             ) from error
-        finally:
-            timer.cancel()
 
     def load(
         self,
@@ -204,10 +193,6 @@ class HostSession:
         )
 
 
-def _death(code: int) -> str:
-    return f"signal {-code}" if code < 0 else f"exit code {code}"
-
-
 @contextmanager
 def open_host(
     path: Path | str,
@@ -240,25 +225,12 @@ def start_host(
 
     `python` is another interpreter than this one; it must be able to import `runtime_check`.
     """
+    command = [python or sys.executable, "-m", "runtime_check.child"]
     errors: IO[bytes]
-    with tempfile.TemporaryFile() as errors:
-        process = subprocess.Popen(
-            [python or sys.executable, "-m", "runtime_check.child"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=errors,
-            env={**os.environ, **(environment or {})},
-        )
-        try:
-            yield HostSession(process, timeout)
-        finally:
-            for pipe in (process.stdin, process.stdout):
-                if pipe is not None:
-                    # A child that is gone already was reported above.
-                    with suppress(OSError):
-                        pipe.close()
-            try:
-                process.wait(timeout=5)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+    with (
+        tempfile.TemporaryFile() as errors,
+        start_worker(
+            command, environment={**os.environ, **(environment or {})}, errors=errors
+        ) as process,
+    ):
+        yield HostSession(process, timeout)

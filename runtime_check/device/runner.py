@@ -11,9 +11,8 @@ import platform
 import subprocess
 import sys
 import tempfile
-import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -22,7 +21,7 @@ import numpy as np
 
 from ..errors import RuntimeCheckError, UnreadableArtifact
 from ..host import ChildDied, ForwardError, translate
-from ..wire import read_frame
+from ..worker import NoAnswer, ask, start_worker
 from .errors import DeviceUnavailable
 from .install import DEFAULT_RUNTIME, InstalledRuntime, find_installed
 
@@ -100,47 +99,34 @@ class DeviceSession:
             return f"torch {self.torch} {platform.machine()} (C++ core)"
         return runtime.description
 
-    def _died(self, doing: str, expired: bool) -> ChildDied:
-        if expired:
+    def _died(self, doing: str, gone: NoAnswer) -> ChildDied:
+        if gone.expired:
             return ChildDied(
                 f"{self._path}: still {doing} after {self._timeout:.0f} s in "
                 f"{self.description}, so it was stopped. The file may be hostile, or the model "
                 "larger than this limit allows."
             )
-        self._process.kill()
-        code = self._process.wait()
         self._errors.seek(0)
         said = self._errors.read()[-2000:].decode("utf-8", "replace").strip().splitlines()
         last = f" It last said: {said[-1][:200]}" if said else ""
-        how = f"signal {-code}" if code < 0 else f"exit code {code}"
         return ChildDied(
-            f"{self._path}: {self.description} crashed while {doing} it ({how}). The crash stayed "
-            f"in a child process; treat the file as damaged or hostile.{last}"
+            f"{self._path}: {self.description} crashed while {doing} it ({gone.death}). The crash "
+            f"stayed in a child process; treat the file as damaged or hostile.{last}"
         )
 
     def _ask(
         self, doing: str, line: str, payload: Sequence[bytes] = ()
     ) -> tuple[dict[str, Any], list[np.ndarray]]:
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        expired = threading.Event()
-
-        def stop() -> None:
-            expired.set()
-            self._process.kill()
-
-        timer = threading.Timer(self._timeout, stop)
-        timer.start()
-        try:
-            self._process.stdin.write(line.encode() + b"\n")
+        def send(stdin: IO[bytes]) -> None:
+            stdin.write(line.encode() + b"\n")
             for part in payload:
-                self._process.stdin.write(part)
-            self._process.stdin.flush()
-            return read_frame(self._process.stdout)
-        except (EOFError, OSError, ValueError) as error:
-            raise self._died(doing, expired.is_set()) from error
-        finally:
-            timer.cancel()
+                stdin.write(part)
+            stdin.flush()
+
+        try:
+            return ask(self._process, send, timeout=self._timeout)
+        except NoAnswer as error:
+            raise self._died(doing, error) from error
 
     def maps(self) -> str:
         """Return the runner's memory map, for turning addresses into symbols."""
@@ -262,14 +248,8 @@ def open_runner(
     with tempfile.TemporaryDirectory() as scratch, tempfile.TemporaryFile() as errors:
         counts = Path(scratch) / "counts" if count else None
         arguments = f"out={counts}" + (",blocks=1" if blocks else "") if counts else ""
-        process = subprocess.Popen(
-            installed.command(plugin_arguments=arguments),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=errors,
-            env=environment,
-        )
-        try:
+        command = installed.command(plugin_arguments=arguments)
+        with start_worker(command, environment=environment, errors=errors) as process:
             session = DeviceSession(
                 process,
                 installed,
@@ -282,17 +262,6 @@ def open_runner(
             if memory:
                 session.limit_memory(memory)
             yield session
-        finally:
-            # Closing stdin ends the runner; one that is gone already was reported above.
-            for pipe in (process.stdin, process.stdout):
-                if pipe is not None:
-                    with suppress(OSError):
-                        pipe.close()
-            try:
-                process.wait(timeout=5)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
 
 
 def run_on_device(
