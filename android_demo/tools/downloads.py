@@ -13,6 +13,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,7 @@ from pathlib import Path
 CACHE_VARIABLE = "RUNTIME_CHECK_CACHE"
 LOCK = Path(__file__).with_name("maven.lock")
 DEFAULT_RUNTIME = "2.1.0"  # what gradle/libs.versions.toml asks for
+_DAY = 86400.0
 _COPY_PLUGIN = "org.apache.maven.plugins:maven-dependency-plugin:3.6.1"
 
 
@@ -182,6 +184,10 @@ def runtime_aar(version: str = "auto") -> Path:
     if path.is_file():
         return path
     path.parent.mkdir(parents=True, exist_ok=True)
+    # A refusal is remembered for a day: Maven takes ten seconds to give it again.
+    refused = path.with_suffix(".refused")
+    if version == "auto" and refused.is_file() and time.time() - refused.stat().st_mtime < _DAY:
+        return maven("runtime")[0]
     with tempfile.TemporaryDirectory(dir=path.parent) as scratch:
         try:
             # Not pinned: it could not be had where the pins were made. Maven checks its SHA-1.
@@ -194,6 +200,7 @@ def runtime_aar(version: str = "auto") -> Path:
             return path
     note = f"pytorch_android_lite {wanted} is not served here; using {fallback.filename}\n"
     sys.stderr.write(note)
+    refused.touch()
     return maven("runtime")[0]
 
 

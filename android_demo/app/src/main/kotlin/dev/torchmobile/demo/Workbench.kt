@@ -84,10 +84,19 @@ class Workbench(
     fun openModel(uri: Uri) =
         work {
             val file = importModel(context, uri)
+            // The same name may hold another model now.
+            chosen = chosen.filter { it.file != file }
             opened.remove(file.path)?.close()
             ready.remove(file.path)
             files = findModels()
-            choose(listOf(file))
+            try {
+                choose(listOf(file))
+            } catch (error: DemoException) {
+                // Not left in the list: it would fail again at each start.
+                File(file.path).delete()
+                files = findModels()
+                throw error
+            }
         }
 
     /** Classify the photo at [uri] with every chosen model. */
@@ -173,10 +182,10 @@ class Workbench(
         }
 
     private fun choose(models: List<ModelFile>) {
+        // Only when the new ones are ready: if one fails, what worked before still does.
+        chosen = models.map(::makeReady)
         // What is left out gives its memory back: a model is as large as its file.
         (opened.keys - models.map { it.path }.toSet()).forEach { opened.remove(it)?.close() }
-        chosen = emptyList()
-        chosen = models.map(::makeReady)
         if (photo == null) show(ScreenState.Ready(files, chosen)) else classifyInHand()
     }
 

@@ -1,0 +1,233 @@
+package dev.torchmobile.demo
+
+import android.app.Activity
+import android.content.Intent
+import android.graphics.Bitmap
+import android.graphics.Canvas
+import android.net.Uri
+import android.os.Looper
+import android.view.View
+import android.widget.Button
+import android.widget.LinearLayout
+import android.widget.ProgressBar
+import android.widget.Spinner
+import android.widget.TextView
+import dev.torchmobile.core.ScreenState
+import org.junit.After
+import org.junit.Assert.assertEquals
+import org.junit.Assert.assertFalse
+import org.junit.Assert.assertTrue
+import org.junit.Before
+import org.junit.Test
+import org.junit.runner.RunWith
+import org.robolectric.Robolectric
+import org.robolectric.RobolectricTestRunner
+import org.robolectric.RuntimeEnvironment
+import org.robolectric.Shadows.shadowOf
+import org.robolectric.android.controller.ActivityController
+import org.robolectric.annotation.Config
+import org.robolectric.annotation.GraphicsMode
+import java.io.ByteArrayOutputStream
+import java.io.File
+
+private const val PHONE = "w360dp-h740dp-xhdpi"
+
+@RunWith(RobolectricTestRunner::class)
+@Config(sdk = [34], application = TestApplication::class, qualifiers = PHONE)
+@GraphicsMode(GraphicsMode.Mode.NATIVE)
+class ScreensTest {
+    private val application get() = RuntimeEnvironment.getApplication() as DemoApplication
+
+    @Before
+    fun withModels() {
+        TestApplication.withoutModels = false
+    }
+
+    @After
+    fun asFound() = withModels()
+
+    private fun launch(): ActivityController<MainActivity> = Robolectric.buildActivity(MainActivity::class.java).setup().also { idle() }
+
+    private fun idle() = shadowOf(Looper.getMainLooper()).idle()
+
+    private fun Activity.text(id: Int) = findViewById<TextView>(id).text.toString()
+
+    private fun Activity.badge() = (findViewById<LinearLayout>(R.id.badges).getChildAt(0) as TextView).text.toString()
+
+    /** A picture of 64 x 48 whose halves differ, as PNG bytes behind a content address. */
+    private fun photo(): Uri {
+        val bitmap = Bitmap.createBitmap(64, 48, Bitmap.Config.ARGB_8888)
+        for (y in 0 until 48) for (x in 0 until 64) bitmap.setPixel(x, y, -0x1000000 or (4 * x shl 16) or (5 * y shl 8) or 40)
+        val bytes = ByteArrayOutputStream().also { bitmap.compress(Bitmap.CompressFormat.PNG, 100, it) }.toByteArray()
+        return content("photo.png", bytes)
+    }
+
+    private fun content(
+        name: String,
+        bytes: ByteArray,
+    ): Uri {
+        val uri = Uri.parse("content://tests/$name")
+        shadowOf(application.contentResolver).registerInputStreamSupplier(uri) { bytes.inputStream() }
+        return uri
+    }
+
+    /** Do what the system's picker does when a person chose [uri]. */
+    private fun Activity.answer(
+        button: Int,
+        uri: Uri,
+    ) {
+        findViewById<Button>(button).performClick()
+        val request = shadowOf(this).nextStartedActivityForResult
+        assertEquals(Intent.ACTION_OPEN_DOCUMENT, request.intent.action)
+        shadowOf(this).receiveResult(request.intent, Activity.RESULT_OK, Intent().setData(uri))
+        idle()
+    }
+
+    private fun shoot(
+        activity: Activity,
+        name: String,
+    ) {
+        idle()
+        val view = activity.window.decorView
+        val bitmap = Bitmap.createBitmap(view.width, view.height, Bitmap.Config.ARGB_8888)
+        view.draw(Canvas(bitmap))
+        val folder = File(checkNotNull(System.getProperty("screenshots"))).apply { mkdirs() }
+        File(folder, "$name.png").outputStream().use { bitmap.compress(Bitmap.CompressFormat.PNG, 100, it) }
+    }
+
+    @Test
+    fun `at first start the model of the assets earns its badge`() {
+        val activity = launch().get()
+        assertTrue(application.workbench.state is ScreenState.Ready)
+        assertTrue(activity.badge(), activity.badge().startsWith("✓ tiny.ptl\nVerified on this phone: 2 of 2"))
+        shoot(activity, "ready")
+    }
+
+    @Test
+    fun `a photo from the picker gives the five best classes`() {
+        val activity = launch().get()
+        activity.answer(R.id.pick, photo())
+        val state = application.workbench.state as ScreenState.Done
+        assertEquals(5, state.columns.single().classification.top.size)
+        val column = activity.findViewById<LinearLayout>(R.id.results).getChildAt(0) as LinearLayout
+        val row = column.getChildAt(2)
+        assertTrue("${row.contentDescription}", Regex(".+, [0-9.]+ %").matches("${row.contentDescription}"))
+        assertTrue(row.findViewById<ProgressBar>(R.id.bar).progress > 0)
+        assertTrue(activity.text(R.id.status), "16 × 12 pixels (photo decoded at 1/4)" in activity.text(R.id.status))
+        // Times differ from run to run; the picture must not.
+        column.findViewById<TextView>(R.id.latency).text = activity.getString(R.string.latency, 12.3, 1)
+        activity.findViewById<TextView>(R.id.status).text = activity.getString(R.string.photo_size, 16, 12, 4)
+        shoot(activity, "photo")
+    }
+
+    @Test
+    fun `two models stand side by side on one photo`() {
+        val activity = launch().get()
+        activity.answer(R.id.open, content("int8.ptl", "tiny too".toByteArray()))
+        activity.answer(R.id.pick, photo())
+        activity.findViewById<Spinner>(R.id.second).setSelection(1)
+        idle()
+        val state = application.workbench.state as ScreenState.Done
+        assertEquals(listOf("int8.ptl", "tiny.ptl"), state.columns.map { it.model.file.name })
+        val results = activity.findViewById<LinearLayout>(R.id.results)
+        assertEquals(2, results.childCount)
+        for (index in 0..1) results.getChildAt(index).findViewById<TextView>(R.id.latency).text = activity.getString(R.string.latency, 12.3, 1)
+        activity.findViewById<TextView>(R.id.status).text = activity.getString(R.string.photo_size, 16, 12, 4)
+        shoot(activity, "side_by_side")
+    }
+
+    @Test
+    fun `a rotation keeps photo and result`() {
+        val controller = launch()
+        controller.get().answer(R.id.pick, photo())
+        val before = application.workbench.state
+        RuntimeEnvironment.setQualifiers("w740dp-h360dp-land-xhdpi")
+        controller.configurationChange()
+        idle()
+        val turned = controller.get()
+        assertTrue(application.workbench.state === before)
+        assertEquals(1, turned.findViewById<LinearLayout>(R.id.results).childCount)
+        assertEquals(View.VISIBLE, turned.findViewById<View>(R.id.photo).visibility)
+    }
+
+    @Test
+    @Config(qualifiers = "w360dp-h740dp-night-xhdpi")
+    fun `in the dark theme`() {
+        shoot(launch().get(), "dark")
+    }
+
+    @Test
+    fun `a phone that computes something else fails the badge in words`() {
+        val activity = launch().get()
+        activity.answer(R.id.open, content("wrong.ptl", "wrong".toByteArray()))
+        assertTrue(activity.badge(), activity.badge().startsWith("✗ wrong.ptl\nNOT verified: only 0 of 2"))
+        assertTrue(activity.badge(), "max |d|" in activity.badge())
+        shoot(activity, "badge_failed")
+    }
+
+    @Test
+    fun `bad models are explained and the app goes on`() {
+        val activity = launch().get()
+        for ((text, words) in mapOf(
+            "damaged" to "bad.ptl is damaged",
+            "newer" to "has schema version 2.0, this app reads 1.x. Update the app.",
+            "unsupported" to "this phone's processor (mips)",
+        )) {
+            activity.answer(R.id.open, content("bad.ptl", text.toByteArray()))
+            assertTrue(activity.text(R.id.status), words in activity.text(R.id.status))
+            // The model that worked before still does.
+            assertTrue(activity.badge(), "✓ tiny.ptl" in activity.badge())
+            assertTrue(activity.findViewById<View>(R.id.pick).isEnabled)
+            if (text == "damaged") shoot(activity, "damaged")
+        }
+        activity.answer(R.id.open, content("good.ptl", "tiny".toByteArray()))
+        assertTrue(activity.badge(), "✓ good.ptl" in activity.badge())
+    }
+
+    @Test
+    fun `a photo that is none is explained`() {
+        val activity = launch().get()
+        for (bytes in listOf(ByteArray(0), "no picture".toByteArray())) {
+            activity.answer(R.id.pick, content("x.jpg", bytes))
+            assertTrue(activity.text(R.id.status), "photo cannot be read" in activity.text(R.id.status))
+        }
+    }
+
+    @Test
+    fun `without a model the app says how to get one`() {
+        TestApplication.withoutModels = true
+        val activity = launch().get()
+        assertTrue(activity.text(R.id.status), "python -m exporter --install android_demo" in activity.text(R.id.status))
+        assertFalse(activity.findViewById<View>(R.id.pick).isEnabled)
+        shoot(activity, "no_model")
+    }
+
+    @Test
+    fun `the benchmark measures and shares JSON`() {
+        launch()
+        val activity = Robolectric.buildActivity(BenchmarkActivity::class.java).setup().get()
+        activity.findViewById<TextView>(R.id.runs).text = "7"
+        activity.findViewById<TextView>(R.id.threads).text = "999999999999"
+        activity.findViewById<Button>(R.id.start).performClick()
+        idle()
+        assertTrue(activity.text(R.id.outcome), "(7 runs)" in activity.text(R.id.outcome))
+        activity.findViewById<Button>(R.id.share).performClick()
+        val chooser = shadowOf(activity).nextStartedActivity
+        assertEquals(Intent.ACTION_CHOOSER, chooser.action)
+        val (file, _) = SharedFileProvider.shared(application, SharedFileProvider.BENCHMARK)
+        file.copyTo(File(checkNotNull(System.getProperty("screenshots")), "benchmark.json"), overwrite = true)
+        activity.findViewById<TextView>(R.id.threads).text = "1"
+        activity.findViewById<TextView>(R.id.outcome).text = activity.getString(R.string.benchmark_line, 1, 12.3, 13.1, 7)
+        shoot(activity, "benchmark")
+    }
+
+    @Test
+    fun `the camera is asked for, and a refusal is explained`() {
+        val activity = launch().get()
+        activity.findViewById<Button>(R.id.live).performClick()
+        val asked = shadowOf(activity).lastRequestedPermission
+        assertEquals(listOf("android.permission.CAMERA"), asked.requestedPermissions.toList())
+        activity.onRequestPermissionsResult(asked.requestCode, asked.requestedPermissions, intArrayOf(-1))
+        assertTrue(org.robolectric.shadows.ShadowAlertDialog.getLatestAlertDialog().isShowing)
+    }
+}

@@ -1,0 +1,61 @@
+package dev.torchmobile.demo
+
+import android.content.res.AssetManager
+import android.content.res.Resources
+import dev.torchmobile.core.DemoException
+import dev.torchmobile.core.Failure
+import dev.torchmobile.core.LoadedModel
+import dev.torchmobile.core.Runtime
+import dev.torchmobile.core.TensorValue
+import java.io.File
+import java.util.concurrent.Executor
+
+/** The app with the tiny model of `tests/golden` in place of PyTorch, and work done at once. */
+class TestApplication : DemoApplication() {
+    override fun runtime(): Runtime = TinyRuntime()
+
+    override fun worker() = Executor { it.run() }
+
+    // The framework's own assets hold no model.
+    override fun getAssets(): AssetManager = if (withoutModels) Resources.getSystem().assets else super.getAssets()
+
+    companion object {
+        var withoutModels = false
+    }
+}
+
+/** What a file is comes from its first word: `tiny`, `wrong` (other numbers), else damaged. */
+private class TinyRuntime : Runtime {
+    override val name = "fake 1.0"
+
+    override fun open(path: String): LoadedModel {
+        val kind = File(path).readText().substringBefore(' ').trim()
+        if (kind == "unsupported") throw DemoException(Failure.UnsupportedAbi("mips"))
+        if (kind !in setOf("tiny", "wrong", "newer")) {
+            throw DemoException(Failure.DamagedModel(File(path).name, "failed finding central directory"))
+        }
+        return object : LoadedModel {
+            override val metadataJson = golden(if (kind == "newer") "metadata_newer_major" else "metadata")
+            override val goldenJson = golden("golden")
+
+            override fun run(inputs: List<TensorValue>) = listOf(forward(inputs[0], if (kind == "wrong") 1 else 0))
+
+            override fun close() = Unit
+        }
+    }
+
+    override fun setThreads(threads: Int) = Unit
+}
+
+private fun golden(name: String) = File(checkNotNull(System.getProperty("golden")), "contract/$name.json").readText()
+
+/** `tiny_forward` of `tests/mobile/golden_files.py`; [shift] makes it wrong. */
+private fun forward(
+    image: TensorValue,
+    shift: Int,
+): TensorValue {
+    val sums = LongArray(5)
+    image.bytes.forEachIndexed { index, byte -> sums[(index + shift) % 5] += (byte.toInt() and 0xFF).toLong() }
+    val total = sums.sum().toFloat()
+    return TensorValue.of(FloatArray(5) { sums[it].toFloat() / total }, listOf(1, 5))
+}

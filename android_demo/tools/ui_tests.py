@@ -1,0 +1,93 @@
+"""Run the app's screens on the JVM under Robolectric with native graphics, and take screenshots.
+
+    python android_demo/tools/ui_tests.py [FOLDER FOR SCREENSHOTS]
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from build_apk import MAIN, PACKAGE, Build, app_classpath, compile_app, link_resources
+from compile import DEMO, framework_classes, joined, kotlin_sources, kotlinc
+from downloads import ToolError, cache, find_program, maven
+
+GOLDEN = DEMO.parent / "tests" / "golden"
+
+
+def compile_ui_tests(app: list[Path]) -> list[Path]:
+    """Compile the tests and the androidx.test types they need; return all their class paths."""
+    framework = framework_classes()
+    stand_ins = kotlinc(
+        kotlin_sources("tools/androidx_test"),
+        [*maven("core"), framework],
+        module="androidx-test",
+    )
+    classpath = [*app, *app_classpath(), stand_ins, *maven("robolectric")]
+    sources = kotlin_sources("app/src/test/kotlin")
+    tests = kotlinc(sources, [*classpath, framework], module="app-test", friends=[app[0]])
+    # The framework comes last: Robolectric's sandbox loads its own, this is for annotations that
+    # name Android types before there is a sandbox.
+    return [tests, *classpath, framework]
+
+
+def run_ui_tests(screenshots: Path) -> subprocess.CompletedProcess[str]:
+    """Run every `*Test` of :app; its output is JUnit's."""
+    with tempfile.TemporaryDirectory(dir=cache()) as scratch:
+        folder = Path(scratch)
+        assets = folder / "assets"
+        assets.mkdir()
+        (assets / "tiny.ptl").write_text("tiny", encoding="utf-8")
+        build = Build(debuggable=True, runtime="auto", out=folder / "none", assets=assets)
+        linked = link_resources(folder, build)
+        classpath = compile_ui_tests(compile_app(linked.r_java))
+        # How the Gradle plugin tells Robolectric of the app, in its own words.
+        config = folder / "config" / "com" / "android" / "tools"
+        config.mkdir(parents=True)
+        (config / "test_config.properties").write_text(
+            f"android_merged_manifest={folder / 'AndroidManifest.xml'}\n"
+            f"android_merged_resources={MAIN / 'res'}\nandroid_merged_assets={assets}\n"
+            f"android_resource_apk={linked.apk}\nandroid_custom_package={PACKAGE}\n",
+            encoding="utf-8",
+        )
+        tests = sorted(
+            ".".join(path.relative_to(DEMO / "app/src/test/kotlin").with_suffix("").parts)
+            for path in (DEMO / "app/src/test/kotlin").rglob("*Test.kt")
+        )
+        command = [
+            find_program("java", "default-jdk-headless"), "-Xmx2g",
+            "-Drobolectric.offline=true", f"-Drobolectric.dependency.dir={offline(folder)}",
+            f"-Dgolden={GOLDEN}", f"-Dscreenshots={screenshots}", f"-Djava.io.tmpdir={folder}",
+            "-cp", joined([folder / "config", *classpath]),
+            "org.junit.runner.JUnitCore", *tests,
+        ]  # fmt: skip
+        return subprocess.run(command, capture_output=True, text=True, timeout=500, check=False)
+
+
+def offline(folder: Path) -> Path:
+    """Return a folder with the framework Robolectric runs; it would ask Maven otherwise."""
+    jars = folder / "sdk"
+    jars.mkdir()
+    for path in maven("instrumented"):
+        (jars / path.name).symlink_to(path)
+    return jars
+
+
+def main() -> int:
+    """Run the tests; exit 1 when one fails."""
+    screenshots = Path(sys.argv[1] if len(sys.argv) > 1 else DEMO / "build" / "screenshots")
+    screenshots.mkdir(parents=True, exist_ok=True)
+    try:
+        result = run_ui_tests(screenshots.resolve())
+    except (ToolError, subprocess.TimeoutExpired) as error:
+        sys.stderr.write(f"{error}\n")
+        return 2
+    sys.stdout.write(result.stdout)
+    sys.stderr.write(result.stderr[-4000:])
+    return 1 if result.returncode else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
