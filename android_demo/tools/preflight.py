@@ -161,7 +161,9 @@ def check_code(apk: Path) -> list[Finding]:
         missing = re.findall(r"Missing (?:class|method|field) (.*)", result.stdout + result.stderr)
         good = result.returncode == 0 and not missing
         what = "every class, method and field referred to is there"
-        findings.append(_finding(good, what if good else f"missing: {missing[:5] or result.stderr}"))
+        findings.append(
+            _finding(good, what if good else f"missing: {missing[:5] or result.stderr}")
+        )
     return findings
 
 

@@ -1,6 +1,6 @@
 """Run the app's screens on the JVM under Robolectric with native graphics, and take screenshots.
 
-    python android_demo/tools/ui_tests.py [FOLDER FOR SCREENSHOTS]
+python android_demo/tools/ui_tests.py [FOLDER FOR SCREENSHOTS]
 """
 
 from __future__ import annotations

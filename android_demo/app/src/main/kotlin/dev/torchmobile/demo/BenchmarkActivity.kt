@@ -81,5 +81,6 @@ class BenchmarkActivity : Activity() {
         findViewById<View>(R.id.share).isEnabled = state is BenchmarkState.Done
     }
 
-    private fun line(run: BenchmarkRun): String = getString(R.string.benchmark_line, run.threads, run.medianMs, run.p95Ms, run.samplesMs.size)
+    private fun line(run: BenchmarkRun): String =
+        getString(R.string.benchmark_line, run.threads, run.medianMs, run.p95Ms, run.samplesMs.size)
 }

@@ -15,8 +15,7 @@ open class DemoApplication : Application() {
         Workbench(this, runtime(), worker()) { handler.post(it) }.also { it.start() }
     }
 
-    protected open fun runtime(): Runtime =
-        LiteModuleRuntime(getString(R.string.runtime_version), Build.SUPPORTED_ABIS.joinToString())
+    protected open fun runtime(): Runtime = LiteModuleRuntime(getString(R.string.runtime_version), Build.SUPPORTED_ABIS.joinToString())
 
     protected open fun worker(): Executor = Executors.newSingleThreadExecutor { Thread(it, "inference") }
 }

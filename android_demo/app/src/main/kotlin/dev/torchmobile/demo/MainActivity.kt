@@ -135,22 +135,26 @@ class MainActivity : Activity() {
                 photo = shownPhoto
                 status = getString(R.string.loading, state.what)
             }
+
             is ScreenState.Ready -> {
                 chosen = state.chosen
                 photo = null
                 status = getString(R.string.ready)
             }
+
             is ScreenState.Running -> {
                 chosen = state.chosen
                 photo = state.photo
                 status = getString(R.string.running)
             }
+
             is ScreenState.Done -> {
                 chosen = state.chosen
                 photo = state.photo
                 columns = state.columns
                 status = doneText(state)
             }
+
             is ScreenState.Failed -> {
                 chosen = state.chosen
                 photo = state.photo
@@ -227,7 +231,8 @@ class MainActivity : Activity() {
         badges.removeAllViews()
         for (model in chosen) {
             val view = layoutInflater.inflate(R.layout.badge, badges, false) as TextView
-            view.text = getString(if (model.golden.passes) R.string.badge_pass else R.string.badge_fail, model.file.name, model.golden.sentence)
+            view.text =
+                getString(if (model.golden.passes) R.string.badge_pass else R.string.badge_fail, model.file.name, model.golden.sentence)
             view.setBackgroundResource(if (model.golden.passes) R.drawable.badge_pass else R.drawable.badge_fail)
             view.setOnClickListener { explain(about(model)) }
             badges.addView(view)

@@ -23,7 +23,10 @@ fun modelFiles(context: Context): List<ModelFile> {
     context.filesDir
         .listFiles { file -> file.name.startsWith("assets-") && file != folder }
         ?.forEach(File::deleteRecursively)
-    for (name in context.assets.list("").orEmpty().filter { it.endsWith(SUFFIX) }) {
+    for (name in context.assets
+        .list("")
+        .orEmpty()
+        .filter { it.endsWith(SUFFIX) }) {
         val target = File(folder, name)
         if (!target.exists()) context.assets.open(name).use { copyWhole(it, target) }
     }

@@ -71,5 +71,4 @@ fun rgbOf(bitmap: Bitmap): RgbImage {
 }
 
 /** The pixels the model sees, to show. */
-fun bitmapOf(image: RgbImage): Bitmap =
-    Bitmap.createBitmap(image.argb(), image.width, image.height, Bitmap.Config.ARGB_8888)
+fun bitmapOf(image: RgbImage): Bitmap = Bitmap.createBitmap(image.argb(), image.width, image.height, Bitmap.Config.ARGB_8888)

@@ -213,7 +213,10 @@ class Workbench(
             model = Build.MODEL ?: "unknown",
             os = "Android ${Build.VERSION.RELEASE}",
             cpu = if (Build.SUPPORTED_ABIS.firstOrNull() == "arm64-v8a") "arm64" else Build.SUPPORTED_ABIS.firstOrNull() ?: "unknown",
-            cores = java.lang.Runtime.getRuntime().availableProcessors(),
+            cores =
+                java.lang.Runtime
+                    .getRuntime()
+                    .availableProcessors(),
             app = "${context.packageName} ${context.packageManager.getPackageInfo(context.packageName, 0).versionName}",
         )
 }

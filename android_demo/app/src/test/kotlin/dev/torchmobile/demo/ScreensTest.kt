@@ -108,7 +108,12 @@ class ScreensTest {
         val activity = launch().get()
         activity.answer(R.id.pick, photo())
         val state = application.workbench.state as ScreenState.Done
-        assertEquals(5, state.columns.single().classification.top.size)
+        assertEquals(
+            5,
+            state.columns
+                .single()
+                .classification.top.size,
+        )
         val column = activity.findViewById<LinearLayout>(R.id.results).getChildAt(0) as LinearLayout
         val row = column.getChildAt(2)
         assertTrue("${row.contentDescription}", Regex(".+, [0-9.]+ %").matches("${row.contentDescription}"))
@@ -131,7 +136,10 @@ class ScreensTest {
         assertEquals(listOf("int8.ptl", "tiny.ptl"), state.columns.map { it.model.file.name })
         val results = activity.findViewById<LinearLayout>(R.id.results)
         assertEquals(2, results.childCount)
-        for (index in 0..1) results.getChildAt(index).findViewById<TextView>(R.id.latency).text = activity.getString(R.string.latency, 12.3, 1)
+        for (index in 0..1) {
+            results.getChildAt(index).findViewById<TextView>(R.id.latency).text =
+                activity.getString(R.string.latency, 12.3, 1)
+        }
         activity.findViewById<TextView>(R.id.status).text = activity.getString(R.string.photo_size, 16, 12, 4)
         shoot(activity, "side_by_side")
     }
@@ -228,6 +236,10 @@ class ScreensTest {
         val asked = shadowOf(activity).lastRequestedPermission
         assertEquals(listOf("android.permission.CAMERA"), asked.requestedPermissions.toList())
         activity.onRequestPermissionsResult(asked.requestCode, asked.requestedPermissions, intArrayOf(-1))
-        assertTrue(org.robolectric.shadows.ShadowAlertDialog.getLatestAlertDialog().isShowing)
+        assertTrue(
+            org.robolectric.shadows.ShadowAlertDialog
+                .getLatestAlertDialog()
+                .isShowing,
+        )
     }
 }

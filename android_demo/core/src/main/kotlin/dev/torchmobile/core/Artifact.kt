@@ -132,7 +132,11 @@ fun classify(
 
 /** The first line of what a runtime threw: c10's messages carry a page of C++ after it. */
 fun firstLine(error: Throwable): String =
-    (error.message ?: error.javaClass.simpleName).lineSequence().first().trim().trimEnd('.')
+    (error.message ?: error.javaClass.simpleName)
+        .lineSequence()
+        .first()
+        .trim()
+        .trimEnd('.')
 
 private fun brief(value: Double) = String.format(Locale.ROOT, "%.1e", value)
 

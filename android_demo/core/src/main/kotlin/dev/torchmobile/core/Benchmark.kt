@@ -58,7 +58,10 @@ fun benchmark(
     clock: Clock = System::nanoTime,
     finished: (BenchmarkRun) -> Unit = {},
 ): List<BenchmarkRun> {
-    val inputs = artifact.golden.cases.first().inputs
+    val inputs =
+        artifact.golden.cases
+            .first()
+            .inputs
     return plan.threads.map { threads ->
         setThreads(threads)
         val before = usedMb()
@@ -119,7 +122,11 @@ fun benchmarkJson(
                 },
             )
         }
-    return GsonBuilder().setPrettyPrinting().serializeNulls().create().toJson(root)
+    return GsonBuilder()
+        .setPrettyPrinting()
+        .serializeNulls()
+        .create()
+        .toJson(root)
 }
 
 private const val BYTES_PER_MB = 1e6

@@ -67,11 +67,17 @@ private fun compareValues(
     }
     val top1 = if (unlike == 0) top1Agreement(expected[0], actual[0]) else null
     return when {
-        unlike > 0 ->
+        unlike > 0 -> {
             Comparison(Problem.NONFINITE, "$unlike values are NaN or infinite on one side only", maxAbs)
-        outside > 0 ->
+        }
+
+        outside > 0 -> {
             Comparison(Problem.VALUES, "$outside values are outside the tolerance", maxAbs, top1)
-        else -> Comparison(null, "", maxAbs, top1)
+        }
+
+        else -> {
+            Comparison(null, "", maxAbs, top1)
+        }
     }
 }
 

@@ -25,8 +25,7 @@ const val BYTES_PER_PIXEL = 14
  * Twice what the in-graph resize makes of it, so the resize still averages at least two pixels into
  * one, as it does on the full photo.
  */
-fun wantedSide(preprocessing: Preprocessing?): Int? =
-    preprocessing?.let { 2 * ceil(max(it.height, it.width) / it.cropPct).toInt() }
+fun wantedSide(preprocessing: Preprocessing?): Int? = preprocessing?.let { 2 * ceil(max(it.height, it.width) / it.cropPct).toInt() }
 
 /**
  * Plan how much smaller a photo of [width] x [height] is decoded, before any pixel is.

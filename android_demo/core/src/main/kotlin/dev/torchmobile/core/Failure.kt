@@ -52,12 +52,15 @@ sealed interface Failure {
     ) : Failure {
         override val sentence =
             when (refusal) {
-                Refusal.SMALL ->
+                Refusal.SMALL -> {
                     "This photo ($width x $height) is too small: the model wants at least " +
                         "${bounds.minSide} pixels a side."
-                Refusal.LONG ->
+                }
+
+                Refusal.LONG -> {
                     "This photo ($width x $height) is too long and narrow: the model takes up to " +
                         "${bounds.maxAspect} times as long as wide. Crop it."
+                }
             }
     }
 

@@ -29,8 +29,7 @@ internal class JsonNode(
     private val element: JsonElement,
     private val path: String,
 ) {
-    fun field(name: String): JsonNode =
-        optional(name) ?: throw FieldException("field `${child(name)}`: missing")
+    fun field(name: String): JsonNode = optional(name) ?: throw FieldException("field `${child(name)}`: missing")
 
     /** The field, or null where it is absent or `null`. */
     fun optional(name: String): JsonNode? {

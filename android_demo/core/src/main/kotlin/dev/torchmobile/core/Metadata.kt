@@ -103,11 +103,16 @@ private fun modelInput(node: JsonNode): ModelInput =
                 maxAspect = if (node.optional("max_aspect") == null) DEFAULT_MAX_ASPECT else side("max_aspect"),
             )
         }
-        "tensor" ->
+
+        "tensor" -> {
             ModelInput.Tensors(
                 node.field("tensors").list().map { it.field("shape").list().map(JsonNode::long) },
             )
-        else -> node.field("kind").wrong("`image` or `tensor`")
+        }
+
+        else -> {
+            node.field("kind").wrong("`image` or `tensor`")
+        }
     }
 
 private fun preprocessing(node: JsonNode): Preprocessing {

@@ -72,7 +72,10 @@ class ArtifactTest {
         val run = BenchmarkRun(1, listOf(4, 6, 3), listOf(2.5, 2.25, 3.0), 3.25, 1.5)
         val made = benchmarkJson(device, "lite interpreter 2.1.0", metadata, file, listOf(run))
 
-        fun parsed(text: String) = com.google.gson.JsonParser.parseString(text).asJsonObject
+        fun parsed(text: String) =
+            com.google.gson.JsonParser
+                .parseString(text)
+                .asJsonObject
         val expected = parsed(Fixtures.text("benchmark_android.json"))
         val where = expected["devices"].asJsonArray[0].asJsonObject
         // Python writes its defaults; the app measures one file at a time and skips none.

@@ -39,13 +39,15 @@ class VectorsTest {
             val width = vector.field("width").int()
 
             // What Bitmap.getPixels gives for these bytes.
-            fun argb(at: Int) = "ARGB".fold(0) { pixel, letter ->
-                val index = order.indexOf(letter).takeIf { it >= 0 } ?: order.indexOf('X')
-                (pixel shl 8) or (raw[at + index].toInt() and 0xFF)
-            }
-            val image = rgbImage(width, vector.field("height").int()) { row, y ->
-                for (x in row.indices) row[x] = argb(y * stride + 4 * x)
-            }
+            fun argb(at: Int) =
+                "ARGB".fold(0) { pixel, letter ->
+                    val index = order.indexOf(letter).takeIf { it >= 0 } ?: order.indexOf('X')
+                    (pixel shl 8) or (raw[at + index].toInt() and 0xFF)
+                }
+            val image =
+                rgbImage(width, vector.field("height").int()) { row, y ->
+                    for (x in row.indices) row[x] = argb(y * stride + 4 * x)
+                }
             assertArrayEquals(order, bytes(vector.field("rgb")), image.bytes)
             seen++
         }

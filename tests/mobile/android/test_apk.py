@@ -1,0 +1,139 @@
+"""Rungs 2, 5 and 6: a real APK, debug and release; preflight; lint; Gradle's files."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import zipfile
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+
+from .conftest import ROOT
+
+tomllib = pytest.importorskip("tomllib")
+DEMO = ROOT / "android_demo"
+MODEL = b"stands for a model: preflight looks at how it is packed, not at what it says" * 50
+
+
+@pytest.fixture(scope="module", params=["debug", "release"])
+def apk(request: pytest.FixtureRequest, run_tool, tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp(request.param)
+    (folder / "assets").mkdir()
+    (folder / "assets" / "model.ptl").write_bytes(MODEL)
+    path = folder / "demo.apk"
+    flags = ["--release"] if request.param == "release" else []
+    result = run_tool("build_apk.py", *flags, "-o", path, "--assets", folder / "assets")
+    assert result.returncode == 0, result.stdout + result.stderr
+    return path
+
+
+def test_the_apk_passes_its_preflight(apk: Path, run_tool) -> None:
+    result = run_tool("preflight.py", apk)
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert "FAIL" not in result.stdout
+    for said in (
+        "signed (v2, v3)", "package dev.torchmobile.demo", "Android API 24 and later, target 36",
+        "permissions: ['android.permission.CAMERA']", "ABIs: arm64-v8a, x86_64",
+        "model.ptl: 0.0 MB, stored", "every class, method and field referred to is there",
+    ):  # fmt: skip
+        assert f"ok       {said}" in result.stdout.replace("assets/", ""), said
+
+
+def test_pages_of_16_kb_are_a_warning_and_strictly_a_failure(apk: Path, run_tool) -> None:
+    """The pinned runtime's libraries have 4 KB pages: the command has to say so."""
+    assert "warning  not aligned to 16 KB pages" in run_tool("preflight.py", apk).stdout
+    assert run_tool("preflight.py", apk, "--strict").returncode == 1
+
+
+def test_the_native_libraries_are_the_aars_own(apk: Path, tools: Path) -> None:
+    from downloads import runtime_aar
+
+    with zipfile.ZipFile(apk) as packed, zipfile.ZipFile(runtime_aar()) as aar:
+        names = [n for n in packed.namelist() if n.startswith("lib/")]
+        assert len(names) == 6
+        for name in names:
+            assert packed.read(name) == aar.read(name.replace("lib/", "jni/"))
+
+
+def test_a_tampered_apk_fails(apk: Path, run_tool, tmp_path: Path) -> None:
+    copy = tmp_path / "tampered.apk"
+    shutil.copyfile(apk, copy)
+    with zipfile.ZipFile(copy, "a") as archive:
+        archive.writestr("assets/other.ptl", b"0")
+    result = run_tool("preflight.py", copy)
+    assert result.returncode == 1
+    assert "FAIL" in result.stdout
+
+
+def test_references_to_nothing_are_found(apk: Path, tools: Path, monkeypatch) -> None:
+    """Without Java's own classes to look in, the check must complain."""
+    import preflight
+
+    monkeypatch.setattr(preflight, "java_classes", preflight.framework_classes)
+    verdicts = {finding.verdict for finding in preflight.check_code(apk)}
+    assert "FAIL" in verdicts
+
+
+def test_no_literal_of_a_model_in_the_app() -> None:
+    """No mean, size or label: those come from the metadata."""
+    sources = list((DEMO / "app/src/main").rglob("*.kt")) + list(
+        (DEMO / "core/src/main").rglob("*.kt")
+    )
+    assert len(sources) > 15
+    for path in sources:
+        text = path.read_text(encoding="utf-8")
+        assert not re.search(r"\b(0\.485|0\.456|0\.406|0\.229|224|256|1000\.ptl)\b", text), path
+        assert ("org.pytorch" in re.sub(r"(?m)^\s*\*.*$", "", text)) == (
+            path.name == "LiteModuleRuntime.kt"
+        ), path
+
+
+def test_core_knows_no_android() -> None:
+    for path in (DEMO / "core").rglob("*.kt"):
+        assert not re.search(r"(?m)^import android", path.read_text(encoding="utf-8")), path
+
+
+def test_ktlint_is_content(run_tool) -> None:
+    result = run_tool("lint.py")
+    assert result.returncode == 0, result.stdout[-3000:] + result.stderr[-1000:]
+
+
+def test_gradle_files_parse(tools: Path) -> None:
+    """The catalog as TOML, XML as XML; the scripts are parsed by ktlint's rung."""
+    catalog = tomllib.loads((DEMO / "gradle/libs.versions.toml").read_text(encoding="utf-8"))
+    for entry in (*catalog["libraries"].values(), *catalog["plugins"].values()):
+        assert entry["version"]["ref"] in catalog["versions"]
+    scripts = "".join(path.read_text(encoding="utf-8") for path in DEMO.rglob("*.gradle.kts"))
+    for alias in re.findall(r"libs\.(?!versions|plugins)([a-z.]+)", scripts):
+        assert alias.replace(".", "-") in catalog["libraries"], alias
+    for alias in re.findall(r"libs\.plugins\.([a-z.]+)", scripts):
+        assert alias.replace(".", "-") in catalog["plugins"], alias
+    for path in (DEMO / "app/src/main").rglob("*.xml"):
+        ElementTree.parse(path)
+
+
+def test_gradle_and_the_tools_use_the_same_versions(tools: Path) -> None:
+    from build_apk import versions
+    from downloads import DEFAULT_RUNTIME, pins
+
+    known = versions()
+    pinned = {p.coordinates.split(":")[1]: p.coordinates.split(":")[2] for p in pins()}
+    assert known["gson"] == pinned["gson"]
+    assert known["junit"] == next(
+        p.coordinates.split(":")[2] for p in pins() if p.coordinates.startswith("junit:")
+    )
+    assert known["kotlin"] == pinned["kotlin-stdlib"] == pinned["kotlin-compiler-embeddable"]
+    assert known["ktlint"] == pinned["ktlint-cli"]
+    assert known["pytorch"] == DEFAULT_RUNTIME
+
+
+def test_a_build_that_fails_leaves_nothing(tools: Path, run_tool, tmp_path: Path) -> None:
+    out = tmp_path / "x.apk"
+    result = run_tool("build_apk.py", "-o", out, "--runtime", "0.0.1")
+    assert result.returncode == 2
+    assert "pytorch_android_lite 0.0.1 is not served here" in result.stderr
+    assert not out.exists()
+    assert isinstance(result, subprocess.CompletedProcess)

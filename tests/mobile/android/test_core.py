@@ -1,0 +1,69 @@
+"""Rung 1: :core on the JVM, against the shared fixtures and against Python on drawn images."""
+
+from __future__ import annotations
+
+import struct
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from PIL import Image, ImageOps
+
+
+def test_junit_passes_on_the_shared_fixtures(run_tool) -> None:
+    result = run_tool("junit_core.py")
+    assert result.returncode == 0, result.stdout[-4000:] + result.stderr[-2000:]
+    assert "OK (" in result.stdout
+
+
+@pytest.fixture(scope="module")
+def kotlin(tools: Path) -> Iterator[subprocess.Popen[bytes]]:
+    from compile import compile_core, compile_core_tests, core_classpath, joined
+
+    classpath = joined([compile_core_tests(), compile_core(), *core_classpath()])
+    command = ["java", "-cp", classpath, "dev.torchmobile.core.ServerKt"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        yield process
+        process.stdin.close()
+
+
+def _kotlin_bytes(process: subprocess.Popen[bytes], argb: np.ndarray, orientation: int):
+    height, width = argb.shape
+    request = struct.pack(">iii", width, height, orientation) + argb.astype(">u4").tobytes()
+    process.stdin.write(request)
+    process.stdin.flush()
+    new_height, new_width = struct.unpack(">ii", process.stdout.read(8))
+    data = process.stdout.read(new_height * new_width * 3)
+    return np.frombuffer(data, np.uint8).reshape(new_height, new_width, 3)
+
+
+@settings(
+    max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(
+    height=st.integers(1, 24),
+    width=st.integers(1, 24),
+    orientation=st.integers(1, 8),
+    data=st.data(),
+)
+def test_the_model_gets_the_bytes_python_would_give_it(
+    kotlin, height: int, width: int, orientation: int, data: st.DataObject
+) -> None:
+    raw = data.draw(st.binary(min_size=4 * height * width, max_size=4 * height * width))
+    rgba = np.frombuffer(raw, np.uint8).reshape(height, width, 4)
+    # As Android's Bitmap.getPixels hands a decoded picture out: 0xAARRGGBB.
+    wide = rgba.astype(np.uint32)
+    argb = wide[..., 3] << 24 | wide[..., 0] << 16 | wide[..., 1] << 8 | wide[..., 2]
+    picture = Image.fromarray(rgba).convert("RGB")
+    picture.getexif()[0x0112] = orientation
+    expected = np.asarray(ImageOps.exif_transpose(picture))
+    assert np.array_equal(_kotlin_bytes(kotlin, argb, orientation), expected)
+
+
+def test_the_comparison_can_fail(kotlin) -> None:
+    argb = np.array([[0xFF000000, 0xFFFFFFFF]], np.uint32)
+    assert not np.array_equal(_kotlin_bytes(kotlin, argb, 2), _kotlin_bytes(kotlin, argb, 1))
