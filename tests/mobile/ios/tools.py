@@ -73,8 +73,9 @@ class Swift:
                 timeout=timeout,
                 check=False,
             )
-        seen = [ROOT, cache_root(), Path(tempfile.gettempdir()), Path(sys.prefix), cwd]
-        seen += [Path(torch_root()[0])]
+        # Beside torch lie the libraries that its CUDA build wants.
+        beside = torch_root()[0].parent
+        seen = [ROOT, cache_root(), Path(tempfile.gettempdir()), beside, cwd]
         # Swift looks into /proc. A mount namespace of its own: nothing stays mounted outside.
         script = (
             'root=$1; cwd=$2; shift 2; mount --rbind /proc "$root/proc"; mount --rbind /dev '
@@ -94,6 +95,11 @@ class Swift:
 
 def find_swift() -> Swift:
     """Find Swift 6: on the path, or in the folder that `.ci/ios.sh` makes in the cache."""
+    if sys.platform == "darwin":
+        raise Absent(
+            "these rungs stand in for a Mac; on one, build in Xcode and run `swift test` in "
+            "ios_demo/LiteClassifier"
+        )
     if shutil.which("swift"):
         return Swift(None)
     root = cache_root() / "swift-trixie"
