@@ -94,6 +94,20 @@ def native_folder(version: str = "auto") -> Path:
     return folder
 
 
+def environment(native: Path) -> dict[str, str]:
+    """Return this process's environment, so that Java finds the libraries in `native`.
+
+    The shim needs no preloading: only libraries that ask for `libc.so` by Android's name get it.
+    libc++ does: Java brings libstdc++ along, whose `__cxa_throw` would come first otherwise, and an
+    exception thrown with it ends the process instead of being caught.
+    """
+    return {
+        **os.environ,
+        "LD_LIBRARY_PATH": str(native),
+        "LD_PRELOAD": str(native / "libc++_shared.so"),
+    }
+
+
 def replay(files: list[Path], version: str = "auto") -> list[dict[str, Any]]:
     """Replay the golden inputs of `files`; return one report a file."""
     sources = [
@@ -109,16 +123,8 @@ def replay(files: list[Path], version: str = "auto") -> list[dict[str, Any]]:
         "-cp", joined([classes, *classpath]), "dev.torchmobile.demo.ReplayKt",
         found[1] if found else version, *map(str, files),
     ]  # fmt: skip
-    # The shim needs no preloading: only libraries that ask for `libc.so` by Android's name get it.
-    # libc++ does: Java brings libstdc++ along, whose `__cxa_throw` would come first otherwise, and
-    # an exception thrown with it ends the process instead of being caught.
-    environment = {
-        **os.environ,
-        "LD_LIBRARY_PATH": str(native),
-        "LD_PRELOAD": str(native / "libc++_shared.so"),
-    }
     result = subprocess.run(
-        command, capture_output=True, text=True, timeout=300, check=False, env=environment
+        command, capture_output=True, text=True, timeout=300, check=False, env=environment(native)
     )
     lines = [line for line in result.stdout.splitlines() if line.startswith("{")]
     if result.returncode or len(lines) != len(files):

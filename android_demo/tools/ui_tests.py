@@ -5,13 +5,17 @@ python android_demo/tools/ui_tests.py [FOLDER FOR SCREENSHOTS]
 
 from __future__ import annotations
 
+import argparse
+import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from build_apk import MAIN, PACKAGE, Build, app_classpath, compile_app, link_resources
 from compile import DEMO, framework_classes, joined, kotlin_sources, kotlinc
+from desktop_native import environment, native_folder
 from downloads import ToolError, cache, find_program, maven
 
 GOLDEN = DEMO.parent / "tests" / "golden"
@@ -33,13 +37,22 @@ def compile_ui_tests(app: list[Path]) -> list[Path]:
     return [tests, *classpath, framework]
 
 
-def run_ui_tests(screenshots: Path) -> subprocess.CompletedProcess[str]:
-    """Run every `*Test` of :app; its output is JUnit's."""
+def run_ui_tests(
+    screenshots: Path, models: Sequence[Path] = (), photo: Path | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run the tests of :app; the output is JUnit's.
+
+    With `models` and a `photo` of a cat only those on real models, on the AAR's library.
+    """
+    real = bool(models) and photo is not None
     with tempfile.TemporaryDirectory(dir=cache()) as scratch:
         folder = Path(scratch)
         assets = folder / "assets"
         assets.mkdir()
-        (assets / "tiny.ptl").write_text("tiny", encoding="utf-8")
+        for model in models:
+            shutil.copyfile(model, assets / model.name)
+        if not real:
+            (assets / "tiny.ptl").write_text("tiny", encoding="utf-8")
         build = Build(debuggable=True, runtime="auto", out=folder / "none", assets=assets)
         linked = link_resources(folder, build)
         classpath = compile_ui_tests(compile_app(linked.r_java))
@@ -52,18 +65,24 @@ def run_ui_tests(screenshots: Path) -> subprocess.CompletedProcess[str]:
             f"android_resource_apk={linked.apk}\nandroid_custom_package={PACKAGE}\n",
             encoding="utf-8",
         )
-        tests = sorted(
-            ".".join(path.relative_to(DEMO / "app/src/test/kotlin").with_suffix("").parts)
-            for path in (DEMO / "app/src/test/kotlin").rglob("*Test.kt")
-        )
+        native = native_folder() if real else None
         command = [
             find_program("java", "default-jdk-headless"), "-Xmx2g",
             "-Drobolectric.offline=true", f"-Drobolectric.dependency.dir={offline(folder)}",
             f"-Dgolden={GOLDEN}", f"-Dscreenshots={screenshots}", f"-Djava.io.tmpdir={folder}",
+            *([f"-Dphoto={photo}", f"-Djava.library.path={native}"] if native else []),
             "-cp", joined([folder / "config", *classpath]),
-            "org.junit.runner.JUnitCore", *tests,
+            "org.junit.runner.JUnitCore",
+            f"{PACKAGE}.RealModelTest" if real else f"{PACKAGE}.ScreensTest",
         ]  # fmt: skip
-        return subprocess.run(command, capture_output=True, text=True, timeout=500, check=False)
+        return subprocess.run(
+            command,
+            capture_output=True,
+            text=True,
+            timeout=500,
+            check=False,
+            env=environment(native) if native else None,
+        )
 
 
 def offline(folder: Path) -> Path:
@@ -77,10 +96,15 @@ def offline(folder: Path) -> Path:
 
 def main() -> int:
     """Run the tests; exit 1 when one fails."""
-    screenshots = Path(sys.argv[1] if len(sys.argv) > 1 else DEMO / "build" / "screenshots")
-    screenshots.mkdir(parents=True, exist_ok=True)
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("folder", nargs="?", type=Path, default=DEMO / "build" / "screenshots")
+    parser.add_argument("--models", nargs="+", type=Path, default=[])
+    parser.add_argument("--photo", type=Path, help="of a cat")
+    options = parser.parse_args()
+    options.folder.mkdir(parents=True, exist_ok=True)
     try:
-        result = run_ui_tests(screenshots.resolve())
+        photo = options.photo.resolve() if options.photo else None
+        result = run_ui_tests(options.folder.resolve(), options.models, photo)
     except (ToolError, subprocess.TimeoutExpired) as error:
         sys.stderr.write(f"{error}\n")
         return 2

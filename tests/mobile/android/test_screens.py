@@ -6,6 +6,7 @@ every picture, and delete `benchmark.json` there.
 
 from __future__ import annotations
 
+import platform
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,8 @@ import pytest
 from PIL import Image
 
 from runtime_check.benchmark_format import read_bench
+
+from .conftest import ROOT
 
 SCREENSHOTS = Path(__file__).with_name("screenshots")
 NAMES = sorted(path.stem for path in SCREENSHOTS.glob("*.png"))
@@ -60,3 +63,18 @@ def test_bench_import_reads_what_the_screen_shares(taken: Path) -> None:
     assert device.device.platform == "android"
     assert all(len(run.samples_ms) == 7 for run in device.runs)
     assert device.device.app == "dev.torchmobile.demo 0.1.0"
+
+
+def test_the_whole_app_on_androids_own_library(
+    tools: Path, default_artifact: Path, tmp_path: Path
+) -> None:
+    """Assets, LiteModuleLoader, the AAR's library, top-5 on the screen: a cat is a cat."""
+    if platform.machine() != "x86_64":
+        pytest.skip("the AAR's desktop-loadable library is x86_64")
+    from ui_tests import run_ui_tests
+
+    photo = ROOT / "exporter" / "data" / "photos" / "cat.png"
+    result = run_ui_tests(tmp_path, [default_artifact], photo)
+    assert result.returncode == 0, result.stdout[:6000]
+    assert "OK (1 test)" in result.stdout
+    assert (tmp_path / "real.png").is_file()

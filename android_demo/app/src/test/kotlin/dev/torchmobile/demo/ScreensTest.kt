@@ -3,7 +3,6 @@ package dev.torchmobile.demo
 import android.app.Activity
 import android.content.Intent
 import android.graphics.Bitmap
-import android.graphics.Canvas
 import android.net.Uri
 import android.os.Looper
 import android.view.View
@@ -81,18 +80,6 @@ class ScreensTest {
         assertEquals(Intent.ACTION_OPEN_DOCUMENT, request.intent.action)
         shadowOf(this).receiveResult(request.intent, Activity.RESULT_OK, Intent().setData(uri))
         idle()
-    }
-
-    private fun shoot(
-        activity: Activity,
-        name: String,
-    ) {
-        idle()
-        val view = activity.window.decorView
-        val bitmap = Bitmap.createBitmap(view.width, view.height, Bitmap.Config.ARGB_8888)
-        view.draw(Canvas(bitmap))
-        val folder = File(checkNotNull(System.getProperty("screenshots"))).apply { mkdirs() }
-        File(folder, "$name.png").outputStream().use { bitmap.compress(Bitmap.CompressFormat.PNG, 100, it) }
     }
 
     @Test
