@@ -1,7 +1,11 @@
 #!/usr/bin/env bash
 # Everything that must hold for android_demo, from nothing: system packages, pinned downloads, then
 # all rungs of tests/mobile/android (JUnit, APKs, preflight, screens, the AAR's own library, ktlint).
-# Run inside an environment with this project's `test` extra. A rung that is skipped fails.
+#
+#   .ci/android.sh setup   install what the tests need
+#   .ci/android.sh         the same, then the tests; a skipped rung fails
+#
+# Run inside an environment with this project's `test` extra.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 export RUNTIME_CHECK_CACHE="${RUNTIME_CHECK_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/torch-mobile-export}"
@@ -22,6 +26,9 @@ if ((${#missing[@]})); then
 fi
 
 python android_demo/tools/prepare.py
+if [[ "${1:-}" == setup ]]; then
+  exit
+fi
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 pytest -q -rs --durations=8 tests/mobile/android 2>&1 | tee "$log"
