@@ -26,7 +26,6 @@ if ((${#missing[@]})); then
 fi
 
 python android_demo/tools/prepare.py
-[[ "${1:-}" == setup ]] && exit 0
 if [[ "${1:-}" == setup ]]; then
   exit
 fi
