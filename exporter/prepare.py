@@ -69,6 +69,9 @@ def reparameterize(module: nn.Module, example: Tensor) -> list[Edit]:
                 visit(child, f"{path}.")
                 continue
             fused = getattr(child, method)()
+            if fused is None and hasattr(child, "inference_mode"):
+                # timm's RepMixer looks at its flag and forgets to set it: a second call would fail.
+                child.inference_mode = True
             edits.append(Edit(path, fused if isinstance(fused, nn.Module) else child))
 
     visit(module, "")
