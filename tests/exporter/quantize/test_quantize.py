@@ -246,7 +246,7 @@ def test_models_that_fx_struggles_with(name):
 
 
 def test_a_module_that_fused_itself_is_prepared_again():
-    """Quantising prepares what the pipeline has prepared: timm's RepMixer fused twice and failed."""
+    """Quantising prepares what the pipeline has prepared: RepMixer fused twice and failed."""
     from timm.models.fastvit import RepMixer
 
     from exporter.prepare import reparameterize
