@@ -74,14 +74,21 @@ def choose() -> dict[str, str]:
 
 
 def build(name: str, *, seed: int = 0) -> Any:
-    """Build a timm model as the exporter does, random weights, BatchNorm statistics randomised."""
+    """Build a timm model as the exporter does, random weights, BatchNorm statistics randomised.
+
+    Some families start their classifier at zero; all outputs would be equal and nothing compared.
+    """
     import torch
 
     from exporter.source import load_source
     from exporter.tolerance import randomize_batch_norm
 
     source = load_source(name, random_weights=True, seed=seed)
+    generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
+        for parameter in source.module.parameters():
+            if parameter.dim() > 1 and not parameter.any():
+                parameter.normal_(std=0.05, generator=generator)
         return randomize_batch_norm(source.module, seed=seed)
 
 
