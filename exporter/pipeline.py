@@ -69,6 +69,7 @@ from .report import (
     write_html,
     write_json,
 )
+from .rewrite import REWRITES
 from .samples import PHOTOS, Sample, golden_images, image_samples, photo, tensor_samples
 from .source import SourceModel, load_source
 from .tolerance import as_tolerance, measure_rounding
@@ -76,7 +77,7 @@ from .verify import DeviceVerified, Verified, stack, verify, verify_on_device
 
 InputKind = Literal["auto", "image", "tensor"]
 Activation = Literal["auto", "softmax", "sigmoid", "none"]
-ALL_PASSES = (*PREPARE_PASSES, *OPTIMIZE_PASSES)
+ALL_PASSES = (*PREPARE_PASSES, *REWRITES, *OPTIMIZE_PASSES)
 _REPEATS = 3
 _SLOW_SECONDS = 3.0
 

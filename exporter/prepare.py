@@ -1,8 +1,9 @@
 """Step 2, prepare: exact rewrites of the Python module before anything is captured.
 
 Every pass is a function from a module and an example input to a list of edits. Matches come from
-watching the module run, not from names, so they hold for any author's code. The pipeline compares
-outputs before and after each pass and leaves a pass out when it changed what is computed.
+watching the module run, not from names, so they hold for any author's code. Rewrites that need to
+see the whole graph are in `rewrite`. The pipeline compares outputs before and after and leaves a
+pass out when it changed what is computed.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, fx, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
@@ -22,6 +23,7 @@ from runtime_check.compare import Tolerance, compare
 from runtime_check.metadata import Pass
 
 from .outputs import run
+from .rewrite import REWRITES
 
 aten = torch.ops.aten
 
@@ -331,6 +333,62 @@ PREPARE_PASSES: dict[str, PassFunction] = {
 }
 
 
+def _rewritten(
+    module: nn.Module,
+    samples: Sequence[Tensor],
+    expected: Sequence[Sequence[Tensor]],
+    tolerance: Tolerance,
+    disabled: Collection[str],
+) -> tuple[nn.Module, list[Pass]]:
+    """Run the rewrites of the traced graph; return the module itself where nothing pays.
+
+    All are checked together; only where the outputs differ, each is checked alone.
+    """
+    # Here, because exporter.quantize imports this module.
+    from .quantize.trace_fx import trace
+
+    wanted = [name for name in REWRITES if name not in disabled]
+    off = [Pass(name=n, stage="prepare", effect="disabled") for n in REWRITES if n in disabled]
+    if not wanted or len(samples[0].shape) != 4:
+        return module, off
+
+    def left_alone(why: str) -> tuple[nn.Module, list[Pass]]:
+        effect = f"left alone: {why}"
+        return module, off + [Pass(name=n, stage="prepare", effect=effect) for n in wanted]
+
+    try:
+        traced, _ = trace(module, samples[0])
+    except Exception as error:  # noqa: BLE001  a module may hold any author's code
+        return left_alone(str(error).split(" Use eager mode")[0].split(" Eager mode (")[0])
+    for checked_alone in (False, True):
+        current, done, changed = traced, [], 0
+        for name in wanted:
+            rewrite, what = REWRITES[name]
+            # A graph of its own over the same layers: no weight is copied.
+            candidate = fx.GraphModule(current, copy.deepcopy(current.graph)).eval()
+            try:
+                count = rewrite(candidate, samples[0])
+                problem = ""
+                if count and checked_alone:
+                    problem = _difference(candidate, samples, expected, tolerance)
+            except Exception as error:  # noqa: BLE001  as above
+                count, problem = 0, f"it raised {error}"
+            if problem:
+                done.append(Pass(name=name, stage="prepare", effect=f"left out: {problem}"))
+                continue
+            effect = f"{count} {what}" if count else "left alone: nothing matches"
+            done.append(Pass(name=name, stage="prepare", effect=effect))
+            if count:
+                current = candidate
+            # Dropout and Identity cost nothing by themselves: no reason to ship a graph instead.
+            changed += count if name != "drop-identities" else 0
+        if not changed:
+            return left_alone("nothing matches")
+        if checked_alone or not _difference(current, samples, expected, tolerance):
+            return current, off + done
+    raise AssertionError("the second round returns")
+
+
 def prepare(
     module: nn.Module,
     samples: Sequence[Tensor],
@@ -378,7 +436,8 @@ def prepare(
             continue
         current, owned = candidate, True
         done.append(Pass(name=name, stage="prepare", effect=_effect(name, edits)))
-    return Prepared(module=current.eval(), passes=tuple(done))
+    current, rewrites = _rewritten(current, samples, expected, tolerance, disabled)
+    return Prepared(module=current.eval(), passes=(*done, *rewrites))
 
 
 def _effect(name: str, edits: list[Edit]) -> str:

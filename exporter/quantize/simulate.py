@@ -13,10 +13,12 @@ from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 
 import torch
-from torch import Tensor, nn
+import torch.nn.functional as functional
+from torch import Tensor, fx, nn
 from torch.utils._pytree import tree_leaves
 
 from ..prepare import PREPARE_PASSES, replace_submodule
+from .activations import SimulatedGelu, SimulatedSoftmax
 from .dataflow import Flow, watch
 from .equalize import equalize
 from .errors import CalibrationError, NotFinite, QuantizeError, UnknownLayer
@@ -42,6 +44,8 @@ class Simulated:
     layers: dict[str, SimulatedLayer]
     float_layers: dict[str, str]
     notes: list[str] = field(default_factory=list)
+    gelus: dict[str, SimulatedGelu] = field(default_factory=dict)
+    softmaxes: dict[str, SimulatedSoftmax] = field(default_factory=dict)
 
     def watch_ranges(self, on: bool) -> None:
         """Switch range observation."""
@@ -49,10 +53,17 @@ class Simulated:
             layer.watching = on
 
     def simulate(self, names: Iterable[str]) -> None:
-        """Simulate int8 in the layers `names` and float in all others."""
+        """Simulate int8 in the layers `names` and float in all others.
+
+        GELU goes with its two neighbours, softmax with the network: on where most layers are int8.
+        """
         chosen = set(names)
         for name, layer in self.layers.items():
             layer.simulating = name in chosen
+        for gelu in self.gelus.values():
+            gelu.simulating = gelu.source in chosen and gelu.reader in chosen
+        for softmax in self.softmaxes.values():
+            softmax.simulating = 2 * len(chosen) > len(self.layers)
 
 
 def layer_names(module: nn.Module) -> tuple[str, ...]:
@@ -134,9 +145,59 @@ def _join_neighbours(layers: dict[str, SimulatedLayer], flow: Flow) -> int:
     return joined
 
 
+def _place_gelus(
+    module: nn.Module, layers: dict[str, SimulatedLayer], flow: Flow
+) -> dict[str, SimulatedGelu]:
+    """Mark each GELU that lies between two int8 layers and is read by the second alone."""
+    sources = {flow.outputs[name]: name for name in layers if name in flow.outputs}
+    readers = {flow.inputs[name]: name for name in layers if name in flow.inputs}
+    placed: dict[str, SimulatedGelu] = {}
+    for name, child in list(module.named_modules()):
+        if type(child) is not nn.GELU or flow.calls.get(name) != 1:
+            continue
+        source = sources.get(flow.inputs.get(name, (0, -1)))
+        reader = readers.get(flow.outputs.get(name, (0, -1)))
+        if source is None or reader is None:
+            continue
+        # It is written over its input, which must be its own.
+        if not (flow.feeds_only(source, name) and flow.feeds_only(name, reader)):
+            continue
+        if flow.calls.get(reader) != 1 or flow.calls.get(source) != 1:
+            continue
+        placed[name] = SimulatedGelu(child, name=name, source=source, reader=reader)
+        replace_submodule(module, name, placed[name].eval())
+    return placed
+
+
+def _place_softmaxes(module: nn.Module) -> dict[str, SimulatedSoftmax]:
+    """Turn each softmax over the last dimension of a traced graph into a module."""
+    placed: dict[str, SimulatedSoftmax] = {}
+    if not isinstance(module, fx.GraphModule):
+        return placed
+    for node in list(module.graph.nodes):
+        called = node.op == "call_method" and node.target == "softmax"
+        called |= node.op == "call_function" and node.target in (
+            torch.softmax,
+            functional.softmax,
+        )
+        dim = node.kwargs.get("dim", node.args[1] if len(node.args) > 1 else None)
+        # Only attention: a network's own last softmax is its output and stays exact.
+        if not called or dim != -1 or any(user.op == "output" for user in node.users):
+            continue
+        name = f"_softmax_{len(placed)}"
+        placed[name] = SimulatedSoftmax(name=name).eval()
+        module.add_submodule(name, placed[name])
+        with module.graph.inserting_after(node):
+            new = module.graph.call_module(name, (node.args[0],))
+        node.replace_all_uses_with(new)
+        module.graph.erase_node(node)
+    module.recompile()
+    return placed
+
+
 def _place(
     module: nn.Module, recipe: QuantizeRecipe, example: Tensor, float_layers: dict[str, str]
-) -> dict[str, SimulatedLayer]:
+) -> tuple[dict[str, SimulatedLayer], dict[str, SimulatedGelu]]:
     flow = watch(module, example)
     layers: dict[str, SimulatedLayer] = {}
     for name in layer_names(module):
@@ -157,10 +218,12 @@ def _place(
         simulated.eval()
         simulated.watching = False  # observers are readers too
     # The activations are gone now, so neighbours show.
-    _join_neighbours(layers, watch(module, example))
+    flow = watch(module, example)
+    _join_neighbours(layers, flow)
+    gelus = _place_gelus(module, layers, flow) if recipe.scheme == "xnnpack" else {}
     for simulated in layers.values():
         simulated.watching = True
-    return layers
+    return layers, gelus
 
 
 def simulate_int8(
@@ -201,7 +264,7 @@ def simulate_int8(
         candidate = copy.deepcopy(base)
         reasons = dict(float_layers)
         try:
-            layers = _place(candidate, recipe, example, reasons)
+            layers, gelus = _place(candidate, recipe, example, reasons)
         except AttributeError as error:
             # Some owners read layer.weight themselves; Python says which object lacked it.
             culprit = getattr(error, "obj", None)
@@ -212,7 +275,8 @@ def simulate_int8(
                 raise
             float_layers[name] = f"its owner reads its attribute {error.name!r} directly"
             continue
-        return Simulated(candidate, recipe, layers, reasons, notes)
+        softmaxes = _place_softmaxes(candidate) if recipe.scheme == "xnnpack" else {}
+        return Simulated(candidate, recipe, layers, reasons, notes, gelus, softmaxes)
 
 
 def calibrate(
@@ -309,6 +373,10 @@ def _settle_grids(simulated: Simulated) -> None:
     for layer in simulated.layers.values():
         if layer.reads_from:
             layer.settle(incoming=simulated.layers[layer.reads_from].grids[1])
+    for gelu in simulated.gelus.values():
+        given = simulated.layers[gelu.source].grids[1]
+        low, high = (given.scale * (code - given.zero_point) for code in (-128, 127))
+        gelu.settle(low, high, simulated.layers[gelu.reader].grids[0].scale)
 
 
 def convert(simulated: Simulated) -> nn.Module:
@@ -318,4 +386,6 @@ def convert(simulated: Simulated) -> nn.Module:
         if not isinstance(module.get_submodule(name), SimulatedLayer):
             raise QuantizeError(f"Layer {name} was replaced while it was simulated.")
         replace_submodule(module, name, convert_layer(layer))
+    for name, step in (*simulated.gelus.items(), *simulated.softmaxes.items()):
+        replace_submodule(module, name, step.convert())
     return module.eval()

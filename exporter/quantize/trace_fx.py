@@ -7,6 +7,7 @@ the same numbers wherever both work.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from typing import Any
 
@@ -80,7 +81,10 @@ def trace(module: nn.Module, example: Tensor) -> tuple[fx.GraphModule, tuple[str
     when the traced graph computes something else.
     """
     leaves: frozenset[str] = frozenset()
-    while True:
+    graph: fx.Graph | None = None
+    if isinstance(module, fx.GraphModule):
+        graph = copy.deepcopy(module.graph)  # already a graph; tracing again adds nothing
+    while graph is None:
         tracer = _Tracer(leaves)
         try:
             graph = tracer.trace(module)
@@ -93,7 +97,6 @@ def trace(module: nn.Module, example: Tensor) -> tuple[fx.GraphModule, tuple[str
                 ) from error
             leaves |= {tracer.failed_in}
             continue
-        break
     traced = fx.GraphModule(module, graph)
     for index, node in enumerate(list(graph.nodes)):
         activation = _activation_module(node)

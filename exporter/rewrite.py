@@ -1,0 +1,461 @@
+"""Exact rewrites that need the whole graph: what reads what, and in which shape.
+
+Each pass takes a traced network and changes it in place, matching structure (operators, shapes and
+who reads a value), never names. Like every pass of `prepare`, it is kept only when the outputs stay
+equal within the model's own rounding.
+"""
+
+from __future__ import annotations
+
+import copy
+import operator
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, cast
+
+import torch
+import torch.nn.functional as functional
+from torch import Tensor, fx, nn
+
+_ADDS = (operator.add, operator.iadd, torch.add)
+_MULS = (operator.mul, operator.imul, torch.mul)
+_ELEMENTWISE = (*_ADDS, *_MULS, operator.sub, operator.truediv, torch.sub, torch.div)
+_SAME = (nn.Identity, nn.Dropout, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout)
+_POINTWISE = (*_SAME, nn.GELU, nn.ReLU, nn.ReLU6, nn.SiLU, nn.Hardswish, nn.Tanh, nn.Sigmoid)
+
+
+@dataclass(frozen=True)
+class Values:
+    """What one run of a traced network gave: shapes, and values that are no new tensors."""
+
+    shapes: dict[fx.Node, tuple[int, ...]]
+    nothing: frozenset[fx.Node]  # nodes that gave None
+    same: dict[fx.Node, fx.Node]  # nodes that gave back the very object they were given
+
+
+class _Observer(fx.Interpreter):
+    def __init__(self, module: fx.GraphModule) -> None:
+        super().__init__(module)
+        self.shapes: dict[fx.Node, tuple[int, ...]] = {}
+        self.nothing: set[fx.Node] = set()
+        self.same: dict[fx.Node, fx.Node] = {}
+
+    def run_node(self, n: fx.Node) -> Any:
+        result = super().run_node(n)
+        if isinstance(result, Tensor):
+            self.shapes[n] = tuple(result.shape)
+            for given in n.all_input_nodes:
+                if n.op == "call_function" and self.env.get(given) is result:
+                    self.same[n] = given
+        elif result is None and n.op in ("call_function", "placeholder"):
+            self.nothing.add(n)
+        return result
+
+
+def observe(module: fx.GraphModule, example: Tensor) -> Values:
+    """Run the graph once; the example's batch is doubled, so that it is told from sizes of one."""
+    observer = _Observer(module)
+    with torch.no_grad():
+        observer.run(torch.cat([example, example]))
+    return Values(observer.shapes, frozenset(observer.nothing), observer.same)
+
+
+def _module(graph: fx.GraphModule, node: Any) -> nn.Module | None:
+    if isinstance(node, fx.Node) and node.op == "call_module":
+        return graph.get_submodule(str(node.target))
+    return None
+
+
+def _tidy(graph: fx.GraphModule) -> None:
+    graph.graph.eliminate_dead_code()
+    graph.delete_all_unused_submodules()
+    graph.graph.lint()
+    graph.recompile()
+
+
+def _is(node: Any, method: str) -> bool:
+    return isinstance(node, fx.Node) and node.op == "call_method" and node.target == method
+
+
+def _calls(node: Any, functions: tuple[Any, ...]) -> bool:
+    return (
+        isinstance(node, fx.Node) and node.op == "call_function" and (node.target in functions)
+    )
+
+
+# --- drop what does nothing ----------------------------------------------------------------------
+
+
+def drop_identities(graph: fx.GraphModule, example: Tensor) -> int:
+    """Remove dropout, Identity, and calls that return what they were given or None.
+
+    timm's attention asks twice a block whether there is a mask; without one the answers are None
+    and the scores themselves.
+    """
+    values = observe(graph, example)
+    dropped = 0
+    for node in list(graph.graph.nodes):
+        if isinstance(_module(graph, node), _SAME) and len(node.all_input_nodes) == 1:
+            node.replace_all_uses_with(node.all_input_nodes[0])
+        elif node in values.same and not _torch_function(node):
+            node.replace_all_uses_with(values.same[node])
+        elif node in values.nothing and not _torch_function(node):
+            # An argument's default, or a function of such: FX has already decided by it.
+            if not node.users:
+                continue
+            for user in list(node.users):
+                user.args = fx.map_arg(user.args, lambda n, node=node: None if n is node else n)
+                user.kwargs = fx.map_arg(user.kwargs, lambda n, node=node: None if n is node else n)
+            if node.op == "placeholder":
+                continue
+        else:
+            continue
+        graph.graph.erase_node(node)
+        dropped += 1
+    _tidy(graph)
+    return dropped
+
+
+def _torch_function(node: fx.Node) -> bool:
+    """Whether a node is one of torch's own functions, which may return their input at times."""
+    module = getattr(node.target, "__module__", None) or ""
+    return node.op == "call_function" and module.split(".")[0] in ("torch", "_operator", "builtins")
+
+
+# --- fold scales ---------------------------------------------------------------------------------
+
+
+def _own(graph: fx.GraphModule, node: fx.Node, suffix: str, new: nn.Module) -> None:
+    """Give `node` a module of its own; others that call the old one keep it."""
+    calls = [n for n in graph.graph.nodes if n.op == "call_module" and n.target == node.target]
+    name = str(node.target)
+    if len(calls) > 1:
+        name = f"{name}_{suffix}".replace(".", "_")
+    parent, _, leaf = name.rpartition(".")
+    setattr(graph.get_submodule(parent), leaf, new.eval())
+    node.target = name
+
+
+def _scaled_linear(linear: nn.Linear, scale: Tensor) -> nn.Linear:
+    """Return a Linear whose outputs are those of `linear` times `scale` (one per output)."""
+    new = copy.copy(linear)
+    new._parameters = dict(linear._parameters)
+    weight = linear.weight.detach().double() * scale.double()[:, None]
+    new.weight = nn.Parameter(weight.to(linear.weight.dtype), requires_grad=False)
+    if linear.bias is not None:
+        bias = linear.bias.detach().double() * scale.double()
+        new.bias = nn.Parameter(bias.to(linear.bias.dtype), requires_grad=False)
+    return new
+
+
+def _plain_linear(module: nn.Module | None) -> bool:
+    return isinstance(module, nn.Linear) and type(module).forward is nn.Linear.forward
+
+
+@dataclass(frozen=True)
+class _Fused:
+    """q, k and v from one Linear: `reshape(B, N, 3, heads, D).permute(2, 0, 3, 1, 4).unbind(0)`."""
+
+    linear: fx.Node
+    reshape: fx.Node
+    permute: fx.Node
+    unbind: fx.Node
+    parts: tuple[fx.Node, ...]  # q, k, v
+
+
+def _fused_qkv(graph: fx.GraphModule, q: Any) -> _Fused | None:
+    """Recognise the first of three parts of one Linear's output."""
+    if not (_calls(q, (operator.getitem,)) and q.args[1] == 0 and _is(q.args[0], "unbind")):
+        return None
+    unbind = q.args[0]
+    permute = unbind.args[0]
+    if tuple(unbind.args[1:]) not in ((0,), ()) or not _is(permute, "permute"):
+        return None
+    order = permute.args[1:] if len(permute.args) > 2 else tuple(permute.args[1])
+    reshape = permute.args[0]
+    if tuple(order) != (2, 0, 3, 1, 4) or not (_is(reshape, "reshape") or _is(reshape, "view")):
+        return None
+    sizes = reshape.args[1:]
+    linear = reshape.args[0]
+    if len(sizes) != 5 or sizes[2] != 3 or not _plain_linear(_module(graph, linear)):
+        return None
+    chain = (linear, reshape, permute)
+    if any(len(node.users) != 1 for node in chain):
+        return None
+    users = {cast(Any, n.args[1]): n for n in unbind.users if _calls(n, (operator.getitem,))}
+    if set(users) != {0, 1, 2} or len(unbind.users) != 3:
+        return None
+    return _Fused(linear, reshape, permute, unbind, (users[0], users[1], users[2]))
+
+
+def fold_scales(graph: fx.GraphModule, example: Tensor) -> int:
+    """Move multiplications by constants into the Linear before: attention scale, LayerScale."""
+    folded = 0
+    for node in list(graph.graph.nodes):
+        if not _calls(node, _MULS) or len(node.args) != 2:
+            continue
+        value, factor = node.args
+        if isinstance(factor, fx.Node) and factor.op != "get_attr":
+            value, factor = factor, value
+        if not isinstance(value, fx.Node) or len(value.users) != 1:
+            continue
+        if isinstance(factor, fx.Node):
+            if factor.op != "get_attr":
+                continue
+            tensor = operator.attrgetter(str(factor.target))(graph)
+            module = _module(graph, value)
+            if not isinstance(module, nn.Linear) or not _plain_linear(module):
+                continue
+            if not isinstance(tensor, Tensor) or tuple(tensor.shape) != (module.out_features,):
+                continue
+            _own(graph, value, "scaled", _scaled_linear(module, tensor.detach()))
+        elif isinstance(factor, int | float):
+            fused = _fused_qkv(graph, value)
+            if fused is None:
+                continue
+            linear = cast(nn.Linear, _module(graph, fused.linear))
+            scale = torch.ones(linear.out_features, dtype=torch.float64)
+            scale[: linear.out_features // 3] = factor
+            _own(graph, fused.linear, "scaled", _scaled_linear(linear, scale))
+        else:
+            continue
+        node.replace_all_uses_with(value)
+        graph.graph.erase_node(node)
+        folded += 1
+    _tidy(graph)
+    return folded
+
+
+# --- fold the class token's position -------------------------------------------------------------
+
+
+def fold_positions(graph: fx.GraphModule, example: Tensor) -> int:
+    """Add the class token's position to the token itself, once: `cat([cls, x]) + pos`.
+
+    The patches' positions are then added before the concatenation, to a tensor that is read once.
+    """
+    folded = 0
+    for node in list(graph.graph.nodes):
+        if not _calls(node, _ADDS) or len(node.args) != 2:
+            continue
+        joined, position = node.args
+        if not (_calls(joined, (torch.cat,)) and len(joined.users) == 1):
+            continue
+        parts = joined.args[0]
+        dim = joined.kwargs.get("dim", joined.args[1] if len(joined.args) > 1 else 0)
+        if not (isinstance(position, fx.Node) and position.op == "get_attr" and dim == 1):
+            continue
+        if len(parts) != 2 or not _is(parts[0], "expand") or parts[0].args[0].op != "get_attr":
+            continue
+        token = operator.attrgetter(str(parts[0].args[0].target))(graph)
+        places = operator.attrgetter(str(position.target))(graph)
+        prefix = token.shape[1]
+        if token.dim() != 3 or places.dim() != 3 or places.shape[0] != 1:
+            continue
+        for name, value in (
+            ("_token_at_its_place", token + places[:, :prefix]),
+            ("_places_of_patches", places[:, prefix:].contiguous()),
+        ):
+            setattr(graph, name, nn.Parameter(value.detach(), requires_grad=False))
+        with graph.graph.inserting_before(parts[0]):
+            placed = graph.graph.get_attr("_token_at_its_place")
+        with graph.graph.inserting_before(joined):
+            rest = graph.graph.get_attr("_places_of_patches")
+            patches = graph.graph.call_function(operator.add, (parts[1], rest))
+        parts[0].update_arg(0, placed)
+        joined.update_arg(0, [parts[0], patches])
+        node.replace_all_uses_with(joined)
+        graph.graph.erase_node(node)
+        folded += 1
+        break
+    _tidy(graph)
+    return folded
+
+
+# --- only the tokens that are read ---------------------------------------------------------------
+
+# One argument of a node is read along `dim` in its first tokens only.
+_Demand = tuple[fx.Node, int]
+
+
+def _sink(node: fx.Node, values: Values) -> tuple[fx.Node, int, int] | None:
+    """Recognise `x[:, i]`, which reads token i: (x, dimension, tokens needed)."""
+    if not _calls(node, (operator.getitem,)):
+        return None
+    given, index = node.args
+    if not isinstance(given, fx.Node) or len(values.shapes.get(given, ())) != 3:
+        return None
+    if isinstance(index, tuple) and len(index) == 2 and index[0] == slice(None):
+        token = index[1]
+        if isinstance(token, int) and token >= 0:
+            return given, 1, token + 1
+    return None
+
+
+def _passed_on(
+    graph: fx.GraphModule, node: fx.Node, dim: int, values: Values
+) -> list[_Demand] | None:
+    """What a node reads of its inputs when only some places along `dim` of it are wanted.
+
+    None: the node mixes these places, or is not known not to.
+    """
+    shape = values.shapes.get(node)
+    if shape is None:
+        return None
+    rank, size = len(shape), shape[dim]
+    module = _module(graph, node)
+    if module is not None:
+        given = node.args[0] if len(node.args) == 1 and not node.kwargs else None
+        if not isinstance(given, fx.Node):
+            return None
+        if isinstance(module, _POINTWISE):
+            return [(given, dim)]
+        if type(module).forward is nn.LayerNorm.forward and isinstance(module, nn.LayerNorm):
+            return [(given, dim)] if dim < rank - len(module.normalized_shape) else None
+        if isinstance(module, nn.LayerNorm) and dim < rank - len(module.normalized_shape):
+            return [(given, dim)]  # timm's subclasses differ in how they cast only
+        return [(given, dim)] if _plain_linear(module) and dim < rank - 1 else None
+    if _calls(node, _ELEMENTWISE):
+        found = []
+        for given in node.all_input_nodes:
+            other = values.shapes.get(given, ())
+            at = dim - (rank - len(other))
+            if at >= 0 and other[at] == size:
+                found.append((given, at))
+        return found
+    if _calls(node, (torch.matmul, operator.matmul)):
+        left, right = cast(Any, node.args[0]), cast(Any, node.args[1])
+        return [(left, dim)] if dim == rank - 2 and len(values.shapes[right]) == rank else None
+    if _calls(node, (functional.scaled_dot_product_attention,)):
+        plain = node.kwargs.get("attn_mask") is None and not node.kwargs.get("is_causal")
+        ok = plain and len(node.args) == 3 and dim == rank - 2
+        return [(cast(fx.Node, node.args[0]), dim)] if ok else None
+    if _is(node, "softmax") or _calls(node, (torch.softmax, functional.softmax)):
+        over = node.kwargs.get("dim", node.args[1] if len(node.args) > 1 else None)
+        if not isinstance(over, int) or over % rank == dim:
+            return None
+        return [(cast(fx.Node, node.args[0]), dim)]
+    if _is(node, "transpose"):
+        given, one, other = cast(Any, node.args)
+        swap = {one % rank: other % rank, other % rank: one % rank}
+        return [(given, swap.get(dim, dim))]
+    if _is(node, "reshape") or _is(node, "view"):
+        given = cast(Any, node.args[0])
+        before = values.shapes.get(given)
+        if before is None or len(node.args) != rank + 1:
+            return None
+        for at in range(len(before)):
+            outer = torch.Size(before[:at]).numel() == torch.Size(shape[:dim]).numel()
+            if outer and before[at] == size:
+                return [(given, at)]
+    return None
+
+
+def keep_read_tokens(graph: fx.GraphModule, example: Tensor) -> int:
+    """Compute only the class token after the last block's keys and values.
+
+    Starting from `x[:, i]`, the reading is followed upwards through whatever treats tokens apart
+    (norms, MLP, projections, residual sums, rows of attention). There the other tokens are
+    left out; where q is a part of one Linear with k and v, that Linear is split.
+    """
+    values = observe(graph, example)
+    nodes = list(graph.graph.nodes)
+    sinks = {node: found for node in nodes if (found := _sink(node, values)) is not None}
+    if not sinks:
+        return 0
+    tokens = max(found[2] for found in sinks.values())
+    narrowed: dict[fx.Node, int] = {}
+    demands: dict[fx.Node, list[_Demand]] = {}
+    for node in reversed(nodes):
+        places = set()
+        for user in node.users:
+            if user in sinks:
+                places.add(sinks[user][1])
+            elif user in narrowed:
+                places |= {at for given, at in demands[user] if given is node} or {-1}
+            else:
+                places.add(-1)
+        if len(places) != 1 or -1 in places:
+            continue
+        dim = places.pop()
+        passed = _passed_on(graph, node, dim, values)
+        if passed is None or values.shapes[node][dim] <= tokens:
+            continue
+        narrowed[node], demands[node] = dim, passed
+    # Without a Linear or an attention among them there is nothing to gain.
+    count = sum(_plain_linear(_module(graph, node)) for node in narrowed)
+    if not count:
+        return 0
+    cut: dict[_Demand, fx.Node] = {}
+    for node in nodes:
+        if node not in narrowed:
+            continue
+        for given, at in demands[node]:
+            if given in narrowed:
+                continue
+            if (given, at) not in cut:
+                cut[given, at] = _narrow(graph, given, at, tokens)
+            node.replace_input_with(given, cut[given, at])
+        if _is(node, "reshape") or _is(node, "view"):
+            node.update_arg(narrowed[node] + 1, tokens)
+    for (given, _), sliced in cut.items():
+        fused = _fused_qkv(graph, given)
+        if fused is not None:
+            _split_qkv(graph, fused, sliced, tokens)
+    _tidy(graph)
+    return count
+
+
+def _narrow(graph: fx.GraphModule, given: fx.Node, dim: int, tokens: int) -> fx.Node:
+    with graph.graph.inserting_after(given):
+        return graph.graph.call_method("narrow", (given, dim, 0, tokens))
+
+
+def _part(linear: nn.Linear, first: int, last: int) -> nn.Linear:
+    new = nn.Linear(linear.in_features, last - first, bias=linear.bias is not None, device="meta")
+    new.weight = nn.Parameter(linear.weight.detach()[first:last].clone(), requires_grad=False)
+    if linear.bias is not None:
+        new.bias = nn.Parameter(linear.bias.detach()[first:last].clone(), requires_grad=False)
+    return new.eval()
+
+
+def _split_qkv(graph: fx.GraphModule, fused: _Fused, sliced: fx.Node, tokens: int) -> None:
+    """Compute q for the first tokens only, k and v for all."""
+    if any(user is not sliced for user in fused.parts[0].users):
+        return
+    linear = cast(nn.Linear, _module(graph, fused.linear))
+    width = linear.out_features // 3
+    name = str(fused.linear.target)
+    given = cast(fx.Node, fused.linear.args[0])
+    batch, count, _, heads, size = fused.reshape.args[1:]
+    query, rest = f"{name}_q", f"{name}_kv"
+    for path, part in ((query, (0, width)), (rest, (width, 3 * width))):
+        parent, _, leaf = path.rpartition(".")
+        setattr(graph.get_submodule(parent), leaf, _part(linear, *part))
+    new = graph.graph
+    with new.inserting_before(fused.reshape):
+        both = new.call_module(rest, (given,))
+        first = new.call_method("narrow", (given, 1, 0, tokens))
+        q = new.call_module(query, (first,))
+        q = new.call_method("reshape", (q, batch, tokens, heads, size))
+        q = new.call_method("transpose", (q, 1, 2))
+        shaped = new.call_method("reshape", (both, batch, count, 2, heads, size))
+    fused.permute.update_arg(0, shaped)
+    sliced.replace_all_uses_with(q)
+    new.erase_node(sliced)
+    new.erase_node(fused.parts[0])
+    for index, part_node in enumerate(fused.parts[1:]):
+        part_node.update_arg(1, index)
+
+
+# --- the list ------------------------------------------------------------------------------------
+
+Rewrite = Callable[[fx.GraphModule, Tensor], int]
+
+# In this order: what does nothing hides the patterns that the others look for.
+REWRITES: dict[str, tuple[Rewrite, str]] = {
+    "drop-identities": (drop_identities, "calls that do nothing dropped"),
+    "fold-scales": (fold_scales, "scales folded into linear layers"),
+    "fold-positions": (fold_positions, "class token folded with its position"),
+    "keep-read-tokens": (keep_read_tokens, "linear layers on the tokens that are read only"),
+}
