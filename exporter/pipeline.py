@@ -49,6 +49,7 @@ from .preprocess import (
 from .quantization import (
     HOST_STEPS,
     PHONE_STEPS,
+    QUANTIZE_PASSES,
     QuantizeChoice,
     QuantizedNetwork,
     int8_tolerance,
@@ -77,7 +78,7 @@ from .verify import DeviceVerified, Verified, stack, verify, verify_on_device
 
 InputKind = Literal["auto", "image", "tensor"]
 Activation = Literal["auto", "softmax", "sigmoid", "none"]
-ALL_PASSES = (*PREPARE_PASSES, *REWRITES, *OPTIMIZE_PASSES)
+ALL_PASSES = (*PREPARE_PASSES, *REWRITES, *QUANTIZE_PASSES, *OPTIMIZE_PASSES)
 _REPEATS = 3
 _SLOW_SECONDS = 3.0
 
@@ -248,6 +249,9 @@ def export(
     if quantize is not None and quantize.method != "auto":
         recipe_of(quantize)  # a misspelt recipe should fail before the work
     runtimes = [resolve_runtime(r) for r in ([runtime] if isinstance(runtime, str) else runtime)]
+    choice = quantize or QuantizeChoice()
+    if "cheap-activations" in disable:
+        choice = replace(choice, cheap_activations=False)
     clock = Clock(on_step)
     folder = Path(out)
     # One thread: sums then come in one order, so the same input gives the same bytes anywhere.
@@ -287,7 +291,7 @@ def export(
         with clock.step("quantize"):
             network = quantize_network(
                 prepared.module,
-                quantize or QuantizeChoice(),
+                choice,
                 example=task.networks[0],
                 preprocess=task.reader,
                 labels=source.labels,

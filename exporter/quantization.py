@@ -7,7 +7,7 @@ images through the model's own preprocessing, the budget, and what the metadata 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -35,6 +35,8 @@ from .quantize import (
 )
 from .tolerance import Finish
 
+# Passes of this step that `--disable` knows.
+QUANTIZE_PASSES = ("cheap-activations",)
 METHODS = ("none", "dynamic", "static", "qat", "auto")
 NOISE = "noise"
 # Int8 kernels may round a value to the next step where float sums differ in the last bit, and
@@ -60,6 +62,7 @@ class QuantizeChoice:
     granularity: str | None = None
     float_layers: tuple[str, ...] = ()
     equalize: bool = True
+    cheap_activations: bool = True
     calibration: Path | str | None = None
     images: int = 256
     evaluate: Path | None = None
@@ -85,7 +88,8 @@ class QuantizedNetwork:
 def recipe_of(choice: QuantizeChoice) -> QuantizeRecipe:
     """Turn a choice into a recipe; raise `UsageError` or `RecipeError` with a did-you-mean."""
     if choice.method in RECIPES and choice.method not in METHODS:
-        return find_recipe(choice.method)
+        named = find_recipe(choice.method)
+        return replace(named, cheap_activations=choice.cheap_activations)
     if choice.method not in METHODS:
         find_recipe(choice.method)  # raises, with the nearest names
     method = cast(Any, choice.method)
@@ -98,6 +102,7 @@ def recipe_of(choice: QuantizeChoice) -> QuantizeRecipe:
         weights=cast(Any, choice.granularity),
         float_layers=choice.float_layers,
         equalize=choice.equalize,
+        cheap_activations=choice.cheap_activations,
         epochs=choice.epochs,
         learning_rate=choice.learning_rate,
         seed=choice.seed,
@@ -241,6 +246,7 @@ def _auto(
         else training_set(choice.train, through, classes=_classes(choice.train, labels)),
         checkpoint=choice.checkpoint,
         allow_noise=choice.calibration == NOISE,
+        cheap_activations=choice.cheap_activations,
         tell=tell,
         **options,
     )

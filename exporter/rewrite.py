@@ -78,9 +78,7 @@ def _is(node: Any, method: str) -> bool:
 
 
 def _calls(node: Any, functions: tuple[Any, ...]) -> bool:
-    return (
-        isinstance(node, fx.Node) and node.op == "call_function" and (node.target in functions)
-    )
+    return isinstance(node, fx.Node) and node.op == "call_function" and (node.target in functions)
 
 
 # --- drop what does nothing ----------------------------------------------------------------------
@@ -104,8 +102,7 @@ def drop_identities(graph: fx.GraphModule, example: Tensor) -> int:
             if not node.users:
                 continue
             for user in list(node.users):
-                user.args = fx.map_arg(user.args, lambda n, node=node: None if n is node else n)
-                user.kwargs = fx.map_arg(user.kwargs, lambda n, node=node: None if n is node else n)
+                _replace_by_none(user, node)
             if node.op == "placeholder":
                 continue
         else:
@@ -114,6 +111,14 @@ def drop_identities(graph: fx.GraphModule, example: Tensor) -> int:
         dropped += 1
     _tidy(graph)
     return dropped
+
+
+def _replace_by_none(user: fx.Node, node: fx.Node) -> None:
+    def mapped(given: fx.Node) -> Any:
+        return None if given is node else given
+
+    user.args = cast(Any, fx.map_arg(user.args, mapped))
+    user.kwargs = cast(Any, fx.map_arg(user.kwargs, mapped))
 
 
 def _torch_function(node: fx.Node) -> bool:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from runtime_check.compare import sqnr_db
 
+from .activations import SOFTMAX_ERROR
 from .calibrate import Tell, check_calibration
 from .dataflow import watch
 from .dynamic import quantize_dynamic, quantize_recurrent
@@ -199,6 +200,7 @@ def finish(
     notes = list(simulated.notes)
     if joined:
         notes.append(f"{joined} times int8 goes straight from one layer to the next.")
+    notes += _cheap_activations(simulated)
     return Quantized(
         module=int8,
         recipe=simulated.recipe,
@@ -208,6 +210,27 @@ def finish(
         calibration_images=images,
         trained=trained,
     )
+
+
+def _cheap_activations(simulated: Simulated) -> list[str]:
+    """Say how many GELUs and softmaxes are polynomials now, and how far off at most."""
+    notes = []
+    fits = [
+        gelu.fit.error / simulated.layers[gelu.reader].grids[0].scale
+        for gelu in simulated.gelus.values()
+        if gelu.fit is not None
+    ]
+    if fits:
+        notes.append(
+            f"{len(fits)} of {len(simulated.gelus)} GELUs between int8 layers are polynomials: at "
+            f"most {max(fits):.2f} steps of the next layer's input off."
+        )
+    if simulated.softmaxes:
+        notes.append(
+            f"{len(simulated.softmaxes)} softmaxes take their exponentials from squarings: at most "
+            f"{SOFTMAX_ERROR:g} of a row's largest value off."
+        )
+    return notes
 
 
 def kernel_steps(simulated: Simulated, int8: nn.Module, example: Tensor) -> dict[str, float]:

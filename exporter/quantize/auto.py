@@ -14,7 +14,7 @@ from .engine import quantized_engine
 from .errors import BudgetNotMet, QuantizeError
 from .evaluate import Accuracy, Budget, Speed, judge, measure_speed, run
 from .qat import TrainingSet
-from .recipes import Mode, find_recipe
+from .recipes import Mode, QuantizeRecipe, find_recipe
 from .sensitivity import measure_sensitivity, smallest_float_set
 from .simulate import calibrate, simulate_int8
 
@@ -85,6 +85,7 @@ def choose(
     train: TrainingSet | None = None,
     checkpoint: Path | None = None,
     allow_noise: bool = False,
+    cheap_activations: bool = True,
     rounds: int = 15,
     tell: Tell | None = None,
 ) -> AutoResult:
@@ -125,7 +126,7 @@ def choose(
         return met
 
     def plain(name: str) -> Callable[[], Quantized]:
-        recipe = replace(find_recipe(name), mode=mode)
+        recipe = replace(find_recipe(name), mode=mode, cheap_activations=cheap_activations)
         return lambda: quantize(
             module,
             recipe,
@@ -142,8 +143,9 @@ def choose(
     if not met:
 
         def rescued() -> Quantized:
+            recipe = replace(find_recipe(static), mode=mode, cheap_activations=cheap_activations)
             return _with_float_layers(
-                module, static, mode, example, calibration, measured, labels, budget, say
+                module, recipe, example, calibration, measured, labels, budget, say
             )
 
         met = attempt(f"{static} + float layers", rescued)
@@ -162,8 +164,7 @@ def _failed(name: str, why: str) -> Candidate:
 
 def _with_float_layers(
     module: nn.Module,
-    name: str,
-    mode: Mode,
+    recipe: QuantizeRecipe,
     example: Tensor,
     calibration: Sequence[Tensor],
     measured: Sequence[Tensor],
@@ -171,7 +172,6 @@ def _with_float_layers(
     budget: Budget,
     say: Tell,
 ) -> Quantized:
-    recipe = replace(find_recipe(name), mode=mode)
     with quantized_engine():
         simulated = simulate_int8(module, recipe, example=example, calibration=calibration)
         calibrate(simulated, calibration)

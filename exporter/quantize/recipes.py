@@ -33,7 +33,8 @@ class QuantizeRecipe:
     phone: `xnnpack` is qint8 activations on XNNPACK's qs8 kernels, `qnnpack` is quint8
     activations on QNNPACK's. `observer` `auto` tries min/max, histogram and a mixture, and keeps
     what leaves the least noise in the output on the calibration images. `weights` is the
-    granularity of weight scales.
+    granularity of weight scales. `cheap_activations` takes polynomials for GELU and softmax next to
+    int8 (scheme xnnpack), where their error is below a step.
     """
 
     name: str
@@ -44,6 +45,7 @@ class QuantizeRecipe:
     weights: Granularity = "per_channel"
     float_layers: tuple[str, ...] = ()
     equalize: bool = True
+    cheap_activations: bool = True
     epochs: int = 3
     learning_rate: float = 2e-5
     seed: int = 0
@@ -169,6 +171,7 @@ def make_recipe(
     weights: Granularity | None = None,
     float_layers: tuple[str, ...] = (),
     equalize: bool = True,
+    cheap_activations: bool = True,
     epochs: int | None = None,
     learning_rate: float | None = None,
     seed: int = 0,
@@ -184,6 +187,7 @@ def make_recipe(
         weights=weights or base.weights,
         float_layers=float_layers,
         equalize=base.equalize and equalize,
+        cheap_activations=cheap_activations,
         epochs=base.epochs if epochs is None else epochs,
         learning_rate=base.learning_rate if learning_rate is None else learning_rate,
         seed=seed,

@@ -220,7 +220,8 @@ def _place(
     # The activations are gone now, so neighbours show.
     flow = watch(module, example)
     _join_neighbours(layers, flow)
-    gelus = _place_gelus(module, layers, flow) if recipe.scheme == "xnnpack" else {}
+    cheap = recipe.cheap_activations and recipe.scheme == "xnnpack"
+    gelus = _place_gelus(module, layers, flow) if cheap else {}
     for simulated in layers.values():
         simulated.watching = True
     return layers, gelus
@@ -275,7 +276,8 @@ def simulate_int8(
                 raise
             float_layers[name] = f"its owner reads its attribute {error.name!r} directly"
             continue
-        softmaxes = _place_softmaxes(candidate) if recipe.scheme == "xnnpack" else {}
+        cheap = recipe.cheap_activations and recipe.scheme == "xnnpack"
+        softmaxes = _place_softmaxes(candidate) if cheap else {}
         return Simulated(candidate, recipe, layers, reasons, notes, gelus, softmaxes)
 
 
@@ -386,6 +388,8 @@ def convert(simulated: Simulated) -> nn.Module:
         if not isinstance(module.get_submodule(name), SimulatedLayer):
             raise QuantizeError(f"Layer {name} was replaced while it was simulated.")
         replace_submodule(module, name, convert_layer(layer))
-    for name, step in (*simulated.gelus.items(), *simulated.softmaxes.items()):
-        replace_submodule(module, name, step.convert())
+    for name, gelu in simulated.gelus.items():
+        replace_submodule(module, name, gelu.convert())
+    for name, softmax in simulated.softmaxes.items():
+        replace_submodule(module, name, softmax.convert())
     return module.eval()
