@@ -321,6 +321,54 @@ def fold_batch_norm(module: nn.Module, example: Tensor) -> list[Edit]:
     return edits
 
 
+# --- channels last -----------------------------------------------------------------------------
+
+
+class ChannelsLast(nn.Module):
+    """Lay an image batch out with its channels innermost; values and shape stay."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Copy `x` (N,C,H,W) where it is laid out otherwise."""
+        return x.contiguous(memory_format=torch.channels_last)
+
+
+def _convolves_first(child: nn.Module) -> bool:
+    """Whether a module is a plain convolution, or one behind the padding split from it."""
+    if isinstance(child, nn.Sequential) and len(child) == 2:
+        return isinstance(child[0], nn.ConstantPad2d) and _convolves_first(child[1])
+    return isinstance(child, nn.Conv2d) and _plain_forward(child)
+
+
+def channels_last(module: nn.Module, example: Tensor) -> list[Edit]:
+    """Give the first convolution (behind its padding) its input with channels innermost.
+
+    XNNPACK's convolutions want that layout and return their result in the layout they were given:
+    from an input in the usual order, each one copies twice. From one in theirs, none does.
+    """
+    if example.dim() != 4:
+        return []
+    first: list[str] = []
+    handles = []
+    for name, child in module.named_modules():
+        if name and _convolves_first(child):
+
+            def hook(_: nn.Module, args: Any, name: str = name) -> None:
+                if args and args[0] is example:
+                    first.append(name)
+
+            handles.append(child.register_forward_pre_hook(hook))
+    try:
+        with torch.no_grad():
+            module(example)
+    finally:
+        for handle in handles:
+            handle.remove()
+    return [
+        Edit(name, nn.Sequential(ChannelsLast(), module.get_submodule(name)).eval())
+        for name in dict.fromkeys(first)
+    ]
+
+
 # --- the list ----------------------------------------------------------------------------------
 
 PassFunction = Callable[[nn.Module, Tensor], list[Edit]]
@@ -330,6 +378,7 @@ PREPARE_PASSES: dict[str, PassFunction] = {
     "reparameterize": reparameterize,
     "plain-convolutions": plain_convolutions,
     "fold-batch-norm": fold_batch_norm,
+    "channels-last": channels_last,
 }
 
 
@@ -448,6 +497,7 @@ def _effect(name: str, edits: list[Edit]) -> str:
         "reparameterize": "layers fused by their own methods",
         "plain-convolutions": "convolutions made plain",
         "fold-batch-norm": "batch norms folded",
+        "channels-last": "first convolutions given channels innermost",
     }[name]
     return f"{count} {what}"
 

@@ -7,7 +7,13 @@ from own_models import ConvNormNet, NormReadTwice
 from torch import nn
 
 from exporter.outputs import run
-from exporter.prepare import fold_batch_norm, plain_convolutions, prepare, replace_submodule
+from exporter.prepare import (
+    channels_last,
+    fold_batch_norm,
+    plain_convolutions,
+    prepare,
+    replace_submodule,
+)
 from exporter.tolerance import measure_rounding, randomize_batch_norm
 from runtime_check.compare import Tolerance, compare
 
@@ -116,8 +122,24 @@ def test_source_module_is_not_changed_and_bad_passes_are_undone(monkeypatch) -> 
 def test_disabled() -> None:
     module = ConvNormNet().eval()
     x = torch.randn(1, 3, 16, 16)
-    prepared = prepare(
-        module, [x], [run(module, (x,))], Tolerance(atol=1e-5), disabled=["fold-batch-norm"]
-    )
+    off = ["fold-batch-norm", "channels-last"]
+    prepared = prepare(module, [x], [run(module, (x,))], Tolerance(atol=1e-5), disabled=off)
     assert prepared.module is module
     assert [p.effect for p in prepared.passes if p.name == "fold-batch-norm"] == ["disabled"]
+
+
+@pytest.mark.parametrize("name", ["resnet10t", "tf_efficientnet_lite0", "vit_tiny_patch16_224"])
+def test_first_convolution_reads_channels_last_once(name: str) -> None:
+    torch.manual_seed(0)
+    options = {"img_size": 64} if "vit" in name else {}
+    module = timm.create_model(name, **options).eval()
+    example = torch.randn(1, 3, 64, 64)
+    apply(module, plain_convolutions(module, example))
+    edits, module = check(module, channels_last, example)
+    assert edits == 1
+    assert channels_last(module, example) == []
+    given = []
+    first = next(m for m in module.modules() if isinstance(m, nn.Conv2d))
+    first.register_forward_pre_hook(lambda _, args: given.append(args[0]))
+    module(example)
+    assert given[0].is_contiguous(memory_format=torch.channels_last)
