@@ -11,6 +11,7 @@ from exporter.prepare import (
     channels_last,
     fold_batch_norm,
     plain_convolutions,
+    plain_rms_norms,
     prepare,
     replace_submodule,
 )
@@ -143,3 +144,27 @@ def test_first_convolution_reads_channels_last_once(name: str) -> None:
     first.register_forward_pre_hook(lambda _, args: given.append(args[0]))
     module(example)
     assert given[0].is_contiguous(memory_format=torch.channels_last)
+
+
+class RmsNet(nn.Module):
+    """RMSNorm with and without weights, over one and two dimensions, torch's and timm's."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.RMSNorm(16)
+        self.second = nn.RMSNorm((8, 16), eps=1e-3, elementwise_affine=False)
+        self.third = timm.layers.RmsNorm(16)
+        nn.init.normal_(self.first.weight)
+        nn.init.normal_(self.third.weight)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.third(self.second(self.first(x)))
+
+
+def test_rms_norms_are_written_out() -> None:
+    torch.manual_seed(0)
+    example = torch.randn(1, 3, 8, 16)
+    edits, module = check(RmsNet().eval(), plain_rms_norms, example)
+    assert edits == 3
+    assert plain_rms_norms(module, example) == []
+    assert "rms_norm" not in str(torch.jit.script(module).inlined_graph)

