@@ -102,7 +102,9 @@ def prepared_copy(module: nn.Module, example: Tensor) -> nn.Module:
                 f"Weight {name} holds NaN or infinity, so there is no int8 range for it. "
                 "Check the checkpoint: a training run that diverged, or a damaged file."
             )
-    for find in PREPARE_PASSES.values():
+    for name, find in PREPARE_PASSES.items():
+        if name == "channels-last":
+            continue  # int8 convolutions give that layout by themselves
         for edit in find(copied, example):
             replace_submodule(copied, edit.name, edit.module)
     return copied.eval()
