@@ -74,7 +74,7 @@ def reparameterize(module: nn.Module, example: Tensor) -> list[Edit]:
             fused = getattr(child, method)()
             if fused is None and hasattr(child, "inference_mode"):
                 # timm's RepMixer looks at its flag and forgets to set it: a second call would fail.
-                child.inference_mode = True
+                vars(child)["inference_mode"] = True
             edits.append(Edit(path, fused if isinstance(fused, nn.Module) else child))
 
     visit(module, "")

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -144,12 +145,14 @@ def ratios(benchmark: Benchmark, name: str, threads: int) -> dict[str, float | N
     return found
 
 
-def measure(name: str, *, rounds: int, pythons: Mapping[str, str]) -> dict[str, Any]:
+def measure(
+    name: str, *, rounds: int, threads: Sequence[int], pythons: Mapping[str, str]
+) -> dict[str, Any]:
     """Measure one model: every contestant's times, the ratios, and the ARM64 counts."""
     with tempfile.TemporaryDirectory() as scratch:
         paths = export_both(name, Path(scratch))
         benchmark = run_bench(
-            paths, against=PEERS, threads=(1, 2), rounds=rounds, pythons=pythons,
+            paths, against=PEERS, threads=threads, rounds=rounds, pythons=pythons,
             progress=Console(stderr=True),
         )  # fmt: skip
         device = benchmark.devices[0]
@@ -159,6 +162,7 @@ def measure(name: str, *, rounds: int, pythons: Mapping[str, str]) -> dict[str, 
             "model": name,
             "device": device.device.model_dump(mode="json"),
             "rounds": rounds,
+            "load_average": round(os.getloadavg()[1], 1),
             "milliseconds": [
                 {
                     "label": r.label.removeprefix(f"{name}-").removesuffix(".ptl"),
@@ -242,7 +246,8 @@ def render(results: Sequence[dict[str, Any]]) -> str:
         "",
         f"{device['model']}, {device['cores']} cores; medians of {results[0]['rounds']} "
         "interleaved rounds; `python -m exporter.benchmarks.speed`. Ratios are paired: above 1 is "
-        "faster.",
+        f"faster. Load average {results[0]['load_average']} when it ended: well above 1 means that "
+        "other work disturbed the times, most of all those on two threads. Instructions are exact.",
         "",
         "| work | goal | one thread | two threads |",
         "|---|---|---:|---:|",
@@ -279,6 +284,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("models", nargs="*", default=list(MODELS))
     parser.add_argument("--rounds", type=int, default=20)
+    parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--peers", action="store_true", help="make and use the peers' environment")
     parser.add_argument(
         "--peer-python", metavar="PYTHON", help="an environment of yours that has ExecuTorch"
@@ -289,7 +295,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     pythons = dict.fromkeys(peers, python) if python else {}
     results = []
     for name in options.models:
-        results.append(measure(name, rounds=options.rounds, pythons=pythons))
+        results.append(
+            measure(name, rounds=options.rounds, threads=options.threads, pythons=pythons)
+        )
         (HERE / "speed.json").write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
         (HERE / "speed.md").write_text(render(results), encoding="utf-8")
     print(render(results))
