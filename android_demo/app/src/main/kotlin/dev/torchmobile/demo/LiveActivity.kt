@@ -109,6 +109,8 @@ class LiveActivity : Activity() {
     private fun opened(background: Handler) =
         object : CameraDevice.StateCallback() {
             override fun onOpened(device: CameraDevice) {
+                // The screen may have been left while the camera opened.
+                if (thread == null) return device.close()
                 camera = device
                 val texture = preview.surfaceTexture ?: return close()
                 // YUV at 640 x 480 is a size every camera2 device has to offer.
@@ -143,10 +145,10 @@ class LiveActivity : Activity() {
             surfaces,
             object : CameraCaptureSession.StateCallback() {
                 override fun onConfigured(session: CameraCaptureSession) {
-                    val request = device.createCaptureRequest(CameraDevice.TEMPLATE_PREVIEW)
-                    surfaces.forEach(request::addTarget)
-                    request.set(CaptureRequest.CONTROL_AF_MODE, CaptureRequest.CONTROL_AF_MODE_CONTINUOUS_PICTURE)
                     try {
+                        val request = device.createCaptureRequest(CameraDevice.TEMPLATE_PREVIEW)
+                        surfaces.forEach(request::addTarget)
+                        request.set(CaptureRequest.CONTROL_AF_MODE, CaptureRequest.CONTROL_AF_MODE_CONTINUOUS_PICTURE)
                         session.setRepeatingRequest(request.build(), null, null)
                     } catch (_: IllegalStateException) {
                         // The screen was left while the camera started.
@@ -194,10 +196,12 @@ class LiveActivity : Activity() {
     private fun close() {
         camera?.close()
         camera = null
+        // Wait for the frame in hand: reading one of a closed reader would crash.
+        thread?.quitSafely()
+        thread?.join()
+        thread = null
         reader?.close()
         reader = null
-        thread?.quitSafely()
-        thread = null
     }
 
     @Suppress("DEPRECATION") // defaultDisplay: Context.getDisplay needs API 30, the app runs from 24
