@@ -1,0 +1,103 @@
+"""Measure what each pass is worth: export without it, and count the phone's instructions.
+
+    python -m exporter.benchmarks.passes
+
+One export with every pass, then one without each; ARM64 instructions of one inference on PyTorch
+2.1's build (exact and repeatable), and paired, interleaved milliseconds on this machine, one
+thread. Needs `python -m runtime_check device install`. Writes `passes.md` beside this file.
+"""
+
+from __future__ import annotations
+
+import statistics
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch.jit.mobile import _load_for_lite_interpreter
+
+import exporter
+from exporter.environment import one_thread, phone_engine
+from exporter.quantization import NOISE, QuantizeChoice
+from exporter.quiet import quiet
+from runtime_check.device.runner import open_runner
+
+HERE = Path(__file__).parent
+# Model, quantisation, passes to leave out one by one.
+CASES = (
+    (
+        "deit_tiny_patch16_224",
+        "none",
+        ("keep-read-tokens", "fold-scales", "fold-positions", "channels-last"),
+    ),
+    ("deit_tiny_patch16_224", "static", ("cheap-activations",)),
+    ("tf_efficientnet_lite0", "none", ("channels-last",)),
+)
+_ROUNDS = 15
+
+
+def _export(name: str, method: str, without: tuple[str, ...], folder: Path) -> Path:
+    artifact = exporter.export(
+        name, out=folder, input="tensor", random_weights=name.startswith("deit"), verified=False,
+        disable=without, quantize=QuantizeChoice(method=method, calibration=NOISE),
+    )  # fmt: skip
+    return artifact.path
+
+
+def _instructions(path: Path, x: torch.Tensor) -> int:
+    with open_runner("arm64-2.1.0", count=True) as device:
+        device.load(path)
+        return device.run([np.asarray(x)], repeats=2).instructions or 0
+
+
+def _milliseconds(paths: list[Path], x: torch.Tensor) -> list[list[float]]:
+    with phone_engine(), one_thread(), quiet(), torch.no_grad():
+        modules = [_load_for_lite_interpreter(str(path)) for path in paths]
+        times: list[list[float]] = [[] for _ in modules]
+        for turn in range(-2, _ROUNDS):
+            shift = turn % len(modules)
+            order = [*range(shift, len(modules)), *range(shift)]
+            for index in order:
+                started = time.perf_counter()
+                modules[index](x)
+                if turn >= 0:
+                    times[index].append(1e3 * (time.perf_counter() - started))
+    return times
+
+
+def main() -> int:
+    """Print the table and write it beside this file."""
+    torch.manual_seed(0)
+    x = torch.randn(1, 3, 224, 224)
+    out = [
+        "# What each pass is worth",
+        "",
+        "Above 1: without the pass it takes longer. `python -m exporter.benchmarks.passes`.",
+        "",
+        "| model | int8 | without | M ARM64 instructions | / with all | ms here / with all |",
+        "|---|---|---|---:|---:|---:|",
+    ]
+    for name, method, passes in CASES:
+        with tempfile.TemporaryDirectory() as scratch:
+            variants: list[tuple[str, ...]] = [(), *((p,) for p in passes)]
+            paths = [
+                _export(name, method, without, Path(scratch) / str(index))
+                for index, without in enumerate(variants)
+            ]
+            counts = [_instructions(path, x) for path in paths]
+            times = _milliseconds(paths, x)
+        for without, count, own in zip(variants, counts, times, strict=True):
+            ratio = statistics.median(a / b for a, b in zip(own, times[0], strict=True))
+            out.append(
+                f"| {name} | {method} | {', '.join(without) or 'nothing'} | {count / 1e6:.1f} | "
+                f"{count / counts[0]:.3f} | {ratio:.2f} |"
+            )
+            print(out[-1], flush=True)
+    (HERE / "passes.md").write_text("\n".join(out) + "\n", encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
