@@ -105,8 +105,9 @@ def sqnr_db(expected: np.ndarray, actual: np.ndarray) -> float | None:
 
 
 def _ranked(rows: np.ndarray, k: int) -> np.ndarray:
-    # A stable sort, so that ties fall the same way on both sides.
-    return np.argsort(-rows, axis=-1, kind="stable")[:, :k]
+    # A stable sort, so that ties fall the same way on both sides; of float64, because unsigned
+    # numbers wrap around when negated.
+    return np.argsort(-rows.astype(np.float64), axis=-1, kind="stable")[:, :k]
 
 
 def topk_agreement(expected: np.ndarray, actual: np.ndarray, k: int) -> float | None:

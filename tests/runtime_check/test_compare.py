@@ -79,3 +79,7 @@ def test_figures() -> None:
 def test_assert_parity_raises_with_the_figures() -> None:
     with pytest.raises(ParityError, match=r"head: 1 values, max\|d\| 1: .*would have passed"):
         assert_parity(np.zeros(1), np.ones(1), Tolerance(atol=0.5), what="head")
+
+
+def test_the_best_of_unsigned_numbers_is_the_largest() -> None:
+    assert topk_agreement(np.array([[0, 255, 3]], np.uint8), np.array([[0.0, 9.0, 3.0]]), 1) == 1
