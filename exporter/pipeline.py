@@ -74,7 +74,7 @@ from .rewrite import REWRITES
 from .samples import PHOTOS, Sample, golden_images, image_samples, photo, tensor_samples
 from .source import SourceModel, load_source
 from .tolerance import as_tolerance, measure_rounding
-from .verify import DeviceVerified, Verified, stack, verify, verify_on_device
+from .verify import DeviceVerified, Verified, require_device, stack, verify, verify_on_device
 
 InputKind = Literal["auto", "image", "tensor"]
 Activation = Literal["auto", "softmax", "sigmoid", "none"]
@@ -248,6 +248,8 @@ def export(
     _check_options(disable)
     if quantize is not None and quantize.method != "auto":
         recipe_of(quantize)  # a misspelt recipe should fail before the work
+    if device is not None:
+        require_device(device)  # as should a runtime that is not installed
     runtimes = [resolve_runtime(r) for r in ([runtime] if isinstance(runtime, str) else runtime)]
     choice = quantize or QuantizeChoice()
     if "cheap-activations" in disable:

@@ -11,7 +11,7 @@ import numpy as np
 from torch import Tensor
 
 from runtime_check.compare import Comparison, Tolerance, compare
-from runtime_check.device import DeviceUnavailable, run_on_device
+from runtime_check.device import DeviceUnavailable, UnknownRuntime, find_installed, run_on_device
 from runtime_check.errors import RuntimeCheckError
 from runtime_check.host import open_host
 
@@ -92,6 +92,14 @@ class DeviceVerified:
     version: str  # of torch there
     outputs: tuple[tuple[np.ndarray, ...], ...]  # per sample, per output
     comparison: Comparison
+
+
+def require_device(runtime: str) -> None:
+    """Raise `UsageError` when the device runtime is not installed: it names what to run."""
+    try:
+        find_installed(runtime)
+    except (DeviceUnavailable, UnknownRuntime) as error:
+        raise UsageError(str(error)) from error
 
 
 def verify_on_device(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -63,6 +64,22 @@ def test_a_runtime_that_is_not_there_names_the_command(
     samples = tensor_samples((1, 3, 8, 8))
     with pytest.raises(UsageError, match=r"device install arm64-2\.1\.0"):
         verify_on_device(tmp_path / "any.ptl", samples, [], Tolerance(), RUNTIME)
+
+
+@pytest.mark.parametrize(
+    ("runtime", "cure"),
+    [(RUNTIME, f"device install {RUNTIME}"), ("arm64-9.9", f"there are .*{re.escape(RUNTIME)}")],
+    ids=["absent", "unknown"],
+)
+def test_it_is_missed_before_the_model_is_loaded(
+    runtime: str, cure: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RUNTIME_CHECK_CACHE", str(tmp_path / "empty"))
+    steps: list[str] = []
+    with pytest.raises(UsageError, match=cure) as caught:
+        export("deit_tiny_patch16_224", out=tmp_path, device=runtime, on_step=steps.append)
+    assert caught.value.exit_code == 2
+    assert not steps
 
 
 def test_a_file_that_does_not_run_there_is_not_kept(tmp_path: Path) -> None:
