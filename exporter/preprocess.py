@@ -14,7 +14,7 @@ then refused on the phone.
 
 # No `from __future__ import annotations` here: TorchScript reads attribute types as objects.
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -104,9 +104,8 @@ class Preprocess(nn.Module):
         ratio_w = width / self.scale_w
         ratio = max(ratio_h, ratio_w) if self.mode == "border" else min(ratio_h, ratio_w)
         # Very long images: the short edge must not vanish.
-        # In TorchScript `round` gives a float, so `int` is not superfluous there.
-        target_h = max(1, int(round(height / ratio)))  # noqa: RUF046
-        target_w = max(1, int(round(width / ratio)))  # noqa: RUF046
+        target_h = max(1, int(round(height / ratio)))  # noqa: RUF046  a float in TorchScript
+        target_w = max(1, int(round(width / ratio)))  # noqa: RUF046  as above
         return target_h, target_w
 
     def upsample(self, image: Tensor, height: int, width: int) -> Tensor:
@@ -214,11 +213,11 @@ class ImageModel(nn.Module):
         return scores
 
 
-def reference_transform(spec: Preprocessing) -> object:
+def reference_transform(spec: Preprocessing) -> Callable[[Image.Image], Tensor]:
     """Build timm's own evaluation transform for `spec`: a Pillow image to float `[3, h, w]`."""
     from timm.data import create_transform
 
-    return create_transform(
+    transform: Callable[[Image.Image], Tensor] = create_transform(
         input_size=spec.input_size,
         is_training=False,
         interpolation=spec.interpolation,
@@ -227,6 +226,7 @@ def reference_transform(spec: Preprocessing) -> object:
         crop_pct=spec.crop_pct,
         crop_mode=spec.crop_mode,
     )
+    return transform
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -248,7 +248,7 @@ def measure_preprocessing(
     std = torch.tensor(spec.std).view(1, 3, 1, 1) * 255
     worst, total, differing, count = 0.0, 0.0, 0, 0
     for image in images:
-        expected = transform(Image.fromarray(image)).unsqueeze(0)  # type: ignore[operator]
+        expected = transform(Image.fromarray(image)).unsqueeze(0)
         actual = module(torch.from_numpy(image.copy()))
         levels = ((expected - actual) * std).abs()
         worst = max(worst, float(levels.max()))

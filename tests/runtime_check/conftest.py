@@ -44,9 +44,8 @@ class InGraph(nn.Module):
         if rows != h or columns != w:
             x = torch.ops.aten._upsample_bicubic2d_aa(x, [rows, columns], False, None, None)
             x = x.clamp(0.0, 255.0)
-        # TorchScript's round gives a float.
-        top = int(round((rows - self.size) / 2.0))  # noqa: RUF046
-        left = int(round((columns - self.size) / 2.0))  # noqa: RUF046
+        top = int(round((rows - self.size) / 2.0))  # noqa: RUF046  a float in TorchScript
+        left = int(round((columns - self.size) / 2.0))  # noqa: RUF046  as above
         x = x[:, :, top : top + self.size, left : left + self.size]
         return nn.functional.softmax(self.net((x - self.mean) / self.std), dim=1)[0]
 

@@ -95,7 +95,7 @@ def test_weights_that_are_not_the_files_own_are_no_reference(
     path = with_metadata(
         tensor_ptl.path,
         tmp_path / "a.ptl",
-        lambda m: m["provenance"]["weights"].update(sha256="0" * 64),  # type: ignore[index]
+        lambda m: m["provenance"]["weights"].update(sha256="0" * 64),
     )
     report = check(path, tmp_path, "parity")
     assert one(report).status == "skipped"

@@ -33,7 +33,7 @@ def test_description_says_what_is_quantised_and_when():
 def test_recipe_is_frozen_and_survives_json():
     recipe = make_recipe("static", float_layers=("head",), weights="per_tensor")
     with pytest.raises(FrozenInstanceError):
-        recipe.method = "none"  # type: ignore[misc]
+        recipe.method = "none"
     again = QuantizeRecipe(**json.loads(json.dumps(recipe.as_dict())))
     assert again == recipe
 
