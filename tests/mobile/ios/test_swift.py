@@ -74,6 +74,21 @@ def test_a_changed_golden_file_fails_the_swift_tests(
     assert "verdictOfPython(check:) failed" in output
 
 
+def test_a_golden_file_that_cannot_be_read_fails_the_swift_tests(
+    swift: Swift, scratch: list[str], tmp_path: Path
+) -> None:
+    """A parameterised test without arguments would run nothing and pass."""
+    folder = tmp_path / "golden"
+    subprocess.run(["cp", "-r", str(GOLDEN), str(folder)], check=True)
+    (folder / "golden_checks.json").unlink()
+    (folder / "contract/index.json").write_text("no JSON", encoding="utf-8")
+    done = swift.run([*TEST, *scratch], cwd=PACKAGE, env={"GOLDEN_DIR": str(folder)})
+    output = done.stdout + done.stderr
+    assert done.returncode != 0
+    assert "verdictOfPython(check:) recorded an issue" in output
+    assert "verdictOfTheIndex(entry:) recorded an issue" in output
+
+
 @dataclass(frozen=True)
 class EndToEnd:
     output: str

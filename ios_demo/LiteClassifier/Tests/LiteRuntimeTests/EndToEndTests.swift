@@ -9,13 +9,16 @@ import Testing
 enum Setup {
   static let environment = ProcessInfo.processInfo.environment
 
-  static let models: [URL] = (environment["LITE_MODELS"] ?? "").split(separator: ":")
-    .map { URL(fileURLWithPath: String($0), isDirectory: true) }
-    .flatMap {
-      (try? FileManager.default.contentsOfDirectory(at: $0, includingPropertiesForKeys: nil)) ?? []
-    }
-    .filter { $0.pathExtension == "ptl" }
-    .sorted { $0.path < $1.path }
+  /// The files to run; a folder that cannot be read throws, else its files would go untested.
+  static func models() throws -> [URL] {
+    try (environment["LITE_MODELS"] ?? "").split(separator: ":")
+      .map { URL(fileURLWithPath: String($0), isDirectory: true) }
+      .flatMap {
+        try FileManager.default.contentsOfDirectory(at: $0, includingPropertiesForKeys: nil)
+      }
+      .filter { $0.pathExtension == "ptl" }
+      .sorted { $0.path < $1.path }
+  }
 
   /// A photo written by the test that starts this: two little-endian 32-bit sides, then RGB.
   static func photo() throws -> Photo {
@@ -30,11 +33,11 @@ enum Setup {
 }
 
 @Suite(.serialized) struct EndToEndTests {
-  @Test func thereAreModels() {
-    #expect(!Setup.models.isEmpty, "set LITE_MODELS to a folder with .ptl files")
+  @Test func thereAreModels() throws {
+    #expect(try !Setup.models().isEmpty, "set LITE_MODELS to a folder with .ptl files")
   }
 
-  @Test(arguments: Setup.models)
+  @Test(arguments: try Setup.models())
   func goldenVectorsPass(file: URL) throws {
     let model = try LoadedModel(file, runtime: LiteFile.self)
     let verdict = try model.check()
@@ -42,7 +45,7 @@ enum Setup {
     print("golden \(file.lastPathComponent) on \(LiteFile.version): \(verdict.sentence)")
   }
 
-  @Test(arguments: Setup.models)
+  @Test(arguments: try Setup.models())
   func aPhotoIsClassified(file: URL) throws {
     let model = try LoadedModel(file, runtime: LiteFile.self)
     let result = try model.classify(Setup.photo())
@@ -54,7 +57,7 @@ enum Setup {
   }
 
   @MainActor @Test func theViewModelSwitchesVariantsOnOnePhotoAndTimesThem() async throws {
-    let folder = try #require(Setup.models.first).deletingLastPathComponent()
+    let folder = try #require(Setup.models().first).deletingLastPathComponent()
     let state = ClassifierModel(
       folder: folder, runtime: LiteFile.self, threads: 1, app: "swift test")
     await state.start()
@@ -84,7 +87,7 @@ enum Setup {
   }
 
   @Test func aDamagedFileIsASentence() throws {
-    let file = try #require(Setup.models.first)
+    let file = try #require(Setup.models().first)
     let whole = try Data(contentsOf: file)
     let broken = FileManager.default.temporaryDirectory.appendingPathComponent("broken.ptl")
     defer { try? FileManager.default.removeItem(at: broken) }
@@ -101,7 +104,7 @@ enum Setup {
   }
 
   @Test func wrongInputsAreSentences() throws {
-    let model = try LiteFile(path: try #require(Setup.models.first).path)
+    let model = try LiteFile(path: try #require(Setup.models().first).path)
     #expect(try model.extra("no-such-record") == nil)
     let gray = try #require(
       Tensor(dtype: .uint8, shape: [4, 4], bytes: .init(repeating: 0, count: 16)))
@@ -114,7 +117,7 @@ enum Setup {
   }
 
   @Test func manyTasksShareAModel() async throws {
-    let file = try #require(Setup.models.first)
+    let file = try #require(Setup.models().first)
     let model = try LoadedModel(file, runtime: LiteFile.self)
     let photo = try Setup.photo()
     let expected = try model.classify(photo).predictions
