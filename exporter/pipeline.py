@@ -19,7 +19,12 @@ from torch import Tensor, nn
 import runtime_check.metadata as contract
 from runtime_check.artifact import ArtifactFile, read_artifact
 from runtime_check.compare import Comparison, Tolerance, compare
-from runtime_check.device.operators import DEFAULT_RUNTIME, available_runtimes, resolve_runtime
+from runtime_check.device.operators import (
+    DEFAULT_RUNTIME,
+    available_runtimes,
+    load_table,
+    resolve_runtime,
+)
 from runtime_check.metadata import LedgerRow, Metadata, Preprocessing
 from runtime_check.weights import file_sha256
 
@@ -70,7 +75,7 @@ from .report import (
     write_html,
     write_json,
 )
-from .rewrite import REWRITES
+from .rewrite import NEEDS_OPERATOR, REWRITES
 from .samples import PHOTOS, Sample, golden_images, image_samples, photo, tensor_samples
 from .source import SourceModel, load_source
 from .tolerance import as_tolerance, measure_rounding
@@ -254,6 +259,7 @@ def export(
     choice = quantize or QuantizeChoice()
     if "cheap-activations" in disable:
         choice = replace(choice, cheap_activations=False)
+    left_out = _left_out(disable, runtimes, choice)
     clock = Clock(on_step)
     folder = Path(out)
     # One thread: sums then come in one order, so the same input gives the same bytes anywhere.
@@ -287,7 +293,7 @@ def export(
             alike, here = as_tolerance(rounding.network), as_tolerance(rounding.here)
             spec = rounding.phone
         with clock.step("prepare"):
-            prepared = prepare(source.module, task.networks, networks, alike, disabled=disable)
+            prepared = prepare(source.module, task.networks, networks, alike, left_out=left_out)
             whole = task.whole(prepared.module)
             ledger.append(_row("prepared", whole, task, prepared.module, reference))
         with clock.step("quantize"):
@@ -529,6 +535,20 @@ def _check_options(disable: Collection[str]) -> None:
             raise UsageError(
                 f"There is no pass {name!r} to disable.{hint} There are: {', '.join(ALL_PASSES)}."
             )
+
+
+def _left_out(
+    disable: Collection[str], runtimes: Sequence[str], choice: QuantizeChoice
+) -> dict[str, str]:
+    """Name the passes not to run, and why: asked for, or a runtime lacks what they write."""
+    left_out = dict.fromkeys(disable, "disabled")
+    if choice.method not in ("none", "dynamic"):
+        left_out.setdefault("fold-layer-scales", "left out: it would coarsen int8 outputs")
+    for name, operator in NEEDS_OPERATOR.items():
+        lacking = [r for r in runtimes if not load_table(r).has(operator)]
+        if lacking:
+            left_out.setdefault(name, f"left out: {lacking[0]} has no {operator}")
+    return left_out
 
 
 def _labels(labels: Path | str | Sequence[str] | None) -> Path | tuple[str, ...] | None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import copy
 from collections import Counter
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -72,9 +72,9 @@ def reparameterize(module: nn.Module, example: Tensor) -> list[Edit]:
                 visit(child, f"{path}.")
                 continue
             fused = getattr(child, method)()
-            if fused is None and hasattr(child, "inference_mode"):
-                # timm's RepMixer looks at its flag and forgets to set it: a second call would fail.
-                vars(child)["inference_mode"] = True
+            if not isinstance(fused, nn.Module):
+                # Its branches are gone: a second call (int8 prepares its own copy) would fail.
+                vars(child)[method] = None
             edits.append(Edit(path, fused if isinstance(fused, nn.Module) else child))
 
     visit(module, "")
@@ -450,7 +450,7 @@ def _rewritten(
     samples: Sequence[Tensor],
     expected: Sequence[Sequence[Tensor]],
     tolerance: Tolerance,
-    disabled: Collection[str],
+    left_out: Mapping[str, str],
 ) -> tuple[nn.Module, list[Pass]]:
     """Run the rewrites of the traced graph; return the module itself where nothing pays.
 
@@ -459,8 +459,8 @@ def _rewritten(
     # Here, because exporter.quantize imports this module.
     from .quantize.trace_fx import trace
 
-    wanted = [name for name in REWRITES if name not in disabled]
-    off = [Pass(name=n, stage="prepare", effect="disabled") for n in REWRITES if n in disabled]
+    wanted = [name for name in REWRITES if name not in left_out]
+    off = [Pass(name=n, stage="prepare", effect=left_out[n]) for n in REWRITES if n in left_out]
     if not wanted or len(samples[0].shape) != 4:
         return module, off
 
@@ -509,19 +509,19 @@ def prepare(
     expected: Sequence[Sequence[Tensor]],
     tolerance: Tolerance,
     *,
-    disabled: Collection[str] = (),
+    left_out: Mapping[str, str] = {},
 ) -> Prepared:
     """Run the exact rewrites, each checked on `samples` against `expected`.
 
     `samples` are network inputs (`expected[i]` the source module's outputs for them). The source
     module is never changed; it is copied before the first edit. A pass whose result differs, or
-    that raises, is undone and reported as such.
+    that raises, is undone and reported as such. `left_out` names passes not to run, and why.
     """
     current, owned, done = module, False, []
     example = samples[0]
     for name, find in PREPARE_PASSES.items():
-        if name in disabled:
-            done.append(Pass(name=name, stage="prepare", effect="disabled"))
+        if name in left_out:
+            done.append(Pass(name=name, stage="prepare", effect=left_out[name]))
             continue
         if find is reparameterize and not _has_fuse_methods(current):
             continue
@@ -550,7 +550,7 @@ def prepare(
             continue
         current, owned = candidate, True
         done.append(Pass(name=name, stage="prepare", effect=_effect(name, edits)))
-    current, rewrites = _rewritten(current, samples, expected, tolerance, disabled)
+    current, rewrites = _rewritten(current, samples, expected, tolerance, left_out)
     return Prepared(module=current.eval(), passes=(*done, *rewrites))
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import copy
 import operator
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, cast
@@ -20,6 +21,7 @@ from torch import Tensor, fx, nn
 _ADDS = (operator.add, operator.iadd, torch.add)
 _MULS = (operator.mul, operator.imul, torch.mul)
 _ELEMENTWISE = (*_ADDS, *_MULS, operator.sub, operator.truediv, torch.sub, torch.div)
+_MATMULS = (torch.matmul, operator.matmul)
 _SAME = (nn.Identity, nn.Dropout, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout)
 _POINTWISE = (*_SAME, nn.GELU, nn.ReLU, nn.ReLU6, nn.SiLU, nn.Hardswish, nn.Tanh, nn.Sigmoid)
 
@@ -194,9 +196,43 @@ def _fused_qkv(graph: fx.GraphModule, q: Any) -> _Fused | None:
 
 
 def fold_scales(graph: fx.GraphModule, example: Tensor) -> int:
-    """Move multiplications by constants into the Linear before: attention scale, LayerScale."""
+    """Move the attention scale, a constant times q, into the Linear before."""
     folded = 0
     for node in list(graph.graph.nodes):
+        if not _calls(node, _MULS) or len(node.args) != 2:
+            continue
+        value, factor = node.args
+        if isinstance(factor, fx.Node):
+            value, factor = factor, value
+        if not isinstance(value, fx.Node) or len(value.users) != 1:
+            continue
+        fused = _fused_qkv(graph, value)
+        if fused is None or not isinstance(factor, int | float):
+            continue
+        linear = cast(nn.Linear, _module(graph, fused.linear))
+        scale = torch.ones(linear.out_features, dtype=torch.float64)
+        scale[: linear.out_features // 3] = factor
+        _own(graph, fused.linear, "scaled", _scaled_linear(linear, scale))
+        node.replace_all_uses_with(value)
+        graph.graph.erase_node(node)
+        folded += 1
+    _tidy(graph)
+    return folded
+
+
+@dataclass(frozen=True)
+class LayerScale:
+    """One `linear(x) * gamma`: the nodes, and where gamma lies."""
+
+    multiply: fx.Node
+    linear: fx.Node
+    gamma: str
+
+
+def find_layer_scales(graph: fx.GraphModule) -> list[LayerScale]:
+    """Find each learnt factor per channel that multiplies what one Linear gives, and that alone."""
+    found = []
+    for node in graph.graph.nodes:
         if not _calls(node, _MULS) or len(node.args) != 2:
             continue
         value, factor = node.args
@@ -204,31 +240,31 @@ def fold_scales(graph: fx.GraphModule, example: Tensor) -> int:
             value, factor = factor, value
         if not isinstance(value, fx.Node) or len(value.users) != 1:
             continue
-        if isinstance(factor, fx.Node):
-            if factor.op != "get_attr":
-                continue
-            tensor = operator.attrgetter(str(factor.target))(graph)
-            module = _module(graph, value)
-            if not isinstance(module, nn.Linear) or not _plain_linear(module):
-                continue
-            if not isinstance(tensor, Tensor) or tuple(tensor.shape) != (module.out_features,):
-                continue
-            _own(graph, value, "scaled", _scaled_linear(module, tensor.detach()))
-        elif isinstance(factor, int | float):
-            fused = _fused_qkv(graph, value)
-            if fused is None:
-                continue
-            linear = cast(nn.Linear, _module(graph, fused.linear))
-            scale = torch.ones(linear.out_features, dtype=torch.float64)
-            scale[: linear.out_features // 3] = factor
-            _own(graph, fused.linear, "scaled", _scaled_linear(linear, scale))
-        else:
+        if not isinstance(factor, fx.Node) or factor.op != "get_attr":
             continue
-        node.replace_all_uses_with(value)
-        graph.graph.erase_node(node)
-        folded += 1
+        gamma = operator.attrgetter(str(factor.target))(graph)
+        module = _module(graph, value)
+        if not isinstance(module, nn.Linear) or not _plain_linear(module):
+            continue
+        if isinstance(gamma, Tensor) and tuple(gamma.shape) == (module.out_features,):
+            found.append(LayerScale(node, value, str(factor.target)))
+    return found
+
+
+def fold_layer_scales(graph: fx.GraphModule, example: Tensor) -> int:
+    """Move LayerScale into the Linear before.
+
+    Not for int8: one grid for all channels is the finer, the more alike they are.
+    """
+    scales = find_layer_scales(graph)
+    for scale in scales:
+        gamma = operator.attrgetter(scale.gamma)(graph).detach()
+        linear = cast(nn.Linear, _module(graph, scale.linear))
+        _own(graph, scale.linear, "scaled", _scaled_linear(linear, gamma))
+        scale.multiply.replace_all_uses_with(scale.linear)
+        graph.graph.erase_node(scale.multiply)
     _tidy(graph)
-    return folded
+    return len(scales)
 
 
 # --- fold the class token's position -------------------------------------------------------------
@@ -328,7 +364,7 @@ def _passed_on(
             if at >= 0 and other[at] == size:
                 found.append((given, at))
         return found
-    if _calls(node, (torch.matmul, operator.matmul)):
+    if _calls(node, _MATMULS):
         left, right = cast(Any, node.args[0]), cast(Any, node.args[1])
         return [(left, dim)] if dim == rank - 2 and len(values.shapes[right]) == rank else None
     if _calls(node, (functional.scaled_dot_product_attention,)):
@@ -453,6 +489,167 @@ def _split_qkv(graph: fx.GraphModule, fused: _Fused, sliced: fx.Node, tokens: in
         part_node.update_arg(1, index)
 
 
+# --- attention as one operator -------------------------------------------------------------------
+
+
+def _softmax_input(node: Any) -> fx.Node | None:
+    """Return what a softmax over the last dimension is taken of."""
+    if not (_is(node, "softmax") or _calls(node, (torch.softmax, functional.softmax))):
+        return None
+    dim = node.kwargs.get("dim", node.args[1] if len(node.args) > 1 else None)
+    return cast(fx.Node, node.args[0]) if dim == -1 and len(node.users) == 1 else None
+
+
+def _products(node: Any) -> tuple[fx.Node, fx.Node] | None:
+    if not _calls(node, _MATMULS) or len(node.args) != 2:
+        return None
+    return cast(tuple[fx.Node, fx.Node], node.args)
+
+
+def _transposed(node: fx.Node, rank: int) -> fx.Node | None:
+    """Return what `node` is the transpose of, in the last two dimensions."""
+    if not _is(node, "transpose") or len(node.users) != 1:
+        return None
+    given, one, other = cast(Any, node.args)
+    return given if {one % rank, other % rank} == {rank - 1, rank - 2} else None
+
+
+def fuse_attention(graph: fx.GraphModule, example: Tensor) -> int:
+    """Write `softmax(q @ k.transpose(-2, -1)) @ v` as `scaled_dot_product_attention`.
+
+    A factor on q becomes its scale. Attention with a mask or a bias stays: 2.1's fused kernel
+    takes none. `python -m exporter.benchmarks.attention` prints what the forms cost there.
+    """
+    values = observe(graph, example)
+    fused = 0
+    for node in list(graph.graph.nodes):
+        products = _products(node)
+        scores = _softmax_input(products[0]) if products else None
+        inner = _products(scores)
+        if products is None or inner is None or len(cast(fx.Node, scores).users) != 1:
+            continue
+        (query, turned), value = inner, products[1]
+        key = _transposed(turned, 4)
+        shapes = [values.shapes.get(n, ()) for n in (query, key, value) if n is not None]
+        if len(shapes) != 3 or any(len(s) != 4 or s[:2] != shapes[0][:2] for s in shapes):
+            continue
+        if shapes[2] != shapes[1]:
+            continue  # values of another width than the keys
+        scale = 1.0
+        if _calls(query, _MULS) and len(query.args) == 2 and len(query.users) == 1:
+            given, factor = query.args
+            if isinstance(factor, int | float) and isinstance(given, fx.Node):
+                query, scale = given, float(factor)
+        with graph.graph.inserting_before(node):
+            new = graph.graph.call_function(
+                functional.scaled_dot_product_attention, (query, key, value), {"scale": scale}
+            )
+        node.replace_all_uses_with(new)
+        graph.graph.erase_node(node)
+        fused += 1
+    _tidy(graph)
+    return fused
+
+
+def open_attention(graph: fx.GraphModule, softmax: Callable[[float], str]) -> int:
+    """Write fused attention out again, around another softmax; return how many.
+
+    `softmax(scale)` adds a module to `graph` that takes scores, and names it. Keys are laid out
+    anew where there are many queries: on 2.1's ARM build the product then takes a sixth less.
+    """
+    opened = 0
+    for node in list(graph.graph.nodes):
+        if not _calls(node, (functional.scaled_dot_product_attention,)):
+            continue
+        scale = node.kwargs.get("scale")
+        if len(node.args) != 3 or set(node.kwargs) != {"scale"} or not isinstance(scale, float):
+            continue
+        query, key, value = cast(tuple[fx.Node, ...], node.args)
+        name = softmax(scale)
+        with graph.graph.inserting_before(node):
+            turned = graph.graph.call_method("transpose", (key, -2, -1))
+            if not _few_queries(query):
+                turned = graph.graph.call_method("contiguous", (turned,))
+            scores = graph.graph.call_function(operator.matmul, (query, turned))
+            weights = graph.graph.call_module(name, (scores,))
+            new = graph.graph.call_function(operator.matmul, (weights, value))
+        node.replace_all_uses_with(new)
+        graph.graph.erase_node(node)
+        opened += 1
+    _tidy(graph)
+    return opened
+
+
+def _few_queries(query: fx.Node) -> bool:
+    """Whether `keep_read_tokens` left a few queries only: `narrow`, then steps of shape."""
+    while _is(query, "transpose") or _is(query, "reshape"):
+        query = cast(fx.Node, query.args[0])
+    if query.op == "call_module" and len(query.all_input_nodes) == 1:
+        query = query.all_input_nodes[0]
+    return _is(query, "narrow")
+
+
+@dataclass(frozen=True)
+class Attention:
+    """The linear layers around one attention: where q, k and v come from, where values go.
+
+    `qkv` gives q, k and v one after the other, each `heads x size` wide. `projection` is "" where
+    something lies between the attention and its projection.
+    """
+
+    qkv: str
+    projection: str
+
+
+def find_attentions(graph: fx.GraphModule) -> list[Attention]:
+    """Find attention, fused or written out, whose q and k meet in one product and nowhere else."""
+    found = []
+    for node in graph.graph.nodes:
+        fused = _fused_qkv(graph, node)
+        if fused is None:
+            continue
+        query, key, value = (_only_user(graph, part) for part in fused.parts)
+        if query is not None and _calls(query, _MULS) and _constant_factor(query):
+            query = _only_user(graph, query)
+        turned = _is(key, "transpose")
+        if turned:
+            key = _only_user(graph, key)
+            key = _only_user(graph, key) if _is(key, "contiguous") else key
+        # Fused attention turns the keys itself; a product takes them turned.
+        products = _MATMULS if turned else (functional.scaled_dot_product_attention,)
+        if query is None or query is not key or not _calls(query, products):
+            continue
+        projection = value if _calls(value, products) else None
+        for step in ("transpose", "reshape"):
+            projection = _only_user(graph, projection)
+            projection = projection if _is(projection, step) else None
+        projection = _only_user(graph, projection)
+        found.append(
+            Attention(
+                qkv=str(fused.linear.target),
+                projection=str(projection.target)
+                if projection is not None and _plain_linear(_module(graph, projection))
+                else "",
+            )
+        )
+    names = Counter(name for a in found for name in (a.qkv, a.projection) if name)
+    return [a for a in found if names[a.qkv] == 1 and names.get(a.projection, 1) == 1]
+
+
+def _constant_factor(node: fx.Node) -> bool:
+    return any(isinstance(argument, int | float) for argument in node.args)
+
+
+def _only_user(graph: fx.GraphModule, node: Any) -> fx.Node | None:
+    """Return the one node that reads `node`, looking through Identity and dropout."""
+    while isinstance(node, fx.Node) and len(node.users) == 1:
+        (user,) = node.users
+        if not isinstance(_module(graph, user), _SAME):
+            return user
+        node = user
+    return None
+
+
 # --- the list ------------------------------------------------------------------------------------
 
 Rewrite = Callable[[fx.GraphModule, Tensor], int]
@@ -460,7 +657,12 @@ Rewrite = Callable[[fx.GraphModule, Tensor], int]
 # In this order: what does nothing hides the patterns that the others look for.
 REWRITES: dict[str, tuple[Rewrite, str]] = {
     "drop-identities": (drop_identities, "calls that do nothing dropped"),
-    "fold-scales": (fold_scales, "scales folded into linear layers"),
+    "fold-scales": (fold_scales, "attention scales folded into linear layers"),
+    "fold-layer-scales": (fold_layer_scales, "LayerScales folded into linear layers"),
     "fold-positions": (fold_positions, "class token folded with its position"),
     "keep-read-tokens": (keep_read_tokens, "linear layers on the tokens that are read only"),
+    "fuse-attention": (fuse_attention, "attentions written as one operator"),
 }
+
+# What a pass writes and not every device runtime has.
+NEEDS_OPERATOR = {"fuse-attention": "aten::scaled_dot_product_attention"}

@@ -30,7 +30,7 @@ CASES = (
     (
         "deit_tiny_patch16_224",
         "none",
-        ("keep-read-tokens", "fold-scales", "fold-positions", "channels-last"),
+        ("keep-read-tokens", "fold-scales", "fold-positions", "fuse-attention", "channels-last"),
     ),
     ("deit_tiny_patch16_224", "static", ("cheap-activations",)),
     ("tf_efficientnet_lite0", "none", ("channels-last",)),

@@ -25,6 +25,9 @@ import torch
 import torch.nn.functional as functional
 from torch import Tensor, nn
 
+# Below this GELU is nearly nothing (-0.0008 here), so int8 before it spends no codes on it.
+GELU_FLOOR = -3.5
+
 
 @dataclass(frozen=True)
 class GeluFit:
@@ -139,14 +142,17 @@ SOFTMAX_ERROR = 1.4e-4
 
 
 class PowerSoftmax(nn.Module):
-    """Softmax over the last dimension with exp from five squarings; scripts and traces."""
+    """Softmax over the last dimension with exp from five squarings; scripts and traces.
 
-    def __init__(self) -> None:
+    `scale` multiplies the input, for free.
+    """
+
+    def __init__(self, scale: float = 1.0) -> None:
         super().__init__()
-        self.radius, self.shift, self.floor = 1.0 / _RADIUS, _SHIFT, _FLOOR
+        self.radius, self.shift, self.floor = scale / _RADIUS, _SHIFT, _FLOOR
 
     def forward(self, x: Tensor) -> Tensor:
-        """Approximate `x.softmax(-1)`; `x` stays as it is."""
+        """Approximate `(scale * x).softmax(-1)`, scale > 0; `x` stays as it is."""
         largest = x.amax([-1], True)
         z = torch.add(self.shift - largest * self.radius, x, alpha=self.radius)
         z.clamp_min_(0.0)
@@ -163,21 +169,22 @@ class PowerSoftmax(nn.Module):
 class SimulatedSoftmax(nn.Module):
     """A softmax over the last dimension that computes as exported where simulation is on."""
 
-    def __init__(self, *, name: str) -> None:
+    def __init__(self, *, name: str, scale: float = 1.0) -> None:
         super().__init__()
         self.name = name
+        self.scale = scale
         self.simulating = False
 
     def forward(self, x: Tensor) -> Tensor:
-        """Compute softmax of `x` over its last dimension."""
+        """Compute softmax of `scale * x` over its last dimension."""
         if not self.simulating:
-            return functional.softmax(x, -1)
+            return functional.softmax(x * self.scale, -1)
         largest = x.amax([-1], True)
-        z = (_SHIFT + (x - largest) / _RADIUS).clamp_min(0.0)
+        z = (_SHIFT + (x - largest) * (self.scale / _RADIUS)).clamp_min(0.0)
         power = (z * z + _FLOOR) ** (2**_SQUARINGS)
         out: Tensor = power / power.sum([-1], True)
         return out
 
     def convert(self) -> nn.Module:
         """Return what is exported."""
-        return PowerSoftmax().eval()
+        return PowerSoftmax(self.scale).eval()

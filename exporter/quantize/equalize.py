@@ -8,12 +8,15 @@ A ReLU6 in between is left alone: min(6, s x) is not s min(6, x).
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from operator import attrgetter
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, fx, nn
 
+from ..rewrite import find_attentions, find_layer_scales
 from .dataflow import Flow, watch
 from .plain import is_plain_conv, is_plain_linear
 
@@ -107,6 +110,99 @@ def find_pairs(
     return pairs
 
 
+def _watch_ranges(
+    module: nn.Module, channels: Mapping[str, int], calibration: Iterable[Tensor]
+) -> dict[str, Tensor]:
+    """Return max|output| per channel of the modules named, over `calibration`.
+
+    `channels` says which dimension of each output holds the channels.
+    """
+    ranges: dict[str, Tensor] = {}
+
+    def hook_for(name: str, channel: int) -> Any:
+        def hook(_: nn.Module, __: Any, out: Tensor) -> None:
+            seen = out.detach().abs().movedim(channel, 0).flatten(1).amax(1)
+            ranges[name] = torch.maximum(ranges[name], seen) if name in ranges else seen
+
+        return hook
+
+    handles = [
+        module.get_submodule(name).register_forward_hook(hook_for(name, channel))
+        for name, channel in channels.items()
+    ]
+    try:
+        with torch.no_grad():
+            for batch in calibration:
+                module(batch)
+    finally:
+        for handle in handles:
+            handle.remove()
+    return ranges
+
+
+def equalize_attention(graph: fx.GraphModule, calibration: Iterable[Tensor]) -> tuple[str, ...]:
+    """Give q, k and v of one Linear like ranges, as they share one int8 grid; name the Linears.
+
+    Exact in float, by powers of two: what multiplies a channel of q divides it in k, and what
+    divides a channel of v multiplies the projection's input.
+    """
+    attentions = find_attentions(graph)
+    if not attentions:
+        return ()
+    ranges = _watch_ranges(graph, {a.qkv: -1 for a in attentions}, calibration)
+    done = []
+    with torch.no_grad():
+        for attention in attentions:
+            linear = graph.get_submodule(attention.qkv)
+            q, k, v = ranges[attention.qkv].chunk(3)
+            wish = torch.where((q > 0) & (k > 0), 0.5 * (q / k).log2(), torch.zeros_like(q))
+            both = torch.pow(2.0, wish.round().clamp(-_LARGEST_POWER, _LARGEST_POWER))
+            level = torch.maximum((q / both).amax(), (k * both).amax())
+            values = torch.ones_like(v)
+            if attention.projection:
+                projection = graph.get_submodule(attention.projection)
+                values = _factors(v, _input_range(projection))
+                # The largest value takes the level of the largest of q and k.
+                values *= torch.pow(2.0, ((v / values).amax() / level).log2().round())
+            factors = torch.cat([both, 1 / both, values])
+            if not bool(torch.isfinite(factors).all()):
+                continue
+            _divide_outputs(linear, factors)
+            if attention.projection:
+                _multiply_inputs(projection, values)
+            done.append(attention.qkv)
+    return tuple(done)
+
+
+def equalize_layer_scales(graph: fx.GraphModule, calibration: Iterable[Tensor]) -> tuple[str, ...]:
+    """Let LayerScale carry the unlike ranges of a Linear's outputs; name the Linears.
+
+    Exact in float, by powers of two: what divides an output multiplies its LayerScale.
+    """
+    scales = find_layer_scales(graph)
+    uses = Counter(str(n.target) for n in graph.graph.nodes)
+    scales = [s for s in scales if uses[s.gamma] == uses[str(s.linear.target)] == 1]
+    if not scales:
+        return ()
+    ranges = _watch_ranges(graph, {str(s.linear.target): -1 for s in scales}, calibration)
+    done = []
+    with torch.no_grad():
+        for scale in scales:
+            name = str(scale.linear.target)
+            seen = ranges[name]
+            if not bool((seen > 0).any()):
+                continue
+            middle = seen[seen > 0].log2().mean()
+            wish = torch.where(seen > 0, seen.log2() - middle, torch.zeros_like(seen))
+            factors = torch.pow(2.0, wish.round().clamp(-_LARGEST_POWER, _LARGEST_POWER))
+            if not bool(torch.isfinite(factors).all()):
+                continue
+            _divide_outputs(graph.get_submodule(name), factors)
+            attrgetter(scale.gamma)(graph).mul_(factors)
+            done.append(name)
+    return tuple(done)
+
+
 def equalize(
     module: nn.Module, calibration: Iterable[Tensor], example: Tensor, *, convolutions: bool
 ) -> tuple[str, ...]:
@@ -119,33 +215,16 @@ def equalize(
     pairs = find_pairs(module, watch(module, example), convolutions=convolutions)
     if not pairs:
         return ()
-    ranges: dict[str, Tensor] = {}
-
-    def hook_for(name: str, channel: int) -> Any:
-        def hook(_: nn.Module, __: Any, out: Tensor) -> None:
-            seen = out.detach().abs().movedim(channel, 0).flatten(1).amax(1)
-            ranges[name] = torch.maximum(ranges[name], seen) if name in ranges else seen
-
-        return hook
-
-    handles = []
-    for source, watched, _ in pairs:
-        channel = 1 if isinstance(module.get_submodule(source), nn.Conv2d) else -1
-        handles.append(
-            module.get_submodule(watched).register_forward_hook(hook_for(source, channel))
-        )
-    try:
-        with torch.no_grad():
-            for batch in calibration:
-                module(batch)
-    finally:
-        for handle in handles:
-            handle.remove()
+    channels = {
+        watched: 1 if isinstance(module.get_submodule(source), nn.Conv2d) else -1
+        for source, watched, _ in pairs
+    }
+    ranges = _watch_ranges(module, channels, calibration)
     done = []
     with torch.no_grad():
-        for source, _, targets in pairs:
+        for source, watched, targets in pairs:
             weight = torch.stack([_input_range(module.get_submodule(t)) for t in targets]).amax(0)
-            factors = _factors(ranges[source], weight)
+            factors = _factors(ranges[watched], weight)
             if not bool(torch.isfinite(factors).all()):
                 continue
             _divide_outputs(module.get_submodule(source), factors)

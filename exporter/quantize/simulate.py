@@ -18,9 +18,10 @@ from torch import Tensor, fx, nn
 from torch.utils._pytree import tree_leaves
 
 from ..prepare import PREPARE_PASSES, replace_submodule
-from .activations import SimulatedGelu, SimulatedSoftmax
+from ..rewrite import open_attention
+from .activations import GELU_FLOOR, SimulatedGelu, SimulatedSoftmax
 from .dataflow import Flow, watch
-from .equalize import equalize
+from .equalize import equalize, equalize_attention, equalize_layer_scales
 from .errors import CalibrationError, NotFinite, QuantizeError, UnknownLayer
 from .layers import CLIPPINGS, Clipping, Int8Layer, SimulatedLayer, convert_layer
 from .plain import is_plain_conv, is_plain_linear
@@ -147,35 +148,57 @@ def _join_neighbours(layers: dict[str, SimulatedLayer], flow: Flow) -> int:
     return joined
 
 
-def _place_gelus(
+def _gelus_between(
     module: nn.Module, layers: dict[str, SimulatedLayer], flow: Flow
-) -> dict[str, SimulatedGelu]:
-    """Mark each GELU that lies between two int8 layers and is read by the second alone."""
+) -> list[tuple[str, str, str]]:
+    """Find each GELU that lies between two int8 layers: (its name, source, its only reader)."""
     sources = {flow.outputs[name]: name for name in layers if name in flow.outputs}
     readers = {flow.inputs[name]: name for name in layers if name in flow.inputs}
-    placed: dict[str, SimulatedGelu] = {}
-    for name, child in list(module.named_modules()):
+    found = []
+    for name, child in module.named_modules():
         if type(child) is not nn.GELU or flow.calls.get(name) != 1:
             continue
         source = sources.get(flow.inputs.get(name, (0, -1)))
         reader = readers.get(flow.outputs.get(name, (0, -1)))
         if source is None or reader is None:
             continue
-        # It is written over its input, which must be its own.
         if not (flow.feeds_only(source, name) and flow.feeds_only(name, reader)):
             continue
-        if flow.calls.get(reader) != 1 or flow.calls.get(source) != 1:
-            continue
-        placed[name] = SimulatedGelu(child, name=name, source=source, reader=reader)
+        if flow.calls.get(reader) == 1 and flow.calls.get(source) == 1:
+            found.append((name, source, reader))
+    return found
+
+
+def _place_gelus(
+    module: nn.Module, between: Sequence[tuple[str, str, str]]
+) -> dict[str, SimulatedGelu]:
+    """Mark these GELUs; each may be written over its input, which is its own."""
+    placed: dict[str, SimulatedGelu] = {}
+    for name, source, reader in between:
+        gelu = module.get_submodule(name)
+        assert isinstance(gelu, nn.GELU)
+        placed[name] = SimulatedGelu(gelu, name=name, source=source, reader=reader)
         replace_submodule(module, name, placed[name].eval())
     return placed
 
 
 def _place_softmaxes(module: nn.Module) -> dict[str, SimulatedSoftmax]:
-    """Turn each softmax over the last dimension of a traced graph into a module."""
+    """Turn each softmax over the last dimension of a traced graph into a module.
+
+    Fused attention is opened for it.
+    """
     placed: dict[str, SimulatedSoftmax] = {}
     if not isinstance(module, fx.GraphModule):
         return placed
+    graph = module
+
+    def place(scale: float) -> str:
+        name = f"_softmax_{len(placed)}"
+        placed[name] = SimulatedSoftmax(name=name, scale=scale).eval()
+        graph.add_submodule(name, placed[name])
+        return name
+
+    open_attention(module, place)
     for node in list(module.graph.nodes):
         called = node.op == "call_method" and node.target == "softmax"
         called |= node.op == "call_function" and node.target in (
@@ -186,11 +209,8 @@ def _place_softmaxes(module: nn.Module) -> dict[str, SimulatedSoftmax]:
         # Only attention: a network's own last softmax is its output and stays exact.
         if not called or dim != -1 or any(user.op == "output" for user in node.users):
             continue
-        name = f"_softmax_{len(placed)}"
-        placed[name] = SimulatedSoftmax(name=name).eval()
-        module.add_submodule(name, placed[name])
         with module.graph.inserting_after(node):
-            new = module.graph.call_module(name, (node.args[0],))
+            new = module.graph.call_module(place(1.0), (node.args[0],))
         node.replace_all_uses_with(new)
         module.graph.erase_node(node)
     module.recompile()
@@ -223,7 +243,10 @@ def _place(
     flow = watch(module, example)
     _join_neighbours(layers, flow)
     cheap = recipe.cheap_activations and recipe.scheme == "xnnpack"
-    gelus = _place_gelus(module, layers, flow) if cheap else {}
+    between = _gelus_between(module, layers, flow)
+    for _, source, _ in between:
+        layers[source].floor = GELU_FLOOR
+    gelus = _place_gelus(module, between) if cheap else {}
     for simulated in layers.values():
         simulated.watching = True
     return layers, gelus
@@ -261,6 +284,13 @@ def simulate_int8(
         count = len(equalize(base, calibration, example, convolutions=per_tensor))
         if count:
             notes.append(f"{count} layer pairs equalised before int8 (exact in float).")
+        if isinstance(base, fx.GraphModule):
+            count = len(equalize_attention(base, calibration))
+            if count:
+                notes.append(f"q, k and v of {count} attentions equalised (exact in float).")
+            count = len(equalize_layer_scales(base, calibration))
+            if count:
+                notes.append(f"{count} layers equalised into their LayerScale (exact in float).")
     wanted = match_layers(recipe.float_layers, layer_names(base))
     float_layers = dict.fromkeys(sorted(wanted), "asked for")
     while True:

@@ -124,7 +124,13 @@ def test_disabled() -> None:
     module = ConvNormNet().eval()
     x = torch.randn(1, 3, 16, 16)
     off = ["fold-batch-norm", "channels-last"]
-    prepared = prepare(module, [x], [run(module, (x,))], Tolerance(atol=1e-5), disabled=off)
+    prepared = prepare(
+        module,
+        [x],
+        [run(module, (x,))],
+        Tolerance(atol=1e-5),
+        left_out=dict.fromkeys(off, "disabled"),
+    )
     assert prepared.module is module
     assert [p.effect for p in prepared.passes if p.name == "fold-batch-norm"] == ["disabled"]
 

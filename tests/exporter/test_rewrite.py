@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from exporter.outputs import run
 from exporter.prepare import Prepared, prepare
 from exporter.quantize.trace_fx import trace
-from exporter.rewrite import REWRITES
+from exporter.rewrite import REWRITES, open_attention
 from runtime_check.compare import Tolerance
 
 
@@ -40,6 +40,12 @@ def prepared(module: nn.Module, side: int = 32, **options: object) -> tuple[Prep
 
 def effects(result: Prepared) -> dict[str, str]:
     return {p.name: p.effect for p in result.passes if p.name in REWRITES}
+
+
+def attentions(module: nn.Module) -> list[torch.fx.Node]:
+    assert isinstance(module, torch.fx.GraphModule)
+    wanted = nn.functional.scaled_dot_product_attention
+    return [node for node in module.graph.nodes if node.target is wanted]
 
 
 def shapes(module: nn.Module) -> dict[str, tuple[int, ...]]:
@@ -77,6 +83,64 @@ def test_two_read_tokens_are_both_kept() -> None:
     assert shapes(result.module)["blocks.1.mlp.fc1"][:2] == (1, 2)
 
 
+@pytest.mark.parametrize("options", [{}, {"init_values": 0.3, "global_pool": "avg"}])
+def test_attention_becomes_one_operator(options: dict[str, object]) -> None:
+    result, difference = prepared(small_vit(**options))
+    assert difference < 2e-5
+    assert effects(result)["fuse-attention"].startswith("2 ")
+    assert len(attentions(result.module)) == 2
+    assert "softmax" not in result.module.code  # type: ignore[operator]
+
+
+def test_an_attention_scale_that_is_not_folded_becomes_the_operators_scale() -> None:
+    off = {"fold-scales": "disabled", "keep-read-tokens": "disabled"}
+    result, difference = prepared(small_vit(), left_out=off)
+    assert difference < 2e-5
+    assert [node.kwargs["scale"] for node in attentions(result.module)] == [0.25, 0.25]
+
+
+def test_attention_with_a_bias_stays() -> None:
+    torch.manual_seed(0)
+    module = timm.create_model(
+        "swin_tiny_patch4_window7_224", exportable=True, img_size=56, window_size=7,
+        depths=(1, 1), embed_dim=24, num_heads=(2, 2),
+    )  # fmt: skip
+    result, difference = prepared(module.eval(), side=56)
+    assert difference < 2e-5
+    assert not effects(result)["fuse-attention"].startswith("2 ")
+
+
+def test_attention_opens_again_around_another_softmax() -> None:
+    off = {"fold-scales": "disabled"}
+    module = small_vit()
+    result, _ = prepared(module, left_out=off)
+    graph = result.module
+    assert isinstance(graph, torch.fx.GraphModule)
+    copies = sum(node.target == "contiguous" for node in graph.graph.nodes)
+    scales: list[float] = []
+
+    class Softmax(nn.Module):
+        def __init__(self, scale: float) -> None:
+            super().__init__()
+            self.scale = scale
+
+        def forward(self, x: Tensor) -> Tensor:
+            return (x * self.scale).softmax(-1)
+
+    def place(scale: float) -> str:
+        scales.append(scale)
+        graph.add_submodule(f"own_{len(scales)}", Softmax(scale))
+        return f"own_{len(scales)}"
+
+    assert open_attention(graph, place) == 2
+    assert scales == [0.25, 0.25]
+    assert not attentions(graph)
+    # The keys are laid out anew, but not for the class token's lone query.
+    assert sum(node.target == "contiguous" for node in graph.graph.nodes) == copies + 1
+    x = torch.randn(2, 3, 32, 32)
+    assert torch.allclose(graph(x), module(x), atol=1e-4, rtol=1e-4)
+
+
 def test_average_pooling_reads_every_token() -> None:
     result, difference = prepared(small_vit(global_pool="avg"))
     assert difference < 2e-5
@@ -88,8 +152,8 @@ def test_layer_scale_and_attention_scale_are_folded() -> None:
     module = small_vit(init_values=0.3)
     result, difference = prepared(module)
     assert difference < 2e-5
-    # Two blocks with one attention scale and two LayerScales each.
-    assert effects(result)["fold-scales"].startswith("6 ")
+    assert effects(result)["fold-scales"].startswith("2 ")
+    assert effects(result)["fold-layer-scales"].startswith("4 ")  # two in each of two blocks
     code = result.module.code  # type: ignore[operator]
     assert "gamma" not in code
     assert "* 0.25" not in code
@@ -114,7 +178,7 @@ def test_batches_and_scripting_survive() -> None:
 
 def test_each_rewrite_can_be_switched_off() -> None:
     for name in REWRITES:
-        result, difference = prepared(small_vit(), disabled=(name,))
+        result, difference = prepared(small_vit(), left_out={name: "disabled"})
         assert difference < 2e-5
         assert effects(result)[name] == "disabled"
 
@@ -152,7 +216,7 @@ class _ReadTwice(nn.Module):
 def test_a_value_read_twice_is_not_folded() -> None:
     torch.manual_seed(0)
     graph, _ = trace(_ReadTwice().eval(), torch.randn(1, 3, 4, 12))
-    assert REWRITES["fold-scales"][0](graph, torch.randn(1, 3, 4, 12)) == 0
+    assert REWRITES["fold-layer-scales"][0](graph, torch.randn(1, 3, 4, 12)) == 0
 
 
 def test_a_rewrite_that_changes_outputs_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:

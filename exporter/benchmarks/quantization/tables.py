@@ -24,6 +24,8 @@ import torch
 from torch import Tensor, nn
 
 from exporter.benchmarks.quantization import data
+from exporter.outputs import run as plainly
+from exporter.prepare import prepare
 from exporter.quantize import (
     RECIPES,
     Budget,
@@ -41,6 +43,7 @@ from exporter.quantize import (
 from exporter.quantize.evaluate import run
 from exporter.quantize.qat import TrainingSet, tensors_as_training_set
 from exporter.quantize.simulate import calibrate, simulate_int8
+from runtime_check.compare import Tolerance
 
 FOLDER = Path(__file__).parent
 Row = dict[str, Any]
@@ -57,6 +60,16 @@ def _row(name: str, reference: Tensor, outputs: Tensor, labels: Tensor | None) -
     }
 
 
+def prepared(module: nn.Module, example: Tensor) -> nn.Module:
+    """Return `module` after the exporter's exact rewrites: the float network that it quantises."""
+    expected = plainly(module, (example,))
+    largest = max(float(t.abs().max()) for t in expected)
+    left_out = {"fold-layer-scales": "as the exporter does before int8"}
+    alike = Tolerance(atol=1e-4 * largest)
+    done = prepare(module, [example], [expected], alike, left_out=left_out)
+    return done.module
+
+
 def measure(
     module: nn.Module,
     recipes: Mapping[str, QuantizeRecipe],
@@ -70,6 +83,7 @@ def measure(
 ) -> list[Row]:
     """Quantise `module` by each recipe and return one row each, float32 first."""
     example = measured[0][:1]
+    module = prepared(module, example)
     reference = run(module, measured)
     parameters = sum(p.numel() for p in module.parameters())
     rows = [_row("none", reference, reference, labels)]
@@ -148,6 +162,7 @@ def lite0() -> dict[str, Any]:
     photos = data.photos()
     calibration = data.as_batches(photos.calibration, module)
     measured = data.as_batches(photos.measured, module)
+    module = prepared(module, measured[0][:1])
     base = find_recipe("static-xnnpack")
     recipes = {
         "dynamic": find_recipe("dynamic"),
@@ -210,8 +225,9 @@ def dinov2() -> dict[str, Any]:
     print(f"cross-validation {score:.3f}: pooling {pooling}, l2 {l2:g}", flush=True)
     backbone.global_pool = pooling  # type: ignore[assignment]
     head = data.fit_head(pooled[pooling][:fit], labels[:fit], len(names), l2=l2)
-    module = nn.Sequential(backbone, head).eval()
+    whole = nn.Sequential(backbone, head).eval()
     everything = torch.cat(batches)
+    module = prepared(whole, everything[:1])
     base = find_recipe("static-xnnpack")
     calibration = list(everything[fit : fit + calibrated].split(8))
     with quantized_engine():

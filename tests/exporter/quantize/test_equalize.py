@@ -1,12 +1,23 @@
 import copy
+from dataclasses import replace
 
 import pytest
 import timm
 import torch
 from torch import nn
 
+from exporter.outputs import run
+from exporter.prepare import prepare
+from exporter.quantize import find_recipe, quantize
 from exporter.quantize.dataflow import watch
-from exporter.quantize.equalize import equalize, find_pairs
+from exporter.quantize.equalize import (
+    equalize,
+    equalize_attention,
+    equalize_layer_scales,
+    find_pairs,
+)
+from exporter.quantize.trace_fx import trace
+from runtime_check.compare import Tolerance, sqnr_db
 
 
 def test_layernorm_smoothing_is_exact_on_a_real_vit(fashion):
@@ -23,6 +34,76 @@ def test_layernorm_smoothing_is_exact_on_a_real_vit(fashion):
 def test_the_final_norm_is_left_alone_because_the_head_reads_a_part(fashion):
     pairs = find_pairs(fashion.model, watch(fashion.model, fashion.example), convolutions=False)
     assert "norm" not in {source for source, _, _ in pairs}
+
+
+def _attention_vit(options: dict[str, object] | None = None, **left_out: str) -> nn.Module:
+    torch.manual_seed(0)
+    model = timm.create_model(
+        "vit_tiny_patch16_224", exportable=True, img_size=32, patch_size=8, embed_dim=48, depth=3,
+        num_heads=3, num_classes=5, **(options or {}),
+    )  # fmt: skip
+    for name, parameter in model.named_parameters():
+        nn.init.normal_(parameter, 0.0, 0.15)
+        if name.endswith("qkv.weight"):  # q, k and v as unlike as they are in real weights
+            with torch.no_grad():
+                parameter[:48] *= 0.05
+                parameter[96:] *= torch.logspace(-2, 1, 48)[:, None]
+    model.eval()
+    x = torch.randn(1, 3, 32, 32)
+    return prepare(model, [x], [run(model, (x,))], Tolerance(atol=1e-3), left_out=left_out).module
+
+
+@pytest.mark.parametrize("left_out", [{}, {"fuse-attention": "off"}, {"fold-scales": "off"}])
+def test_attention_is_equalised_exactly_however_it_is_written(left_out) -> None:
+    torch.manual_seed(1)
+    images = torch.randn(6, 3, 32, 32)
+    model = _attention_vit(**left_out)
+    graph, _ = trace(model, images[:1])
+    before = graph(images).detach()
+    done = equalize_attention(graph, [images])
+    assert len(done) == 2  # the last block has a q of its own, for the class token
+    torch.testing.assert_close(graph(images), before, rtol=1e-4, atol=1e-4)
+    ranges = []
+    graph.get_submodule(done[0]).register_forward_hook(
+        lambda _, __, out: ranges.extend(float(t.abs().max()) for t in out.chunk(3, -1))
+    )
+    graph(images)
+    assert max(ranges) / min(ranges) < 4  # it was a hundred
+
+
+def test_layer_scale_takes_the_unlike_ranges_exactly() -> None:
+    torch.manual_seed(1)
+    images = torch.randn(6, 3, 32, 32)
+    model = _attention_vit(options={"init_values": 0.3}, **{"fold-layer-scales": "off"})
+    graph, _ = trace(model, images[:1])
+    with torch.no_grad():
+        graph.get_submodule("blocks.0.mlp.fc2").weight.mul_(torch.logspace(-2, 1, 48)[:, None])
+    before = graph(images).detach()
+    done = equalize_layer_scales(graph, [images])
+    assert len(done) == 6
+    assert torch.equal(graph(images), before)
+    seen = []
+    graph.get_submodule("blocks.0.mlp.fc2").register_forward_hook(
+        lambda _, __, out: seen.append(out.detach())
+    )
+    graph(images)
+    ranges = seen[0].abs().amax((0, 1))
+    assert float(ranges.max() / ranges.min()) < 2.1  # it was thousands
+
+
+def test_equalised_attention_keeps_int8_closer() -> None:
+    torch.manual_seed(1)
+    images = torch.randn(8, 3, 32, 32)
+    model = _attention_vit()
+    recipe = find_recipe("static-xnnpack-fx")
+    found = []
+    for equal in (True, False):
+        made = quantize(
+            model, replace(recipe, equalize=equal), example=images[:1], calibration=[images],
+            allow_noise=True,
+        )  # fmt: skip
+        found.append(sqnr_db(model(images).detach().numpy(), made.module(images).numpy()))
+    assert found[0] > found[1] + 1
 
 
 @pytest.mark.parametrize(("between", "pairs"), [(nn.ReLU, 2), (nn.Identity, 2), (nn.ReLU6, 0)])
