@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import ctypes
 import os
 import subprocess
 import sys
@@ -8,11 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from runtime_check.device.errors import DeviceUnavailable
-from runtime_check.device.toolchain import compile_program, require_tools
-
 from .core import Core
-from .tools import NATIVE, Absent, Swift, export_models, find_swift, torch_root
+from .tools import Absent, Swift, export_models, find_swift, torch_root
 
 
 @pytest.fixture(scope="session")
@@ -72,26 +70,9 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Small:
 
 
 @pytest.fixture(scope="session")
-def core(tmp_path_factory: pytest.TempPathFactory) -> Core:
-    """The C++ core as a shared library against the installed torch, through its C header."""
-    try:
-        require_tools("native")
-    except DeviceUnavailable as error:
-        pytest.skip(str(error))
-    import torch  # noqa: F401  its libraries must be mapped before ours needs them
-
-    from runtime_check.device.install import _host_torch
-
-    root, _, flags = _host_torch()
-    library = tmp_path_factory.mktemp("core") / "liblite_core.so"
-    compile_program(
-        [NATIVE / "lite_core.cpp"],
-        library,
-        arch="native",
-        torch_root=root,
-        flags=["-shared", "-fPIC", *flags],
-    )
-    return Core(library)
+def core(core: ctypes.CDLL) -> Core:
+    """The library of `tests/conftest.py`, with methods."""
+    return Core(core)
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""The C header of the core, declared for ctypes: what Swift sees, from Python."""
+"""The C++ core as an object, as Swift's `LiteFile` wraps it."""
 
 from __future__ import annotations
 
@@ -8,19 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-DTYPES = (
-    np.dtype(np.uint8), np.dtype(np.int8), np.dtype(np.int16), np.dtype(np.int32),
-    np.dtype(np.int64), np.dtype(np.float32), np.dtype(np.float64), np.dtype(np.bool_),
-)  # fmt: skip
-
-
-class CTensor(ctypes.Structure):
-    _fields_ = [
-        ("dtype", ctypes.c_int),
-        ("rank", ctypes.c_int32),
-        ("shape", ctypes.POINTER(ctypes.c_int64)),
-        ("data", ctypes.c_void_p),
-    ]
+from ...lite_core import CTensor, as_tensor, copy_results, take_message
 
 
 class CoreError(Exception):
@@ -28,26 +16,7 @@ class CoreError(Exception):
 
 
 class Core:
-    def __init__(self, library: Path) -> None:
-        text = ctypes.POINTER(ctypes.c_void_p)
-        lib = ctypes.CDLL(str(library))
-        lib.lite_torch_version.restype = ctypes.c_char_p
-        lib.lite_open.restype = ctypes.c_void_p
-        lib.lite_open.argtypes = [ctypes.c_char_p, text]
-        lib.lite_close.argtypes = [ctypes.c_void_p]
-        lib.lite_extra.argtypes = [
-            ctypes.c_void_p, ctypes.c_char_p, text, ctypes.POINTER(ctypes.c_size_t), text,
-        ]  # fmt: skip
-        lib.lite_forward.restype = ctypes.c_void_p
-        lib.lite_forward.argtypes = [
-            ctypes.c_void_p, ctypes.POINTER(CTensor), ctypes.c_size_t, text,
-        ]  # fmt: skip
-        lib.lite_result_count.restype = ctypes.c_size_t
-        lib.lite_result_count.argtypes = [ctypes.c_void_p]
-        lib.lite_result_tensor.restype = CTensor
-        lib.lite_result_tensor.argtypes = [ctypes.c_void_p, ctypes.c_size_t]
-        lib.lite_result_free.argtypes = [ctypes.c_void_p]
-        lib.lite_free.argtypes = [ctypes.c_void_p]
+    def __init__(self, lib: ctypes.CDLL) -> None:
         self.lib = lib
 
     @property
@@ -55,17 +24,11 @@ class Core:
         version: bytes = self.lib.lite_torch_version()
         return version.decode()
 
-    def _raise(self, error: ctypes.c_void_p) -> None:
-        assert error.value, "a failure without a message"
-        message = ctypes.string_at(error.value).decode()
-        self.lib.lite_free(error)
-        raise CoreError(message)
-
     def open(self, path: Path) -> int:
         error = ctypes.c_void_p()
         model = self.lib.lite_open(str(path).encode(), error)
         if not model:
-            self._raise(error)
+            raise CoreError(take_message(self.lib, error))
         assert not error.value
         return int(model)
 
@@ -76,7 +39,7 @@ class Core:
         data, size, error = ctypes.c_void_p(), ctypes.c_size_t(), ctypes.c_void_p()
         status = self.lib.lite_extra(model, name.encode(), data, size, error)
         if status < 0:
-            self._raise(error)
+            raise CoreError(take_message(self.lib, error))
         if status == 1:
             return None
         content = ctypes.string_at(data.value or 0, size.value)
@@ -85,27 +48,11 @@ class Core:
 
     def forward(self, model: int, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
         kept = [np.ascontiguousarray(array) for array in inputs]
-        tensors = (CTensor * len(kept))(
-            *(
-                CTensor(
-                    DTYPES.index(array.dtype),
-                    array.ndim,
-                    (ctypes.c_int64 * array.ndim)(*array.shape),
-                    array.ctypes.data,
-                )
-                for array in kept
-            )
-        )
+        tensors = (CTensor * len(kept))(*map(as_tensor, kept))
         error = ctypes.c_void_p()
         result = self.lib.lite_forward(model, tensors, len(kept), error)
         if not result:
-            self._raise(error)
-        outputs = []
-        for index in range(self.lib.lite_result_count(result)):
-            view = self.lib.lite_result_tensor(result, index)
-            shape = view.shape[: view.rank]
-            dtype = DTYPES[view.dtype]
-            raw = ctypes.string_at(view.data, dtype.itemsize * int(np.prod(shape)))
-            outputs.append(np.frombuffer(raw, dtype).reshape(shape))
+            raise CoreError(take_message(self.lib, error))
+        outputs = copy_results(self.lib, result)
         self.lib.lite_result_free(result)
         return outputs

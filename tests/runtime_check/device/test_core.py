@@ -11,97 +11,28 @@ from typing import Any
 import numpy as np
 import pytest
 
-from runtime_check.device.errors import DeviceUnavailable
-from runtime_check.device.install import _host_torch
-from runtime_check.device.toolchain import NATIVE, compile_program, require_tools
-
+from ...lite_core import CTensor, as_tensor, copy_results, take_message
 from .conftest import SavedModel
 
 
-class Tensor(ctypes.Structure):
-    _fields_ = [
-        ("dtype", ctypes.c_int),
-        ("rank", ctypes.c_int32),
-        ("shape", ctypes.POINTER(ctypes.c_int64)),
-        ("data", ctypes.c_void_p),
-    ]
-
-
-UINT8, FLOAT32 = 0, 5
-
-
-@pytest.fixture(scope="module")
-def core(tmp_path_factory: pytest.TempPathFactory) -> ctypes.CDLL:
-    try:
-        require_tools("native")
-    except DeviceUnavailable as error:
-        pytest.skip(str(error))
-    import torch  # noqa: F401  its libraries must be mapped before ours needs them
-
-    root, _, flags = _host_torch()
-    library = tmp_path_factory.mktemp("core") / "liblite_core.so"
-    compile_program(
-        [NATIVE / "lite_core.cpp"],
-        library,
-        arch="native",
-        torch_root=root,
-        flags=["-shared", "-fPIC", *flags],
-    )
-    lib = ctypes.CDLL(str(library))
-    lib.lite_torch_version.restype = ctypes.c_char_p
-    lib.lite_engine.restype = ctypes.c_char_p
-    lib.lite_open.restype = ctypes.c_void_p
-    lib.lite_open.argtypes = [ctypes.c_char_p, ctypes.POINTER(ctypes.c_void_p)]
-    lib.lite_close.argtypes = [ctypes.c_void_p]
-    lib.lite_extra.argtypes = [
-        ctypes.c_void_p, ctypes.c_char_p, ctypes.POINTER(ctypes.c_void_p),
-        ctypes.POINTER(ctypes.c_size_t), ctypes.POINTER(ctypes.c_void_p),
-    ]  # fmt: skip
-    lib.lite_forward.restype = ctypes.c_void_p
-    lib.lite_forward.argtypes = [
-        ctypes.c_void_p, ctypes.POINTER(Tensor), ctypes.c_size_t, ctypes.POINTER(ctypes.c_void_p),
-    ]  # fmt: skip
-    lib.lite_result_count.restype = ctypes.c_size_t
-    lib.lite_result_count.argtypes = [ctypes.c_void_p]
-    lib.lite_result_tensor.restype = Tensor
-    lib.lite_result_tensor.argtypes = [ctypes.c_void_p, ctypes.c_size_t]
-    lib.lite_result_free.argtypes = [ctypes.c_void_p]
-    lib.lite_free.argtypes = [ctypes.c_void_p]
-    lib.lite_set_threads.argtypes = [ctypes.c_int32, ctypes.POINTER(ctypes.c_void_p)]
-    lib.lite_set_engine.argtypes = [ctypes.c_char_p, ctypes.POINTER(ctypes.c_void_p)]
-    lib.lite_dtype_size.restype = ctypes.c_size_t
-    return lib
-
-
-def _take(core: ctypes.CDLL, error: ctypes.c_void_p) -> str:
-    assert error.value, "a failure without a message"
-    text = ctypes.string_at(error.value).decode()
-    core.lite_free(error)
-    return text
-
-
-def _tensor(array: np.ndarray, dtype: int = FLOAT32, **changes: Any) -> Tensor:
-    shape = (ctypes.c_int64 * array.ndim)(*array.shape)
-    tensor = Tensor(dtype, array.ndim, shape, array.ctypes.data)
+def _tensor(array: np.ndarray, **changes: Any) -> CTensor:
+    tensor = as_tensor(array)
     for name, value in changes.items():
         setattr(tensor, name, value)
     return tensor
 
 
-def _forward(core: ctypes.CDLL, model: int, *inputs: Tensor) -> np.ndarray | str:
+def _forward(core: ctypes.CDLL, model: int, *inputs: CTensor) -> np.ndarray | str:
     error = ctypes.c_void_p()
-    result = core.lite_forward(model, (Tensor * len(inputs))(*inputs), len(inputs), error)
+    result = core.lite_forward(model, (CTensor * len(inputs))(*inputs), len(inputs), error)
     if not result:
-        return _take(core, error)
+        return take_message(core, error)
     assert not error.value
-    assert core.lite_result_count(result) == 1
-    view = core.lite_result_tensor(result, 0)
-    assert view.dtype == FLOAT32
-    shape = view.shape[: view.rank]
-    raw = ctypes.string_at(view.data, 4 * int(np.prod(shape)))
+    (output,) = copy_results(core, result)
+    assert output.dtype == np.float32
     assert core.lite_result_tensor(result, 1).data is None
     core.lite_result_free(result)
-    return np.frombuffer(raw, np.float32).reshape(shape)
+    return output
 
 
 def test_open_extra_forward_close(core: ctypes.CDLL, float_model: SavedModel) -> None:
@@ -110,7 +41,7 @@ def test_open_extra_forward_close(core: ctypes.CDLL, float_model: SavedModel) ->
     assert core.lite_torch_version().decode() == torch.__version__.split("+")[0]
     error = ctypes.c_void_p()
     model = core.lite_open(str(float_model.path).encode(), error)
-    assert model, _take(core, error)
+    assert model, take_message(core, error)
     assert core.lite_engine() == b"qnnpack"
     data, size = ctypes.c_void_p(), ctypes.c_size_t()
     assert core.lite_extra(model, b"metadata.json", data, size, error) == 0
@@ -126,7 +57,7 @@ def test_open_extra_forward_close(core: ctypes.CDLL, float_model: SavedModel) ->
 def test_every_misuse_is_an_error_not_a_crash(core: ctypes.CDLL, float_model: SavedModel) -> None:
     error = ctypes.c_void_p()
     assert not core.lite_open(None, error)
-    assert "no path" in _take(core, error)
+    assert "no path" in take_message(core, error)
     assert not core.lite_open(b"/nowhere/at/all.ptl", None)  # the message may be declined
     model = core.lite_open(str(float_model.path).encode(), error)
     image = float_model.inputs[0]
@@ -150,9 +81,9 @@ def test_every_misuse_is_an_error_not_a_crash(core: ctypes.CDLL, float_model: Sa
     assert isinstance(_forward(core, model, _tensor(image), _tensor(image)), str)
     assert "no model" in str(_forward(core, 0, _tensor(image)))
     assert core.lite_set_threads(0, error) == -1
-    assert "1 to 1024" in _take(core, error)
+    assert "1 to 1024" in take_message(core, error)
     assert core.lite_set_engine(None, error) == -1
-    assert "NULL" in _take(core, error)
+    assert "NULL" in take_message(core, error)
     assert core.lite_dtype_size(99) == 0
     for nothing in (core.lite_close, core.lite_result_free, core.lite_free):
         nothing(None)
@@ -204,7 +135,7 @@ def test_a_thousand_opens_do_not_grow(
         core.lite_close(model)
         error = ctypes.c_void_p()
         assert not core.lite_open(str(broken).encode(), error)
-        assert _take(core, error)
+        assert take_message(core, error)
 
     for _ in range(200):
         once()
