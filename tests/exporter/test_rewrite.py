@@ -89,7 +89,7 @@ def test_attention_becomes_one_operator(options: dict[str, object]) -> None:
     assert difference < 2e-5
     assert effects(result)["fuse-attention"].startswith("2 ")
     assert len(attentions(result.module)) == 2
-    assert "softmax" not in result.module.code  # type: ignore[operator]
+    assert "softmax" not in result.module.code
 
 
 def test_an_attention_scale_that_is_not_folded_becomes_the_operators_scale() -> None:
@@ -154,7 +154,7 @@ def test_layer_scale_and_attention_scale_are_folded() -> None:
     assert difference < 2e-5
     assert effects(result)["fold-scales"].startswith("2 ")
     assert effects(result)["fold-layer-scales"].startswith("4 ")  # two in each of two blocks
-    code = result.module.code  # type: ignore[operator]
+    code = result.module.code
     assert "gamma" not in code
     assert "* 0.25" not in code
 
