@@ -114,12 +114,12 @@ def test_no_codes_are_spent_where_gelu_gives_nothing() -> None:
     torch.manual_seed(0)
     model = _vit()
     with torch.no_grad():
-        for block in model.blocks:  # type: ignore[union-attr]
+        for block in model.blocks:
             block.mlp.fc1.bias -= 8.0
     images = torch.rand(8, 3, 32, 32)
     recipe = replace(find_recipe("static-xnnpack-fx"), observer="minmax")
     made = quantize(model, recipe, example=images[:1], calibration=[images], allow_noise=True)
-    simulated = [m for m in made.simulated.modules() if isinstance(m, SimulatedLayer)]  # type: ignore[union-attr]
+    simulated = [m for m in made.simulated.modules() if isinstance(m, SimulatedLayer)]
     grids = [m.grids[1] for m in simulated if m.name.endswith("fc1")]
     assert grids
     for grid in grids:
