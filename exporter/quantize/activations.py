@@ -25,9 +25,6 @@ import torch
 import torch.nn.functional as functional
 from torch import Tensor, nn
 
-# Below this GELU is nearly nothing (-0.0008 here), so int8 before it spends no codes on it.
-GELU_FLOOR = -3.5
-
 
 @dataclass(frozen=True)
 class GeluFit:

@@ -106,7 +106,6 @@ class SimulatedLayer(nn.Module):
     `watching` gathers ranges; `simulating` computes as int8 would, with float kernels. `clamp` is
     an activation after the layer that int8 saturation takes over. `reads_from` names the layer
     whose int8 output is this one's input, `feeds_int8` says that the output goes to such a one.
-    Outputs below `floor` make no difference, and get no codes.
     """
 
     def __init__(
@@ -127,7 +126,6 @@ class SimulatedLayer(nn.Module):
         self.input_observer = make_observer(recipe.observer, self.dtype)
         self.output_observer = make_observer(recipe.observer, self.dtype)
         self.clamp: tuple[float, float] | None = None
-        self.floor = -float("inf")
         self.reads_from: str = ""
         self.feeds_int8 = False
         self.watching = True
@@ -230,17 +228,7 @@ class SimulatedLayer(nn.Module):
         severe = float(chosen[0]) < 0.5 * float(whole[0])
         if self.clipping == "none" or (self.clipping == "mild" and severe):
             chosen = whole
-        grid = Range(float(chosen[0]), int(chosen[1]))
-        return grid if which == 0 else self._above_floor(grid)
-
-    def _above_floor(self, grid: Range) -> Range:
-        """Return the grid without what lies below `floor`."""
-        first, last = (-128, 127) if self.dtype == torch.qint8 else (0, 255)
-        if grid.scale * (first - grid.zero_point) >= self.floor:
-            return grid
-        high = max(grid.scale * (last - grid.zero_point), 0.0)
-        scale = (high - self.floor) / (last - first)
-        return Range(scale, round(first - self.floor / scale))
+        return Range(float(chosen[0]), int(chosen[1]))
 
     def forward(self, x: Tensor) -> Tensor:
         """Compute the layer on a float `x`, watched and simulated as switched on."""

@@ -19,7 +19,7 @@ from torch.utils._pytree import tree_leaves
 
 from ..prepare import PREPARE_PASSES, replace_submodule
 from ..rewrite import open_attention
-from .activations import GELU_FLOOR, SimulatedGelu, SimulatedSoftmax
+from .activations import SimulatedGelu, SimulatedSoftmax
 from .dataflow import Flow, watch
 from .equalize import equalize, equalize_attention, equalize_layer_scales
 from .errors import CalibrationError, NotFinite, QuantizeError, UnknownLayer
@@ -148,36 +148,26 @@ def _join_neighbours(layers: dict[str, SimulatedLayer], flow: Flow) -> int:
     return joined
 
 
-def _gelus_between(
+def _place_gelus(
     module: nn.Module, layers: dict[str, SimulatedLayer], flow: Flow
-) -> list[tuple[str, str, str]]:
-    """Find each GELU that lies between two int8 layers: (its name, source, its only reader)."""
+) -> dict[str, SimulatedGelu]:
+    """Mark each GELU that lies between two int8 layers and is read by the second alone."""
     sources = {flow.outputs[name]: name for name in layers if name in flow.outputs}
     readers = {flow.inputs[name]: name for name in layers if name in flow.inputs}
-    found = []
-    for name, child in module.named_modules():
+    placed: dict[str, SimulatedGelu] = {}
+    for name, child in list(module.named_modules()):
         if type(child) is not nn.GELU or flow.calls.get(name) != 1:
             continue
         source = sources.get(flow.inputs.get(name, (0, -1)))
         reader = readers.get(flow.outputs.get(name, (0, -1)))
         if source is None or reader is None:
             continue
+        # It is written over its input, which must be its own.
         if not (flow.feeds_only(source, name) and flow.feeds_only(name, reader)):
             continue
-        if flow.calls.get(reader) == 1 and flow.calls.get(source) == 1:
-            found.append((name, source, reader))
-    return found
-
-
-def _place_gelus(
-    module: nn.Module, between: Sequence[tuple[str, str, str]]
-) -> dict[str, SimulatedGelu]:
-    """Mark these GELUs; each may be written over its input, which is its own."""
-    placed: dict[str, SimulatedGelu] = {}
-    for name, source, reader in between:
-        gelu = module.get_submodule(name)
-        assert isinstance(gelu, nn.GELU)
-        placed[name] = SimulatedGelu(gelu, name=name, source=source, reader=reader)
+        if flow.calls.get(reader) != 1 or flow.calls.get(source) != 1:
+            continue
+        placed[name] = SimulatedGelu(child, name=name, source=source, reader=reader)
         replace_submodule(module, name, placed[name].eval())
     return placed
 
@@ -243,10 +233,7 @@ def _place(
     flow = watch(module, example)
     _join_neighbours(layers, flow)
     cheap = recipe.cheap_activations and recipe.scheme == "xnnpack"
-    between = _gelus_between(module, layers, flow)
-    for _, source, _ in between:
-        layers[source].floor = GELU_FLOOR
-    gelus = _place_gelus(module, between) if cheap else {}
+    gelus = _place_gelus(module, layers, flow) if cheap else {}
     for simulated in layers.values():
         simulated.watching = True
     return layers, gelus
