@@ -170,15 +170,16 @@ def test_auto_takes_the_capture_that_the_runtime_can_load(tmp_path: Path) -> Non
 
 
 def test_fused_attention_and_the_older_runtime(tmp_path: Path) -> None:
-    """1.13 has no scaled_dot_product_attention; timm models are built without it."""
-    artifact = exporter.export(
-        "test_vit",
-        out=tmp_path / "t",
-        random_weights=True,
-        runtime=["pytorch-1.13", "pytorch-2.1.0"],
-        verified=False,
-    )
-    assert all(v.compatible for v in artifact.metadata.runtimes)
+    """1.13 has no scaled_dot_product_attention; who asks for 1.13 gets timm models without it."""
+    vit = {"random_weights": True, "verified": False}
+    both = ["pytorch-1.13", "pytorch-2.1.0"]
+    older = exporter.export("deit_tiny_patch16_224", out=tmp_path / "t", runtime=both, **vit)
+    assert all(v.compatible for v in older.metadata.runtimes)
+    effects = {p.name: p.effect for p in older.metadata.passes}
+    assert "pytorch-1.13.1 has no" in effects["fuse-attention"]
+    newer = exporter.export("deit_tiny_patch16_224", out=tmp_path / "u", **vit)
+    assert {v.runtime: v.compatible for v in newer.metadata.runtimes}["pytorch-1.13.1"] is False
+    assert "scaled_dot_product_attention" in str(newer.metadata.operators)
     options = {"input_shape": (1, 4, 8), "verified": False}
     new = exporter.export(FusedAttention(), out=tmp_path / "n", **options)
     assert {v.runtime: v.compatible for v in new.metadata.runtimes} == {
