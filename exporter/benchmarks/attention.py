@@ -4,9 +4,9 @@
 
 Each form takes what the qkv Linear gives (`[batch, tokens, 3 x heads x size]`) and gives what the
 projection reads. Instructions are of PyTorch 2.1's ARM64 build (exact and repeatable), milliseconds
-of the lite interpreter on this machine, one thread, medians of interleaved rounds. All forms
-compute the same; the command checks it. Needs `python -m runtime_check device install`. Writes
-`attention.md` beside this file.
+of the lite interpreter on this machine, one thread, medians of interleaved rounds. The command
+checks that all float forms compute the same. Needs `python -m runtime_check device install`.
+Writes `attention.md` beside this file.
 """
 
 from __future__ import annotations
@@ -110,6 +110,18 @@ def head_by_head(shape: Shape, x: Tensor) -> Tensor:
     )
 
 
+def int8_products(shape: Shape, x: Tensor) -> Tensor:
+    """Both products as quantized::matmul: it has no int8 kernel, and multiplies floats inside."""
+    codes = torch.quantize_per_tensor(x, 0.05, 0, torch.qint8)
+    y = codes.reshape(shape.batch, shape.tokens, 3, shape.heads, shape.size).permute(2, 0, 3, 1, 4)
+    q, k, v = (y.select(0, part).contiguous() for part in range(3))
+    matmul = torch.ops.quantized.matmul
+    weights = matmul(q, k.transpose(-2, -1).contiguous(), 0.5, 0).dequantize().softmax(-1)
+    weights = torch.quantize_per_tensor(weights, 1 / 255, -128, torch.qint8)
+    return _merged(shape, matmul(weights, v, 0.05, 0).dequantize())
+
+
+_INT8 = "int8 products (quantized::matmul)"
 FORMS: dict[str, Form] = {
     "products and softmax": products,
     "transposed keys laid out anew": turned_keys,
@@ -118,6 +130,7 @@ FORMS: dict[str, Form] = {
     "scores transposed": scores_transposed,
     "head by head": head_by_head,
     "fused (scaled_dot_product_attention)": fused,
+    _INT8: int8_products,
 }
 
 
@@ -150,7 +163,8 @@ def measure(shape: Shape) -> dict[str, tuple[int, float]]:
             loaded[name] = _load_for_lite_interpreter(path)
             out = loaded[name](x)
             expected = out if expected is None else expected
-            if not torch.allclose(out, expected, rtol=1e-4, atol=1e-4):
+            same = torch.allclose(out, expected, rtol=1e-4, atol=1e-4)
+            if not same and name != _INT8:
                 raise ValueError(f"{name}: {float((out - expected).abs().max()):.2g} off")
     times: dict[str, list[float]] = {name: [] for name in FORMS}
     for _ in range(_ROUNDS):
