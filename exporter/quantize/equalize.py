@@ -36,9 +36,14 @@ def _factors(activation: Tensor, weight: Tensor) -> Tensor:
     return torch.pow(2.0, wish.round().clamp(-_LARGEST_POWER, _LARGEST_POWER))
 
 
+def _weight(layer: nn.Module) -> Tensor:
+    assert isinstance(layer.weight, Tensor)
+    return layer.weight
+
+
 def _divide_outputs(layer: nn.Module, factors: Tensor) -> None:
-    shape = (-1,) + (1,) * (layer.weight.dim() - 1)  # type: ignore[operator]
-    layer.weight.div_(factors.view(shape))  # type: ignore[operator]
+    weight = _weight(layer)
+    weight.div_(factors.view(-1, *(1,) * (weight.dim() - 1)))
     if isinstance(layer.bias, Tensor):
         layer.bias.div_(factors)
 
@@ -50,12 +55,12 @@ def _multiply_inputs(layer: nn.Module, factors: Tensor) -> None:
     elif isinstance(layer, nn.Conv2d):
         layer.weight.mul_(factors.view(1, -1, 1, 1))
     else:
-        layer.weight.mul_(factors)  # type: ignore[operator]
+        _weight(layer).mul_(factors)
 
 
 def _input_range(layer: nn.Module) -> Tensor:
     """Return max|w| per input channel of a plain layer."""
-    weight: Tensor = layer.weight.detach().abs()  # type: ignore[operator]
+    weight = _weight(layer).detach().abs()
     if isinstance(layer, nn.Conv2d) and layer.groups == layer.in_channels > 1:
         return weight.flatten(1).amax(1).view(layer.in_channels, -1).amax(1)
     return weight.amax((0, 2, 3)) if weight.dim() == 4 else weight.amax(0)

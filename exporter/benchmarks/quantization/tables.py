@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import timm
 import torch
@@ -212,8 +212,9 @@ def dinov2() -> dict[str, Any]:
     backbone = data.dinov2_small()
     images, labels, names = data.stamp_classes()
     batches = data.as_batches(images, backbone, side=224)
+    features = cast(Callable[[Tensor], Tensor], backbone.forward_features)
     with torch.no_grad():
-        tokens = torch.cat([backbone.forward_features(batch) for batch in batches])  # type: ignore[operator]
+        tokens = torch.cat([features(batch) for batch in batches])
     fit, calibrated = 128, 32
     # Which pooling and how much decay: decided on the images of the fit alone.
     pooled = {"token": tokens[:, 0], "avg": tokens[:, 1:].mean(1)}
@@ -223,7 +224,7 @@ def dinov2() -> dict[str, Any]:
         for decay in (1e-3, 1e-2, 1e-1)
     )
     print(f"cross-validation {score:.3f}: pooling {pooling}, l2 {l2:g}", flush=True)
-    backbone.global_pool = pooling  # type: ignore[assignment]
+    vars(backbone)["global_pool"] = pooling
     head = data.fit_head(pooled[pooling][:fit], labels[:fit], len(names), l2=l2)
     whole = nn.Sequential(backbone, head).eval()
     everything = torch.cat(batches)
