@@ -503,6 +503,11 @@ def _rewritten(
     raise AssertionError("the second round returns")
 
 
+def _structure_copy(module: nn.Module) -> nn.Module:
+    """Copy the modules and share their tensors: edits replace modules, never write into tensors."""
+    return copy.deepcopy(module, {id(t): t for t in (*module.parameters(), *module.buffers())})
+
+
 def prepare(
     module: nn.Module,
     samples: Sequence[Tensor],
@@ -514,8 +519,9 @@ def prepare(
     """Run the exact rewrites, each checked on `samples` against `expected`.
 
     `samples` are network inputs (`expected[i]` the source module's outputs for them). The source
-    module is never changed; it is copied before the first edit. A pass whose result differs, or
-    that raises, is undone and reported as such. `left_out` names passes not to run, and why.
+    module is never changed: its modules are copied before the first edit, its weights are shared. A
+    pass whose result differs, or that raises, is undone and reported as such. `left_out` names
+    passes not to run, and why.
     """
     current, owned, done = module, False, []
     example = samples[0]
@@ -534,7 +540,7 @@ def prepare(
             if find is reparameterize:
                 candidate = looked
             else:
-                candidate = current if owned else copy.deepcopy(current)
+                candidate = current if owned else _structure_copy(current)
             undo = [Edit(e.name, candidate.get_submodule(e.name)) for e in edits]
             for edit in edits:
                 replace_submodule(candidate, edit.name, edit.module)

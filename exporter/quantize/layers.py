@@ -132,6 +132,7 @@ class SimulatedLayer(nn.Module):
         self.simulating = False
         self.clipping: Clipping = "observer"
         self._grids: tuple[Range, Range] | None = None
+        self._seen: dict[int, tuple[Range, Range]] = {}  # choosing by histogram is slow
         # A buffer, so that checkpoints of a fine-tuning hold it.
         self._scales: Tensor | None
         self.register_buffer("_scales", None)
@@ -207,6 +208,18 @@ class SimulatedLayer(nn.Module):
         self._input_count += flat.shape[1]
 
     def _live_grid(self, which: int) -> Range:
+        if which not in self._seen:
+            self._seen[which] = self._observed_grids(which)
+        whole, chosen = self._seen[which]
+        # A range cut below half is a few outliers against the rest; which matter more, only the
+        # network's output can tell.
+        severe = chosen.scale < 0.5 * whole.scale
+        if self.clipping == "none" or (self.clipping == "mild" and severe):
+            return whole
+        return chosen
+
+    def _observed_grids(self, which: int) -> tuple[Range, Range]:
+        """Return the grid from smallest to largest value, and the one that the observer chose."""
         observer: Any = self.input_observer if which == 0 else self.output_observer
         low, high = float(observer.min_val.min()), float(observer.max_val.max())
         if low > high:
@@ -223,18 +236,15 @@ class SimulatedLayer(nn.Module):
             warnings.simplefilter("ignore")
             whole = observer._calculate_qparams(observer.min_val, observer.max_val)
             chosen = observer.calculate_qparams()
-        # A range cut below half is a few outliers against the rest; which matter more, only the
-        # network's output can tell.
-        severe = float(chosen[0]) < 0.5 * float(whole[0])
-        if self.clipping == "none" or (self.clipping == "mild" and severe):
-            chosen = whole
-        return Range(float(chosen[0]), int(chosen[1]))
+        first, second = (Range(float(scale), int(zero)) for scale, zero in (whole, chosen))
+        return first, second
 
     def forward(self, x: Tensor) -> Tensor:
         """Compute the layer on a float `x`, watched and simulated as switched on."""
         # While training with observers on, ranges move from batch to batch.
         live = self.watching or self._grids is None
         if self.watching:
+            self._seen.clear()
             self.input_observer(x.detach())
             if not self.simulating:
                 self._count_input(x)

@@ -281,7 +281,9 @@ def simulate_int8(
     wanted = match_layers(recipe.float_layers, layer_names(base))
     float_layers = dict.fromkeys(sorted(wanted), "asked for")
     while True:
-        candidate = copy.deepcopy(base)
+        # Placing wraps layers and leaves weights alone, so both share them.
+        shared = {id(t): t for t in (*base.parameters(), *base.buffers())}
+        candidate = copy.deepcopy(base, shared)
         reasons = dict(float_layers)
         try:
             layers, gelus = _place(candidate, recipe, example, reasons)
@@ -402,7 +404,8 @@ def _settle_grids(simulated: Simulated) -> None:
 
 def convert(simulated: Simulated) -> nn.Module:
     """Return a copy with every simulated layer converted to int8 for the engine set now."""
-    module = copy.deepcopy(simulated.module)
+    # The simulated layers are replaced below: no need to copy their weights and histograms.
+    module = copy.deepcopy(simulated.module, {id(x): x for x in simulated.layers.values()})
     for name, layer in simulated.layers.items():
         if not isinstance(module.get_submodule(name), SimulatedLayer):
             raise QuantizeError(f"Layer {name} was replaced while it was simulated.")
