@@ -239,9 +239,16 @@ def _least(value: float | None, goal: float, exact: float | None) -> str:
     return verdict
 
 
-def _over_products(found: Sequence[dict[str, Any]]) -> float:
-    products = sum(row["ms"] for row in found if row["operator"] in _MATRIX_OPERATORS)
-    return float(sum(row["ms"] for row in found) / products)
+def _over_products(kinds: Mapping[str, Sequence[dict[str, Any]]], kind: str) -> float:
+    """Divide the time of one file by that of its matrix products.
+
+    Fused attention hides its products: those of the int8 file, of the same sizes, stand for them.
+    """
+    found = {row["operator"]: row["ms"] for row in kinds[kind]}
+    products = sum(ms for name, ms in found.items() if name in _MATRIX_OPERATORS)
+    if "aten::bmm" not in found:
+        products += sum(row["ms"] for row in kinds["int8"] if row["operator"] == "aten::bmm")
+    return float(sum(found.values()) / products)
 
 
 def _goals(result: dict[str, Any]) -> list[tuple[str, str, str, str]]:
@@ -271,9 +278,9 @@ def _goals(result: dict[str, Any]) -> list[tuple[str, str, str, str]]:
             _least(of[key], goal, of.get(exact) if exact != key else None) for of in (one, two)
         ]
         rows.append((f"{name}: {text}", f"at least {goal:g}x", cells[0], cells[1]))
-    for kind, found in result["operators"].items():
+    for kind in result["operators"]:
         if kind != "fp32":
-            share = _over_products(found)
+            share = _over_products(result["operators"], kind)
             verdict = f"{share:.2f}, {'reached' if share <= 1.8 else 'missed'}"
             rows.append(
                 (f"{name}: {kind}, time here / its matrix products", "at most 1.8", verdict, "")
