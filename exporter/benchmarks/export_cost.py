@@ -30,9 +30,12 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from exporter.benchmarks.memory import PEAK, RESIDENT, forget_peak, memory
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 MODELS = ("deit_tiny_patch16_224", "deit_base_patch16_224", "tf_efficientnet_lite0")
 INT8_MODELS = ("deit_base_patch16_224",)
@@ -52,17 +55,21 @@ class Copies:
     step: str = ""
 
 
-def _weight_bytes(thing: Any) -> int:
-    """Count the bytes of tensors in a module or a state dict; 0 for everything else."""
+def _weights(thing: Any) -> list[Tensor]:
+    """Return the tensors of a module or a state dict; none of everything else."""
     from torch import Tensor, nn
 
     if isinstance(thing, nn.Module):
-        tensors = [*thing.parameters(), *thing.buffers()]
-    elif isinstance(thing, dict):
-        tensors = [value for value in thing.values() if isinstance(value, Tensor)]
-    else:
-        tensors = []
-    return sum(t.numel() * t.element_size() for t in tensors)
+        return [*thing.parameters(), *thing.buffers()]
+    if isinstance(thing, dict):
+        return [value for value in thing.values() if isinstance(value, Tensor)]
+    return []
+
+
+def _copied_bytes(original: Any, copied: Any) -> int:
+    """Count the bytes that the copy does not share with what it was made from."""
+    shared = {t.data_ptr() for t in _weights(original)}
+    return sum(t.nbytes for t in _weights(copied) if t.data_ptr() not in shared)
 
 
 @contextmanager
@@ -72,12 +79,12 @@ def counted_copies() -> Iterator[Copies]:
 
     def deepcopy(x: Any, memo: Any = None, *rest: Any) -> Any:
         nonlocal depth
-        size = 0 if depth else _weight_bytes(x)
         depth += 1
         try:
             copied = original(x, memo, *rest)
         finally:
             depth -= 1
+        size = 0 if depth else _copied_bytes(x, copied)
         if size:
             caller = sys._getframe(1)
             copies.made.append(
