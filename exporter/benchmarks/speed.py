@@ -314,10 +314,9 @@ def render(results: Sequence[dict[str, Any]]) -> str:
     out = [
         "# Speed against peers, and on the phone's runtime",
         "",
-        f"{device['model']}, {device['cores']} cores; medians of {results[0]['rounds']} "
-        "interleaved rounds; `python -m exporter.benchmarks.speed`. Ratios are paired: above 1 is "
-        f"faster. Load average {results[0]['load_average']} when it ended: well above 1 means that "
-        "other work disturbed the times, most of all those on two threads. Instructions are exact. "
+        f"{device['model']}, {device['cores']} cores; medians of interleaved rounds; "
+        "`python -m exporter.benchmarks.speed`. Ratios are paired: above 1 is faster. A load "
+        "average well above 1 when the times were taken means that other work disturbed the times, most of all those on two threads. Instructions are exact. "
         "`exact` is int8 with exact GELU and softmax (`--disable cheap-activations`).",
         "",
         "| work | goal | one thread | two threads |",
@@ -326,6 +325,7 @@ def render(results: Sequence[dict[str, Any]]) -> str:
     out += [f"| {' | '.join(row)} |" for result in results for row in _goals(result)]
     for result in results:
         out += ["", f"## {result['model']}", ""]
+        out += [f"{result['rounds']} rounds, load average {result['load_average']}.", ""]
         out += ["| | threads | median ms | p95 ms | load ms | peak MB | MB |"]
         out += ["|---|---:|---:|---:|---:|---:|---:|"]
         for run in result["milliseconds"]:
