@@ -316,7 +316,8 @@ def render(results: Sequence[dict[str, Any]]) -> str:
         "",
         f"{device['model']}, {device['cores']} cores; medians of interleaved rounds; "
         "`python -m exporter.benchmarks.speed`. Ratios are paired: above 1 is faster. A load "
-        "average well above 1 when the times were taken means that other work disturbed the times, most of all those on two threads. Instructions are exact. "
+        "average well above 1 when the times were taken means that other work disturbed the times, "
+        "most of all those on two threads. Instructions are exact. "
         "`exact` is int8 with exact GELU and softmax (`--disable cheap-activations`).",
         "",
         "| work | goal | one thread | two threads |",
