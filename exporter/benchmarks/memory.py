@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from pathlib import Path
 
 RESIDENT, ANONYMOUS, PEAK = "VmRSS", "RssAnon", "VmHWM"
@@ -22,6 +21,8 @@ def memory() -> dict[str, int]:
 
 
 def forget_peak() -> None:
-    """Start the peak anew, at what is resident now, where the kernel allows it."""
-    with suppress(OSError):
-        Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
+    """Start the peak anew, at what is resident now.
+
+    Raises OSError where the kernel does not allow it: the peaks would be those of earlier steps.
+    """
+    Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
