@@ -442,6 +442,14 @@ def export(
             rich_help_panel="Quantisation",
         ),
     ] = None,
+    rounding: Annotated[
+        str | None,
+        typer.Option(
+            help="Of weights in static int8; compensated (the default) is for convolutions.",
+            metavar="compensated|nearest",
+            rich_help_panel="Quantisation",
+        ),
+    ] = None,
     float_layers: Annotated[
         str | None,
         typer.Option(
@@ -561,6 +569,7 @@ def export(
                     scheme=cast(Any, scheme),
                     observer=observer,
                     granularity=granularity,
+                    rounding=rounding,
                     float_layers=tuple(part for part in (float_layers or "").split(",") if part),
                     equalize=equalize,
                     calibration=calibration,

@@ -60,6 +60,7 @@ class QuantizeChoice:
     scheme: Literal["xnnpack", "qnnpack"] = "xnnpack"
     observer: str | None = None
     granularity: str | None = None
+    rounding: str | None = None
     float_layers: tuple[str, ...] = ()
     equalize: bool = True
     cheap_activations: bool = True
@@ -100,6 +101,7 @@ def recipe_of(choice: QuantizeChoice) -> QuantizeRecipe:
         scheme=scheme,
         observer=cast(Any, choice.observer),
         weights=cast(Any, choice.granularity),
+        rounding=cast(Any, choice.rounding),
         float_layers=choice.float_layers,
         equalize=choice.equalize,
         cheap_activations=choice.cheap_activations,

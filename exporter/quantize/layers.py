@@ -28,6 +28,7 @@ from torch.ao.quantization.observer import (
 
 from .errors import CalibrationError, NotFinite
 from .recipes import Observer, QuantizeRecipe
+from .rounding import InputMoments, compensated_codes
 
 # XNNPACK demands a requantisation scale (in x weight / out) of at least 2**-32 and below 256;
 # activation scales above 2**-12 keep it there (torch.ao.quantization.qconfig says the same).
@@ -139,6 +140,11 @@ class SimulatedLayer(nn.Module):
         self.bias_shift: Tensor | None = None
         self._input_sum: Tensor | None = None
         self._input_count = 0
+        # Training moves the weights, so what they are rounded to is not settled before it.
+        compensated = recipe.method == "static" and recipe.rounding == "compensated"
+        compensated = compensated and isinstance(layer, nn.Conv2d)
+        self._moments = InputMoments() if compensated else None
+        self._codes: Tensor | None = None
 
     @property
     def grids(self) -> tuple[Range, Range]:
@@ -161,8 +167,14 @@ class SimulatedLayer(nn.Module):
         """
         self._grids = (incoming or self._live_grid(0), self._live_grid(1))
 
+    def int8_weight(self) -> Tensor:
+        """Return the weight as int8 holds it, in float; differentiable until it is settled."""
+        if self._codes is None:
+            return fake_quantize_weight(self.layer.weight, self.scales)
+        return self._codes * self.scales.view(-1, *(1,) * (self._codes.dim() - 1))
+
     def settle_weight(self) -> None:
-        """Choose the best weight scales, and correct the bias for the rounding's mean effect.
+        """Choose weight scales and codes, and correct the bias for the rounding's mean effect.
 
         The correction is W's rounding error times the mean input of each channel (arXiv
         1906.04721, section 4.2.1); the mean comes from the calibration images.
@@ -173,7 +185,10 @@ class SimulatedLayer(nn.Module):
             return
         mean = self._input_sum / self._input_count
         with torch.no_grad():
-            error = weight - fake_quantize_weight(weight, self._scales)
+            if self._moments is not None and isinstance(self.layer, nn.Conv2d):
+                self._codes = compensated_codes(self.layer, self._scales, self._moments)
+                self._moments = None  # the larger part of a calibration's memory
+            error = weight - self.int8_weight()
             if isinstance(self.layer, nn.Linear):
                 shift = error @ mean
             else:
@@ -192,6 +207,7 @@ class SimulatedLayer(nn.Module):
     def follow_weight(self) -> None:
         """Choose the weight scales anew, for the weight as it is now."""
         self._scales = weight_scales(self.layer.weight, self.per_channel, search=True)
+        self._codes = None
 
     def int8_bias(self) -> Tensor | None:
         """Return the bias with the correction for the weight's rounding."""
@@ -206,6 +222,8 @@ class SimulatedLayer(nn.Module):
         total = flat.sum(1)
         self._input_sum = total if self._input_sum is None else self._input_sum + total
         self._input_count += flat.shape[1]
+        if self._moments is not None and isinstance(self.layer, nn.Conv2d):
+            self._moments.add(self.layer, x)
 
     def _live_grid(self, which: int) -> Range:
         if which not in self._seen:
@@ -251,7 +269,7 @@ class SimulatedLayer(nn.Module):
         weight = self.layer.weight
         if self.simulating:
             x = fake_quantize(x, self._live_grid(0) if live else self.grids[0], self.dtype)
-            weight = fake_quantize_weight(weight, self.scales)
+            weight = self.int8_weight()
         bias = self.int8_bias() if self.simulating else self.layer.bias
         if isinstance(self.layer, nn.Conv2d):
             y = self.layer._conv_forward(x, weight, bias)
@@ -379,11 +397,13 @@ def convert_layer(simulated: SimulatedLayer) -> Int8Layer:
     scales = simulated.scales
     bias = simulated.int8_bias()
     bias = None if bias is None else bias.detach()
+    # These lie on the grid already, so quantising them finds their codes again.
+    weight = simulated.int8_weight().detach()
     as_conv = runs_as_convolution(simulated)
     kernel: Any  # torch.ao's modules, untyped
     if isinstance(layer, nn.Linear) and not as_conv:
         linear = nnq.Linear(layer.in_features, layer.out_features, dtype=torch.qint8)
-        linear.set_weight_bias(quantized_weight(layer.weight, scales), bias)
+        linear.set_weight_bias(quantized_weight(weight, scales), bias)
         kernel = linear
     else:
         source = as_pointwise_conv(layer) if isinstance(layer, nn.Linear) else layer
@@ -396,7 +416,7 @@ def convert_layer(simulated: SimulatedLayer) -> Int8Layer:
             dilation=source.dilation,
             groups=source.groups,
         )
-        kernel.set_weight_bias(quantized_weight(source.weight, scales), bias)
+        kernel.set_weight_bias(quantized_weight(weight.view(source.weight.shape), scales), bias)
     kernel.scale, kernel.zero_point = grid_out.scale, grid_out.zero_point
     if as_conv:
         kernel = PointwiseLinear(kernel, simulated.input_dim)

@@ -13,6 +13,7 @@ Mode = Literal["eager", "fx", "auto"]
 Scheme = Literal["xnnpack", "qnnpack"]
 Observer = Literal["auto", "minmax", "moving_average", "histogram"]
 Granularity = Literal["per_tensor", "per_channel"]
+Rounding = Literal["compensated", "nearest"]
 
 _CHOICES: dict[str, tuple[str, ...]] = {
     "method": ("none", "dynamic", "static", "qat"),
@@ -20,6 +21,7 @@ _CHOICES: dict[str, tuple[str, ...]] = {
     "scheme": ("xnnpack", "qnnpack"),
     "observer": ("auto", "minmax", "moving_average", "histogram"),
     "weights": ("per_tensor", "per_channel"),
+    "rounding": ("compensated", "nearest"),
 }
 
 
@@ -33,8 +35,10 @@ class QuantizeRecipe:
     phone: `xnnpack` is qint8 activations on XNNPACK's qs8 kernels, `qnnpack` is quint8
     activations on QNNPACK's. `observer` `auto` tries min/max, histogram and a mixture, and keeps
     what leaves the least noise in the output on the calibration images. `weights` is the
-    granularity of weight scales. `cheap_activations` takes polynomials for GELU and softmax next to
-    int8 (scheme xnnpack), where their error is below a step.
+    granularity of weight scales. `rounding` `compensated` (static only) rounds the weights of
+    convolutions for least error in their outputs, `nearest` for least error in the weights.
+    `cheap_activations` takes polynomials for GELU and softmax next to int8 (scheme xnnpack),
+    where their error is below a step.
     """
 
     name: str
@@ -43,6 +47,7 @@ class QuantizeRecipe:
     scheme: Scheme = "xnnpack"
     observer: Observer = "auto"
     weights: Granularity = "per_channel"
+    rounding: Rounding = "compensated"
     float_layers: tuple[str, ...] = ()
     equalize: bool = True
     cheap_activations: bool = True
@@ -86,7 +91,7 @@ class QuantizeRecipe:
             ),
             "static": (
                 "Conv2d, Linear (+ BatchNorm, ReLU, ReLU6)",
-                f"{weight}, at export",
+                f"{weight}, at export, {self.rounding} rounding",
                 f"{number}, per tensor, range fixed by calibration ({self.observer})",
                 "images",
             ),
@@ -169,6 +174,7 @@ def make_recipe(
     scheme: Scheme = "xnnpack",
     observer: Observer | None = None,
     weights: Granularity | None = None,
+    rounding: Rounding | None = None,
     float_layers: tuple[str, ...] = (),
     equalize: bool = True,
     cheap_activations: bool = True,
@@ -185,6 +191,7 @@ def make_recipe(
         mode=mode if method != "none" else base.mode,
         observer=observer or base.observer,
         weights=weights or base.weights,
+        rounding=rounding or base.rounding,
         float_layers=float_layers,
         equalize=base.equalize and equalize,
         cheap_activations=cheap_activations,

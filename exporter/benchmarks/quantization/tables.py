@@ -135,9 +135,9 @@ def fashion() -> dict[str, Any]:
     for observer in ("minmax", "moving_average", "histogram"):
         name = f"static-xnnpack, {observer}"
         recipes[name] = replace(find_recipe("static-xnnpack"), observer=observer)
-    recipes["static-xnnpack, per tensor"] = replace(
-        find_recipe("static-xnnpack"), weights="per_tensor"
-    )
+    base = find_recipe("static-xnnpack")
+    recipes["static-xnnpack, per tensor"] = replace(base, weights="per_tensor")
+    recipes["static-xnnpack, nearest rounding"] = replace(base, rounding="nearest")
     for name in ("qat-xnnpack", "qat-qnnpack", "qat-xnnpack-fx"):
         recipes[name] = replace(find_recipe(name), epochs=1, learning_rate=1e-4)
     rows = measure(
@@ -170,6 +170,7 @@ def lite0() -> dict[str, Any]:
         "static-xnnpack-fx": find_recipe("static-xnnpack-fx"),
         "static-qnnpack": find_recipe("static-qnnpack"),
         "static-xnnpack, per tensor": replace(base, weights="per_tensor"),
+        "static-xnnpack, nearest rounding": replace(base, rounding="nearest"),
         "static-xnnpack, first block float": replace(
             base, float_layers=("conv_stem", "blocks.0.0")
         ),
@@ -243,6 +244,7 @@ def dinov2() -> dict[str, Any]:
             "static-xnnpack, 4 layers float": replace(base, float_layers=worst),
             "static-xnnpack, histogram": replace(base, observer="histogram"),
             "static-xnnpack, per tensor": replace(base, weights="per_tensor"),
+            "static-xnnpack, nearest rounding": replace(base, rounding="nearest"),
         },
         calibration=calibration,
         measured=list(everything[fit + calibrated :].split(8)),
