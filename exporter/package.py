@@ -2,8 +2,8 @@
 
 torch numbers type names by what the process did before (`___torch_mangle_463`), and stores the
 source text and file paths of the machine. Both would make two exports of one model differ, so
-names are renumbered in order of appearance and debug records are left out. Records are written
-by torch's own writer, which aligns tensors as the loader wants them.
+names are renumbered in order of appearance and debug records are left out. Small records are
+shared, and text is deflated, as torch deflates its source text.
 """
 
 from __future__ import annotations
@@ -14,23 +14,25 @@ import re
 import shutil
 import tempfile
 import zipfile
-from collections.abc import Iterator, Mapping
+import zlib
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 import torch
-from torch._C import PyTorchFileWriter
 
 from runtime_check.bytecode import Bytecode, parse_bytecode
 from runtime_check.metadata import GOLDEN_RECORD, METADATA_RECORD, Golden, Metadata
 
+from .compact import SMALL, compact_records
 from .errors import ExportError, UsageError
 from .quiet import quiet
 
 _MANGLED = re.compile(rb"___torch_mangle_(\d+)")
-# Written by the writer itself when it closes.
-_WRITERS_OWN = ("version", "byteorder", ".data/")
+# A hash of what torch wrote; the records are not the same any more.
+_STALE = ".data/serialization_id"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,30 +77,38 @@ def _renumber_pickle(data: bytes, renumber: _Renumber) -> bytes:
     return out.getvalue()
 
 
-def _records(source: Path) -> Iterator[tuple[str, bytes]]:
+def _names(source: Path) -> dict[str, int]:
+    """Return the size in bytes of each record that is kept, in the file's order."""
     with zipfile.ZipFile(source) as archive:
-        for info in archive.infolist():
-            name = info.filename.split("/", 1)[1]
-            if not name.startswith(_WRITERS_OWN) and not name.endswith(".debug_pkl"):
-                yield name, archive.read(info)
+        names = {i.filename.split("/", 1)[1]: i.file_size for i in archive.infolist()}
+    return {n: s for n, s in names.items() if n != _STALE and not n.endswith(".debug_pkl")}
 
 
-def _operator_version(source: Path) -> int:
-    """Read the operator-set version: without it the loader upgrades operators that need none."""
+def _read(source: Path, names: Iterable[str]) -> Iterator[tuple[str, bytes]]:
     with zipfile.ZipFile(source) as archive:
         root = archive.namelist()[0].split("/", 1)[0]
-        names = (f"{root}/.data/version", f"{root}/version")
-        return int(archive.read(next(n for n in names if n in archive.namelist())))
+        for name in names:
+            yield name, archive.read(f"{root}/{name}")
 
 
-def _write(path: Path, records: Iterator[tuple[str, bytes]], version: int) -> None:
-    writer = PyTorchFileWriter(str(path))
-    writer.set_min_version(version)
-    try:
+def _is_text(name: str) -> bool:
+    return name.startswith(("code/", "extra/")) or name.endswith(".pkl")
+
+
+def _write(path: Path, records: Iterable[tuple[str, bytes]]) -> None:
+    """Write a zip with one top folder, and in it text and empty stretches deflated.
+
+    Weights are stored as they are: they hardly shrink, and the loader copies them as fast as the
+    disk gives them. Raises OSError.
+    """
+    with zipfile.ZipFile(path, "w") as archive:
         for name, data in records:
-            writer.write_record(name, data, len(data))
-    finally:
-        writer.write_end_of_file()
+            info = zipfile.ZipInfo(f"archive/{name}")  # of 1980: no clock in the file
+            info.create_system = 0
+            small = len(data) <= SMALL and 2 * len(zlib.compress(data)) < len(data)
+            if small or _is_text(name):
+                info.compress_type = zipfile.ZIP_DEFLATED
+            archive.writestr(info, data, compresslevel=9)
 
 
 @contextmanager
@@ -138,21 +148,20 @@ def save_lite(module: torch.jit.ScriptModule, scratch: Path) -> LiteFile:
 
 
 def canonicalize(raw: Path, scratch: Path) -> LiteFile:
-    """Rewrite `raw` with renumbered names and without debug records; remove `raw`."""
+    """Rewrite `raw` with renumbered names, shared storages and no debug records; remove `raw`."""
     renumber = _Renumber()
-
-    def records() -> Iterator[tuple[str, bytes]]:
-        for name, data in _records(raw):
-            if name.endswith(".pkl"):
-                data = _renumber_pickle(data, renumber)
-            elif name.startswith("code/"):
-                data = renumber(data)
-                name = renumber(name.encode()).decode()
-            yield name, data
-
-    # The writer names the archive's top folder after the file.
+    sizes = _names(raw)
+    small = {}
+    for name, data in _read(raw, (n for n, s in sizes.items() if s <= SMALL or _is_text(n))):
+        if name.endswith(".pkl"):
+            data = _renumber_pickle(data, renumber)
+        elif name.startswith("code/"):
+            data = renumber(data)
+            name = renumber(name.encode()).decode()
+        small[name] = data
+    large = [n for n, s in sizes.items() if s > SMALL and not _is_text(n)]
     path = scratch / "archive.ptl"
-    _write(path, records(), _operator_version(raw))
+    _write(path, chain(compact_records(small).items(), _read(raw, large)))
     raw.unlink()
     return read_lite(path)
 
@@ -163,15 +172,10 @@ def write_artifact(lite: LiteFile, metadata: Metadata, golden: Golden, target: P
         METADATA_RECORD: metadata.model_dump_json().encode(),
         GOLDEN_RECORD: golden.model_dump_json().encode(),
     }
-
-    def records() -> Iterator[tuple[str, bytes]]:
-        yield from extra.items()
-        yield from _records(lite.path)
-
     folder = lite.path.parent / "final"
     folder.mkdir(exist_ok=True)
     whole = folder / "archive.ptl"
-    _write(whole, records(), _operator_version(lite.path))
+    _write(whole, chain(extra.items(), _read(lite.path, _names(lite.path))))
     # What was verified is what is shipped: every record of the lite file, unchanged.
     if not _checksums(lite.path).items() <= _checksums(whole).items():
         raise ExportError(
@@ -184,8 +188,4 @@ def write_artifact(lite: LiteFile, metadata: Metadata, golden: Golden, target: P
 def _checksums(path: Path) -> dict[str, tuple[int, int]]:
     with zipfile.ZipFile(path) as archive:
         infos = [(info.filename.split("/", 1)[1], info) for info in archive.infolist()]
-    return {
-        name: (info.file_size, info.CRC)
-        for name, info in infos
-        if not name.startswith(_WRITERS_OWN)
-    }
+    return {name: (info.file_size, info.CRC) for name, info in infos}

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from runtime_check.compare import sqnr_db, topk_agreement
 
+from ..package import canonicalize
 from .engine import quantized_engine
 from .errors import QuantizeError
 
@@ -131,7 +132,7 @@ def load_lite(path: Path) -> Runner:
 
 @dataclass(frozen=True, kw_only=True)
 class Speed:
-    """Median milliseconds of one image in one thread, and the lite file's bytes."""
+    """Median milliseconds of one image in one thread; bytes of the file without metadata."""
 
     milliseconds: float
     bytes: int
@@ -149,10 +150,12 @@ def measure_speed(
     with tempfile.TemporaryDirectory() as folder, quantized_engine():
         runners, sizes = {}, {}
         for index, (name, module) in enumerate(modules.items()):
-            path = Path(folder) / f"{index}.ptl"
-            save_lite(module, example, path)
-            sizes[name] = path.stat().st_size
-            runners[name] = load_lite(path)
+            scratch = Path(folder) / str(index)
+            scratch.mkdir()
+            save_lite(module, example, scratch / "raw.ptl")
+            lite = canonicalize(scratch / "raw.ptl", scratch)
+            sizes[name] = lite.bytes
+            runners[name] = load_lite(lite.path)
         torch.set_num_threads(1)
         try:
             with torch.inference_mode():
