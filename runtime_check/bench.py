@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import platform
 import statistics
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -33,6 +34,9 @@ from .weights import file_sha256
 __all__ = ["print_bench", "read_bench", "run_bench", "write_plot"]
 
 _WARM_UP = 3
+# Seconds before each turn. Idle threads spin for a while before they sleep (XNNPACK's pool for a
+# million pauses), and on few cores they would take the next contestant's time.
+_REST = 0.1
 
 
 @dataclass
@@ -116,6 +120,22 @@ def run_bench(
     return Benchmark(devices=[device])
 
 
+def _environment(peer: str, threads: int) -> dict[str, str]:
+    """Say under which variables a contestant is at its best with `threads` threads.
+
+    For all: glibc keeps the memory it was given, as other runtimes' own allocators do; otherwise
+    it hands large activations back after each layer, and page faults (EfficientNet-Lite0: some
+    1,500 an image) are a good part of a convolutional net's time.
+
+    For our files: torch on a computer has two thread pools, OpenMP's for its own operators, and
+    XNNPACK's. With as many threads each as there are cores, one spins where the other wants to
+    compute: on two cores a lite file is slower than on one. So XNNPACK, which has most of the
+    work, gets the threads. A phone's build has one pool for both.
+    """
+    keep = {"MALLOC_MMAP_THRESHOLD_": str(2**25), "MALLOC_TRIM_THRESHOLD_": str(2**30)}
+    return keep | ({"OMP_THREAD_LIMIT": "1"} if peer == "lite" and threads > 1 else {})
+
+
 def _start(
     stack: ExitStack,
     artifact: ArtifactFile,
@@ -124,9 +144,8 @@ def _start(
     options: Mapping[str, object],
     pythons: Mapping[str, str],
 ) -> _Contestant:
-    # Threads that spin while they wait steal time from the next contestant's turn.
     session = stack.enter_context(
-        start_host(environment={"OMP_WAIT_POLICY": "PASSIVE"}, python=pythons.get(peer))
+        start_host(environment=_environment(peer, threads), python=pythons.get(peer))
     )
     session.load(
         path=artifact.path, engine="qnnpack", threads=threads, memory=0, peer=peer, options=options
@@ -156,6 +175,7 @@ def _play(contestants: list[_Contestant], rounds: int, progress: Console | None,
             progress.print(f"{what}: round {max(0, turn + 1)} of {rounds}", end="\r")
         shift = turn % len(contestants)
         for contestant in contestants[shift:] + contestants[:shift]:
+            time.sleep(_REST)
             run = contestant.session.forward(contestant.inputs, threads=contestant.threads)
             contestant.peak = max(contestant.peak, run.peak_bytes)
             if turn >= 0:

@@ -316,8 +316,10 @@ def render(results: Sequence[dict[str, Any]]) -> str:
         "",
         f"{device['model']}, {device['cores']} cores; medians of interleaved rounds; "
         "`python -m exporter.benchmarks.speed`. Ratios are paired: above 1 is faster. A load "
-        "average well above 1 when the times were taken means that other work disturbed the times, "
-        "most of all those on two threads. Instructions are exact. "
+        "average well above 1 when the times were taken means that other work disturbed the "
+        "times, most of all those on two threads. There our files run under OMP_THREAD_LIMIT=1: "
+        "torch on a computer has two thread pools, which get into each other's way (a phone's has "
+        "one). glibc's malloc keeps its memory, for all alike. Instructions are exact. "
         "`exact` is int8 with exact GELU and softmax (`--disable cheap-activations`).",
         "",
         "| work | goal | one thread | two threads |",
