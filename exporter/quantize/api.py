@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, fx, nn
 
 from runtime_check.compare import sqnr_db
 
@@ -200,6 +200,9 @@ def finish(
     notes = list(simulated.notes)
     if joined:
         notes.append(f"{joined} times int8 goes straight from one layer to the next.")
+    once = len(simulated.shared_inputs) if isinstance(int8, fx.GraphModule) else 0
+    if once:
+        notes.append(f"{once} tensors that several layers read are quantised once for all.")
     notes += _cheap_activations(simulated)
     return Quantized(
         module=int8,

@@ -20,7 +20,7 @@ from torch.utils._pytree import tree_leaves
 from ..prepare import PREPARE_PASSES, replace_submodule
 from ..rewrite import open_attention
 from .activations import SimulatedGelu, SimulatedSoftmax
-from .dataflow import Flow, watch
+from .dataflow import Flow, Value, watch
 from .equalize import equalize, equalize_attention, equalize_layer_scales
 from .errors import CalibrationError, NotFinite, QuantizeError, UnknownLayer
 from .layers import CLIPPINGS, Clipping, Int8Layer, SimulatedLayer, convert_layer
@@ -37,7 +37,7 @@ class Simulated:
     """A module whose layers observe and simulate int8; `convert` makes the real thing.
 
     `float_layers` maps each layer that stays float to the reason. `notes` are sentences for the
-    report.
+    report. `shared_inputs` are layers that read one tensor, which is quantised once for all.
     """
 
     module: nn.Module
@@ -47,6 +47,7 @@ class Simulated:
     notes: list[str] = field(default_factory=list)
     gelus: dict[str, SimulatedGelu] = field(default_factory=dict)
     softmaxes: dict[str, SimulatedSoftmax] = field(default_factory=dict)
+    shared_inputs: list[tuple[str, ...]] = field(default_factory=list)
 
     def watch_ranges(self, on: bool) -> None:
         """Switch range observation."""
@@ -131,21 +132,36 @@ def _absorb_activations(module: nn.Module, layers: dict[str, SimulatedLayer], fl
         replace_submodule(module, name, nn.Identity())
 
 
-def _join_neighbours(layers: dict[str, SimulatedLayer], flow: Flow) -> int:
-    """Hand int8 straight from one layer to the next where nothing else reads it; count them."""
-    by_input = {flow.inputs[name]: name for name in layers if name in flow.inputs}
-    joined = 0
+def _readers_by_input(layers: Iterable[str], flow: Flow) -> dict[Value, list[str]]:
+    """Group layers that run once by the tensor they read."""
+    found: dict[Value, list[str]] = {}
+    for name in layers:
+        if name in flow.inputs and flow.calls.get(name) == 1:
+            found.setdefault(flow.inputs[name], []).append(name)
+    return found
+
+
+def _join_neighbours(layers: dict[str, SimulatedLayer], flow: Flow) -> None:
+    """Hand int8 straight from one layer to the next where only int8 layers read it."""
+    by_input = _readers_by_input(layers, flow)
     for name, layer in layers.items():
-        reader = by_input.get(flow.outputs.get(name, (0, -1)))
-        if reader is None or not flow.feeds_only(name, reader):
+        value = flow.outputs.get(name)
+        if value is None or flow.calls.get(name) != 1:
             continue
-        if flow.calls.get(reader) != 1:
+        readers = by_input.get(value, [])
+        if not readers or flow.only_readers(name) != set(readers):
             continue
-        # Between the two lie only Identity modules, which pass int8 tensors through.
+        # Between them lie only Identity modules, which pass int8 tensors through.
         layer.feeds_int8 = True
-        layers[reader].reads_from = name
-        joined += 1
-    return joined
+        for reader in readers:
+            layers[reader].reads_from = name
+
+
+def _share_inputs(layers: dict[str, SimulatedLayer], flow: Flow) -> list[tuple[str, ...]]:
+    """Name the groups of int8 layers that read one float tensor."""
+    floats = [name for name, layer in layers.items() if not layer.reads_from]
+    groups = _readers_by_input(floats, flow).values()
+    return [tuple(group) for group in groups if len(group) > 1]
 
 
 def _place_gelus(
@@ -209,7 +225,7 @@ def _place_softmaxes(module: nn.Module) -> dict[str, SimulatedSoftmax]:
 
 def _place(
     module: nn.Module, recipe: QuantizeRecipe, example: Tensor, float_layers: dict[str, str]
-) -> tuple[dict[str, SimulatedLayer], dict[str, SimulatedGelu]]:
+) -> tuple[dict[str, SimulatedLayer], dict[str, SimulatedGelu], list[tuple[str, ...]]]:
     flow = watch(module, example)
     layers: dict[str, SimulatedLayer] = {}
     for name in layer_names(module):
@@ -236,7 +252,7 @@ def _place(
     gelus = _place_gelus(module, layers, flow) if cheap else {}
     for simulated in layers.values():
         simulated.watching = True
-    return layers, gelus
+    return layers, gelus, _share_inputs(layers, flow)
 
 
 def simulate_int8(
@@ -286,7 +302,7 @@ def simulate_int8(
         candidate = copy.deepcopy(base, shared)
         reasons = dict(float_layers)
         try:
-            layers, gelus = _place(candidate, recipe, example, reasons)
+            layers, gelus, shared_inputs = _place(candidate, recipe, example, reasons)
         except AttributeError as error:
             # Some owners read layer.weight themselves; Python says which object lacked it.
             culprit = getattr(error, "obj", None)
@@ -299,7 +315,7 @@ def simulate_int8(
             continue
         cheap = recipe.cheap_activations and recipe.scheme == "xnnpack"
         softmaxes = _place_softmaxes(candidate) if cheap else {}
-        return Simulated(candidate, recipe, layers, reasons, notes, gelus, softmaxes)
+        return Simulated(candidate, recipe, layers, reasons, notes, gelus, softmaxes, shared_inputs)
 
 
 def calibrate(
@@ -414,4 +430,29 @@ def convert(simulated: Simulated) -> nn.Module:
         replace_submodule(module, name, gelu.convert())
     for name, softmax in simulated.softmaxes.items():
         replace_submodule(module, name, softmax.convert())
+    if isinstance(module, fx.GraphModule):
+        _quantize_once(module, simulated)
     return module.eval()
+
+
+def _quantize_once(graph: fx.GraphModule, simulated: Simulated) -> None:
+    """Quantise a tensor that several int8 layers read once, in a traced graph."""
+    called = {str(n.target): n for n in graph.graph.nodes if n.op == "call_module"}
+    order = {node: index for index, node in enumerate(graph.graph.nodes)}
+    for group in simulated.shared_inputs:
+        nodes = [called[name] for name in group if name in called]
+        grids = {simulated.layers[name].grids[0] for name in group}
+        # Training may have moved one layer's range; another tensor may lie behind an Identity.
+        if len(nodes) < len(group) or len(grids) > 1 or len({n.args for n in nodes}) > 1:
+            continue
+        first = min(nodes, key=lambda node: order[node])
+        name = "_quantize_" + group[0].replace(".", "_")
+        layers = [graph.get_submodule(layer) for layer in group]
+        graph.add_submodule(name, layers[0].get_submodule("quantize"))
+        for layer in layers:
+            layer.quantize = nn.Identity()
+        with graph.graph.inserting_before(first):
+            shared = graph.graph.call_module(name, first.args)
+        for node in nodes:
+            node.args = (shared,)
+    graph.recompile()

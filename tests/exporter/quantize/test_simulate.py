@@ -80,6 +80,54 @@ def test_int8_goes_straight_to_the_next_layer_but_not_over_a_residual(mobile):
     assert made.layers["project"].grids[0] == made.layers["depthwise"].grids[1]
 
 
+class Forks(nn.Module):
+    """A pooled tensor that two convolutions read, and a convolution that two others read."""
+
+    def __init__(self, *, in_place: bool = False) -> None:
+        super().__init__()
+        self.in_place = in_place
+        self.left, self.right = nn.Conv2d(3, 4, 1), nn.Conv2d(3, 4, 3, padding=1)
+        self.up, self.down = nn.Conv2d(4, 4, 1), nn.Conv2d(4, 4, 3, padding=1)
+
+    def forward(self, x):
+        x = functional.avg_pool2d(x, 2)
+        left = self.left(x)
+        if self.in_place:
+            x.mul_(-0.5)
+        return self.up(left) + self.down(left) + self.right(x)
+
+
+def converted(model: nn.Module) -> tuple[nn.Module, torch.Tensor, list[str]]:
+    """The int8 module, its distance from the simulation, and its graph's operators."""
+    torch.manual_seed(0)
+    images = torch.randn(4, 3, 16, 16)
+    recipe = make_recipe("static", mode="fx")
+    with quantized_engine():
+        made = simulate_int8(model.eval(), recipe, example=images[:1], calibration=[images])
+        calibrate(made, [images])
+        made.simulate(made.layers)
+        int8 = convert(made)
+        with torch.no_grad():
+            off = (int8(images[:1]) - made.module(images[:1])).abs().max()
+            traced = torch.jit.trace(int8, images[:1])
+        torch._C._jit_pass_inline(traced.graph)
+    return int8, off, [node.kind() for node in traced.graph.nodes()]
+
+
+def test_what_several_int8_layers_read_is_quantised_once_and_never_made_float():
+    _, off, operators = converted(Forks())
+    assert float(off) < 0.1
+    assert operators.count("aten::quantize_per_tensor") == 1  # for left and right
+    assert operators.count("quantized::conv2d") == 4
+    assert operators.count("aten::dequantize") == 3  # left goes to up and down as int8
+
+
+def test_a_tensor_changed_in_place_is_quantised_anew():
+    _, off, operators = converted(Forks(in_place=True))
+    assert float(off) < 0.1
+    assert operators.count("aten::quantize_per_tensor") == 2
+
+
 def test_shared_relu_stays_in_place():
     class Shared(nn.Module):
         def __init__(self):
