@@ -1,8 +1,8 @@
 """Time artifacts and peers side by side, each in its own process, round by round.
 
 A machine that slows down for a minute slows every contestant of that round alike, so ratios are
-taken within rounds and their median told. The order within a round rotates: whoever comes second
-finds the caches as the first one left them.
+taken within rounds and their median told. The order within a round rotates, and in each turn the
+second of two inferences counts.
 """
 
 from __future__ import annotations
@@ -176,10 +176,13 @@ def _play(contestants: list[_Contestant], rounds: int, progress: Console | None,
         shift = turn % len(contestants)
         for contestant in contestants[shift:] + contestants[:shift]:
             time.sleep(_REST)
-            run = contestant.session.forward(contestant.inputs, threads=contestant.threads)
+            # Once to wake its threads and fill the caches that the others emptied, once to count.
+            run = contestant.session.forward(
+                contestant.inputs, threads=contestant.threads, repeats=2
+            )
             contestant.peak = max(contestant.peak, run.peak_bytes)
             if turn >= 0:
-                contestant.samples.append(run.seconds[0])
+                contestant.samples.append(run.seconds[-1])
 
 
 def _result(contestant: _Contestant) -> BenchmarkRun:
