@@ -738,12 +738,20 @@ def recipes(json: Json = False, traceback: Traceback = False) -> None:
         if json:
             _print_json(rows)
             return
-        table = Table(box=None, pad_edge=False)
-        for heading in rows[0]:
-            table.add_column(heading, no_wrap=heading == "recipe")
+        # The modes of a recipe differ in how layers are found, not in what becomes of them.
+        alike: dict[tuple[str, ...], list[str]] = {}
+        shown = ("kernels", "layers", "weights", "activations", "needs")
         for row in rows:
-            table.add_row(*row.values())
-        stdout.print(table)
+            alike.setdefault(tuple(row[key] for key in shown), []).append(row["recipe"])
+        for values, names in alike.items():
+            stdout.print(Text(", ".join(names), "bold"))
+            table = Table(box=None, show_header=False, pad_edge=False)
+            table.add_column(style="dim", min_width=13)
+            for key, value in zip(shown, values, strict=True):
+                if value != "-":
+                    table.add_row(f"  {key}", value)
+            stdout.print(table)
+        stdout.print("-fx: symbolic tracing first. Without: layer by layer, on every model.")
 
 
 @app.command()
