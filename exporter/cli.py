@@ -445,8 +445,8 @@ def export(
     rounding: Annotated[
         str | None,
         typer.Option(
-            help="Of weights in static int8; compensated (the default) is for convolutions.",
-            metavar="compensated|nearest",
+            help="Of convolutions' weights in static int8.",
+            metavar="auto|compensated|nearest",
             rich_help_panel="Quantisation",
         ),
     ] = None,

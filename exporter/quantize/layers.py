@@ -27,7 +27,7 @@ from torch.ao.quantization.observer import (
 )
 
 from .errors import CalibrationError, NotFinite
-from .recipes import Observer, QuantizeRecipe
+from .recipes import Observer, QuantizeRecipe, Rounding
 from .rounding import InputMoments, compensated_codes
 
 # XNNPACK demands a requantisation scale (in x weight / out) of at least 2**-32 and below 256;
@@ -141,10 +141,12 @@ class SimulatedLayer(nn.Module):
         self._input_sum: Tensor | None = None
         self._input_count = 0
         # Training moves the weights, so what they are rounded to is not settled before it.
-        compensated = recipe.method == "static" and recipe.rounding == "compensated"
+        compensated = recipe.method == "static" and recipe.rounding != "nearest"
         compensated = compensated and isinstance(layer, nn.Conv2d)
         self._moments = InputMoments() if compensated else None
         self._codes: Tensor | None = None
+        # Codes (None: the nearest) and the bias correction that goes with them.
+        self.roundings: dict[Rounding, tuple[Tensor | None, Tensor]] = {}
 
     @property
     def grids(self) -> tuple[Range, Range]:
@@ -183,19 +185,35 @@ class SimulatedLayer(nn.Module):
         self._scales = weight_scales(weight, self.per_channel, search=True)
         if self._input_sum is None:
             return
+        self.roundings = {"nearest": (None, self._mean_effect(None))}
+        if self._moments is not None and isinstance(self.layer, nn.Conv2d):
+            codes = compensated_codes(self.layer, self._scales, self._moments)
+            self.roundings["compensated"] = (codes, self._mean_effect(codes))
+            self._moments = None  # the larger part of a calibration's memory
+        self.round_to("compensated")
+
+    def round_to(self, rounding: Rounding) -> None:
+        """Take one of the settled roundings of the weight; the nearest codes if it has no other."""
+        self._codes, self.bias_shift = self.roundings.get(rounding, self.roundings["nearest"])
+
+    @torch.no_grad()
+    def _mean_effect(self, codes: Tensor | None) -> Tensor:
+        """Return by how much rounding to `codes` lowers each output channel in the mean."""
+        self._codes = codes
+        error = self.layer.weight - self.int8_weight()
+        if self._moments is not None:
+            mean = self._moments.mean
+            return torch.einsum(
+                "god,gd->go", error.view(len(mean), -1, mean.shape[1]), mean
+            ).flatten()
+        assert self._input_sum is not None
         mean = self._input_sum / self._input_count
-        with torch.no_grad():
-            if self._moments is not None and isinstance(self.layer, nn.Conv2d):
-                self._codes = compensated_codes(self.layer, self._scales, self._moments)
-                self._moments = None  # the larger part of a calibration's memory
-            error = weight - self.int8_weight()
-            if isinstance(self.layer, nn.Linear):
-                shift = error @ mean
-            else:
-                groups = self.layer.groups
-                taps = error.sum((2, 3)).view(groups, -1, error.shape[1])
-                shift = torch.einsum("goi,gi->go", taps, mean.view(groups, -1)).reshape(-1)
-            self.bias_shift = shift
+        if isinstance(self.layer, nn.Linear):
+            shift: Tensor = error @ mean
+            return shift
+        groups = self.layer.groups
+        taps = error.sum((2, 3)).view(groups, -1, error.shape[1])
+        return torch.einsum("goi,gi->go", taps, mean.view(groups, -1)).flatten()
 
     def begin_training(self) -> None:
         """Make the corrected bias the layer's own, for the optimiser to go on from."""

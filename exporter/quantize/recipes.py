@@ -13,7 +13,7 @@ Mode = Literal["eager", "fx", "auto"]
 Scheme = Literal["xnnpack", "qnnpack"]
 Observer = Literal["auto", "minmax", "moving_average", "histogram"]
 Granularity = Literal["per_tensor", "per_channel"]
-Rounding = Literal["compensated", "nearest"]
+Rounding = Literal["auto", "compensated", "nearest"]
 
 _CHOICES: dict[str, tuple[str, ...]] = {
     "method": ("none", "dynamic", "static", "qat"),
@@ -21,7 +21,7 @@ _CHOICES: dict[str, tuple[str, ...]] = {
     "scheme": ("xnnpack", "qnnpack"),
     "observer": ("auto", "minmax", "moving_average", "histogram"),
     "weights": ("per_tensor", "per_channel"),
-    "rounding": ("compensated", "nearest"),
+    "rounding": ("auto", "compensated", "nearest"),
 }
 
 
@@ -35,8 +35,9 @@ class QuantizeRecipe:
     phone: `xnnpack` is qint8 activations on XNNPACK's qs8 kernels, `qnnpack` is quint8
     activations on QNNPACK's. `observer` `auto` tries min/max, histogram and a mixture, and keeps
     what leaves the least noise in the output on the calibration images. `weights` is the
-    granularity of weight scales. `rounding` `compensated` (static only) rounds the weights of
-    convolutions for least error in their outputs, `nearest` for least error in the weights.
+    granularity of weight scales. `rounding` (static only) `compensated` rounds the weights of
+    convolutions for least error in their outputs, `nearest` for least error in the weights; `auto`
+    keeps what leaves less noise in the network's output on the calibration images.
     `cheap_activations` takes polynomials for GELU and softmax next to int8 (scheme xnnpack),
     where their error is below a step.
     """
@@ -47,7 +48,7 @@ class QuantizeRecipe:
     scheme: Scheme = "xnnpack"
     observer: Observer = "auto"
     weights: Granularity = "per_channel"
-    rounding: Rounding = "compensated"
+    rounding: Rounding = "auto"
     float_layers: tuple[str, ...] = ()
     equalize: bool = True
     cheap_activations: bool = True
@@ -91,7 +92,7 @@ class QuantizeRecipe:
             ),
             "static": (
                 "Conv2d, Linear (+ BatchNorm, ReLU, ReLU6)",
-                f"{weight}, at export, {self.rounding} rounding",
+                f"{weight}, at export",
                 f"{number}, per tensor, range fixed by calibration ({self.observer})",
                 "images",
             ),
