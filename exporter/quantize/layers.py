@@ -201,11 +201,6 @@ class SimulatedLayer(nn.Module):
         """Return by how much rounding to `codes` lowers each output channel in the mean."""
         self._codes = codes
         error = self.layer.weight - self.int8_weight()
-        if self._moments is not None:
-            mean = self._moments.mean
-            return torch.einsum(
-                "god,gd->go", error.view(len(mean), -1, mean.shape[1]), mean
-            ).flatten()
         assert self._input_sum is not None
         mean = self._input_sum / self._input_count
         if isinstance(self.layer, nn.Linear):

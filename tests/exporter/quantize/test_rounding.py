@@ -43,23 +43,19 @@ def moments_of(layer: nn.Module, x: torch.Tensor) -> InputMoments:
 
 @given(layers())
 def test_the_moments_are_those_of_what_the_layer_reads(drawn):
-    """Mean and variance of the outputs follow from those of the inputs, whatever the geometry."""
+    """w M w^T is the squared output of the layer with weights w, whatever its geometry."""
     layer, x = drawn
     moments = moments_of(layer, x)
     with torch.no_grad():
         layer.bias.zero_()
-        outputs = layer(x).double().movedim(1, 0).flatten(1)
+        expected = layer(x).double().square().sum()
         wide = layer.weight.detach().reshape(layer.groups, 8 // layer.groups, -1)
-        mean = torch.einsum("god,gd->go", wide, moments.mean).flatten()
-        variance = ((wide @ moments.covariances[0]) * wide).sum(2).flatten()
-    assert mean.tolist() == pytest.approx(outputs.mean(1).tolist(), rel=1e-3, abs=1e-4)
-    wanted = outputs.var(1, correction=0).tolist()
-    assert variance.tolist() == pytest.approx(wanted, rel=1e-2, abs=1e-5)
+        power = ((wide @ moments.blocks[0]) * wide).double().sum()
+    assert float(power) == pytest.approx(float(expected), rel=1e-3)
 
 
 @given(layers(), st.booleans())
-def test_the_error_of_the_outputs_never_varies_more(drawn, per_channel):
-    """Around its mean, that is: the bias takes care of that."""
+def test_the_error_of_the_outputs_never_grows(drawn, per_channel):
     layer, x = drawn
     scales = weight_scales(layer.weight, per_channel, search=True)
     by_output = scales.view(-1, *(1,) * (layer.weight.dim() - 1))
@@ -72,9 +68,8 @@ def test_the_error_of_the_outputs_never_varies_more(drawn, per_channel):
         exact = layer.weight.clone()
         for candidate in (codes, nearest_codes(exact, scales)):
             layer.weight.copy_(candidate * by_output)
-            error = (layer(x) - right).double().movedim(1, 0).flatten(1)
-            errors.append(float(error.var(1, correction=0).sum()))
-    assert errors[0] <= errors[1] * 1.01 + 1e-7
+            errors.append(float((layer(x) - right).double().square().sum()))
+    assert errors[0] <= errors[1] * 1.001 + 1e-9
 
 
 def test_it_pays_where_inputs_go_together():
@@ -100,7 +95,7 @@ def test_wide_layers_are_rounded_in_blocks():
     layer = nn.Conv2d(2500, 4, 1)
     x = torch.randn(1, 2500, 5, 8) + torch.randn(1, 1, 5, 8)
     moments = moments_of(layer, x)
-    assert [tuple(b.shape) for b in moments.covariances] == [(1, 1024, 1024)] * 2 + [(1, 452, 452)]
+    assert [tuple(b.shape) for b in moments.blocks] == [(1, 1024, 1024)] * 2 + [(1, 452, 452)]
     scales = weight_scales(layer.weight, True, search=True)
     assert compensated_codes(layer, scales, moments).shape == layer.weight.shape
 
@@ -149,7 +144,7 @@ def test_it_serves_efficientnet_lite0(lite0):
 
 
 @pytest.mark.parametrize("better", ["compensated", "nearest"])
-def test_auto_keeps_what_leaves_less_noise(fashion, monkeypatch, better):
+def test_auto_keeps_what_leaves_less_noise(monkeypatch, better):
     """Measured, not believed: codes that are worse for the network are not taken."""
     if better == "nearest":
 
@@ -157,12 +152,13 @@ def test_auto_keeps_what_leaves_less_noise(fashion, monkeypatch, better):
             return -nearest_codes(layer.weight, scales)
 
         monkeypatch.setattr("exporter.quantize.layers.compensated_codes", worst)
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Conv2d(64, 32, 1), nn.Sigmoid(), nn.Conv2d(32, 4, 1)).eval()
+    images = (torch.randn(8, 400, 8) @ torch.randn(8, 64)).mT.reshape(8, 64, 20, 20)
     recipe = replace(find_recipe("static-xnnpack"), observer="minmax")
-    model = nn.Sequential(fashion.model.patch_embed.proj, nn.Flatten(), nn.Linear(2048, 4))
-    simulated = simulate_int8(model, recipe, example=fashion.example)
-    calibrate(simulated, fashion.calibration)
-    said = "compensated" if better == "compensated" else "nearest"
-    assert any(said in note for note in simulated.notes), simulated.notes
+    simulated = simulate_int8(model, recipe, example=images[:1])
+    calibrate(simulated, [images])
+    assert any(better in note for note in simulated.notes), simulated.notes
     layer = simulated.layers["0"]
     taken = layer.int8_weight()
     layer.round_to(better)
