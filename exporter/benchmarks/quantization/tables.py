@@ -347,7 +347,9 @@ def main() -> None:
     """Measure the tables named on the command line and rewrite RESULTS.md."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("tables", nargs="*", help=f"of: {', '.join(TABLES)} (default: all)")
-    names = parser.parse_args().tables or list(TABLES)
+    parser.add_argument("--render", action="store_true", help="only write RESULTS.md anew")
+    options = parser.parse_args()
+    names = [] if options.render else options.tables or list(TABLES)
     unknown = [name for name in names if name not in TABLES]
     if unknown:
         parser.error(f"no table {unknown[0]!r}; there are: {', '.join(TABLES)}")
