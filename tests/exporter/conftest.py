@@ -20,6 +20,14 @@ def _one_thread() -> Iterator[None]:
     torch.set_num_threads(before)
 
 
+@pytest.fixture(autouse=True)
+def _seeded() -> None:
+    """Random weights are the same ones whatever ran before: a branch may hang on their signs."""
+    import torch
+
+    torch.manual_seed(0)
+
+
 @pytest.fixture(scope="session")
 def default_artifact(tmp_path_factory: pytest.TempPathFactory):
     """The README's first command's artifact, exported once."""
