@@ -261,7 +261,7 @@ def _over_products(kinds: Mapping[str, Sequence[dict[str, Any]]], kind: str) -> 
 def _goals(result: dict[str, Any]) -> list[tuple[str, str, str, str]]:
     """Return rows of the goals' table: work, goal, one thread, two threads."""
     name, rows = result["model"], []
-    one, two = (result["times_faster"][n] for n in ("1", "2"))
+    one, two = (result["times_faster"].get(n, {}) for n in ("1", "2"))
     wanted: list[tuple[str, str, float]] = [
         ("fp32 / eager", "fp32 against eager", 1.0),
         ("fp32 / onnxruntime", "fp32 against ONNX Runtime fp32", 1.0),
@@ -282,7 +282,7 @@ def _goals(result: dict[str, Any]) -> list[tuple[str, str, str, str]]:
     for key, text, goal in wanted:
         exact = key.replace("int8 /", "exact /", 1)
         cells = [
-            _least(of[key], goal, of.get(exact) if exact != key else None) for of in (one, two)
+            _least(of.get(key), goal, of.get(exact) if exact != key else None) for of in (one, two)
         ]
         rows.append((f"{name}: {text}", f"at least {goal:g}x", cells[0], cells[1]))
     for kind in result["operators"]:
@@ -319,7 +319,8 @@ def render(results: Sequence[dict[str, Any]]) -> str:
         "average well above 1 when the times were taken means that other work disturbed the "
         "times, most of all those on two threads. There our files run under OMP_THREAD_LIMIT=1: "
         "torch on a computer has two thread pools, which get into each other's way (a phone's has "
-        "one). glibc's malloc keeps its memory, for all alike. Instructions are exact. "
+        "one). glibc's malloc keeps its memory, for all alike. Each model is from a run of its "
+        "own; a thread count not measured has no rows. Instructions are exact. "
         "`exact` is int8 with exact GELU and softmax (`--disable cheap-activations`).",
         "",
         "| work | goal | one thread | two threads |",
