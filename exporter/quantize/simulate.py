@@ -380,8 +380,7 @@ def _choose_rounding(simulated: Simulated, batches: Sequence[Tensor]) -> None:
         return
     ways: tuple[Rounding, ...] = ("compensated", "nearest")
     best = _quietest(simulated, batches, ways, _set_rounding)
-    why = "compensated for each other's error" if best == "compensated" else "to the nearest code"
-    simulated.notes.append(f"Weights of convolutions rounded {why}; measured to be better here.")
+    simulated.notes.append(f"Weights of convolutions: {best} rounding; measured to be better here.")
 
 
 def _quietest(
