@@ -2,13 +2,12 @@
 
 torch stores the scales of per-channel int8 weights as doubles, though every one of ours is a
 float32; their zero points, all zero, as 8 bytes each; and each bias, scale and zero point as a
-record of its own, with some 200 bytes of zip around it. Together that is 2 to 8 % of a small
-int8 file, and a record to open at every load.
+record of its own, with some 200 bytes of zip around it and to be opened at every load.
 
 The pickles are split into opcodes and written anew, never executed. Only storages change: which
 record they are in, where, and whether scales are float or double. torch's unpickler
 (torch/csrc/jit/serialization/unpickler.cpp) makes views of a shared storage, and doubles of
-float scales, since before 1.10.
+float scales: tried with 1.12.2 (Android's library), 1.13.1, 2.1.0 and 2.12.
 """
 
 from __future__ import annotations

@@ -124,8 +124,8 @@ def _environment(peer: str, threads: int) -> dict[str, str]:
     """Say under which variables a contestant is at its best with `threads` threads.
 
     For all: glibc keeps the memory it was given, as other runtimes' own allocators do; otherwise
-    it hands large activations back after each layer, and page faults (EfficientNet-Lite0: some
-    1,500 an image) are a good part of a convolutional net's time.
+    it hands large activations back after each layer, and page faults are a good part of a
+    convolutional net's time.
 
     For our files: torch on a computer has two thread pools, OpenMP's for its own operators, and
     XNNPACK's. With as many threads each as there are cores, one spins where the other wants to
