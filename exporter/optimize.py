@@ -20,6 +20,7 @@ from runtime_check.metadata import Pass
 
 from .capture import Sampled, agree
 from .errors import OptimizeError
+from .inplace import activations_in_place
 from .quiet import quiet
 
 # Names on the command line -> torch's passes, in the order torch runs them.
@@ -33,7 +34,8 @@ MOBILE_PASSES: dict[str, Any] = {
     "fuse-add-relu": _Pass.FUSE_ADD_RELU,
 }
 FREEZE = "freeze"
-OPTIMIZE_PASSES = (FREEZE, *MOBILE_PASSES)
+IN_PLACE = "in-place-activations"
+OPTIMIZE_PASSES = (FREEZE, *MOBILE_PASSES, IN_PLACE)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,27 +64,36 @@ def attempts(disabled: Collection[str]) -> Iterator[Attempt]:
     yield Attempt(freeze=freeze, without=off)
     if not freeze:
         yield Attempt(freeze=True, without=off, repair="froze the module first")
-    for name in MOBILE_PASSES:
+    for name in (*MOBILE_PASSES, IN_PLACE):
         if name not in off:
             yield Attempt(freeze=True, without=off | {name}, repair=f"left out {name}")
     yield Attempt(
-        freeze=True, without=frozenset(MOBILE_PASSES), repair="froze only, no mobile pass"
+        freeze=True,
+        without=frozenset((*MOBILE_PASSES, IN_PLACE)),
+        repair="froze only, no mobile pass",
     )
 
 
 def apply(module: torch.jit.ScriptModule, attempt: Attempt) -> torch.jit.ScriptModule:
     """Optimise once, without any check. `optimize` is the guarded way."""
     with quiet(), torch.no_grad():
-        current = module
-        if attempt.freeze:
-            current = torch.jit.freeze(module.eval())
-        if attempt.without >= set(MOBILE_PASSES):
-            return current
-        blocked = {MOBILE_PASSES[name] for name in attempt.without if name in MOBILE_PASSES}
-        optimized: torch.jit.ScriptModule = optimize_for_mobile(
-            current, optimization_blocklist=blocked
-        )
-        return optimized
+        current = torch.jit.freeze(module.eval()) if attempt.freeze else module
+        if not attempt.without >= set(MOBILE_PASSES):
+            blocked = {MOBILE_PASSES[name] for name in attempt.without if name in MOBILE_PASSES}
+            current = optimize_for_mobile(current, optimization_blocklist=blocked)
+        # An unfrozen module keeps its layers' graphs apart, and may be the caller's own.
+        if attempt.freeze and IN_PLACE not in attempt.without:
+            activations_in_place(current)
+        return current
+
+
+def _effect(name: str, attempt: Attempt, disabled: Collection[str]) -> str:
+    left_out = not attempt.freeze if name == FREEZE else name in attempt.without
+    if left_out:
+        return "disabled" if name in disabled else "left out: it changed the outputs"
+    if name == IN_PLACE and not attempt.freeze:
+        return "left out: the module is not frozen"
+    return "applied"
 
 
 def optimize(
@@ -114,12 +125,7 @@ def optimize(
             Pass(
                 name=name,
                 stage="optimize",
-                effect="applied"
-                if (name != FREEZE and name not in attempt.without)
-                or (name == FREEZE and attempt.freeze)
-                else "disabled"
-                if name in disabled
-                else "left out: it changed the outputs",
+                effect=_effect(name, attempt, disabled),
             )
             for name in OPTIMIZE_PASSES
         )

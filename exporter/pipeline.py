@@ -542,6 +542,8 @@ def _left_out(
 ) -> dict[str, str]:
     """Name the passes not to run, and why: asked for, or a runtime lacks what they write."""
     left_out = dict.fromkeys(disable, "disabled")
+    if choice.method != "none":
+        left_out.setdefault("split-wide-layers", "left out: int8 weights are a quarter of these")
     if choice.method.split("-")[0] not in ("none", "dynamic"):
         left_out.setdefault("fold-layer-scales", "left out: it would coarsen int8 outputs")
     for name, operator in NEEDS_OPERATOR.items():

@@ -18,6 +18,19 @@ import torch
 import torch.nn.functional as functional
 from torch import Tensor, fx, nn
 
+from .graph import (
+    Values,
+    calls_function,
+    calls_method,
+    give_own_module,
+    is_plain_linear,
+    module_of,
+    observe,
+    part_of,
+    tidy,
+)
+from .split import split_wide_layers
+
 _ADDS = (operator.add, operator.iadd, torch.add)
 _MULS = (operator.mul, operator.imul, torch.mul)
 _ELEMENTWISE = (*_ADDS, *_MULS, operator.sub, operator.truediv, torch.sub, torch.div)
@@ -26,61 +39,14 @@ _SAME = (nn.Identity, nn.Dropout, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout)
 _POINTWISE = (*_SAME, nn.GELU, nn.ReLU, nn.ReLU6, nn.SiLU, nn.Hardswish, nn.Tanh, nn.Sigmoid)
 
 
-@dataclass(frozen=True)
-class Values:
-    """What one run of a traced network gave: shapes, and values that are no new tensors."""
-
-    shapes: dict[fx.Node, tuple[int, ...]]
-    nothing: frozenset[fx.Node]  # nodes that gave None
-    same: dict[fx.Node, fx.Node]  # nodes that gave back the very object they were given
+def _reshapes(node: Any) -> bool:
+    return calls_method(node, "reshape") or calls_method(node, "view")
 
 
-class _Observer(fx.Interpreter):
-    def __init__(self, module: fx.GraphModule) -> None:
-        super().__init__(module)
-        self.shapes: dict[fx.Node, tuple[int, ...]] = {}
-        self.nothing: set[fx.Node] = set()
-        self.same: dict[fx.Node, fx.Node] = {}
-
-    def run_node(self, n: fx.Node) -> Any:
-        result = super().run_node(n)
-        if isinstance(result, Tensor):
-            self.shapes[n] = tuple(result.shape)
-            for given in n.all_input_nodes:
-                if n.op == "call_function" and self.env.get(given) is result:
-                    self.same[n] = given
-        elif result is None and n.op in ("call_function", "placeholder"):
-            self.nothing.add(n)
-        return result
-
-
-def observe(module: fx.GraphModule, example: Tensor) -> Values:
-    """Run the graph once; the example's batch is doubled, so that it is told from sizes of one."""
-    observer = _Observer(module)
-    with torch.no_grad():
-        observer.run(torch.cat([example, example]))
-    return Values(observer.shapes, frozenset(observer.nothing), observer.same)
-
-
-def _module(graph: fx.GraphModule, node: Any) -> nn.Module | None:
-    if isinstance(node, fx.Node) and node.op == "call_module":
-        return graph.get_submodule(str(node.target))
-    return None
-
-
-def _tidy(graph: fx.GraphModule) -> None:
-    graph.graph.eliminate_dead_code()
-    graph.delete_all_unused_submodules()
-    graph.graph.lint()
-    graph.recompile()
-
-
-def _is(node: Any, method: str) -> bool:
-    return isinstance(node, fx.Node) and node.op == "call_method" and node.target == method
-
-
-def _calls(node: Any, functions: tuple[Any, ...]) -> bool:
-    return isinstance(node, fx.Node) and node.op == "call_function" and (node.target in functions)
+def _takes_softmax(node: Any) -> bool:
+    return calls_method(node, "softmax") or calls_function(
+        node, (torch.softmax, functional.softmax)
+    )
 
 
 # --- drop what does nothing ----------------------------------------------------------------------
@@ -95,7 +61,7 @@ def drop_identities(graph: fx.GraphModule, example: Tensor) -> int:
     values = observe(graph, example)
     dropped = 0
     for node in list(graph.graph.nodes):
-        if isinstance(_module(graph, node), _SAME) and len(node.all_input_nodes) == 1:
+        if isinstance(module_of(graph, node), _SAME) and len(node.all_input_nodes) == 1:
             node.replace_all_uses_with(node.all_input_nodes[0])
         elif node in values.same and not _torch_function(node):
             node.replace_all_uses_with(values.same[node])
@@ -111,7 +77,7 @@ def drop_identities(graph: fx.GraphModule, example: Tensor) -> int:
             continue
         graph.graph.erase_node(node)
         dropped += 1
-    _tidy(graph)
+    tidy(graph)
     return dropped
 
 
@@ -132,17 +98,6 @@ def _torch_function(node: fx.Node) -> bool:
 # --- fold scales ---------------------------------------------------------------------------------
 
 
-def _own(graph: fx.GraphModule, node: fx.Node, suffix: str, new: nn.Module) -> None:
-    """Give `node` a module of its own; others that call the old one keep it."""
-    calls = [n for n in graph.graph.nodes if n.op == "call_module" and n.target == node.target]
-    name = str(node.target)
-    if len(calls) > 1:
-        name = f"{name}_{suffix}".replace(".", "_")
-    parent, _, leaf = name.rpartition(".")
-    setattr(graph.get_submodule(parent), leaf, new.eval())
-    node.target = name
-
-
 def _scaled_linear(linear: nn.Linear, scale: Tensor) -> nn.Linear:
     """Return a Linear whose outputs are those of `linear` times `scale` (one per output)."""
     new = copy.copy(linear)
@@ -153,10 +108,6 @@ def _scaled_linear(linear: nn.Linear, scale: Tensor) -> nn.Linear:
         bias = linear.bias.detach().double() * scale.double()
         new.bias = nn.Parameter(bias.to(linear.bias.dtype), requires_grad=False)
     return new
-
-
-def _plain_linear(module: nn.Module | None) -> bool:
-    return isinstance(module, nn.Linear) and type(module).forward is nn.Linear.forward
 
 
 @dataclass(frozen=True)
@@ -172,24 +123,32 @@ class _Fused:
 
 def _fused_qkv(graph: fx.GraphModule, q: Any) -> _Fused | None:
     """Recognise the first of three parts of one Linear's output."""
-    if not (_calls(q, (operator.getitem,)) and q.args[1] == 0 and _is(q.args[0], "unbind")):
+    if not (
+        calls_function(q, (operator.getitem,))
+        and q.args[1] == 0
+        and calls_method(q.args[0], "unbind")
+    ):
         return None
     unbind = q.args[0]
     permute = unbind.args[0]
-    if tuple(unbind.args[1:]) not in ((0,), ()) or not _is(permute, "permute"):
+    if tuple(unbind.args[1:]) not in ((0,), ()) or not calls_method(permute, "permute"):
         return None
     order = permute.args[1:] if len(permute.args) > 2 else tuple(permute.args[1])
     reshape = permute.args[0]
-    if tuple(order) != (2, 0, 3, 1, 4) or not (_is(reshape, "reshape") or _is(reshape, "view")):
+    if tuple(order) != (2, 0, 3, 1, 4) or not (
+        calls_method(reshape, "reshape") or calls_method(reshape, "view")
+    ):
         return None
     sizes = reshape.args[1:]
     linear = reshape.args[0]
-    if len(sizes) != 5 or sizes[2] != 3 or not _plain_linear(_module(graph, linear)):
+    if len(sizes) != 5 or sizes[2] != 3 or not is_plain_linear(module_of(graph, linear)):
         return None
     chain = (linear, reshape, permute)
     if any(len(node.users) != 1 for node in chain):
         return None
-    users = {cast(Any, n.args[1]): n for n in unbind.users if _calls(n, (operator.getitem,))}
+    users = {
+        cast(Any, n.args[1]): n for n in unbind.users if calls_function(n, (operator.getitem,))
+    }
     if set(users) != {0, 1, 2} or len(unbind.users) != 3:
         return None
     return _Fused(linear, reshape, permute, unbind, (users[0], users[1], users[2]))
@@ -199,7 +158,7 @@ def fold_scales(graph: fx.GraphModule, example: Tensor) -> int:
     """Move the attention scale, a constant times q, into the Linear before."""
     folded = 0
     for node in list(graph.graph.nodes):
-        if not _calls(node, _MULS) or len(node.args) != 2:
+        if not calls_function(node, _MULS) or len(node.args) != 2:
             continue
         value, factor = node.args
         if isinstance(factor, fx.Node):
@@ -209,14 +168,14 @@ def fold_scales(graph: fx.GraphModule, example: Tensor) -> int:
         fused = _fused_qkv(graph, value)
         if fused is None or not isinstance(factor, int | float):
             continue
-        linear = cast(nn.Linear, _module(graph, fused.linear))
+        linear = cast(nn.Linear, module_of(graph, fused.linear))
         scale = torch.ones(linear.out_features, dtype=torch.float64)
         scale[: linear.out_features // 3] = factor
-        _own(graph, fused.linear, "scaled", _scaled_linear(linear, scale))
+        give_own_module(graph, fused.linear, "scaled", _scaled_linear(linear, scale))
         node.replace_all_uses_with(value)
         graph.graph.erase_node(node)
         folded += 1
-    _tidy(graph)
+    tidy(graph)
     return folded
 
 
@@ -233,7 +192,7 @@ def find_layer_scales(graph: fx.GraphModule) -> list[LayerScale]:
     """Find each learnt factor per channel that multiplies what one Linear gives, and that alone."""
     found = []
     for node in graph.graph.nodes:
-        if not _calls(node, _MULS) or len(node.args) != 2:
+        if not calls_function(node, _MULS) or len(node.args) != 2:
             continue
         value, factor = node.args
         if isinstance(factor, fx.Node) and factor.op != "get_attr":
@@ -243,8 +202,8 @@ def find_layer_scales(graph: fx.GraphModule) -> list[LayerScale]:
         if not isinstance(factor, fx.Node) or factor.op != "get_attr":
             continue
         gamma = operator.attrgetter(str(factor.target))(graph)
-        module = _module(graph, value)
-        if not isinstance(module, nn.Linear) or not _plain_linear(module):
+        module = module_of(graph, value)
+        if not isinstance(module, nn.Linear) or not is_plain_linear(module):
             continue
         if isinstance(gamma, Tensor) and tuple(gamma.shape) == (module.out_features,):
             found.append(LayerScale(node, value, str(factor.target)))
@@ -259,11 +218,11 @@ def fold_layer_scales(graph: fx.GraphModule, example: Tensor) -> int:
     scales = find_layer_scales(graph)
     for scale in scales:
         gamma = operator.attrgetter(scale.gamma)(graph).detach()
-        linear = cast(nn.Linear, _module(graph, scale.linear))
-        _own(graph, scale.linear, "scaled", _scaled_linear(linear, gamma))
+        linear = cast(nn.Linear, module_of(graph, scale.linear))
+        give_own_module(graph, scale.linear, "scaled", _scaled_linear(linear, gamma))
         scale.multiply.replace_all_uses_with(scale.linear)
         graph.graph.erase_node(scale.multiply)
-    _tidy(graph)
+    tidy(graph)
     return len(scales)
 
 
@@ -277,16 +236,20 @@ def fold_positions(graph: fx.GraphModule, example: Tensor) -> int:
     """
     folded = 0
     for node in list(graph.graph.nodes):
-        if not _calls(node, _ADDS) or len(node.args) != 2:
+        if not calls_function(node, _ADDS) or len(node.args) != 2:
             continue
         joined, position = node.args
-        if not (_calls(joined, (torch.cat,)) and len(joined.users) == 1):
+        if not (calls_function(joined, (torch.cat,)) and len(joined.users) == 1):
             continue
         parts = joined.args[0]
         dim = joined.kwargs.get("dim", joined.args[1] if len(joined.args) > 1 else 0)
         if not (isinstance(position, fx.Node) and position.op == "get_attr" and dim == 1):
             continue
-        if len(parts) != 2 or not _is(parts[0], "expand") or parts[0].args[0].op != "get_attr":
+        if (
+            len(parts) != 2
+            or not calls_method(parts[0], "expand")
+            or parts[0].args[0].op != "get_attr"
+        ):
             continue
         token = operator.attrgetter(str(parts[0].args[0].target))(graph)
         places = operator.attrgetter(str(position.target))(graph)
@@ -309,7 +272,7 @@ def fold_positions(graph: fx.GraphModule, example: Tensor) -> int:
         graph.graph.erase_node(node)
         folded += 1
         break
-    _tidy(graph)
+    tidy(graph)
     return folded
 
 
@@ -321,7 +284,7 @@ _Demand = tuple[fx.Node, int]
 
 def _sink(node: fx.Node, values: Values) -> tuple[fx.Node, int, int] | None:
     """Recognise `x[:, i]`, which reads token i: (x, dimension, tokens needed)."""
-    if not _calls(node, (operator.getitem,)):
+    if not calls_function(node, (operator.getitem,)):
         return None
     given, index = node.args
     if not isinstance(given, fx.Node) or len(values.shapes.get(given, ())) != 3:
@@ -344,7 +307,7 @@ def _passed_on(
     if shape is None:
         return None
     rank, size = len(shape), shape[dim]
-    module = _module(graph, node)
+    module = module_of(graph, node)
     if module is not None:
         given = node.args[0] if len(node.args) == 1 and not node.kwargs else None
         if not isinstance(given, fx.Node):
@@ -355,8 +318,8 @@ def _passed_on(
             return [(given, dim)] if dim < rank - len(module.normalized_shape) else None
         if isinstance(module, nn.LayerNorm) and dim < rank - len(module.normalized_shape):
             return [(given, dim)]  # timm's subclasses differ in how they cast only
-        return [(given, dim)] if _plain_linear(module) and dim < rank - 1 else None
-    if _calls(node, _ELEMENTWISE):
+        return [(given, dim)] if is_plain_linear(module) and dim < rank - 1 else None
+    if calls_function(node, _ELEMENTWISE):
         found = []
         for given in node.all_input_nodes:
             other = values.shapes.get(given, ())
@@ -364,23 +327,23 @@ def _passed_on(
             if at >= 0 and other[at] == size:
                 found.append((given, at))
         return found
-    if _calls(node, _MATMULS):
+    if calls_function(node, _MATMULS):
         left, right = cast(Any, node.args[0]), cast(Any, node.args[1])
         return [(left, dim)] if dim == rank - 2 and len(values.shapes[right]) == rank else None
-    if _calls(node, (functional.scaled_dot_product_attention,)):
+    if calls_function(node, (functional.scaled_dot_product_attention,)):
         plain = node.kwargs.get("attn_mask") is None and not node.kwargs.get("is_causal")
         ok = plain and len(node.args) == 3 and dim == rank - 2
         return [(cast(fx.Node, node.args[0]), dim)] if ok else None
-    if _is(node, "softmax") or _calls(node, (torch.softmax, functional.softmax)):
+    if _takes_softmax(node):
         over = node.kwargs.get("dim", node.args[1] if len(node.args) > 1 else None)
         if not isinstance(over, int) or over % rank == dim:
             return None
         return [(cast(fx.Node, node.args[0]), dim)]
-    if _is(node, "transpose"):
+    if calls_method(node, "transpose"):
         given, one, other = cast(Any, node.args)
         swap = {one % rank: other % rank, other % rank: one % rank}
         return [(given, swap.get(dim, dim))]
-    if _is(node, "reshape") or _is(node, "view"):
+    if _reshapes(node):
         given = cast(Any, node.args[0])
         before = values.shapes.get(given)
         if before is None or len(node.args) != rank + 1:
@@ -424,7 +387,7 @@ def keep_read_tokens(graph: fx.GraphModule, example: Tensor) -> int:
             continue
         narrowed[node], demands[node] = dim, passed
     # Without a Linear or an attention among them there is nothing to gain.
-    count = sum(_plain_linear(_module(graph, node)) for node in narrowed)
+    count = sum(is_plain_linear(module_of(graph, node)) for node in narrowed)
     if not count:
         return 0
     cut: dict[_Demand, fx.Node] = {}
@@ -437,13 +400,13 @@ def keep_read_tokens(graph: fx.GraphModule, example: Tensor) -> int:
             if (given, at) not in cut:
                 cut[given, at] = _narrow(graph, given, at, tokens)
             node.replace_input_with(given, cut[given, at])
-        if _is(node, "reshape") or _is(node, "view"):
+        if _reshapes(node):
             node.update_arg(narrowed[node] + 1, tokens)
     for (given, _), sliced in cut.items():
         fused = _fused_qkv(graph, given)
         if fused is not None:
             _split_qkv(graph, fused, sliced, tokens)
-    _tidy(graph)
+    tidy(graph)
     return count
 
 
@@ -452,19 +415,11 @@ def _narrow(graph: fx.GraphModule, given: fx.Node, dim: int, tokens: int) -> fx.
         return graph.graph.call_method("narrow", (given, dim, 0, tokens))
 
 
-def _part(linear: nn.Linear, first: int, last: int) -> nn.Linear:
-    new = nn.Linear(linear.in_features, last - first, bias=linear.bias is not None, device="meta")
-    new.weight = nn.Parameter(linear.weight.detach()[first:last].clone(), requires_grad=False)
-    if linear.bias is not None:
-        new.bias = nn.Parameter(linear.bias.detach()[first:last].clone(), requires_grad=False)
-    return new.eval()
-
-
 def _split_qkv(graph: fx.GraphModule, fused: _Fused, sliced: fx.Node, tokens: int) -> None:
     """Compute q for the first tokens only, k and v for all."""
     if any(user is not sliced for user in fused.parts[0].users):
         return
-    linear = cast(nn.Linear, _module(graph, fused.linear))
+    linear = cast(nn.Linear, module_of(graph, fused.linear))
     width = linear.out_features // 3
     name = str(fused.linear.target)
     given = cast(fx.Node, fused.linear.args[0])
@@ -472,7 +427,11 @@ def _split_qkv(graph: fx.GraphModule, fused: _Fused, sliced: fx.Node, tokens: in
     query, rest = f"{name}_q", f"{name}_kv"
     for path, part in ((query, (0, width)), (rest, (width, 3 * width))):
         parent, _, leaf = path.rpartition(".")
-        setattr(graph.get_submodule(parent), leaf, _part(linear, *part))
+        setattr(
+            graph.get_submodule(parent),
+            leaf,
+            part_of(linear, slice(*part), slice(None), True),
+        )
     new = graph.graph
     with new.inserting_before(fused.reshape):
         both = new.call_module(rest, (given,))
@@ -494,21 +453,21 @@ def _split_qkv(graph: fx.GraphModule, fused: _Fused, sliced: fx.Node, tokens: in
 
 def _softmax_input(node: Any) -> fx.Node | None:
     """Return what a softmax over the last dimension is taken of."""
-    if not (_is(node, "softmax") or _calls(node, (torch.softmax, functional.softmax))):
+    if not _takes_softmax(node):
         return None
     dim = node.kwargs.get("dim", node.args[1] if len(node.args) > 1 else None)
     return cast(fx.Node, node.args[0]) if dim == -1 and len(node.users) == 1 else None
 
 
 def _products(node: Any) -> tuple[fx.Node, fx.Node] | None:
-    if not _calls(node, _MATMULS) or len(node.args) != 2:
+    if not calls_function(node, _MATMULS) or len(node.args) != 2:
         return None
     return cast(tuple[fx.Node, fx.Node], node.args)
 
 
 def _transposed(node: fx.Node, rank: int) -> fx.Node | None:
     """Return what `node` is the transpose of, in the last two dimensions."""
-    if not _is(node, "transpose") or len(node.users) != 1:
+    if not calls_method(node, "transpose") or len(node.users) != 1:
         return None
     given, one, other = cast(Any, node.args)
     return given if {one % rank, other % rank} == {rank - 1, rank - 2} else None
@@ -536,7 +495,7 @@ def fuse_attention(graph: fx.GraphModule, example: Tensor) -> int:
         if shapes[2] != shapes[1]:
             continue  # values of another width than the keys
         scale = 1.0
-        if _calls(query, _MULS) and len(query.args) == 2 and len(query.users) == 1:
+        if calls_function(query, _MULS) and len(query.args) == 2 and len(query.users) == 1:
             given, factor = query.args
             if isinstance(factor, int | float) and isinstance(given, fx.Node):
                 query, scale = given, float(factor)
@@ -547,7 +506,7 @@ def fuse_attention(graph: fx.GraphModule, example: Tensor) -> int:
         node.replace_all_uses_with(new)
         graph.graph.erase_node(node)
         fused += 1
-    _tidy(graph)
+    tidy(graph)
     return fused
 
 
@@ -559,7 +518,7 @@ def open_attention(graph: fx.GraphModule, softmax: Callable[[float], str]) -> in
     """
     opened = 0
     for node in list(graph.graph.nodes):
-        if not _calls(node, (functional.scaled_dot_product_attention,)):
+        if not calls_function(node, (functional.scaled_dot_product_attention,)):
             continue
         scale = node.kwargs.get("scale")
         if len(node.args) != 3 or set(node.kwargs) != {"scale"} or not isinstance(scale, float):
@@ -576,17 +535,17 @@ def open_attention(graph: fx.GraphModule, softmax: Callable[[float], str]) -> in
         node.replace_all_uses_with(new)
         graph.graph.erase_node(node)
         opened += 1
-    _tidy(graph)
+    tidy(graph)
     return opened
 
 
 def _few_queries(query: fx.Node) -> bool:
     """Whether `keep_read_tokens` left a few queries only: `narrow`, then steps of shape."""
-    while _is(query, "transpose") or _is(query, "reshape"):
+    while calls_method(query, "transpose") or calls_method(query, "reshape"):
         query = cast(fx.Node, query.args[0])
     if query.op == "call_module" and len(query.all_input_nodes) == 1:
         query = query.all_input_nodes[0]
-    return _is(query, "narrow")
+    return calls_method(query, "narrow")
 
 
 @dataclass(frozen=True)
@@ -609,26 +568,26 @@ def find_attentions(graph: fx.GraphModule) -> list[Attention]:
         if fused is None:
             continue
         query, key, value = (_only_user(graph, part) for part in fused.parts)
-        if query is not None and _calls(query, _MULS) and _constant_factor(query):
+        if query is not None and calls_function(query, _MULS) and _constant_factor(query):
             query = _only_user(graph, query)
-        turned = _is(key, "transpose")
+        turned = calls_method(key, "transpose")
         if turned:
             key = _only_user(graph, key)
-            key = _only_user(graph, key) if _is(key, "contiguous") else key
+            key = _only_user(graph, key) if calls_method(key, "contiguous") else key
         # Fused attention turns the keys itself; a product takes them turned.
         products = _MATMULS if turned else (functional.scaled_dot_product_attention,)
-        if query is None or query is not key or not _calls(query, products):
+        if query is None or query is not key or not calls_function(query, products):
             continue
-        projection = value if _calls(value, products) else None
+        projection = value if calls_function(value, products) else None
         for step in ("transpose", "reshape"):
             projection = _only_user(graph, projection)
-            projection = projection if _is(projection, step) else None
+            projection = projection if calls_method(projection, step) else None
         projection = _only_user(graph, projection)
         found.append(
             Attention(
                 qkv=str(fused.linear.target),
                 projection=str(projection.target)
-                if projection is not None and _plain_linear(_module(graph, projection))
+                if projection is not None and is_plain_linear(module_of(graph, projection))
                 else "",
             )
         )
@@ -644,7 +603,7 @@ def _only_user(graph: fx.GraphModule, node: Any) -> fx.Node | None:
     """Return the one node that reads `node`, looking through Identity and dropout."""
     while isinstance(node, fx.Node) and len(node.users) == 1:
         (user,) = node.users
-        if not isinstance(_module(graph, user), _SAME):
+        if not isinstance(module_of(graph, user), _SAME):
             return user
         node = user
     return None
@@ -662,6 +621,7 @@ REWRITES: dict[str, tuple[Rewrite, str]] = {
     "fold-positions": (fold_positions, "class token folded with its position"),
     "keep-read-tokens": (keep_read_tokens, "linear layers on the tokens that are read only"),
     "fuse-attention": (fuse_attention, "attentions written as one operator"),
+    "split-wide-layers": (split_wide_layers, "layers split into parts that fit a core's cache"),
 }
 
 # What a pass writes and not every device runtime has.

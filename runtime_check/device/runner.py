@@ -37,6 +37,7 @@ class DeviceAnswer:
     outputs: list[np.ndarray]
     seconds: tuple[float, ...]
     instructions: int | None
+    cache_misses: int | None  # lines of 64 bytes that the modelled cache did not hold
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -187,34 +188,39 @@ class DeviceSession:
                 f"{self._path}: forward failed in {self.description}: "
                 f"{translate(str(header['error']))}"
             )
+        counted = self._read_count()
         return DeviceAnswer(
             outputs=outputs,
             seconds=tuple(float(s) for s in header["seconds"]),
-            instructions=self._read_count(),
+            instructions=None if counted is None else counted[0],
+            cache_misses=None if counted is None else counted[1],
         )
 
     def forward(self, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
         """Run `forward(*inputs)` once; raise `ForwardError` when it raises."""
         return self.run(inputs).outputs
 
-    def _read_count(self) -> int | None:
+    def _read_count(self) -> tuple[int, int | None] | None:
+        """Return what the plugin wrote of the last run: instructions, and cache misses if asked."""
         if self._counts is None:
             return None
         # The plugin wrote before the marker call returned, so before the answer came.
         with self._counts.open("r", encoding="ascii") as stream:
             stream.seek(self._counts_read)
-            total = 0
+            total, misses = 0, None
             blocks: list[Block] = []
             for line in stream:
                 kind, *words = line.split()
                 if kind == "total":
                     total, blocks = int(words[0]), []
+                elif kind == "misses":
+                    misses = int(words[0])
                 elif kind == "block":
                     address, length, times = int(words[0], 16), int(words[1]), int(words[2])
                     blocks.append(Block(address, length, times))
         self._counts_read = self._counts.stat().st_size
         self.blocks = tuple(blocks)
-        return total
+        return total, misses
 
 
 @contextmanager
@@ -226,12 +232,15 @@ def open_runner(
     memory: int = DEFAULT_MEMORY,
     count: bool = False,
     blocks: bool = False,
+    cache: int = 0,
 ) -> Iterator[DeviceSession]:
     """Start the runner of an installed runtime and yield a session.
 
     `timeout` is seconds for one answer, `memory` bytes beyond what the libraries map (0: no
     limit). `count` counts instructions (emulated runtimes, one thread); `blocks` also collects
-    where. Raises `DeviceUnavailable` when the runtime or its counter is not there.
+    where, `cache` also how often a core's second-level cache of so many bytes (a power of two)
+    had to fetch a line, which takes some ten times as long. Raises `DeviceUnavailable` when the
+    runtime or its counter is not there.
     """
     installed = find_installed(runtime)
     if count and installed.plugin is None:
@@ -247,7 +256,8 @@ def open_runner(
     }
     with tempfile.TemporaryDirectory() as scratch, tempfile.TemporaryFile() as errors:
         counts = Path(scratch) / "counts" if count else None
-        arguments = f"out={counts}" + (",blocks=1" if blocks else "") if counts else ""
+        options = [f"out={counts}", *["blocks=1"] * blocks, *[f"cache={cache}"] * (cache > 0)]
+        arguments = ",".join(options) if counts else ""
         command = installed.command(plugin_arguments=arguments)
         with start_worker(command, environment=environment, errors=errors) as process:
             session = DeviceSession(
