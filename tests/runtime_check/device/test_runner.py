@@ -252,3 +252,17 @@ def test_two_threads_agree(host_runtime: str, float_model: SavedModel) -> None:
     one = run_on_device(float_model.path, [float_model.inputs], runtime=host_runtime)
     two = run_on_device(float_model.path, [float_model.inputs], runtime=host_runtime, threads=2)
     assert np.allclose(one.outputs[0][0], two.outputs[0][0], atol=1e-6)
+
+
+def test_a_larger_cache_misses_less(float_model, arm_runtime) -> None:
+    """The same instructions, and the fewer lines fetched the larger the modelled cache."""
+    seen = []
+    for size in (16 * 1024, 8 * 1024 * 1024):
+        with open_runner(arm_runtime, count=True, cache=size) as session:
+            session.load(float_model.path)
+            seen.append(session.run(float_model.inputs, repeats=2))
+    small, large = seen
+    assert small.instructions == large.instructions
+    assert small.cache_misses is not None
+    assert large.cache_misses is not None
+    assert small.cache_misses > large.cache_misses > 0
