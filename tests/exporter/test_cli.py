@@ -97,7 +97,7 @@ def test_traceback_on_demand(tmp_path: Path) -> None:
 def test_read_only_commands(tmp_path: Path, default_artifact) -> None:
     shown = run("inspect", str(default_artifact.path), cwd=tmp_path)
     assert shown.returncode == 0
-    assert "prepacked::conv2d_clamp_run x52" in " ".join(shown.stdout.split())
+    assert "prepacked::conv2d_clamp_run x54" in " ".join(shown.stdout.split())
     listed = json.loads(run("models", "efficientnet_lite0", "--json", cwd=tmp_path).stdout)
     assert {m["name"]: m["weights"] for m in listed}["tf_efficientnet_lite0"] == "package"
     assert "static-xnnpack" in run("recipes", cwd=tmp_path).stdout
