@@ -189,6 +189,13 @@ def ratios(benchmark: Benchmark, name: str, threads: int) -> dict[str, float | N
     return found
 
 
+def _commit() -> str:
+    """Name the last commit of the code that is measured; "" outside a checkout."""
+    command = ["git", "-C", str(HERE), "rev-parse", "--short", "HEAD"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    return done.stdout.strip()
+
+
 def measure(
     name: str, *, rounds: int, threads: Sequence[int], pythons: Mapping[str, str]
 ) -> dict[str, Any]:
@@ -207,6 +214,7 @@ def measure(
             "device": device.device.model_dump(mode="json"),
             "rounds": rounds,
             "load_average": round(os.getloadavg()[1], 1),
+            "commit": _commit(),
             "milliseconds": [
                 {
                     "label": r.label.removeprefix(f"{name}-").removesuffix(".ptl"),
@@ -329,7 +337,11 @@ def render(results: Sequence[dict[str, Any]]) -> str:
     out += [f"| {' | '.join(row)} |" for result in results for row in _goals(result)]
     for result in results:
         out += ["", f"## {result['model']}", ""]
-        out += [f"{result['rounds']} rounds, load average {result['load_average']}.", ""]
+        out += [
+            f"{result['rounds']} rounds, load average {result['load_average']}, "
+            f"code of {result['commit']}.",
+            "",
+        ]
         out += ["| | threads | median ms | p95 ms | load ms | peak MB | MB |"]
         out += ["|---|---:|---:|---:|---:|---:|---:|"]
         for run in result["milliseconds"]:
