@@ -12,14 +12,16 @@ float scales: tried with 1.12.2 (Android's library), 1.13.1, 2.1.0 and 2.12.
 
 from __future__ import annotations
 
-import pickletools
 import struct
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+
+from runtime_check.errors import UnreadableArtifact
+from runtime_check.pickle_tree import Node, read_tree, walk
 
 # Larger storages stay apart: weights are packed by the loader one by one, and a storage shared
 # by several stays in memory until the last is done.
@@ -31,97 +33,9 @@ _PICKLES = ("constants.pkl", "bytecode.pkl")
 _BUILDERS = ("torch._utils _rebuild_tensor_v2", "torch._utils _rebuild_qtensor")
 
 
-@dataclass(eq=False)
-class _Node:
-    """A part of a pickle: `kind` is an opcode or a container, `parts` what it is made of."""
-
-    kind: str
-    parts: list[Any] = field(default_factory=list)
-    text: str = ""
-
-
-class _Unknown(Exception):
-    """Something in a pickle that torch's writer does not write."""
-
-
-_MARK = object()
-_PLAIN = frozenset(
-    {"BININT", "BININT1", "BININT2", "LONG1", "LONG4", "BINFLOAT", "BINUNICODE", "SHORT_BINUNICODE"}
-)
-_FIXED = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False}
-_SHORT_TUPLES = {"TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3}
-
-
-def _since_mark(stack: list[Any]) -> list[Any]:
-    at = len(stack) - 1 - stack[::-1].index(_MARK)
-    items = stack[at + 1 :]
-    del stack[at:]
-    return items
-
-
-def _read(data: bytes) -> Any:
-    """Turn a pickle's opcodes into a tree; what the memo shares is one object in it."""
-    stack: list[Any] = []
-    memo: dict[int, Any] = {}
-    arg: Any
-    for opcode, arg, _ in pickletools.genops(data):
-        name = opcode.name
-        if name == "STOP":
-            return stack.pop()
-        if name == "PROTO":
-            continue
-        if name == "MARK":
-            stack.append(_MARK)
-        elif name in _PLAIN:
-            stack.append(arg)
-        elif name in _FIXED:
-            stack.append(_FIXED[name])
-        elif name == "GLOBAL":
-            stack.append(_Node("global", text=arg))
-        elif name in ("EMPTY_TUPLE", "EMPTY_LIST", "EMPTY_DICT"):
-            stack.append(_Node(name.removeprefix("EMPTY_").lower()))
-        elif name == "TUPLE":
-            stack.append(_Node("tuple", _since_mark(stack)))
-        elif name in _SHORT_TUPLES:
-            size = _SHORT_TUPLES[name]
-            items = stack[-size:]
-            del stack[-size:]
-            stack.append(_Node("tuple", items))
-        elif name in ("APPENDS", "SETITEMS"):
-            items = _since_mark(stack)
-            stack[-1].parts.extend(items)
-        elif name == "APPEND":
-            item = stack.pop()
-            stack[-1].parts.append(item)
-        elif name in ("BINPUT", "LONG_BINPUT"):
-            memo[arg] = stack[-1]
-        elif name in ("BINGET", "LONG_BINGET"):
-            stack.append(memo[arg])
-        elif name == "BINPERSID":
-            stack.append(_Node("storage", [stack.pop()]))
-        elif name in ("REDUCE", "NEWOBJ", "BUILD"):
-            argument, target = stack.pop(), stack.pop()
-            stack.append(_Node(name, [target, argument]))
-        else:
-            raise _Unknown(name)
-    raise _Unknown("a pickle without an end")
-
-
-def _walk(root: Any) -> Iterator[_Node]:
-    """Yield every node once."""
-    seen: set[int] = set()
-    left = [root]
-    while left:
-        node = left.pop()
-        if isinstance(node, _Node) and id(node) not in seen:
-            seen.add(id(node))
-            yield node
-            left.extend(node.parts)
-
-
 def _key(value: Any) -> Any:
     """What makes two values one in the memo: text for strings and globals, else identity."""
-    if isinstance(value, _Node):
+    if isinstance(value, Node):
         return ("global", value.text) if value.kind == "global" else id(value)
     return ("text", value) if isinstance(value, str) else None
 
@@ -154,7 +68,7 @@ _FILL = {"list": (b"]", b"e"), "dict": (b"}", b"u")}
 def _write(root: Any) -> bytes:
     """Turn a tree into a pickle of the opcodes that torch's own writer uses."""
     uses: Counter[Any] = Counter()
-    for node in _walk(root):
+    for node in walk(root):
         uses.update(_key(part) for part in node.parts)
     memo: dict[Any, int] = {}
     out = bytearray(b"\x80\x02")
@@ -165,7 +79,7 @@ def _write(root: Any) -> bytes:
             number = memo[key]
             out.extend(b"h" + bytes([number]) if number < 256 else b"j" + struct.pack("<I", number))
             return
-        if not isinstance(value, _Node):
+        if not isinstance(value, Node):
             out.extend(_atom(value))
         elif value.kind == "global":
             out.extend(b"c" + value.text.replace(" ", "\n", 1).encode() + b"\n")
@@ -198,7 +112,7 @@ def _write(root: Any) -> bytes:
 class _Use:
     """One tensor on a storage: the arguments it is built from, and what for."""
 
-    arguments: _Node
+    arguments: Node
     role: str  # plain, quantized, scales, zero_points
 
 
@@ -206,7 +120,7 @@ def _uses(root: Any) -> tuple[dict[str, list[_Use]], set[str]]:
     """Say which tensors are on which storage, and which storages are used in unknown ways."""
     roles: dict[int, str] = {}
     builders = []
-    for node in _walk(root):
+    for node in walk(root):
         if node.kind == "REDUCE" and getattr(node.parts[0], "text", "") in _BUILDERS:
             builders.append(node)
             if node.parts[0].text == _BUILDERS[1]:
@@ -223,20 +137,20 @@ def _uses(root: Any) -> tuple[dict[str, list[_Use]], set[str]]:
         known[_record_of(storage)].append(_Use(arguments, roles.get(id(node), "plain")))
     touched: Counter[int] = Counter()
     storages = {}
-    for node in _walk(root):
+    for node in walk(root):
         for part in node.parts:
-            if isinstance(part, _Node) and part.kind == "storage":
+            if isinstance(part, Node) and part.kind == "storage":
                 touched[id(part)] += 1
                 storages[id(part)] = part
     strange = {_record_of(s) for i, s in storages.items() if touched[i] != direct[i]}
     return known, strange
 
 
-def _record_of(storage: _Node) -> str:
+def _record_of(storage: Node) -> str:
     return _FOLDER + str(storage.parts[0].parts[2])
 
 
-def _type_of(storage: _Node) -> str:
+def _type_of(storage: Node) -> str:
     return str(storage.parts[0].parts[1].text)
 
 
@@ -262,8 +176,8 @@ def compact_records(records: Mapping[str, bytes]) -> dict[str, bytes]:
     are. A file that holds anything unknown comes back as it was.
     """
     try:
-        roots = {name: _read(records[name]) for name in _PICKLES if name in records}
-    except (_Unknown, KeyError, ValueError, IndexError):
+        roots = {name: read_tree(records[name]) for name in _PICKLES if name in records}
+    except UnreadableArtifact:
         return dict(records)
     uses: dict[str, list[_Use]] = defaultdict(list)
     strange: set[str] = set()
@@ -322,7 +236,7 @@ def _move(
     root: Any, placed: Mapping[str, _Place], record: Callable[[str], tuple[str, int]]
 ) -> None:
     """Point every tensor of the tree at the storage its data moved to."""
-    nodes: dict[str, _Node] = {}
+    nodes: dict[str, Node] = {}
     for use in [use for found in _uses(root)[0].values() for use in found]:
         storage = use.arguments.parts[0]
         place = placed.get(_record_of(storage))
@@ -331,8 +245,8 @@ def _move(
         if place.kind not in nodes:
             name, elements = record(place.kind)
             described = [*storage.parts[0].parts]
-            described[1] = _Node("global", text=place.kind)
+            described[1] = Node("global", text=place.kind)
             described[2], described[4] = name, elements
-            nodes[place.kind] = _Node("storage", [_Node("tuple", described)])
+            nodes[place.kind] = Node("storage", [Node("tuple", described)])
         use.arguments.parts[0] = nodes[place.kind]
         use.arguments.parts[1] += place.offset

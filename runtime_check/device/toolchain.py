@@ -265,13 +265,11 @@ def download_wheel(wheel: Wheel, folder: Path) -> Path:
         "--dest", str(folder), f"torch=={wheel.version}",
     ]  # fmt: skip
     _run(command, doing=f"Downloading torch {wheel.version} ({wheel.platform})", timeout=1800)
-    path = folder / wheel.filename
-    if not path.is_file():
-        raise InstallFailed(f"pip did not leave {wheel.filename} behind.")
+    (path,) = folder.glob("*.whl")
     found = sha256_of(path)
     if found != wheel.sha256:
         raise InstallFailed(
-            f"{wheel.filename} has SHA-256 {found}, but {wheel.sha256} is pinned: it is not the "
+            f"{path.name} has SHA-256 {found}, but {wheel.sha256} is pinned: it is not the "
             "file this was made for, so it was thrown away."
         )
     return path

@@ -11,7 +11,6 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,11 +21,11 @@ from runtime_check.device.install import _host_torch
 from runtime_check.device.toolchain import (
     RUNTIMES,
     Wheel,
-    atomic_folder,
     cache_root,
-    sha256_of,
+    ensure_wheel,
     wheel_folder,
 )
+from runtime_check.errors import RuntimeCheckError
 
 ROOT = Path(__file__).resolve().parents[3]
 APP = ROOT / "ios_demo"
@@ -134,29 +133,10 @@ def torch_root() -> tuple[Path, str, list[str]]:
 
 def ensure_macos_torch() -> Path:
     """Return the folder of torch 2.1.0 for Apple's arm64, downloading 60 MB when it is absent."""
-    target = wheel_folder(MACOS_WHEEL)
-    if target.is_dir():
-        return target / "torch"
-    with tempfile.TemporaryDirectory() as folder:
-        done = subprocess.run(
-            [
-                sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check",
-                "--no-deps", "--only-binary=:all:", "--python-version", MACOS_WHEEL.python,
-                "--implementation", "cp", "--platform", MACOS_WHEEL.platform, "--dest", folder,
-                f"torch=={MACOS_WHEEL.version}",
-            ],
-            capture_output=True, text=True, timeout=900, check=False,
-        )  # fmt: skip
-        if done.returncode:
-            raise Absent(f"the macOS wheel of torch cannot be downloaded: {done.stderr[-300:]}")
-        (path,) = Path(folder).glob("*.whl")
-        found = sha256_of(path)
-        assert found == MACOS_WHEEL.sha256, f"{path.name} has SHA-256 {found}"
-        with atomic_folder(target) as scratch, zipfile.ZipFile(path) as archive:
-            for name in archive.namelist():
-                if name.startswith(("torch/lib/", "torch/include/")):
-                    archive.extract(name, scratch)
-    return target / "torch"
+    try:
+        return ensure_wheel(MACOS_WHEEL, lambda text: None) / "torch"
+    except RuntimeCheckError as error:
+        raise Absent(f"torch for macOS: {error}") from error
 
 
 def export_models(folder: Path) -> None:
