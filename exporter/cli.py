@@ -525,9 +525,9 @@ def export(
     with people_errors(traceback):
         from .install import install as place
         from .install import models_folder
-        from .pipeline import PreprocessingChoice
         from .pipeline import export as run_export
         from .quantization import QuantizeChoice
+        from .task import PreprocessingChoice
 
         for folder in install or []:
             models_folder(folder)
