@@ -28,8 +28,8 @@ from runtime_check.metadata import Preprocessing
 from .errors import UsageError
 
 INTERPOLATIONS = ("bicubic", "bilinear")
-# A row strip of this many pixels is 6 MB as float32: a 12-megapixel photo is never held as float.
-STRIP_PIXELS = 1 << 19
+# A row strip of this many pixels is 3 MB as float32: a 12-megapixel photo is never held as float.
+STRIP_PIXELS = 1 << 18
 # Pillow adds one half and truncates. Exact halves are common (gradients, 2:1 resizes), and float
 # sums land on either side of them depending on the CPU; this much more than one half is above any
 # such error (255 x 2^-24 x taps) and sends them all up, as Pillow's integers do.
@@ -108,55 +108,76 @@ class Preprocess(nn.Module):
         target_w = max(1, int(round(width / ratio)))  # noqa: RUF046  as above
         return target_h, target_w
 
+    def window(self, size: int, crop: int) -> tuple[int, int]:
+        """Return where the center crop of one axis starts, and how long it is, `crop` at most."""
+        return self.halve(max(0, size - crop)), min(size, crop)
+
+    def reach(self, size: int, target: int, start: int, length: int) -> tuple[int, int]:
+        """Return the first and one past the last input row that output rows are made of.
+
+        The rows are `start..start + length` of `target`, made of `size` rows; one row to spare.
+        """
+        scale = size / target
+        taps = max(scale, 1.0) * (2.0 if self.bicubic else 1.0)
+        first = int(scale * (start + 0.5) - taps) - 1
+        last = int(scale * (start + length - 0.5) + taps) + 2
+        return max(0, first), min(size, last)
+
     def upsample(self, image: Tensor, height: int, width: int) -> Tensor:
-        """Resize float `[1, 3, H, W]` with antialiasing and round to grey levels as Pillow does."""
+        """Resize float `[1, 3, H, W]` with antialiasing, not rounded."""
         if self.bicubic:
             out = torch.ops.aten._upsample_bicubic2d_aa(image, [height, width], False, None, None)
         else:
             out = torch.ops.aten._upsample_bilinear2d_aa(image, [height, width], False, None, None)
-        return torch.floor(out + self.rounding).clamp(0.0, 255.0)
+        resized: Tensor = out
+        return resized
+
+    def grey_levels(self, image: Tensor) -> Tensor:
+        """Round as Pillow does."""
+        return torch.floor(image + self.rounding).clamp(0.0, 255.0)
 
     def resize(self, image: Tensor, height: int, width: int) -> Tensor:
-        """Resize uint8 `[H, W, 3]` to float `[1, 3, height, width]`, width first, in strips."""
-        rows = image.shape[0]
-        if image.shape[1] == width:
-            narrow = image.permute(2, 0, 1).unsqueeze(0).to(self.mean.dtype)
-        else:
-            strip = max(1, self.strip_pixels // image.shape[1])
-            # Annotated for TorchScript, which needs the element type of an empty list.
-            strips: list[Tensor] = []
-            for start in range(0, rows, strip):
-                part = image[start : min(start + strip, rows)]
-                part = part.permute(2, 0, 1).unsqueeze(0).to(self.mean.dtype)
-                strips.append(self.upsample(part, part.shape[2], width))
-            narrow = torch.cat(strips, 2)
-        if rows == height:
-            return narrow
-        return self.upsample(narrow, height, width)
+        """Resize uint8 `[H, W, 3]` to `[height, width]` and return the center the network sees.
 
-    def crop(self, image: Tensor) -> Tensor:
-        """Center-crop float `[1, 3, H, W]` to the network's size, padding where it is smaller."""
+        Float `[1, 3, h, w]`, at most the network's size. Width first, in strips of rows, and only
+        of rows that reach the center; then height, and only of columns that are in it.
+        """
+        rows = image.shape[0]
+        top, tall = self.window(height, self.crop_h)
+        left, wide = self.window(width, self.crop_w)
+        first, last = self.reach(rows, height, top, tall)
+        narrow = torch.zeros([1, 3, rows, wide], dtype=self.mean.dtype, device=image.device)
+        strip = max(1, self.strip_pixels // image.shape[1])
+        for start in range(first, last, strip):
+            stop = min(start + strip, last)
+            part = image[start:stop].permute(2, 0, 1).unsqueeze(0).to(self.mean.dtype)
+            if image.shape[1] != width:
+                part = self.upsample(part, stop - start, width)[:, :, :, left : left + wide]
+                narrow[:, :, start:stop] = self.grey_levels(part)
+            else:
+                narrow[:, :, start:stop] = part[:, :, :, left : left + wide]
+        if rows != height:
+            narrow = self.grey_levels(self.upsample(narrow, height, wide))
+        return narrow[:, :, top : top + tall]
+
+    def pad(self, image: Tensor) -> Tensor:
+        """Put float `[1, 3, h, w]` into the middle of the network's size."""
         height, width = image.shape[2], image.shape[3]
-        pad_h, pad_w = max(0, self.crop_h - height), max(0, self.crop_w - width)
-        if pad_h > 0 or pad_w > 0:
-            # torchvision's CenterCrop pads with black, timm's CenterCropOrPad with the mean.
-            canvas = torch.zeros(
-                [1, 3, height + pad_h, width + pad_w], dtype=image.dtype, device=image.device
-            )
-            if self.mode == "border":
-                for channel in range(3):
-                    canvas[:, channel] = float(self.fill[channel])
-            top, left = pad_h // 2, pad_w // 2
-            canvas[:, :, top : top + height, left : left + width] = image
-            image = canvas
-            height, width = height + pad_h, width + pad_w
-        # Python's round, halves to even, is what torchvision uses here.
-        top = self.halve(height - self.crop_h)
-        left = self.halve(width - self.crop_w)
-        return image[:, :, top : top + self.crop_h, left : left + self.crop_w]
+        if height == self.crop_h and width == self.crop_w:
+            return image
+        # torchvision's CenterCrop pads with black, timm's CenterCropOrPad with the mean.
+        canvas = torch.zeros(
+            [1, 3, self.crop_h, self.crop_w], dtype=image.dtype, device=image.device
+        )
+        if self.mode == "border":
+            for channel in range(3):
+                canvas[:, channel] = float(self.fill[channel])
+        top, left = (self.crop_h - height) // 2, (self.crop_w - width) // 2
+        canvas[:, :, top : top + height, left : left + width] = image
+        return canvas
 
     def halve(self, gap: int) -> int:
-        """Return `round(gap / 2)` with halves to even, in integers."""
+        """Return `round(gap / 2)` with halves to even, as torchvision does, in integers."""
         down = gap // 2
         return down + 1 if gap % 2 == 1 and down % 2 == 1 else down
 
@@ -180,7 +201,7 @@ class Preprocess(nn.Module):
                 f"{self.max_aspect} times the other"
             )
         target_h, target_w = self.target_size(height, width)
-        levels = self.crop(self.resize(image, target_h, target_w))
+        levels = self.pad(self.resize(image, target_h, target_w))
         return (levels - self.mean) / self.std
 
 

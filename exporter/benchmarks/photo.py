@@ -2,12 +2,14 @@
 
     python -m exporter.benchmarks.photo [--rounds N]
 
-Three ways from a photo (uint8, height x width x 3) to a network's input: the shipped module, which
-resizes in strips of rows as Pillow does, and the same with one resize of the whole photo as float,
-both as lite files in the lite interpreter; and Pillow with timm's transform in Python. Each takes a
-photo of 0.3, 2 and 12 megapixels in a fresh process on one thread; contestants take turns, and
-medians and paired ratios over the rounds are told. Pillow starts from its own image: what decodes a
-photo gives one. Writes `photo.md` beside this file.
+Four ways from a photo (uint8, height x width x 3) to a network's input: the shipped module, which
+resizes in strips of rows as Pillow does; the same with one resize of the whole photo, as float and
+as uint8 (a kernel that torch has since 2.1), all as lite files in the lite interpreter; and Pillow
+with timm's transform in Python. Each takes a photo of 0.3, 2 and 12 megapixels in a fresh process
+on one thread; contestants take turns, and medians and paired ratios over the rounds are told.
+Pillow starts from its own image: what decodes a photo gives one. Instructions are of torch 2.1.0's
+ARM64 build, where `python -m runtime_check device install` has put it. Writes `photo.md` beside
+this file.
 """
 
 # No `from __future__ import annotations` here: TorchScript reads annotations as objects.
@@ -23,6 +25,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import PIL
 import torch
 from PIL import Image
@@ -36,18 +39,22 @@ from exporter.preprocess import (
     MAX_SIDE,
     MIN_SIDE,
     Preprocess,
+    PreprocessingDifference,
     measure_preprocessing,
     reference_transform,
 )
 from exporter.quiet import quiet
 from exporter.samples import PHOTOS, photo
 from exporter.source import DEFAULT_MODEL
+from runtime_check.device.errors import DeviceUnavailable
+from runtime_check.device.runner import open_runner
 from runtime_check.metadata import Preprocessing
 
 HERE = Path(__file__).parent
 # Height and width of what cameras and decoders give: 0.3, 2 and 12 megapixels.
 SIZES = ((480, 640), (1224, 1632), (3000, 4000))
-SHIPPED, WHOLE, PILLOW = "in the graph, as shipped", "in the graph, whole float photo", "Pillow"
+SHIPPED, PILLOW = "in the graph, as shipped", "Pillow"
+WHOLE, BYTES = "in the graph, whole float photo", "in the graph, whole uint8 photo"
 _REPEATS = 5
 
 
@@ -55,9 +62,24 @@ class _Whole(Preprocess):
     """The same with one resize of the whole photo, as people write it first."""
 
     def resize(self, image: Tensor, height: int, width: int) -> Tensor:
-        """Resize uint8 `[H, W, 3]` to float `[1, 3, height, width]` in one go."""
-        whole = image.permute(2, 0, 1).unsqueeze(0).to(self.mean.dtype)
-        return self.upsample(whole, height, width)
+        """Resize uint8 `[H, W, 3]` in one go and return its center."""
+        photo = image.permute(2, 0, 1).unsqueeze(0).to(self.mean.dtype)
+        top, tall = self.window(height, self.crop_h)
+        left, wide = self.window(width, self.crop_w)
+        whole = self.grey_levels(self.upsample(photo, height, width))
+        return whole[:, :, top : top + tall, left : left + wide]
+
+
+class _Bytes(Preprocess):
+    """One resize of the whole photo with the uint8 kernel, whose weights have 16 bits."""
+
+    def resize(self, image: Tensor, height: int, width: int) -> Tensor:
+        """Resize uint8 `[H, W, 3]` in one go and return its center."""
+        photo = image.permute(2, 0, 1).unsqueeze(0)
+        top, tall = self.window(height, self.crop_h)
+        left, wide = self.window(width, self.crop_w)
+        whole = self.upsample(photo, height, width)
+        return whole[:, :, top : top + tall, left : left + wide].to(self.mean.dtype)
 
 
 def spec_of(name: str) -> Preprocessing:
@@ -87,7 +109,6 @@ def _job(kind: str, path: Path, spec: Preprocessing, image: Image.Image) -> Call
     if kind == PILLOW:
         transform = reference_transform(spec)
         return lambda: transform(image).unsqueeze(0)
-    import numpy as np
     from torch.jit.mobile import _load_for_lite_interpreter
 
     pixels = torch.from_numpy(np.array(image))
@@ -120,23 +141,33 @@ def _run(kind: str, path: Path, spec: Path, size: Sequence[int]) -> dict[str, An
     return found
 
 
-def _levels(
+def _differences(
     spec: Preprocessing, modules: Mapping[str, Preprocess], size: tuple[int, int]
-) -> dict[str, float]:
-    """Return the largest distance from Pillow of each module, in grey levels."""
-    import numpy as np
-
+) -> dict[str, PreprocessingDifference]:
+    """Return how far each module is from Pillow."""
     image = np.array(make_photo(*size))
     with torch.inference_mode():
         return {
-            kind: measure_preprocessing(spec, [image], preprocess=module).max_levels
+            kind: measure_preprocessing(spec, [image], preprocess=module)
             for kind, module in modules.items()
         }
 
 
+def _instructions(path: Path, size: tuple[int, int]) -> int | None:
+    """Count what one photo costs on the phone's runtime; None where that is not installed."""
+    try:
+        with open_runner(count=True) as session:
+            session.load(path)
+            return session.run([np.array(make_photo(*size))], repeats=2).instructions
+    except DeviceUnavailable as error:
+        print(f"no instructions: {error}", file=sys.stderr)
+        return None
+
+
 def render(
     found: Mapping[tuple[int, int], Mapping[str, Sequence[Mapping[str, float]]]],
-    levels: Mapping[tuple[int, int], Mapping[str, float]],
+    differences: Mapping[tuple[int, int], Mapping[str, PreprocessingDifference]],
+    instructions: Mapping[tuple[int, int], Mapping[str, int | None]],
     *,
     spec: Preprocessing,
     rounds: int,
@@ -149,22 +180,33 @@ def render(
         f"({spec.interpolation}), one thread; medians of {rounds} interleaved rounds, a fresh "
         f"process each; torch {torch.__version__}, Pillow {PIL.__version__}, load average "
         f"{os.getloadavg()[1]:.1f}; `python -m exporter.benchmarks.photo`. Memory is the peak "
-        "above the photo itself. Grey levels are the largest distance from Pillow on this photo.",
+        "above the photo itself. Grey levels are the largest distance from Pillow on this photo, "
+        "then the share of values that differ. Instructions are exact.",
         "",
-        "| photo | | ms | / Pillow, paired | peak MB | grey levels off |",
-        "|---|---|---:|---:|---:|---:|",
+        "| photo | | ms | / Pillow, paired | peak MB | grey levels off | values off | "
+        "ARM64 M instructions |",
+        "|---|---|---:|---:|---:|---:|---:|---:|",
     ]
     for (height, width), runs in found.items():
         for kind, own in runs.items():
             pairs = zip(own, runs[PILLOW], strict=True)
             ratio = statistics.median(a["ms"] / b["ms"] for a, b in pairs)
-            off = levels[height, width].get(kind)
+            off = differences[height, width].get(kind)
+            cost = instructions[height, width].get(kind)
             out.append(
                 f"| {height * width / 1e6:.1f} MP, {width} x {height} | {kind} | "
                 f"{statistics.median(run['ms'] for run in own):.1f} | {ratio:.2f} | "
                 f"{statistics.median(run['peak'] for run in own) / 1e6:.1f} | "
-                f"{'' if off is None else f'{off:.1f}'} |"
+                f"{'' if off is None else f'{off.max_levels:.1f}'} | "
+                f"{'' if off is None else f'{off.differing:.2%}'} | "
+                f"{'' if cost is None else f'{cost / 1e6:.1f}'} |"
             )
+    out += [
+        "",
+        "Shipped is float although torch's uint8 kernel, which 2.1 was the first to have, is far "
+        "faster here, where it uses AVX2, and takes less memory: an ARM64 phone has its plain "
+        "form, its weights of 16 bits put more values off, and older runtimes lack it.",
+    ]
     return "\n".join(out) + "\n"
 
 
@@ -183,7 +225,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     spec = spec_of(DEFAULT_MODEL)
     limits = {"min_side": MIN_SIDE, "max_side": MAX_SIDE}
-    modules = {SHIPPED: Preprocess(spec, **limits), WHOLE: _Whole(spec, **limits)}
+    modules = {
+        SHIPPED: Preprocess(spec, **limits),
+        WHOLE: _Whole(spec, **limits),
+        BYTES: _Bytes(spec, **limits),
+    }
     kinds = (*modules, PILLOW)
     found: dict[tuple[int, int], dict[str, list[dict[str, float]]]] = {
         size: {kind: [] for kind in kinds} for size in SIZES
@@ -200,9 +246,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 for kind in kinds[shift:] + kinds[:shift]:
                     runs[kind].append(_run(kind, paths[kind], stated, size))
             print(f"round {turn + 1} of {options.rounds}", file=sys.stderr, flush=True)
+        instructions = {
+            size: {kind: _instructions(paths[kind], size) for kind in modules} for size in SIZES
+        }
     with one_thread():
-        levels = {size: _levels(spec, modules, size) for size in SIZES}
-    text = render(found, levels, spec=spec, rounds=options.rounds)
+        differences = {size: _differences(spec, modules, size) for size in SIZES}
+    text = render(found, differences, instructions, spec=spec, rounds=options.rounds)
     print(text)
     (HERE / "photo.md").write_text(text, encoding="utf-8")
     return 0

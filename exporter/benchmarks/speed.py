@@ -238,13 +238,16 @@ def measure(
 # --- the goals -----------------------------------------------------------------------------------
 
 
+def _verdict(value: float, goal: float) -> str:
+    """Say whether a ratio is at least `goal`, with a third decimal where two would hide a miss."""
+    digits = 2 if (round(value, 2) >= goal) == (value >= goal) else 3
+    return f"{value:.{digits}f}, {'reached' if value >= goal else 'missed'}"
+
+
 def _least(value: float | None, goal: float, exact: float | None) -> str:
     if value is None:
         return "not measured"
-    verdict = f"{value:.2f}, {'reached' if value >= goal else 'missed'}"
-    if exact is not None:
-        verdict += f"; exact {exact:.2f}, {'reached' if exact >= goal else 'missed'}"
-    return verdict
+    return _verdict(value, goal) + (f"; exact {_verdict(exact, goal)}" if exact is not None else "")
 
 
 def _most(value: float, goal: float, name: str) -> tuple[str, str]:

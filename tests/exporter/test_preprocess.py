@@ -78,6 +78,35 @@ def test_strips_change_nothing() -> None:
     assert torch.equal(module(image), whole(image))
 
 
+@settings(max_examples=40, deadline=None)
+@given(
+    height=st.integers(8, 700),
+    width=st.integers(8, 700),
+    crop_pct=st.sampled_from([0.5, 0.875, 1.0]),
+    mode=st.sampled_from(["center", "squash", "border"]),
+    interpolation=st.sampled_from(["bicubic", "bilinear"]),
+)
+def test_only_what_the_crop_drops_is_left_out(
+    height: int, width: int, crop_pct: float, mode: str, interpolation: str
+) -> None:
+    """Bit for bit the center of the whole photo, resized width first: no row came too short."""
+    assume(max(height, width) <= 32 * min(height, width))
+    chosen = spec(
+        crop_pct=crop_pct, crop_mode=mode, interpolation=interpolation, input_size=(3, 96, 64)
+    )
+    module = Preprocess(chosen, min_side=1, max_side=9000)
+    image = torch.from_numpy(photo("cat").copy()).repeat(3, 2, 1)[:height, :width]
+    tall, wide = module.target_size(height, width)
+    whole = image.permute(2, 0, 1).unsqueeze(0).float()
+    if width != wide:
+        whole = module.grey_levels(module.upsample(whole, height, wide))
+    if height != tall:
+        whole = module.grey_levels(module.upsample(whole, tall, wide))
+    top, left = round(max(0, tall - 96) / 2), round(max(0, wide - 64) / 2)
+    center = whole[:, :, top : top + 96, left : left + 64]
+    assert torch.equal(module.resize(image, tall, wide), center)
+
+
 @pytest.mark.parametrize(
     ("image", "says"),
     [
