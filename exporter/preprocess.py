@@ -1,15 +1,8 @@
 """timm's evaluation transform as a scriptable module: uint8 HWC photo in, network input out.
 
-The reference is `timm.data.create_transform(is_training=False)` on a Pillow image. Pillow resizes
-8-bit images in two passes, width then height, and rounds to 8 bits after each; a float resize in
-one go differs from it by up to 20 grey levels on noise. So this does what Pillow does, with the
-float kernels that every lite runtime has: `_upsample_*_aa` once per axis, each rounded and
-clamped. What is left is Pillow's fixed-point weights (`measure_preprocessing` states it),
-and that Pillow 13 resizes some tall or squashed pictures height first: up to 4 levels there.
-
-The aten operators are called directly: `F.interpolate` drags operators into a scripted file
-that torch 2.1.0 does not have (`aten::_upsample_lanczos2d_aa.vec`), and the whole file is
-then refused on the phone.
+The reference is `timm.data.create_transform(is_training=False)` on a Pillow image. What is left
+between the two is Pillow's weights of 22 bits where ours have 15 (`measure_preprocessing` states
+it), and that Pillow 13 resizes some tall or squashed pictures height first: up to 4 levels there.
 """
 
 # No `from __future__ import annotations` here: TorchScript reads attribute types as objects.
@@ -26,14 +19,9 @@ from torch import Tensor, nn
 from runtime_check.metadata import Preprocessing
 
 from .errors import UsageError
+from .resample import Resample
 
 INTERPOLATIONS = ("bicubic", "bilinear")
-# A row strip of this many pixels is 3 MB as float32: a 12-megapixel photo is never held as float.
-STRIP_PIXELS = 1 << 18
-# Pillow adds one half and truncates. Exact halves are common (gradients, 2:1 resizes), and float
-# sums land on either side of them depending on the CPU; this much more than one half is above any
-# such error (255 x 2^-24 x taps) and sends them all up, as Pillow's integers do.
-HALF = 0.5 + 2.0**-12
 MIN_SIDE = 8
 MAX_SIDE = 8192
 # timm resizes before it crops, so an 8 x 8192 strip becomes 256 x 262144 pixels on the way. Up to
@@ -48,7 +36,6 @@ class Preprocess(nn.Module):
     a message that names what came. Output: float `[1, 3, h, w]`, normalised.
     """
 
-    bicubic: Final[bool]
     mode: Final[str]
     min_side: Final[int]
     max_side: Final[int]
@@ -57,8 +44,6 @@ class Preprocess(nn.Module):
     scale_w: Final[int]
     crop_h: Final[int]
     crop_w: Final[int]
-    strip_pixels: Final[int]
-    rounding: Final[float]
     fill: Final[list[int]]
     mean: Tensor
     std: Tensor
@@ -76,7 +61,7 @@ class Preprocess(nn.Module):
                 f"Preprocessing in the graph takes RGB; this model wants {spec.input_size[0]} "
                 "channels. Export it with `--input tensor`."
             )
-        self.bicubic = spec.interpolation == "bicubic"
+        self.resample = Resample(bicubic=spec.interpolation == "bicubic")
         self.mode = spec.crop_mode
         self.min_side = min_side
         self.max_side = max_side
@@ -84,8 +69,6 @@ class Preprocess(nn.Module):
         _, self.crop_h, self.crop_w = spec.input_size
         self.scale_h = math.floor(self.crop_h / spec.crop_pct)
         self.scale_w = math.floor(self.crop_w / spec.crop_pct)
-        self.strip_pixels = STRIP_PIXELS
-        self.rounding = HALF
         self.fill = [round(255 * value) for value in spec.mean]
         # Scaling to [0, 1] is folded in: (x / 255 - mean) / std.
         self.register_buffer("mean", torch.tensor(spec.mean).view(1, 3, 1, 1) * 255)
@@ -112,53 +95,15 @@ class Preprocess(nn.Module):
         """Return where the center crop of one axis starts, and how long it is, `crop` at most."""
         return self.halve(max(0, size - crop)), min(size, crop)
 
-    def reach(self, size: int, target: int, start: int, length: int) -> tuple[int, int]:
-        """Return the first and one past the last input row that output rows are made of.
-
-        The rows are `start..start + length` of `target`, made of `size` rows; one row to spare.
-        """
-        scale = size / target
-        taps = max(scale, 1.0) * (2.0 if self.bicubic else 1.0)
-        first = int(scale * (start + 0.5) - taps) - 1
-        last = int(scale * (start + length - 0.5) + taps) + 2
-        return max(0, first), min(size, last)
-
-    def upsample(self, image: Tensor, height: int, width: int) -> Tensor:
-        """Resize float `[1, 3, H, W]` with antialiasing, not rounded."""
-        if self.bicubic:
-            out = torch.ops.aten._upsample_bicubic2d_aa(image, [height, width], False, None, None)
-        else:
-            out = torch.ops.aten._upsample_bilinear2d_aa(image, [height, width], False, None, None)
-        resized: Tensor = out
-        return resized
-
-    def grey_levels(self, image: Tensor) -> Tensor:
-        """Round as Pillow does."""
-        return torch.floor(image + self.rounding).clamp(0.0, 255.0)
-
     def resize(self, image: Tensor, height: int, width: int) -> Tensor:
         """Resize uint8 `[H, W, 3]` to `[height, width]` and return the center the network sees.
 
-        Float `[1, 3, h, w]`, at most the network's size. Width first, in strips of rows, and only
-        of rows that reach the center; then height, and only of columns that are in it.
+        Float `[1, 3, h, w]`, at most the network's size.
         """
-        rows = image.shape[0]
         top, tall = self.window(height, self.crop_h)
         left, wide = self.window(width, self.crop_w)
-        first, last = self.reach(rows, height, top, tall)
-        narrow = torch.zeros([1, 3, rows, wide], dtype=self.mean.dtype, device=image.device)
-        strip = max(1, self.strip_pixels // image.shape[1])
-        for start in range(first, last, strip):
-            stop = min(start + strip, last)
-            part = image[start:stop].permute(2, 0, 1).unsqueeze(0).to(self.mean.dtype)
-            if image.shape[1] != width:
-                part = self.upsample(part, stop - start, width)[:, :, :, left : left + wide]
-                narrow[:, :, start:stop] = self.grey_levels(part)
-            else:
-                narrow[:, :, start:stop] = part[:, :, :, left : left + wide]
-        if rows != height:
-            narrow = self.grey_levels(self.upsample(narrow, height, wide))
-        return narrow[:, :, top : top + tall]
+        center: Tensor = self.resample(image, height, width, top, left, tall, wide)
+        return center.permute(2, 0, 1).unsqueeze(0)
 
     def pad(self, image: Tensor) -> Tensor:
         """Put float `[1, 3, h, w]` into the middle of the network's size."""
@@ -201,7 +146,7 @@ class Preprocess(nn.Module):
                 f"{self.max_aspect} times the other"
             )
         target_h, target_w = self.target_size(height, width)
-        levels = self.pad(self.resize(image, target_h, target_w))
+        levels = self.pad(self.resize(image, target_h, target_w)).to(self.mean.dtype)
         return (levels - self.mean) / self.std
 
 

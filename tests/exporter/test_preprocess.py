@@ -11,6 +11,7 @@ from PIL import Image
 
 from exporter.errors import UsageError
 from exporter.preprocess import Preprocess, measure_preprocessing
+from exporter.resample import Resample
 from exporter.samples import PHOTOS, photo
 from runtime_check.metadata import Preprocessing
 
@@ -73,38 +74,64 @@ def test_strips_change_nothing() -> None:
     module = Preprocess(spec(), min_side=1, max_side=9000)
     image = torch.from_numpy(photo("cat").copy()).repeat(1, 9, 1)
     whole = Preprocess(spec(), min_side=1, max_side=9000)
-    whole.strip_pixels = 1 << 40
-    module.strip_pixels = 5000
+    whole.resample.strip_pixels = 1 << 40
+    module.resample.strip_pixels = 5000
     assert torch.equal(module(image), whole(image))
 
 
-@settings(max_examples=40, deadline=None)
-@given(
-    height=st.integers(8, 700),
-    width=st.integers(8, 700),
-    crop_pct=st.sampled_from([0.5, 0.875, 1.0]),
-    mode=st.sampled_from(["center", "squash", "border"]),
-    interpolation=st.sampled_from(["bicubic", "bilinear"]),
+drawn = settings(max_examples=40, deadline=None)
+sizes = st.tuples(st.integers(8, 700), st.integers(8, 700)).filter(
+    lambda size: max(size) <= 32 * min(size)
 )
-def test_only_what_the_crop_drops_is_left_out(
-    height: int, width: int, crop_pct: float, mode: str, interpolation: str
+
+
+@drawn
+@given(size=sizes, target=sizes, bicubic=st.booleans(), seed=st.integers(0, 2**32))
+def test_exact_whatever_the_order_of_summation(
+    size: tuple[int, int], target: tuple[int, int], bicubic: bool, seed: int
 ) -> None:
-    """Bit for bit the center of the whole photo, resized width first: no row came too short."""
-    assume(max(height, width) <= 32 * min(height, width))
-    chosen = spec(
-        crop_pct=crop_pct, crop_mode=mode, interpolation=interpolation, input_size=(3, 96, 64)
-    )
-    module = Preprocess(chosen, min_side=1, max_side=9000)
-    image = torch.from_numpy(photo("cat").copy()).repeat(3, 2, 1)[:height, :width]
-    tall, wide = module.target_size(height, width)
-    whole = image.permute(2, 0, 1).unsqueeze(0).float()
-    if width != wide:
-        whole = module.grey_levels(module.upsample(whole, height, wide))
-    if height != tall:
-        whole = module.grey_levels(module.upsample(whole, tall, wide))
-    top, left = round(max(0, tall - 96) / 2), round(max(0, wide - 64) / 2)
-    center = whole[:, :, top : top + 96, left : left + 64]
-    assert torch.equal(module.resize(image, tall, wide), center)
+    """Noise in float64, value by value: the same, so no machine can round otherwise."""
+    (rows, columns), (height, width) = size, target
+    resample = Resample(bicubic=bicubic)
+    noise = np.random.default_rng(seed).integers(0, 256, (rows, columns, 3), dtype=np.uint8)
+
+    def dense(size: int, target: int) -> np.ndarray:
+        starts, reach = resample.starts(size, target, 0, target)
+        blocks = resample.weights(starts, reach, size, target, 0, target).numpy()
+        matrix = np.zeros((target, size))
+        for output in range(target):
+            block, row = divmod(output, resample.block)
+            matrix[output, starts[block] : starts[block] + reach] = blocks[block, row]
+        return matrix
+
+    across, down = dense(columns, width), dense(rows, height)
+    for matrix in (across, down):
+        assert np.array_equal(matrix.sum(1), np.ones(len(matrix)))
+        assert np.array_equal(matrix * 2**15, np.round(matrix * 2**15))
+        # What keeps every partial sum within float32's 24 bits.
+        assert np.abs(matrix).sum(1).max() * 255 < 2**9
+    narrow = np.clip(np.floor(np.einsum("wx,hxc->hwc", across, noise) + 0.5), 0, 255)
+    wanted = np.clip(np.floor(np.einsum("hy,ywc->hwc", down, narrow) + 0.5), 0, 255)
+    image = torch.from_numpy(noise)
+    found = resample(image, height, width, 0, 0, height, width)
+    assert np.array_equal(found.numpy(), wanted)
+
+
+@drawn
+@given(size=sizes, target=sizes, bicubic=st.booleans(), data=st.data())
+def test_a_window_is_a_part_of_the_whole(
+    size: tuple[int, int], target: tuple[int, int], bicubic: bool, data: st.DataObject
+) -> None:
+    """Rows and columns that nothing in the window is made of are left out, and no others."""
+    (rows, columns), (height, width) = size, target
+    top, left = data.draw(st.integers(0, height - 1)), data.draw(st.integers(0, width - 1))
+    tall = data.draw(st.integers(1, height - top))
+    wide = data.draw(st.integers(1, width - left))
+    resample = Resample(bicubic=bicubic)
+    image = torch.from_numpy(photo("cat").copy()).repeat(3, 2, 1)[:rows, :columns]
+    whole = resample(image, height, width, 0, 0, height, width)
+    part = resample(image, height, width, top, left, tall, wide)
+    assert torch.equal(part, whole[top : top + tall, left : left + wide])
 
 
 @pytest.mark.parametrize(
