@@ -24,8 +24,8 @@ from torch.nn.functional import linear
 
 # A strip of this many pixels is 6 MB as float32: a 12-megapixel photo is never held as float.
 STRIP_PIXELS = 1 << 19
-# Columns or rows in one product. More have fewer weights in common: 16 are a third faster on x86,
-# and take a third more instructions on ARM64.
+# Columns or rows in one product. More of them share fewer weights, so more of the product is zeros;
+# that costs an ARM64 core, while x86 would rather have fewer and larger products.
 BLOCK = 8
 STEPS = 2.0**15
 

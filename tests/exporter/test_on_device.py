@@ -5,16 +5,22 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
+from torch.jit.mobile import _load_for_lite_interpreter
 
 import exporter
+from exporter.benchmarks.photo import write_lite
 from exporter.errors import UsageError, VerifyError
 from exporter.pipeline import export
+from exporter.preprocess import Preprocess
 from exporter.quantization import QuantizeChoice
 from exporter.samples import tensor_samples
 from exporter.verify import verify_on_device
 from runtime_check import device
 from runtime_check.compare import Tolerance
+from runtime_check.metadata import Preprocessing
 
 RUNTIME = "arm64-2.1.0"
 PHOTOS = Path(exporter.__file__).parent / "data" / "photos"
@@ -55,6 +61,33 @@ def test_deit_tiny_has_a_device_row(choice: QuantizeChoice | None, tmp_path: Pat
     executed = [v for v in artifact.metadata.runtimes if v.how == "executed"]
     assert [v.runtime for v in executed] == [RUNTIME]
     assert artifact.metadata.ledger[-1].stage == row.stage
+
+
+@pytest.mark.parametrize("interpolation", ["bicubic", "bilinear"])
+@pytest.mark.parametrize("size", [(97, 131), (700, 300), (40, 1000)])
+def test_a_phone_sees_the_same_pixels(
+    interpolation: str, size: tuple[int, int], tmp_path: Path
+) -> None:
+    """Noise of all sorts of sizes, to the bit: in Python, in the file here, and on ARM64."""
+    installed()
+    spec = Preprocessing(
+        input_size=(3, 96, 64),
+        interpolation=interpolation,
+        crop_pct=0.875,
+        crop_mode="center",
+        mean=(0.485, 0.456, 0.406),
+        std=(0.229, 0.224, 0.225),
+        in_graph=True,
+    )
+    module = Preprocess(spec, min_side=8, max_side=2000)
+    write_lite(module, path := tmp_path / "pixels.ptl")
+    noise = np.random.default_rng(0).integers(0, 256, (*size, 3), dtype=np.uint8)
+    with torch.inference_mode():
+        wanted = module(torch.from_numpy(noise)).numpy()
+        here = _load_for_lite_interpreter(str(path))(torch.from_numpy(noise)).numpy()
+    assert np.array_equal(here, wanted)
+    (answer,) = device.run_on_device(path, [[noise]], runtime=RUNTIME, extras=()).outputs
+    assert np.array_equal(answer[0], wanted)
 
 
 def test_a_runtime_that_is_not_there_names_the_command(
