@@ -18,6 +18,7 @@ import torch
 import torch.nn.functional as functional
 from torch import Tensor, fx, nn
 
+from .flip import flip_same_padding
 from .graph import (
     Values,
     calls_function,
@@ -621,8 +622,12 @@ REWRITES: dict[str, tuple[Rewrite, str]] = {
     "fold-positions": (fold_positions, "class token folded with its position"),
     "keep-read-tokens": (keep_read_tokens, "linear layers on the tokens that are read only"),
     "fuse-attention": (fuse_attention, "attentions written as one operator"),
+    "flip-same-padding": (flip_same_padding, "one-sided paddings of convolutions made equal"),
     "split-wide-layers": (split_wide_layers, "layers split into parts that fit a core's cache"),
 }
 
 # What a pass writes and not every device runtime has.
-NEEDS_OPERATOR = {"fuse-attention": "aten::scaled_dot_product_attention"}
+NEEDS_OPERATOR = {
+    "fuse-attention": "aten::scaled_dot_product_attention",
+    "flip-same-padding": "aten::flip",
+}
