@@ -139,10 +139,11 @@ def _keeps_places(
             for n in node.all_input_nodes
         )
     if calls_function(node, (torch.cat,)):
-        dim = node.kwargs.get("dim", node.args[1] if len(node.args) > 1 else 0)
-        return dim == 1 and all(n in turned for n in node.all_input_nodes)
+        dim = cast(Any, node.kwargs.get("dim", node.args[1] if len(node.args) > 1 else 0))
+        return bool(dim == 1) and all(n in turned for n in node.all_input_nodes)
     if calls_function(node, (torch.split,)) or calls_method(node, "split"):
-        return node.kwargs.get("dim", node.args[2] if len(node.args) > 2 else 0) == 1
+        dim = cast(Any, node.kwargs.get("dim", node.args[2] if len(node.args) > 2 else 0))
+        return bool(dim == 1)
     if calls_function(node, (operator.getitem,)):
         given = cast(fx.Node, node.args[0])
         return given not in values.shapes and isinstance(node.args[1], int)  # one of split's parts
@@ -182,7 +183,7 @@ def _plan(graph: fx.GraphModule, values: Values) -> _Plan | None:
             reader = next(iter(node.users)) if len(node.users) == 1 else None
             if module.value != 0 or not is_plain_convolution(module_of(graph, reader)):
                 return None
-            plan.pads[node] = tuple(module.padding)
+            plan.pads[node] = cast(tuple[int, int, int, int], tuple(module.padding))
         elif is_plain_convolution(module):
             if calls[node.target] > 1 or not _plan_convolution(module, node, read[0], values, plan):
                 return None

@@ -43,7 +43,13 @@ CASES = (
         ),
     ),
     ("deit_tiny_patch16_224", "static", False, ("cheap-activations",)),
-    ("tf_efficientnet_lite0", "none", True, ("channels-last", "split-wide-layers")),
+    (
+        "tf_efficientnet_lite0",
+        "none",
+        True,
+        ("channels-last", "flip-same-padding", "split-wide-layers"),
+    ),
+    ("tf_efficientnet_lite0", "static", False, ("flip-same-padding",)),
     ("vit_small_patch16_224", "none", True, ("split-wide-layers",)),
 )
 # A Cortex-A76 has 256 or 512 KiB of its own, an A55 less, an X1 1 MiB.
