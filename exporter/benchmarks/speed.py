@@ -1,6 +1,6 @@
 """Print the goals: how fast the artifacts are against every peer, and on the phone's runtime.
 
-    python -m exporter.benchmarks.speed [MODEL ...] [--rounds N] [--peers]
+    python -m exporter.benchmarks.speed [MODEL ...] [--rounds N] [--peers] [--render]
 
 Each model is exported in float32 and as static int8 (random weights for the ViTs: this is about
 time), then timed paired and interleaved, round by round, on one thread and on two, against eager
@@ -405,20 +405,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--peer-python", metavar="PYTHON", help="an environment of yours that has ExecuTorch"
     )
+    parser.add_argument("--render", action="store_true", help="only write speed.md anew")
     options = parser.parse_args(arguments)
+    models = [] if options.render else options.models
     python = str(peer_python()) if options.peers else options.peer_python
     peers = [p for p in PEERS if p.startswith("executorch") or (options.peers and p != "eager")]
     pythons = dict.fromkeys(peers, python) if python else {}
     stored = HERE / "speed.json"
     before = json.loads(stored.read_text(encoding="utf-8")) if stored.exists() else []
     found = {r["model"]: r for r in before if "operators" in r}
-    results: list[dict[str, Any]] = []
-    for name in options.models:
-        found[name] = measure(name, rounds=options.rounds, threads=options.threads, pythons=pythons)
+
+    def write() -> str:
         results = sorted(found.values(), key=lambda r: [*MODELS, r["model"]].index(r["model"]))
-        (HERE / "speed.json").write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+        stored.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
         (HERE / "speed.md").write_text(render(results), encoding="utf-8")
-    print(render(results))
+        return render(results)
+
+    for name in models:
+        found[name] = measure(name, rounds=options.rounds, threads=options.threads, pythons=pythons)
+        write()  # what is measured is kept, whatever stops the next
+    print(write())
     return 0
 
 
