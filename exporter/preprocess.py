@@ -103,7 +103,9 @@ class Preprocess(nn.Module):
         top, tall = self.window(height, self.crop_h)
         left, wide = self.window(width, self.crop_w)
         center: Tensor = self.resample(image, height, width, top, left, tall, wide)
-        return center.permute(2, 0, 1).unsqueeze(0)
+        # The batch first: added after the colours have moved, its stride would be 3, and torch
+        # would no longer see that the channels are innermost.
+        return center.unsqueeze(0).permute(0, 3, 1, 2)
 
     def pad(self, image: Tensor) -> Tensor:
         """Put float `[1, 3, h, w]` into the middle of the network's size."""

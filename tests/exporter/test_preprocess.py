@@ -156,3 +156,13 @@ def test_unknown_interpolation_is_refused() -> None:
         Preprocess(spec(interpolation="lanczos"), min_side=1, max_side=10)
     with pytest.raises(UsageError, match="1 channels"):
         Preprocess(spec(input_size=(1, 8, 8)), min_side=1, max_side=10)
+
+
+def test_torch_sees_that_channels_are_innermost() -> None:
+    """Else XNNPACK's convolutions, all of them, copy their inputs and outputs."""
+    module = torch.jit.script(Preprocess(spec(), min_side=8, max_side=8192))
+    image = torch.randint(0, 256, (300, 400, 3), dtype=torch.uint8)
+    # A padded copy is laid out as torch takes its source to be; `is_contiguous` overlooks strides
+    # of dimensions of one.
+    padded = torch.nn.functional.pad(module(image), (0, 1))
+    assert padded.is_contiguous(memory_format=torch.channels_last)
