@@ -229,6 +229,11 @@ class SimulatedLayer(nn.Module):
             return bias
         return self.bias_shift if bias is None else bias + self.bias_shift
 
+    def output_mean(self, y: Tensor) -> Tensor:
+        """Return the mean of each output channel of `y`, one of this layer's outputs."""
+        channel = 1 if isinstance(self.layer, nn.Conv2d) else -1
+        return y.detach().movedim(channel, 0).flatten(1).mean(1)
+
     def _count_input(self, x: Tensor) -> None:
         channel = 1 if isinstance(self.layer, nn.Conv2d) else -1
         flat = x.detach().movedim(channel, 0).flatten(1)

@@ -32,6 +32,9 @@ from .trace_fx import Untraceable, trace
 # Images on which ways to cut ranges are compared; each way costs one pass over them.
 _IMAGES_TO_CHOOSE_BY = 16
 
+# Values per channel below which a mean says more about the images than about int8.
+_VALUES_FOR_A_MEAN = 256
+
 Way = TypeVar("Way", bound=str)
 
 
@@ -355,6 +358,7 @@ def calibrate(
         _choose_clipping(simulated, few)
     if simulated.recipe.rounding == "auto":
         _choose_rounding(simulated, few)
+    _correct_means(simulated, torch.cat(few))
     return images
 
 
@@ -381,6 +385,55 @@ def _choose_rounding(simulated: Simulated, batches: Sequence[Tensor]) -> None:
     ways: tuple[Rounding, ...] = ("compensated", "nearest")
     best = _quietest(simulated, batches, ways, _set_rounding)
     simulated.notes.append(f"Weights of convolutions: {best} rounding; measured to be better here.")
+
+
+def _correct_means(simulated: Simulated, images: Tensor) -> None:
+    """Move each layer's outputs back to their float mean, where the network's output gains by it.
+
+    Rounded weights, cut ranges and the layers before shift the mean of a channel; a bias undoes
+    that for nothing (arXiv 1906.04721, appendix D). One pass, in which every layer already sees
+    the layers before it corrected.
+    """
+    float_means: dict[str, list[Tensor]] = {}
+    before = {name: layer.bias_shift for name, layer in simulated.layers.items()}
+
+    def keep(layer: SimulatedLayer, _: object, out: Tensor) -> None:
+        float_means.setdefault(layer.name, []).append(layer.output_mean(out))
+
+    def correct(layer: SimulatedLayer, given: tuple[Tensor], out: Tensor) -> Tensor:
+        # A layer of several calls has several means; one of few values knows only these images.
+        enough = out.numel() >= _VALUES_FOR_A_MEAN * layer.layer.weight.shape[0]
+        if len(float_means[layer.name]) > 1 or not enough:
+            return out
+        for _ in range(2):  # a clamp behind the bias takes away a part of what is added
+            shift = float_means[layer.name][0] - layer.output_mean(out)
+            layer.bias_shift = shift if layer.bias_shift is None else layer.bias_shift + shift
+            out = layer.forward(given[0])
+        return out
+
+    def run(hook: Callable[..., Tensor | None]) -> None:
+        handles = [layer.register_forward_hook(hook) for layer in simulated.layers.values()]
+        try:
+            simulated.module(images)
+        finally:
+            for handle in handles:
+                handle.remove()
+
+    with torch.no_grad():
+        simulated.simulate(())
+        reference = _first_output(simulated.module, [images])
+        run(keep)
+        simulated.simulate(simulated.layers)
+        noise = [_first_output(simulated.module, [images]) - reference]
+        run(correct)
+        noise.append(_first_output(simulated.module, [images]) - reference)
+    simulated.simulate(())
+    plain, corrected = (float(n.double().square().sum()) for n in noise)
+    if corrected < plain:
+        simulated.notes.append("Means of the layers' outputs: corrected; measured to be better.")
+        return
+    for name, layer in simulated.layers.items():
+        layer.bias_shift = before[name]
 
 
 def _quietest(
