@@ -358,7 +358,9 @@ def calibrate(
         _choose_clipping(simulated, few)
     if simulated.recipe.rounding == "auto":
         _choose_rounding(simulated, few)
-    _correct_means(simulated, torch.cat(few))
+    # A network given single images may take no more, and the means of one say little.
+    if len(few[0]) > 1:
+        _correct_means(simulated, torch.cat(few))
     return images
 
 

@@ -73,3 +73,20 @@ def test_a_layer_called_twice_keeps_its_bias() -> None:
     (bias,) = as_rounded(simulated).values()
     (layer,) = simulated.layers.values()
     assert layer.bias_shift is bias
+
+
+def test_a_network_that_takes_one_image_at_a_time_keeps_its_biases() -> None:
+    """Its images cannot be joined into a batch."""
+
+    class Single(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv = nn.Conv2d(3, 4, 3)
+
+        def forward(self, x: Tensor) -> Tensor:
+            y: Tensor = self.conv(x)
+            return y.reshape(1, 4, -1).mean(2)
+
+    simulated = calibrated(Single().eval(), [torch.rand(1, 3, 24, 24) for _ in range(8)])
+    assert not corrected(simulated)
+    assert simulated.module(torch.rand(1, 3, 24, 24)).shape == (1, 4)
