@@ -30,7 +30,7 @@ from .trace_fx import Untraceable, trace
 
 # Images on which ways to cut ranges and to round are compared, each of which costs one pass over
 # them: as many as have the values of sixteen of 224 x 224, and no less.
-_IMAGES_TO_CHOOSE_BY = range(16, 64 + 1)
+_LEAST_TO_CHOOSE_BY, _MOST_TO_CHOOSE_BY = 16, 64
 _VALUES_TO_CHOOSE_BY = 16 * 3 * 224 * 224
 
 # Values per channel below which a mean says more about the images than about int8.
@@ -367,15 +367,15 @@ def calibrate(
 
 
 def _enough_to_choose_by(image: Tensor) -> int:
-    least, most = _IMAGES_TO_CHOOSE_BY[0], _IMAGES_TO_CHOOSE_BY[-1]
-    return min(max(_VALUES_TO_CHOOSE_BY // image.numel(), least), most)
+    alike = _VALUES_TO_CHOOSE_BY // image.numel()
+    return min(max(alike, _LEAST_TO_CHOOSE_BY), _MOST_TO_CHOOSE_BY)
 
 
 def _choose_by_output(simulated: Simulated, batches: Sequence[Tensor]) -> None:
     """Keep the way to cut the ranges and to round weights with the least noise in the output.
 
     A histogram's least squared error per tensor is not the network's: the rare large activations
-    that it cuts off carry a DINOv2 (22 dB with them, 10 without), while EfficientNet-Lite0 is
+    that it cuts off carry a DINOv2 (24.7 dB with them, 17.8 without), while EfficientNet-Lite0 is
     better off without. The two are chosen together, because one makes up for the other.
     """
     recipe = simulated.recipe
@@ -432,10 +432,11 @@ def _correct_means(simulated: Simulated, images: Tensor) -> None:
     def correct(layer: SimulatedLayer, given: tuple[Tensor], out: Tensor) -> Tensor:
         # A layer of several calls has several means; one of few values knows only these images.
         enough = out.numel() >= _VALUES_FOR_A_MEAN * layer.layer.weight.shape[0]
-        if len(float_means[layer.name]) > 1 or not enough:
+        means = float_means.get(layer.name, [])
+        if len(means) != 1 or not enough:
             return out
         for _ in range(2):  # a clamp behind the bias takes away a part of what is added
-            shift = float_means[layer.name][0] - layer.output_mean(out)
+            shift = means[0] - layer.output_mean(out)
             layer.bias_shift = shift if layer.bias_shift is None else layer.bias_shift + shift
             out = layer.forward(given[0])
         return out
