@@ -16,7 +16,7 @@ from exporter.quantize.evaluate import judge, run
 from exporter.quantize.layers import weight_scales
 from exporter.quantize.recipes import find_recipe
 from exporter.quantize.rounding import InputMoments, compensated_codes, nearest_codes
-from exporter.quantize.simulate import calibrate, convert, simulate_int8
+from exporter.quantize.simulate import _settle_grids, calibrate, convert, simulate_int8
 
 
 @st.composite
@@ -165,3 +165,29 @@ def test_auto_keeps_what_leaves_less_noise(monkeypatch, better):
     assert torch.equal(layer.int8_weight(), taken)
     layer.round_to("nearest" if better == "compensated" else "compensated")
     assert not torch.equal(layer.int8_weight(), taken)
+
+
+def test_ranges_and_rounding_are_chosen_together(fashion, monkeypatch):
+    """One makes up for the other: chosen one after the other they can miss the best pair."""
+    monkeypatch.setattr("exporter.quantize.simulate._correct_means", lambda *_: None)
+    recipe = find_recipe("static-xnnpack")
+    simulated = simulate_int8(fashion.model, recipe, example=fashion.example)
+    calibrate(simulated, fashion.calibration)
+    reference = run(simulated.module, fashion.calibration)
+
+    def noise() -> float:
+        simulated.simulate(simulated.layers)
+        return float((run(simulated.module, fashion.calibration) - reference).square().sum())
+
+    chosen = noise()
+    others = []
+    for clipping in ("observer", "none", "mild"):
+        for rounding in ("compensated", "nearest"):
+            for layer in simulated.layers.values():
+                layer.clipping = clipping
+                if layer.roundings:
+                    layer.round_to(rounding)
+            _settle_grids(simulated)
+            others.append(noise())
+    assert chosen == pytest.approx(min(others), rel=1e-5)
+    assert max(others) > 1.1 * chosen
