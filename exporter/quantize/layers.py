@@ -138,6 +138,7 @@ class SimulatedLayer(nn.Module):
         self._scales: Tensor | None
         self.register_buffer("_scales", None)
         self.bias_shift: Tensor | None = None
+        self.wanted_mean: Tensor | None = None  # while set, a simulated call moves the bias to it
         self._input_sum: Tensor | None = None
         self._input_count = 0
         # Training moves the weights, so what they are rounded to is not settled before it.
@@ -231,12 +232,23 @@ class SimulatedLayer(nn.Module):
 
     def output_mean(self, y: Tensor) -> Tensor:
         """Return the mean of each output channel of `y`, one of this layer's outputs."""
-        channel = 1 if isinstance(self.layer, nn.Conv2d) else -1
-        return y.detach().movedim(channel, 0).flatten(1).mean(1)
+        return y.detach().movedim(self._channel, 0).flatten(1).mean(1)
+
+    def _meet_mean(self, y: Tensor, wanted: Tensor, grid: Range) -> Tensor:
+        """Move the bias until outputs made of the sums `y` have this mean; return `y` so moved."""
+        for _ in range(3):  # a clamp behind the bias takes away a part of what is added
+            out = fake_quantize(self._clamped(y), grid, self.dtype)
+            shift = wanted - self.output_mean(out)
+            self.bias_shift = shift if self.bias_shift is None else self.bias_shift + shift
+            y = (y.movedim(self._channel, -1) + shift).movedim(-1, self._channel)
+        return y
+
+    @property
+    def _channel(self) -> int:
+        return 1 if isinstance(self.layer, nn.Conv2d) else -1
 
     def _count_input(self, x: Tensor) -> None:
-        channel = 1 if isinstance(self.layer, nn.Conv2d) else -1
-        flat = x.detach().movedim(channel, 0).flatten(1)
+        flat = x.detach().movedim(self._channel, 0).flatten(1)
         total = flat.sum(1)
         self._input_sum = total if self._input_sum is None else self._input_sum + total
         self._input_count += flat.shape[1]
@@ -293,14 +305,17 @@ class SimulatedLayer(nn.Module):
             y = self.layer._conv_forward(x, weight, bias)
         else:
             y = nn.functional.linear(x, weight, bias)
-        if self.clamp is not None:
-            y = y.clamp(*self.clamp)
+        if self.wanted_mean is not None and self.simulating:
+            y = self._meet_mean(y, self.wanted_mean, self.grids[1])
+        y = self._clamped(y)
         if self.watching:
             self.output_observer(y.detach())
         if self.simulating:
             y = fake_quantize(y, self._live_grid(1) if live else self.grids[1], self.dtype)
-        out: Tensor = y
-        return out
+        return y
+
+    def _clamped(self, y: Tensor) -> Tensor:
+        return y if self.clamp is None else y.clamp(*self.clamp)
 
 
 @cache

@@ -423,46 +423,35 @@ def _correct_means(simulated: Simulated, images: Tensor) -> None:
     that for nothing (arXiv 1906.04721, appendix D). One pass, in which every layer already sees
     the layers before it corrected.
     """
-    float_means: dict[str, list[Tensor]] = {}
-    before = {name: layer.bias_shift for name, layer in simulated.layers.items()}
+    means: dict[str, Tensor | None] = {}
 
     def keep(layer: SimulatedLayer, _: object, out: Tensor) -> None:
-        float_means.setdefault(layer.name, []).append(layer.output_mean(out))
-
-    def correct(layer: SimulatedLayer, given: tuple[Tensor], out: Tensor) -> Tensor:
-        # A layer of several calls has several means; one of few values knows only these images.
+        # A layer of several calls has several means; one of few values is these images' alone.
         enough = out.numel() >= _VALUES_FOR_A_MEAN * layer.layer.weight.shape[0]
-        means = float_means.get(layer.name, [])
-        if len(means) != 1 or not enough:
-            return out
-        for _ in range(2):  # a clamp behind the bias takes away a part of what is added
-            shift = means[0] - layer.output_mean(out)
-            layer.bias_shift = shift if layer.bias_shift is None else layer.bias_shift + shift
-            out = layer.forward(given[0])
-        return out
+        once = layer.name not in means
+        means[layer.name] = layer.output_mean(out) if once and enough else None
 
-    def run(hook: Callable[..., Tensor | None]) -> None:
-        handles = [layer.register_forward_hook(hook) for layer in simulated.layers.values()]
-        try:
-            simulated.module(images)
-        finally:
-            for handle in handles:
-                handle.remove()
-
+    layers = simulated.layers
+    before = {name: layer.bias_shift for name, layer in layers.items()}
     with torch.no_grad():
         simulated.simulate(())
+        hooks = [layer.register_forward_hook(keep) for layer in layers.values()]
         reference = _first_output(simulated.module, [images])
-        run(keep)
-        simulated.simulate(simulated.layers)
-        noise = [_first_output(simulated.module, [images]) - reference]
-        run(correct)
-        noise.append(_first_output(simulated.module, [images]) - reference)
+        for hook in hooks:
+            hook.remove()
+        simulated.simulate(layers)
+        plain = _first_output(simulated.module, [images]) - reference
+        for name, mean in means.items():
+            layers[name].wanted_mean = mean
+        _first_output(simulated.module, [images])
+        for layer in layers.values():
+            layer.wanted_mean = None
+        corrected = _first_output(simulated.module, [images]) - reference
     simulated.simulate(())
-    plain, corrected = (float(n.double().square().sum()) for n in noise)
-    if corrected < plain:
+    if corrected.double().square().sum() < plain.double().square().sum():
         simulated.notes.append("Means of the layers' outputs: corrected; measured to be better.")
         return
-    for name, layer in simulated.layers.items():
+    for name, layer in layers.items():
         layer.bias_shift = before[name]
 
 
