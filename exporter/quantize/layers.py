@@ -236,7 +236,9 @@ class SimulatedLayer(nn.Module):
 
     def _meet_mean(self, y: Tensor, wanted: Tensor, grid: Range) -> Tensor:
         """Move the bias until outputs made of the sums `y` have this mean; return `y` so moved."""
-        for _ in range(3):  # a clamp behind the bias takes away a part of what is added
+        # A clamp behind the bias takes away a part of what is added. What a cut range takes away
+        # is better left alone (DINOv2: 0.2 dB).
+        for _ in range(1 if self.clamp is None else 3):
             out = fake_quantize(self._clamped(y), grid, self.dtype)
             shift = wanted - self.output_mean(out)
             self.bias_shift = shift if self.bias_shift is None else self.bias_shift + shift
