@@ -232,17 +232,19 @@ class SimulatedLayer(nn.Module):
 
     def output_mean(self, y: Tensor) -> Tensor:
         """Return the mean of each output channel of `y`, one of this layer's outputs."""
-        return y.detach().movedim(self._channel, 0).flatten(1).mean(1)
+        channel = self._channel % y.dim()
+        return y.detach().mean([dim for dim in range(y.dim()) if dim != channel])
 
     def _meet_mean(self, y: Tensor, wanted: Tensor, grid: Range) -> Tensor:
-        """Move the bias until outputs made of the sums `y` have this mean; return `y` so moved."""
+        """Move the bias until outputs made of the sums `y` have this mean; return `y`, so moved."""
         # A clamp behind the bias takes away a part of what is added. What a cut range takes away
         # is better left alone (DINOv2: 0.2 dB).
         for _ in range(1 if self.clamp is None else 3):
             out = fake_quantize(self._clamped(y), grid, self.dtype)
             shift = wanted - self.output_mean(out)
-            self.bias_shift = shift if self.bias_shift is None else self.bias_shift + shift
-            y = (y.movedim(self._channel, -1) + shift).movedim(-1, self._channel)
+            assert self.bias_shift is not None  # made by who set the wanted mean
+            self.bias_shift += shift
+            y.movedim(self._channel, -1).add_(shift)
         return y
 
     @property

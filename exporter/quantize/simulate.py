@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import difflib
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
@@ -423,16 +424,21 @@ def _correct_means(simulated: Simulated, images: Tensor) -> None:
     that for nothing (arXiv 1906.04721, appendix D). One pass, in which every layer already sees
     the layers before it corrected.
     """
-    means: dict[str, Tensor | None] = {}
-
-    def keep(layer: SimulatedLayer, _: object, out: Tensor) -> None:
-        # A layer of several calls has several means; one of few values is these images' alone.
-        enough = out.numel() >= _VALUES_FOR_A_MEAN * layer.layer.weight.shape[0]
-        once = layer.name not in means
-        means[layer.name] = layer.output_mean(out) if once and enough else None
-
     layers = simulated.layers
     before = {name: layer.bias_shift for name, layer in layers.items()}
+    # Made before the passes: between their large tensors, small ones that stay would keep the
+    # memory of those freed from being given back (500 MB of deit_base).
+    means = {name: torch.zeros(len(layer.layer.weight)) for name, layer in layers.items()}
+    shifts = {n: means[n].clone() if s is None else s.clone() for n, s in before.items()}
+    calls: Counter[str] = Counter()
+    enough: set[str] = set()
+
+    def keep(layer: SimulatedLayer, _: object, out: Tensor) -> None:
+        calls[layer.name] += 1
+        means[layer.name].copy_(layer.output_mean(out))
+        if out.numel() >= _VALUES_FOR_A_MEAN * len(layer.layer.weight):
+            enough.add(layer.name)
+
     with torch.no_grad():
         simulated.simulate(())
         hooks = [layer.register_forward_hook(keep) for layer in layers.values()]
@@ -441,8 +447,10 @@ def _correct_means(simulated: Simulated, images: Tensor) -> None:
             hook.remove()
         simulated.simulate(layers)
         plain = _first_output(simulated.module, [images]) - reference
-        for name, mean in means.items():
-            layers[name].wanted_mean = mean
+        for name, layer in layers.items():
+            # A layer of several calls has several means; one of few values is these images' alone.
+            if calls[name] == 1 and name in enough:
+                layer.wanted_mean, layer.bias_shift = means[name], shifts[name]
         _first_output(simulated.module, [images])
         for layer in layers.values():
             layer.wanted_mean = None
