@@ -376,7 +376,7 @@ def _choose_by_output(simulated: Simulated, batches: Sequence[Tensor]) -> None:
     """Keep the way to cut the ranges and to round weights with the least noise in the output.
 
     A histogram's least squared error per tensor is not the network's: the rare large activations
-    that it cuts off carry a DINOv2 (24.7 dB with them, 17.8 without), while EfficientNet-Lite0 is
+    that it cuts off carry a DINOv2 (24.9 dB with them, 17.7 without), while EfficientNet-Lite0 is
     better off without. The two are chosen together, because one makes up for the other.
     """
     recipe = simulated.recipe
@@ -427,7 +427,7 @@ def _correct_means(simulated: Simulated, images: Tensor) -> None:
     layers = simulated.layers
     before = {name: layer.bias_shift for name, layer in layers.items()}
     # Made before the passes: between their large tensors, small ones that stay would keep the
-    # memory of those freed from being given back (500 MB of deit_base).
+    # memory of those freed from being given back (benchmarks/export_cost shows it as peak).
     means = {name: torch.zeros(len(layer.layer.weight)) for name, layer in layers.items()}
     shifts = {n: means[n].clone() if s is None else s.clone() for n, s in before.items()}
     calls: Counter[str] = Counter()

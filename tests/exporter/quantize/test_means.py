@@ -57,22 +57,31 @@ def test_a_correction_that_does_not_help_is_undone(lite0, monkeypatch) -> None:
     assert all(layer.bias_shift is biases[name] for name, layer in simulated.layers.items())
 
 
-def test_a_layer_called_twice_keeps_its_bias() -> None:
+def test_a_layer_called_twice_keeps_its_bias(monkeypatch) -> None:
     """It has two means."""
+    moved: list[str] = []
+    plain = SimulatedLayer._meet_mean
+
+    def spy(layer: SimulatedLayer, *given: object) -> Tensor:
+        moved.append(layer.name)
+        return plain(layer, *given)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(SimulatedLayer, "_meet_mean", spy)
 
     class Twice(nn.Module):
         def __init__(self) -> None:
             super().__init__()
-            self.conv = nn.Conv2d(3, 3, 3)
+            self.once = nn.Conv2d(3, 3, 3)
+            self.twice = nn.Conv2d(3, 3, 3)
 
         def forward(self, x: Tensor) -> Tensor:
-            y: Tensor = self.conv(self.conv(x))
+            y: Tensor = self.twice(self.twice(self.once(x)))
             return y.mean((2, 3))
 
     simulated = calibrated(Twice().eval(), [torch.rand(16, 3, 24, 24)])
-    (bias,) = as_rounded(simulated).values()
-    (layer,) = simulated.layers.values()
-    assert layer.bias_shift is bias
+    assert moved == ["once"]
+    biases = as_rounded(simulated)
+    assert simulated.layers["twice"].bias_shift is biases["twice"]
 
 
 def test_a_network_that_takes_one_image_at_a_time_keeps_its_biases() -> None:
