@@ -3,7 +3,7 @@
 from .artifact import Artifact
 from .errors import ExportError
 from .pipeline import export
-from .quantization import QuantizeChoice
-from .task import PreprocessingChoice
+from .plan import PreprocessingChoice
+from .quantize.step import QuantizeChoice
 
 __all__ = ["Artifact", "ExportError", "PreprocessingChoice", "QuantizeChoice", "export"]

@@ -11,11 +11,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from runtime_check.metadata import Metadata
+from runtime_check.artifact.metadata import Metadata
 
 from .environment import phone_engine
 from .quiet import quiet
-from .report import Report
+from .report.report import Report
 
 
 @dataclass(frozen=True, kw_only=True)

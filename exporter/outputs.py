@@ -14,7 +14,7 @@ from .errors import CaptureError
 def flatten(value: Any) -> list[Tensor]:
     """Return the tensors in `value` (tensor, tuple, list or dict, nested), in order.
 
-    The order is that of `runtime_check.child`. Raises `CaptureError` on anything else.
+    The order is that of `runtime_check.runtimes.child`. Raises `CaptureError` on anything else.
     """
     if isinstance(value, Tensor):
         return [value.dequantize() if value.is_quantized else value]

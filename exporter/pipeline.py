@@ -13,17 +13,19 @@ from torch import nn
 from runtime_check.device.operators import DEFAULT_RUNTIME, load_table, resolve_runtime
 
 from .artifact import Artifact
-from .capture import Method
-from .clock import Clock
-from .describe import golden_vectors, metadata_of, report_of
 from .environment import one_thread, phone_engine, require_suitable_torch
 from .errors import UsageError
-from .ledger import device_row, row, saved_row
-from .optimize import OPTIMIZE_PASSES
+from .expected import as_tolerance, measure_rounding
+from .lower.capture import Method
+from .lower.lower import Expected, find_shippable
+from .lower.optimize import OPTIMIZE_PASSES
 from .outputs import run
-from .package import workspace, write_artifact
-from .prepare import PREPARE_PASSES, prepare
-from .quantization import (
+from .package.archive import workspace, write_artifact
+from .plan import Activation, InputKind, PreprocessingChoice, Task, affordable, check_outputs, plan
+from .progress import Clock
+from .quantize import Tell
+from .quantize.engine import require_phone_packing
+from .quantize.step import (
     HOST_STEPS,
     PHONE_STEPS,
     QUANTIZE_PASSES,
@@ -32,15 +34,13 @@ from .quantization import (
     quantize_network,
     recipe_of,
 )
-from .quantize import Tell
-from .quantize.engine import require_phone_packing
 from .quiet import quiet
-from .report import write_html, write_json
-from .rewrite import NEEDS_OPERATOR, REWRITES
-from .shippable import Expected, find_shippable
+from .report.describe import golden_vectors, metadata_of, report_of
+from .report.ledger import device_row, row, saved_row
+from .report.report import write_html, write_json
+from .rewrites.prepare import PREPARE_PASSES, prepare
+from .rewrites.rewrite import NEEDS_OPERATOR, REWRITES
 from .source import load_source
-from .task import Activation, InputKind, PreprocessingChoice, Task, affordable, check_outputs, plan
-from .tolerance import as_tolerance, measure_rounding
 from .verify import require_device, verify_on_device
 
 ALL_PASSES = (*PREPARE_PASSES, *REWRITES, *QUANTIZE_PASSES, *OPTIMIZE_PASSES)

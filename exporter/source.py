@@ -14,15 +14,15 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from runtime_check.artifact.metadata import Preprocessing, Provenance, Weights
 from runtime_check.errors import RuntimeCheckError
-from runtime_check.metadata import Preprocessing, Provenance, Weights
-from runtime_check.reference import (
+from runtime_check.reference.reference import (
     from_efficientnet_lite,
     hub_offline,
     hub_reachable,
     packaged_file,
 )
-from runtime_check.weights import file_sha256, load_weights, state_dict_sha256
+from runtime_check.reference.weights import file_sha256, load_weights, state_dict_sha256
 
 from .errors import SourceError, UsageError
 

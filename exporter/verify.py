@@ -13,10 +13,10 @@ from torch import Tensor
 from runtime_check.compare import Comparison, Tolerance, compare
 from runtime_check.device import DeviceUnavailable, UnknownRuntime, find_installed, run_on_device
 from runtime_check.errors import RuntimeCheckError
-from runtime_check.host import open_host
+from runtime_check.runtimes.host import open_host
 
 from .errors import UsageError, VerifyError
-from .samples import Sample
+from .image.samples import Sample
 
 
 @dataclass(frozen=True, kw_only=True)

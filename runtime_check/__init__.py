@@ -3,10 +3,10 @@
 Imports nothing of `exporter`, so an app team can use it alone.
 """
 
-from .artifact import ArtifactFile, read_artifact, read_bytecode
+from .artifact.archive import ArtifactFile, read_artifact, read_bytecode
+from .artifact.metadata import Golden, Metadata
 from .compare import Comparison, Tolerance, assert_parity, compare
 from .errors import ParityError, RuntimeCheckError, UnreadableArtifact, UnsupportedSchema
-from .metadata import Golden, Metadata
 
 __all__ = [
     "ArtifactFile",

@@ -11,9 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
-from .artifact import ArtifactFile, read_artifact
+from .artifact.archive import ArtifactFile, read_artifact
 from .errors import RuntimeCheckError
-from .host import open_host
 from .properties import (
     PROPERTIES,
     Check,
@@ -23,8 +22,9 @@ from .properties import (
     load_counterexample,
     replay,
 )
-from .reference import NoReference, Reference, build_reference
-from .weights import file_sha256
+from .reference.reference import NoReference, Reference, build_reference
+from .reference.weights import file_sha256
+from .runtimes.host import open_host
 
 
 @dataclass(frozen=True, kw_only=True)

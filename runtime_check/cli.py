@@ -144,7 +144,7 @@ def fuzz(
     A crash or hang of torch's native loader stays in a child process and is a finding; exit code
     1 means that a damaged copy was taken for a good one with other outputs.
     """
-    from .hostile import fuzz_file, print_fuzz, to_json
+    from .fuzz.fuzz import fuzz_file, print_fuzz, to_json
 
     result = fuzz_file(
         file,
@@ -193,7 +193,7 @@ def bench(
     traceback: Annotated[bool, typer.Option("--traceback", hidden=True)] = False,
 ) -> None:
     """Time files and peers side by side: load, first, median, p95, peak memory, ratios."""
-    from .bench import print_bench, read_bench, run_bench, write_plot
+    from .bench.run import print_bench, read_bench, run_bench, write_plot
 
     results = [read_bench(path) for path in imported or []]
     if files:

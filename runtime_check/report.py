@@ -12,9 +12,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from .artifact.metadata import LedgerRow
 from .check import Report
 from .compare import Comparison
-from .metadata import LedgerRow
 from .properties import PropertyResult
 
 FORMAT_VERSION = "1.0"

@@ -1,7 +1,7 @@
 """GELU and softmax next to int8, from multiplications instead of exponentials.
 
 PyTorch 2.1's ARM build computes exponentials one by one, at some fifty instructions each, and
-multiplies four values in five (`python -m exporter.benchmarks.operator_costs` prints the table). In
+multiplies four values in five (`python -m tests.benchmarks.operator_costs` prints the table). In
 an int8 ViT they are a third of all instructions. Where what reads the result is int8 anyway,
 polynomials serve as well: their error is held below one step of the reader's grid.
 

@@ -11,14 +11,15 @@ from torch import Tensor, fx, nn
 
 from runtime_check.compare import sqnr_db
 
+from ..rewrites.plain import is_plain_conv, is_plain_linear
+from ..rewrites.trace import Untraceable, trace
+from ..rewrites.watch import watch
 from .activations import SOFTMAX_ERROR
 from .calibrate import Tell, check_calibration
-from .dataflow import watch
 from .dynamic import quantize_dynamic, quantize_recurrent
 from .engine import quantized_engine, require_phone_packing
 from .errors import CalibrationError, NothingQuantized, QuantizeError, TrainingDataError
 from .layers import Int8Layer, SimulatedLayer
-from .plain import is_plain_conv, is_plain_linear
 from .qat import Progress, Trained, TrainingSet, fine_tune
 from .recipes import QuantizeRecipe
 from .simulate import (
@@ -30,7 +31,6 @@ from .simulate import (
     prepared_copy,
     simulate_int8,
 )
-from .trace_fx import Untraceable, trace
 
 # A kernel may round otherwise than the simulation by a step here and there, never everywhere.
 # Measured: 0.0 to 0.2 steps on average, on XNNPACK and QNNPACK.

@@ -9,7 +9,7 @@ import torch
 import torch.ao.nn.quantized.dynamic as nnqd
 from torch import Tensor, nn
 
-from ..prepare import replace_submodule
+from ..rewrites.prepare import replace_submodule
 from .errors import NotFinite
 from .layers import quantized_weight, weight_scales
 

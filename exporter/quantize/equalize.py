@@ -16,9 +16,9 @@ from typing import Any
 import torch
 from torch import Tensor, fx, nn
 
-from ..rewrite import find_attentions, find_layer_scales
-from .dataflow import Flow, watch
-from .plain import is_plain_conv, is_plain_linear
+from ..rewrites.plain import is_plain_conv, is_plain_linear
+from ..rewrites.rewrite import find_attentions, find_layer_scales
+from ..rewrites.watch import Flow, watch
 
 # How much of an activation's range moves into the weights; 0.5 is SmoothQuant's default.
 MIGRATION = 0.5

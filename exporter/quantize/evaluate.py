@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from runtime_check.compare import sqnr_db, topk_agreement
 
-from ..package import canonicalize
+from ..package.archive import canonicalize
 from .engine import quantized_engine
 from .errors import QuantizeError
 

@@ -18,16 +18,16 @@ import torch.nn.functional as functional
 from torch import Tensor, fx, nn
 from torch.utils._pytree import tree_leaves
 
-from ..prepare import PREPARE_PASSES, replace_submodule
-from ..rewrite import open_attention
+from ..rewrites.plain import is_plain_conv, is_plain_linear
+from ..rewrites.prepare import PREPARE_PASSES, replace_submodule
+from ..rewrites.rewrite import open_attention
+from ..rewrites.trace import Untraceable, trace
+from ..rewrites.watch import Flow, Value, watch
 from .activations import SimulatedGelu, SimulatedSoftmax
-from .dataflow import Flow, Value, watch
 from .equalize import equalize, equalize_attention, equalize_layer_scales
 from .errors import CalibrationError, NotFinite, QuantizeError, UnknownLayer
 from .layers import CLIPPINGS, Clipping, Int8Layer, SimulatedLayer, convert_layer
-from .plain import is_plain_conv, is_plain_linear
 from .recipes import QuantizeRecipe, Rounding
-from .trace_fx import Untraceable, trace
 
 # Images on which ways to cut ranges and to round are compared, each of which costs one pass over
 # them: as many as have the values of sixteen of 224 x 224, and no less.
@@ -106,8 +106,8 @@ def match_layers(patterns: Sequence[str], names: Sequence[str]) -> frozenset[str
 def prepared_copy(module: nn.Module, example: Tensor) -> nn.Module:
     """Return an eval copy of `module` with plain convolutions and folded BatchNorm.
 
-    The rewrites are exporter.prepare's; they find nothing to do on a module that has already
-    been through. Raises NotFinite when a weight is NaN or infinite.
+    The rewrites are exporter.rewrites.prepare's; they find nothing to do on a module that has
+    already been through. Raises NotFinite when a weight is NaN or infinite.
     """
     copied = copy.deepcopy(module).eval()
     for name, parameter in copied.named_parameters():

@@ -20,8 +20,8 @@ from typing import IO, Any
 import numpy as np
 
 from ..errors import RuntimeCheckError, UnreadableArtifact
-from ..host import ChildDied, ForwardError, translate
-from ..worker import NoAnswer, ask, start_worker
+from ..runtimes.host import ChildDied, ForwardError, translate
+from ..runtimes.worker import NoAnswer, ask, start_worker
 from .errors import DeviceUnavailable
 from .install import DEFAULT_RUNTIME, InstalledRuntime, find_installed
 

@@ -1,6 +1,6 @@
 // Serve one lite-interpreter file over stdin and stdout: one process, many inferences.
 //
-// A request is a line of text, then raw bytes; the answer is a frame as in runtime_check/wire.py
+// A request is a line of text, then raw bytes; the answer is a frame as in runtime_check/runtimes/frames.py
 // (uint32 length, JSON header with a `tensors` list, raw tensors). Requests:
 //   open ENGINE THREADS LENGTH        then the path, LENGTH bytes
 //   extra LENGTH                      then the record's name; its content comes back as a uint8

@@ -7,11 +7,11 @@ import pytest
 import torch
 from PIL import Image
 
-from exporter.preprocess import reference_transform
-from exporter.samples import PHOTOS, photo
+from exporter.image.preprocess import reference_transform
+from exporter.image.samples import PHOTOS, photo
 from exporter.source import load_source
-from runtime_check.artifact import read_artifact
-from runtime_check.metadata import write_schemas
+from runtime_check.artifact.archive import read_artifact
+from runtime_check.artifact.metadata import write_schemas
 
 
 def test_parity_and_ledger(default_artifact) -> None:
@@ -60,5 +60,5 @@ def test_schemas_are_current(tmp_path, request) -> None:
     for path in write_schemas(tmp_path):
         committed = (golden / path.name).read_text(encoding="utf-8")
         assert committed == path.read_text(encoding="utf-8"), (
-            f"run python -m runtime_check.metadata tests/golden, {path.name} is stale"
+            f"run python -m runtime_check.artifact.metadata tests/golden, {path.name} is stale"
         )

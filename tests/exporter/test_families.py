@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from exporter.benchmarks.families import AWKWARD, CHOSEN, in_own_process
+from ..benchmarks.families import AWKWARD, CHOSEN, in_own_process
 
 CHOICES = json.loads(CHOSEN.read_text())
 

@@ -11,16 +11,17 @@ import torch
 from torch.jit.mobile import _load_for_lite_interpreter
 
 import exporter
-from exporter.benchmarks.photo import write_lite
 from exporter.errors import UsageError, VerifyError
+from exporter.image.preprocess import Preprocess
+from exporter.image.samples import tensor_samples
 from exporter.pipeline import export
-from exporter.preprocess import Preprocess
-from exporter.quantization import QuantizeChoice
-from exporter.samples import tensor_samples
+from exporter.quantize.step import QuantizeChoice
 from exporter.verify import verify_on_device
 from runtime_check import device
+from runtime_check.artifact.metadata import Preprocessing
 from runtime_check.compare import Tolerance
-from runtime_check.metadata import Preprocessing
+
+from ..benchmarks.photo import write_lite
 
 RUNTIME = "arm64-2.1.0"
 PHOTOS = Path(exporter.__file__).parent / "data" / "photos"

@@ -16,9 +16,9 @@ from torch.utils.mobile_optimizer import optimize_for_mobile
 import exporter
 from exporter import QuantizeChoice
 from exporter.errors import ExportError, UsageError
-from runtime_check.artifact import read_artifact
+from runtime_check.artifact.archive import read_artifact
 from runtime_check.compare import Tolerance, compare
-from runtime_check.host import open_host
+from runtime_check.runtimes.host import open_host
 
 SHAPE = (1, 3, 32, 32)
 

@@ -24,9 +24,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageOps
 
-from runtime_check.benchmark_format import Benchmark, BenchmarkRun, Device, DeviceRuns
-from runtime_check.compare import Tolerance, compare
-from runtime_check.metadata import (
+from runtime_check.artifact.metadata import (
     Capture,
     Golden,
     GoldenCase,
@@ -46,6 +44,8 @@ from runtime_check.metadata import (
     ToleranceSpec,
     Weights,
 )
+from runtime_check.bench.format import Benchmark, BenchmarkRun, Device, DeviceRuns
+from runtime_check.compare import Tolerance, compare
 
 FOLDER = Path(__file__).resolve().parents[1] / "golden"
 LABELS = ["amber", "beech, beech tree", "clay", "dew", "Größe ü 猫"]

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from runtime_check.benchmark_format import read_bench
+from runtime_check.artifact.metadata import Metadata, TensorData, parse_golden, parse_metadata
+from runtime_check.bench.format import read_bench
 from runtime_check.errors import UnreadableArtifact, UnsupportedSchema
-from runtime_check.metadata import Metadata, TensorData, parse_golden, parse_metadata
 
 from .golden_files import FOLDER, golden_files, tiny_forward
 

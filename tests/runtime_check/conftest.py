@@ -14,11 +14,11 @@ import pytest
 import torch
 from torch import nn
 
-from runtime_check.metadata import Golden, Metadata, TensorData
-from runtime_check.models import small_classifier
-from runtime_check.weights import state_dict_sha256
+from runtime_check.artifact.metadata import Golden, Metadata, TensorData
+from runtime_check.reference.weights import state_dict_sha256
+from runtime_check.testing.models import small_classifier
 
-FACTORY = "runtime_check.models:small_classifier"
+FACTORY = "runtime_check.testing.models:small_classifier"
 LABELS = [f"class {i}" for i in range(10)]
 MEAN, STD = (0.5, 0.4, 0.45), (0.25, 0.22, 0.3)
 
@@ -118,7 +118,7 @@ def save(
     cases: list[tuple[list[np.ndarray], list[np.ndarray]]],
 ) -> Path:
     """Write the lite file with both records; fill in operators from the bytecode."""
-    from runtime_check.artifact import read_bytecode
+    from runtime_check.artifact.archive import read_bytecode
 
     path.write_bytes(scripted._save_to_buffer_for_lite_interpreter())
     bytecode = read_bytecode(path)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from runtime_check import cli
-from runtime_check.hostile import with_golden
+from runtime_check.fuzz.fuzz import with_golden
 
 TRUST = "--trust-factory"
 
@@ -60,12 +60,12 @@ def test_a_parity_failure_exits_with_1_and_is_shown_in_full(
 def test_a_counterexample_replays_from_the_command_it_prints(
     build_tensor_ptl: Any, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    from runtime_check.models import ModelRecipe
+    from runtime_check.testing.models import ModelRecipe
 
     net = ModelRecipe("depthwise", 2, 16, True, False, "relu", 32, 9).build()
     made = build_tensor_ptl(tmp_path / "other.ptl", net=net)
     found = tmp_path / "found"
-    reference = ("--reference", "runtime_check.models:small_classifier")
+    reference = ("--reference", "runtime_check.testing.models:small_classifier")
     out, _ = run(
         capsys, str(made.path), *reference, "-p", "parity", "--counterexamples", str(found),
         "--examples", "3", code=1,

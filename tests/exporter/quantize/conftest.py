@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from exporter.benchmarks.quantization.data import efficientnet_lite0, fashion_normalise, fashion_vit
+from ...benchmarks.quantization.data import efficientnet_lite0, fashion_normalise, fashion_vit
 
 DATA = Path(__file__).parents[2] / "data"
 

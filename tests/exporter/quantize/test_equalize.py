@@ -7,16 +7,16 @@ import torch
 from torch import nn
 
 from exporter.outputs import run
-from exporter.prepare import prepare
 from exporter.quantize import find_recipe, quantize
-from exporter.quantize.dataflow import watch
 from exporter.quantize.equalize import (
     equalize,
     equalize_attention,
     equalize_layer_scales,
     find_pairs,
 )
-from exporter.quantize.trace_fx import trace
+from exporter.rewrites.prepare import prepare
+from exporter.rewrites.trace import trace
+from exporter.rewrites.watch import watch
 from runtime_check.compare import Tolerance, sqnr_db
 
 

@@ -249,7 +249,7 @@ def test_a_module_that_fused_itself_is_prepared_again():
     """Quantising prepares what the pipeline has prepared: RepMixer fused twice and failed."""
     from timm.models.fastvit import RepMixer
 
-    from exporter.prepare import reparameterize
+    from exporter.rewrites.prepare import reparameterize
 
     torch.manual_seed(0)
     whole = nn.Sequential(RepMixer(8)).eval()

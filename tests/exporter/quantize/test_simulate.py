@@ -6,11 +6,11 @@ import torch.nn.functional as functional
 from torch import nn
 
 from exporter.quantize import find_recipe, make_recipe, quantize, quantized_engine
-from exporter.quantize.dataflow import watch
 from exporter.quantize.errors import CalibrationError, UnknownLayer
 from exporter.quantize.layers import weight_scales
 from exporter.quantize.simulate import calibrate, convert, match_layers, simulate_int8
-from exporter.quantize.trace_fx import Untraceable, trace
+from exporter.rewrites.trace import Untraceable, trace
+from exporter.rewrites.watch import watch
 
 
 def smooth(batch: int, channels: int, size: int) -> torch.Tensor:

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from runtime_check.artifact import read_artifact
-from runtime_check.benchmark_format import read_bench
+from runtime_check.artifact.archive import read_artifact
+from runtime_check.bench.format import read_bench
 
 
 @pytest.fixture(scope="module")

@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from runtime_check.artifact.metadata import parse_golden, parse_metadata
 from runtime_check.compare import compare
 from runtime_check.device.toolchain import compile_program, native_compiler
-from runtime_check.metadata import parse_golden, parse_metadata
 from runtime_check.properties import tolerance_of
 
 from .conftest import Models, Small

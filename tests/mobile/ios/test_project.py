@@ -13,8 +13,8 @@ from xml.etree import ElementTree
 import pytest
 
 from exporter.install import models_folder
-from runtime_check.artifact import read_artifact
-from runtime_check.metadata import parse_metadata
+from runtime_check.artifact.archive import read_artifact
+from runtime_check.artifact.metadata import parse_metadata
 
 from .conftest import Models
 from .tools import APP, GOLDEN, NATIVE, PACKAGE, Swift

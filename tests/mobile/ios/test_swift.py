@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from runtime_check.benchmark_format import read_bench
+from runtime_check.bench.format import read_bench
 
 from .conftest import Models
 from .core import Core

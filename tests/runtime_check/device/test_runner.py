@@ -11,7 +11,7 @@ import pytest
 import runtime_check.device as device
 from runtime_check.device import open_runner, run_on_device
 from runtime_check.errors import RuntimeCheckError, UnreadableArtifact
-from runtime_check.host import ChildDied, ForwardError
+from runtime_check.runtimes.host import ChildDied, ForwardError
 
 from .conftest import SavedModel
 

@@ -1,0 +1,1 @@
+"""From a photo to what the network sees, in the graph."""

@@ -1,0 +1,231 @@
+"""timm's evaluation transform as a scriptable module: uint8 HWC photo in, network input out.
+
+The reference is `timm.data.create_transform(is_training=False)` on a Pillow image. What is left
+between the two is Pillow's weights of 22 bits where ours have 15 (`measure_preprocessing` states
+it), and that Pillow 13 resizes some tall or squashed pictures height first: up to 4 levels there.
+"""
+
+# No `from __future__ import annotations` here: TorchScript reads attribute types as objects.
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+from runtime_check.artifact.metadata import Preprocessing
+
+from ..errors import UsageError
+from .resample import Resample
+
+INTERPOLATIONS = ("bicubic", "bilinear")
+MIN_SIDE = 8
+MAX_SIDE = 8192
+# timm resizes before it crops, so an 8 x 8192 strip becomes 256 x 262144 pixels on the way. Up to
+# this ratio the way costs at most 25 MB.
+MAX_ASPECT = 32
+
+
+class Preprocess(nn.Module):
+    """Resize, crop, scale and normalise one image inside the graph.
+
+    Input: uint8 `[H, W, 3]`, RGB, sides within `min_side..max_side`; anything else raises with
+    a message that names what came. Output: float `[1, 3, h, w]`, normalised.
+    """
+
+    mode: Final[str]
+    min_side: Final[int]
+    max_side: Final[int]
+    max_aspect: Final[int]
+    scale_h: Final[int]
+    scale_w: Final[int]
+    crop_h: Final[int]
+    crop_w: Final[int]
+    fill: Final[list[int]]
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, spec: Preprocessing, *, min_side: int, max_side: int) -> None:
+        super().__init__()
+        if spec.interpolation not in INTERPOLATIONS:
+            raise UsageError(
+                f"Preprocessing in the graph knows {' and '.join(INTERPOLATIONS)} interpolation, "
+                f"not {spec.interpolation!r}. Export with `--input tensor`, or override with "
+                "`--interpolation bicubic`."
+            )
+        if spec.input_size[0] != 3:
+            raise UsageError(
+                f"Preprocessing in the graph takes RGB; this model wants {spec.input_size[0]} "
+                "channels. Export it with `--input tensor`."
+            )
+        self.resample = Resample(bicubic=spec.interpolation == "bicubic")
+        self.mode = spec.crop_mode
+        self.min_side = min_side
+        self.max_side = max_side
+        self.max_aspect = MAX_ASPECT
+        _, self.crop_h, self.crop_w = spec.input_size
+        self.scale_h = math.floor(self.crop_h / spec.crop_pct)
+        self.scale_w = math.floor(self.crop_w / spec.crop_pct)
+        self.fill = [round(255 * value) for value in spec.mean]
+        # Scaling to [0, 1] is folded in: (x / 255 - mean) / std.
+        self.register_buffer("mean", torch.tensor(spec.mean).view(1, 3, 1, 1) * 255)
+        self.register_buffer("std", torch.tensor(spec.std).view(1, 3, 1, 1) * 255)
+
+    def target_size(self, height: int, width: int) -> tuple[int, int]:
+        """Return the size to resize to, as torchvision's Resize and timm's ResizeKeepRatio do."""
+        if self.mode == "squash":
+            return self.scale_h, self.scale_w
+        if self.mode == "center" and self.scale_h == self.scale_w:
+            # torchvision: the short edge becomes `scale`, the long one is truncated.
+            if width <= height:
+                return int(self.scale_w * height / width), self.scale_w
+            return self.scale_h, int(self.scale_h * width / height)
+        ratio_h = height / self.scale_h
+        ratio_w = width / self.scale_w
+        ratio = max(ratio_h, ratio_w) if self.mode == "border" else min(ratio_h, ratio_w)
+        # Very long images: the short edge must not vanish.
+        target_h = max(1, int(round(height / ratio)))  # noqa: RUF046  a float in TorchScript
+        target_w = max(1, int(round(width / ratio)))  # noqa: RUF046  as above
+        return target_h, target_w
+
+    def window(self, size: int, crop: int) -> tuple[int, int]:
+        """Return where the center crop of one axis starts, and how long it is, `crop` at most."""
+        return self.halve(max(0, size - crop)), min(size, crop)
+
+    def resize(self, image: Tensor, height: int, width: int) -> Tensor:
+        """Resize uint8 `[H, W, 3]` to `[height, width]` and return the center the network sees.
+
+        Float `[1, 3, h, w]`, at most the network's size.
+        """
+        top, tall = self.window(height, self.crop_h)
+        left, wide = self.window(width, self.crop_w)
+        center: Tensor = self.resample(image, height, width, top, left, tall, wide)
+        # The batch first: added after the colours have moved, its stride would be 3, and torch
+        # would no longer see that the channels are innermost.
+        return center.unsqueeze(0).permute(0, 3, 1, 2)
+
+    def pad(self, image: Tensor) -> Tensor:
+        """Put float `[1, 3, h, w]` into the middle of the network's size."""
+        height, width = image.shape[2], image.shape[3]
+        if height == self.crop_h and width == self.crop_w:
+            return image
+        # torchvision's CenterCrop pads with black, timm's CenterCropOrPad with the mean.
+        canvas = torch.zeros(
+            [1, 3, self.crop_h, self.crop_w], dtype=image.dtype, device=image.device
+        )
+        if self.mode == "border":
+            for channel in range(3):
+                canvas[:, channel] = float(self.fill[channel])
+        top, left = (self.crop_h - height) // 2, (self.crop_w - width) // 2
+        canvas[:, :, top : top + height, left : left + width] = image
+        return canvas
+
+    def halve(self, gap: int) -> int:
+        """Return `round(gap / 2)` with halves to even, as torchvision does, in integers."""
+        down = gap // 2
+        return down + 1 if gap % 2 == 1 and down % 2 == 1 else down
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Turn uint8 `[H, W, 3]` into the network's float `[1, 3, h, w]`."""
+        if image.dim() != 3 or image.shape[2] != 3:
+            raise ValueError(
+                f"image must be RGB, height x width x 3 (HWC), but its shape is {image.shape}"
+            )
+        if image.dtype != torch.uint8:
+            raise ValueError("image must be uint8, 0 to 255")
+        height, width = image.shape[0], image.shape[1]
+        if min(height, width) < self.min_side or max(height, width) > self.max_side:
+            raise ValueError(
+                f"image is {height} x {width} pixels, but each side must be within "
+                f"{self.min_side}..{self.max_side}"
+            )
+        if max(height, width) > self.max_aspect * min(height, width):
+            raise ValueError(
+                f"image is {height} x {width} pixels, but one side may be at most "
+                f"{self.max_aspect} times the other"
+            )
+        target_h, target_w = self.target_size(height, width)
+        levels = self.pad(self.resize(image, target_h, target_w)).to(self.mean.dtype)
+        return (levels - self.mean) / self.std
+
+
+class ImageModel(nn.Module):
+    """The whole of a shipped model: preprocessing, network, activation.
+
+    `forward` takes uint8 `[H, W, 3]` and returns the network's output for one image without its
+    batch dimension: `[classes]` probabilities for a classifier.
+    """
+
+    activation: Final[str]
+
+    def __init__(self, preprocess: nn.Module, network: nn.Module, activation: str) -> None:
+        super().__init__()
+        self.preprocess = preprocess
+        self.network = network
+        self.activation = activation
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Classify one uint8 `[H, W, 3]` image."""
+        scores: Tensor = self.finish(self.network(self.preprocess(image)))
+        return scores[0]
+
+    def finish(self, scores: Tensor) -> Tensor:
+        """Apply the activation over the last dimension."""
+        if self.activation == "softmax":
+            scores = torch.softmax(scores, -1)
+        elif self.activation == "sigmoid":
+            scores = torch.sigmoid(scores)
+        return scores
+
+
+def reference_transform(spec: Preprocessing) -> Callable[[Image.Image], Tensor]:
+    """Build timm's own evaluation transform for `spec`: a Pillow image to float `[3, h, w]`."""
+    from timm.data import create_transform
+
+    transform: Callable[[Image.Image], Tensor] = create_transform(
+        input_size=spec.input_size,
+        is_training=False,
+        interpolation=spec.interpolation,
+        mean=spec.mean,
+        std=spec.std,
+        crop_pct=spec.crop_pct,
+        crop_mode=spec.crop_mode,
+    )
+    return transform
+
+
+@dataclass(frozen=True, kw_only=True)
+class PreprocessingDifference:
+    """How far the in-graph preprocessing is from Pillow + timm, in grey levels (0 to 255)."""
+
+    images: int
+    max_levels: float
+    mean_levels: float
+    differing: float  # share of values that differ by half a level or more
+
+
+def measure_preprocessing(
+    spec: Preprocessing, images: Sequence[np.ndarray], *, preprocess: nn.Module | None = None
+) -> PreprocessingDifference:
+    """Compare in-graph preprocessing with Pillow + timm on uint8 `[H, W, 3]` images."""
+    module = preprocess or Preprocess(spec, min_side=1, max_side=1 << 16)
+    transform = reference_transform(spec)
+    std = torch.tensor(spec.std).view(1, 3, 1, 1) * 255
+    worst, total, differing, count = 0.0, 0.0, 0, 0
+    for image in images:
+        expected = transform(Image.fromarray(image)).unsqueeze(0)
+        actual = module(torch.from_numpy(image.copy()))
+        levels = ((expected - actual) * std).abs()
+        worst = max(worst, float(levels.max()))
+        total += float(levels.sum())
+        differing += int((levels >= 0.5).sum())
+        count += levels.numel()
+    return PreprocessingDifference(
+        images=len(images),
+        max_levels=worst,
+        mean_levels=total / max(1, count),
+        differing=differing / max(1, count),
+    )

@@ -1,0 +1,1 @@
+"""From a module to a file that a phone's runtime loads."""

@@ -1,0 +1,266 @@
+"""Step 4, capture: the Python module becomes a ScriptModule, by evidence.
+
+Scripting keeps control flow but not every module scripts; a trace takes any module but records
+one path. `candidates` yields what there is in order of preference, each already compared with
+eager on every sample; the pipeline takes the first that also survives optimisation and that the
+device runtime can load.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from runtime_check.compare import Comparison, Tolerance, compare
+
+from ..errors import CaptureError
+from ..outputs import run
+from ..quiet import quiet
+from ..rewrites.prepare import replace_submodule
+from .branches import Branch, find_branches
+
+Method = Literal["auto", "script", "trace", "mixed"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Captured:
+    """A captured network, how it was captured, and why that way."""
+
+    module: torch.jit.ScriptModule
+    method: Literal["script", "trace", "mixed"]
+    reason: str
+    comparison: Comparison
+    scripted_modules: tuple[str, ...] = ()
+    specialised: tuple[Branch, ...] = ()
+    rejected: tuple[str, ...] = field(default=())
+
+
+def _first_line(error: BaseException) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    # TorchScript puts the sentence first and the source below it.
+    return (lines[0] if lines else type(error).__name__)[:240]
+
+
+def script(module: nn.Module) -> torch.jit.ScriptModule:
+    """Script the module; raise `CaptureError` with TorchScript's first sentence."""
+    try:
+        with quiet():
+            scripted: torch.jit.ScriptModule = torch.jit.script(module).eval()
+        return scripted
+    except Exception as error:
+        raise CaptureError(f"torch.jit.script refuses it: {_first_line(error)}") from error
+
+
+def trace(module: nn.Module, example: Sequence[Tensor]) -> torch.jit.ScriptModule:
+    """Trace the module on `example`; the caller compares and looks for branches."""
+    try:
+        with quiet(), torch.no_grad():
+            traced: torch.jit.ScriptModule = torch.jit.trace(
+                module, tuple(example), check_trace=False, strict=False
+            )
+        return traced.eval()
+    except Exception as error:
+        raise CaptureError(f"torch.jit.trace refuses it: {_first_line(error)}") from error
+
+
+def _child_inputs(module: nn.Module, example: Sequence[Tensor]) -> dict[str, tuple[Any, ...]]:
+    """Return the arguments of each direct child's first call."""
+    seen: dict[str, tuple[Any, ...]] = {}
+    handles = []
+    for name, child in module.named_children():
+
+        def keep(_: nn.Module, args: Any, name: str = name) -> None:
+            seen.setdefault(name, args)
+
+        handles.append(child.register_forward_pre_hook(keep))
+    try:
+        run(module, example)
+    finally:
+        for handle in handles:
+            handle.remove()
+    return seen
+
+
+def _script_around(module: nn.Module, example: Sequence[Tensor]) -> torch.jit.ScriptModule:
+    """Script a branching module whose children may not script: those are captured apart."""
+    try:
+        return script(module)
+    except CaptureError as whole:
+        inputs = _child_inputs(module, example)
+        shell = copy.deepcopy(module)
+        for name, child in module.named_children():
+            try:
+                script(child)
+            except CaptureError as error:
+                arguments = inputs.get(name)
+                if arguments is None or not all(isinstance(a, Tensor) for a in arguments):
+                    raise whole from error
+                replace_submodule(shell, name, _mixed_module(child, arguments)[0])
+        return script(shell)
+
+
+def _mixed_module(
+    module: nn.Module, example: Sequence[Tensor]
+) -> tuple[torch.jit.ScriptModule, tuple[str, ...]]:
+    """Script the submodules that branch on data and trace the rest around them."""
+    branches = find_branches(module, tuple(example))
+    names = sorted({branch.module for branch in branches})
+    # The outermost of nested branching modules contains the others.
+    outermost = [
+        n for n in names if not any(n != o and (o == "" or n.startswith(o + ".")) for o in names)
+    ]
+    if "" in outermost:
+        return _script_around(module, example), ("",)
+    shell = copy.deepcopy(module)
+    inputs: dict[str, tuple[Any, ...]] = {}
+    handles = []
+    for name in outermost:
+
+        def keep(_: nn.Module, args: Any, name: str = name) -> None:
+            inputs.setdefault(name, args)
+
+        handles.append(module.get_submodule(name).register_forward_pre_hook(keep))
+    try:
+        run(module, example)
+    finally:
+        for handle in handles:
+            handle.remove()
+    for name in outermost:
+        replace_submodule(shell, name, _script_around(module.get_submodule(name), inputs[name]))
+    return trace(shell, example), tuple(outermost)
+
+
+def mixed(
+    module: nn.Module, example: Sequence[Tensor]
+) -> tuple[torch.jit.ScriptModule, tuple[str, ...]]:
+    """Capture with branching submodules scripted and the rest traced; return their names too."""
+    try:
+        return _mixed_module(module, example)
+    except CaptureError as error:
+        raise CaptureError(
+            f"a submodule that branches on data cannot be scripted: {error}"
+        ) from error
+
+
+Sampled = Sequence[tuple[tuple[Tensor, ...], list[Tensor]]]
+
+
+def agree(module: nn.Module, sampled: Sampled, tolerance: Tolerance) -> Comparison:
+    """Compare `module` with the expected outputs on every sample; the worst comparison wins."""
+    worst: Comparison | None = None
+    for inputs, wanted in sampled:
+        got = run(module, inputs)
+        result = compare([w.numpy() for w in wanted], [g.numpy() for g in got], tolerance)
+        if (
+            worst is None
+            or (result.problem and not worst.problem)
+            or (
+                bool(result.problem) == bool(worst.problem)
+                and (result.max_abs or 0.0) > (worst.max_abs or 0.0)
+            )
+        ):
+            worst = result
+    return worst if worst is not None else compare([], [], tolerance)
+
+
+def refuse_specialisation(branches: Sequence[Branch]) -> CaptureError:
+    """Say which lines a trace would freeze, and the ways out."""
+    listed = "; ".join(str(branch) for branch in branches[:5])
+    more = f" (and {len(branches) - 5} more)" if len(branches) > 5 else ""
+    return CaptureError(
+        f"Tracing would freeze control flow that depends on the input: {listed}{more}. Use "
+        "`--capture auto`, `script` or `mixed`, which keep the branch; or "
+        "`--allow-specialization` if the path taken for the example is the only one you want."
+    )
+
+
+def candidates(
+    module: nn.Module,
+    sampled: Sampled,
+    tolerance: Tolerance,
+    *,
+    method: Method = "auto",
+    allow_specialization: bool = False,
+) -> Iterator[Captured]:
+    """Yield captures that agree with eager, best first; raise `CaptureError` when none does.
+
+    `sampled` holds inputs with their eager outputs, of several contents and, for networks that
+    take batches, several batch sizes. The reasons of those that failed are in `rejected`.
+    """
+    example = sampled[0][0]
+    rejected: list[str] = []
+    branches: tuple[Branch, ...] | None = None
+    yielded = False
+
+    def attempt(
+        name: Literal["script", "trace", "mixed"],
+        make: Callable[[], tuple[torch.jit.ScriptModule, tuple[str, ...]]],
+        reason: str,
+        specialised: tuple[Branch, ...] = (),
+    ) -> Captured | None:
+        try:
+            captured, scripted = make()
+            comparison = agree(captured, sampled, tolerance)
+        except Exception as error:  # noqa: BLE001  running a capture can raise anything too
+            text = str(error) if isinstance(error, CaptureError) else _first_line(error)
+            rejected.append(f"{name}: {text}")
+            return None
+        if not comparison:
+            rejected.append(f"{name}: differs from eager, {comparison}")
+            return None
+        return Captured(
+            module=captured,
+            method=name,
+            reason=reason,
+            comparison=comparison,
+            scripted_modules=scripted,
+            specialised=specialised,
+            rejected=tuple(rejected),
+        )
+
+    if method in ("auto", "script"):
+        found = attempt(
+            "script",
+            lambda: (script(module), ()),
+            "scripting works and keeps all control flow" if method == "auto" else "asked for",
+        )
+        if found is not None:
+            yielded = True
+            yield found
+    if method in ("auto", "trace", "mixed"):
+        branches = find_branches(module, example)
+    if method == "trace" and branches and not allow_specialization:
+        raise refuse_specialisation(branches)
+    if method == "trace" or (method == "auto" and not branches):
+        reason = (
+            "asked for"
+            if method == "trace"
+            else (f"no input value decides a branch, and outputs agree on {len(sampled)} inputs")
+        )
+        found = attempt("trace", lambda: (trace(module, example), ()), reason, branches or ())
+        if found is not None:
+            yielded = True
+            yield found
+    if method == "mixed" or (method == "auto" and branches):
+        named = ", ".join(dict.fromkeys(b.module or "the model itself" for b in branches or ()))
+        reason = (
+            f"the input decides branches in {named}: scripted, the rest traced"
+            if branches
+            else "asked for; nothing branches on data, so all of it is traced"
+        )
+        found = attempt("mixed", lambda: mixed(module, example), reason)
+        if found is not None:
+            yielded = True
+            yield found
+    if not yielded:
+        listed = " | ".join(rejected)
+        where = f" Data-dependent: {'; '.join(map(str, branches))}." if branches else ""
+        raise CaptureError(
+            f"No way of capturing this model agrees with eager Python. {listed}.{where} Make the "
+            "named code scriptable, or move it out of forward."
+        )

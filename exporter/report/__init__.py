@@ -1,0 +1,1 @@
+"""What is told of an export: the ledger, metadata, the page."""

@@ -1,0 +1,1 @@
+"""Exact rewrites of the module before anything is captured."""

@@ -1,0 +1,1 @@
+"""Read a file as inert data: records, metadata, golden vectors, bytecode."""

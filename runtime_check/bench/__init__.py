@@ -1,0 +1,1 @@
+"""Measure files against each other and against other runtimes."""

@@ -1,0 +1,1 @@
+"""Damage files on purpose and watch what loading them does."""

@@ -1,0 +1,1 @@
+"""What Python computes: the module a file was made of, and its weights."""

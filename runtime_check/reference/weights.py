@@ -1,0 +1,142 @@
+"""Read weights without running anything in them, and name them by a hash of their values."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import struct
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..errors import RuntimeCheckError
+
+if TYPE_CHECKING:
+    import torch
+
+# Where training scripts put the state dict inside a checkpoint (timm and torchvision use these).
+_WRAPPERS = ("state_dict_ema", "model_ema", "state_dict", "model_state_dict", "model", "module")
+
+
+class UnreadableWeights(RuntimeCheckError):
+    """The file holds no state dict that can be read without running code from it."""
+
+
+def state_dict_sha256(state_dict: Mapping[str, torch.Tensor]) -> str:
+    """Hash a state dict: for every entry in order its name, dtype, shape and bytes.
+
+    Names and dtypes are UTF-8 behind a uint32 length, shapes int64 behind their count, values
+    little-endian in C order, so that no two state dicts share one stream. Returns 64 hex digits.
+    Independent of device and strides. Hash `module.state_dict()`, after loading: safetensors
+    files keep their own order of entries.
+    """
+    import torch
+
+    digest = hashlib.sha256()
+    for name, tensor in _tensors(state_dict):
+        for text in (name, str(tensor.dtype).removeprefix("torch.")):
+            encoded = text.encode()
+            digest.update(struct.pack("<I", len(encoded)))
+            digest.update(encoded)
+        digest.update(struct.pack(f"<I{tensor.dim()}q", tensor.dim(), *tensor.shape))
+        plain = tensor.detach().cpu().contiguous()
+        if plain.is_quantized:
+            plain = plain.int_repr()
+        # Every torch dtype as bytes: numpy has no bfloat16 to ask for.
+        digest.update(plain.reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()
+
+
+def _tensors(state_dict: Mapping[str, Any]) -> Iterator[tuple[str, torch.Tensor]]:
+    """Yield the tensors; quantised modules keep packed tuples and dtypes beside them."""
+    import torch
+
+    for name, value in state_dict.items():
+        parts = value if isinstance(value, tuple) else (value,)
+        for part in parts:
+            if isinstance(part, torch.Tensor):
+                yield name, part
+
+
+def file_sha256(path: Path | str) -> str:
+    """Hash a file's bytes. Returns 64 hex digits."""
+    digest = hashlib.sha256()
+    with Path(path).open("rb") as stream:
+        while chunk := stream.read(2**20):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def load_weights(path: Path | str) -> dict[str, torch.Tensor]:
+    """Load a state dict from safetensors, or from a pickle with `weights_only=True`.
+
+    Checkpoints that wrap the state dict (`state_dict`, `model`, `state_dict_ema`, ...) are
+    unwrapped and a `module.` prefix from DataParallel is dropped. Raises `UnreadableWeights` for
+    anything else; nothing in the file is ever run.
+    """
+    path = Path(path)
+    if not path.is_file():
+        hub = str(path).startswith(("hf-hub:", "hf_hub:"))
+        hint = " A hub id is named as the model itself, not as its weights." if hub else ""
+        raise UnreadableWeights(f"There is no weights file {path}.{hint}")
+    loaded = _load_safetensors(path) if path.suffix == ".safetensors" else _load_pickle(path)
+    return _unwrap(loaded, path)
+
+
+def _load_safetensors(path: Path) -> object:
+    import safetensors
+    import safetensors.torch
+
+    try:
+        return safetensors.torch.load_file(path)
+    except (safetensors.SafetensorError, OSError, ValueError) as error:
+        raise UnreadableWeights(
+            f"{path} cannot be read as safetensors ({error}): it is damaged or something else. "
+            "Download or save it again."
+        ) from error
+
+
+def _load_pickle(path: Path) -> object:
+    import torch
+
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    # What torch raises for a file that is something else depends on its first bytes.
+    except Exception as error:
+        named = re.search(r"Unsupported global: GLOBAL (\S+)", str(error))
+        if not named:
+            raise UnreadableWeights(
+                f"{path} is no checkpoint that torch can read: damaged, or something else. "
+                "Expected .safetensors, or a .pt/.pth state dict."
+            ) from error
+        raise UnreadableWeights(
+            f"{path} holds more than tensors ({named[1]}), and loading that would run code "
+            "from the file. On the machine that made it, save the state dict alone: "
+            "safetensors.torch.save_file(model.state_dict(), 'weights.safetensors')."
+        ) from error
+
+
+def _unwrap(loaded: object, path: Path) -> dict[str, torch.Tensor]:
+    import torch
+
+    for key in _WRAPPERS:
+        if isinstance(loaded, Mapping) and isinstance(loaded.get(key), Mapping):
+            loaded = loaded[key]
+            break
+    if not isinstance(loaded, Mapping) or not loaded:
+        raise UnreadableWeights(
+            f"{path} holds a {type(loaded).__name__}, not a state dict. Save "
+            "`model.state_dict()` instead."
+        )
+    strangers = [str(k) for k, v in loaded.items() if not isinstance(v, torch.Tensor)]
+    if strangers:
+        raise UnreadableWeights(
+            f"{path} is not a plain state dict: {strangers[0]!r} is no tensor. Save "
+            "`model.state_dict()` instead."
+        )
+    names = [str(name) for name in loaded]
+    wrapped = all(name.startswith("module.") for name in names)
+    return {
+        (name.removeprefix("module.") if wrapped else name): tensor
+        for name, tensor in zip(names, loaded.values(), strict=True)
+    }

@@ -1,0 +1,1 @@
+"""Run a file: in a child process under limits of time and memory."""

@@ -1,0 +1,1 @@
+"""Models and archives for testing a pipeline."""

@@ -1,0 +1,130 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from own_models import Branching, Flip, Heads, Unscriptable, UnscriptableBranching
+from torch import nn
+
+from exporter.errors import CaptureError
+from exporter.lower.branches import find_branches
+from exporter.lower.capture import candidates
+from exporter.outputs import run
+from runtime_check.compare import Tolerance
+
+SHAPE = (1, 3, 8, 8)
+TIGHT = Tolerance(atol=1e-5)
+
+
+def sampled(module: nn.Module) -> list:
+    generator = torch.Generator().manual_seed(0)
+    inputs = [torch.randn(SHAPE, generator=generator) for _ in range(6)]
+    return [((x,), run(module, (x,))) for x in inputs]
+
+
+def test_branches_are_named_with_module_and_line() -> None:
+    (branch,) = find_branches(Branching().eval(), (torch.randn(SHAPE),))
+    assert branch.module == "flip"
+    assert branch.type == "Flip"
+    assert branch.source == "if x.sum() > 0:"
+    assert branch.file.endswith("own_models.py")
+
+
+def test_parameters_are_no_data() -> None:
+    """A branch on a parameter is a constant, a trace may keep it."""
+
+    class Gate(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.gate = nn.Parameter(torch.ones(1))
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return x if self.gate > 0 else -x
+
+    assert find_branches(Gate(), (torch.randn(SHAPE),)) == ()
+
+
+@pytest.mark.parametrize(
+    "read",
+    [
+        lambda x: x[: int(x.argmax()) % 3 + 1],
+        lambda x: x * x.mean().item(),
+        lambda x: x.clone().add_(1) if bool((x > 0).any()) else x,
+        lambda x: x.view(-1)[: x.view(-1)[0:1].long().abs().tolist()[0] + 1],
+    ],
+)
+def test_every_kind_of_read_is_found(read) -> None:
+    class Reads(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return read(x)
+
+    assert find_branches(Reads(), (torch.randn(SHAPE),))
+
+
+def test_auto_scripts_the_classic() -> None:
+    module = Branching().eval()
+    captured = next(candidates(module, sampled(module), TIGHT))
+    assert captured.method == "script"
+    x = torch.randn(SHAPE)
+    for value in (x, -x):
+        assert torch.allclose(captured.module(value), module(value), atol=1e-5)
+
+
+def test_forced_trace_refuses_and_names_the_line() -> None:
+    module = Branching().eval()
+    with pytest.raises(CaptureError, match=r"flip \(Flip\), .*own_models\.py:\d+: if x\.sum"):
+        next(candidates(module, sampled(module), TIGHT, method="trace"))
+
+
+def test_specialization_has_to_be_allowed_and_is_still_checked() -> None:
+    """On samples that take both branches even an allowed trace differs, and is refused."""
+    module = Flip()
+    x = torch.ones(SHAPE)
+    one_way = [((x,), [x]), ((2 * x,), [2 * x])]
+    captured = next(candidates(module, one_way, TIGHT, method="trace", allow_specialization=True))
+    assert [b.type for b in captured.specialised] == ["Flip"]
+    both = [*one_way, ((-x,), [x])]
+    with pytest.raises(CaptureError, match="differs from eager"):
+        next(candidates(module, both, TIGHT, method="trace", allow_specialization=True))
+
+
+def test_auto_traces_what_cannot_be_scripted() -> None:
+    module = Unscriptable().eval()
+    captured = next(candidates(module, sampled(module), TIGHT))
+    assert captured.method == "trace"
+    assert any(text.startswith("script:") for text in captured.rejected)
+
+
+def test_auto_mixes_where_neither_works() -> None:
+    module = UnscriptableBranching().eval()
+    captured = next(candidates(module, sampled(module), TIGHT))
+    assert captured.method == "mixed"
+    assert captured.scripted_modules == ("flip",)
+    signs = set()
+    for level in (-3.0, 3.0):
+        x = torch.full(SHAPE, level)
+        signs.add(bool(module.body(x).sum() > 0))
+        assert torch.allclose(captured.module(x), module(x), atol=1e-5)
+    assert signs == {True, False}, "the samples must take both branches"
+
+
+def test_several_outputs() -> None:
+    module = Heads().eval()
+    for method in ("script", "trace"):
+        captured = next(candidates(module, sampled(module), TIGHT, method=method))
+        assert [tuple(t.shape) for t in run(captured.module, (torch.randn(SHAPE),))] == [
+            (1, 5),
+            (1, 2),
+        ]
+
+
+def test_nothing_works_says_why() -> None:
+    class Hopeless(nn.Module):
+        def forward(self, x):
+            try:
+                return x if float(x.sum()) > 0 else -x
+            finally:
+                pass
+
+    module = Hopeless()
+    with pytest.raises(CaptureError, match=r"No way of capturing.*Hopeless"):
+        next(candidates(module, sampled(module), TIGHT))

@@ -1,0 +1,153 @@
+"""The guard around optimize_for_mobile, and proof that it is needed."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+import torch
+from own_models import ConvNormNet
+from torch import Tensor, nn
+
+from exporter.errors import OptimizeError
+from exporter.lower import optimize as step
+from exporter.lower.capture import agree, trace
+from exporter.lower.optimize import Attempt, apply, optimize
+from exporter.outputs import run
+from exporter.rewrites.prepare import prepare
+from runtime_check.compare import Tolerance
+
+TIGHT = Tolerance(atol=1e-5)
+OFFICIAL = Attempt(freeze=False, without=frozenset())
+
+
+@pytest.fixture(scope="module")
+def net():
+    torch.manual_seed(0)
+    module = ConvNormNet().eval()
+    inputs = [torch.randn(1, 3, 32, 32) for _ in range(4)]
+    return module, [((x,), run(module, (x,))) for x in inputs]
+
+
+def test_the_official_recipe_is_wrong(net) -> None:
+    """Trap 1 of the facts (pytorch#76807). When this fails, torch has fixed it: say so."""
+    module, sampled = net
+    broken = agree(apply(trace(module, sampled[0][0]), OFFICIAL), sampled, TIGHT)
+    assert not broken
+    assert broken.max_abs > 1e-2
+
+
+def test_the_guard_catches_and_repairs_it(net) -> None:
+    module, sampled = net
+    calls = []
+
+    def as_officially(captured, attempt):
+        calls.append(attempt)
+        return apply(captured, OFFICIAL if len(calls) == 1 else attempt)
+
+    done = optimize(trace(module, sampled[0][0]), sampled, TIGHT, apply=as_officially)
+    assert done.comparison
+    assert len(calls) == 2
+    assert done.repairs
+    assert agree(done.module, sampled, TIGHT)
+
+
+def test_folding_first_leaves_nothing_to_break(net) -> None:
+    """With batch norm folded before the trace, even the official recipe is right."""
+    module, sampled = net
+    inputs = [x for (x,), _ in sampled]
+    prepared = prepare(module, inputs, [y for _, y in sampled], TIGHT)
+    done = {p.name: p.effect for p in prepared.passes}
+    assert done["fold-batch-norm"] == "2 batch norms folded"
+    assert agree(apply(trace(prepared.module, sampled[0][0]), OFFICIAL), sampled, TIGHT)
+
+
+def test_repairs_name_the_pass_left_out(net, monkeypatch) -> None:
+    """A pass that corrupts is found by leaving one out at a time."""
+    module, sampled = net
+
+    def corrupting(captured, attempt):
+        done = apply(captured, attempt)
+        if "fuse-add-relu" in attempt.without:
+            return done
+
+        class Wrong(torch.nn.Module):
+            def __init__(self) -> None:
+                super().__init__()
+                self.inner = done
+
+            def forward(self, x: torch.Tensor) -> torch.Tensor:
+                return self.inner(x) + 1
+
+        return torch.jit.script(Wrong().eval())
+
+    done = optimize(trace(module, sampled[0][0]), sampled, TIGHT, apply=corrupting)
+    assert "left out fuse-add-relu" in done.repairs[0]
+    effects = {p.name: p.effect for p in done.passes}
+    assert effects["fuse-add-relu"] == "left out: it changed the outputs"
+    assert effects["insert-fold-prepack-ops"] == "applied"
+
+
+def test_refuses_when_nothing_helps(net) -> None:
+    module, sampled = net
+    wrong = [(x, [y + 1 for y in ys]) for x, ys in sampled]
+    with pytest.raises(OptimizeError, match="nothing is written"):
+        optimize(trace(module, sampled[0][0]), wrong, TIGHT)
+
+
+def test_disabled_passes_are_left_out(net) -> None:
+    module, sampled = net
+    done = optimize(
+        trace(module, sampled[0][0]), sampled, TIGHT, disabled=["insert-fold-prepack-ops"]
+    )
+    assert {p.name: p.effect for p in done.passes}["insert-fold-prepack-ops"] == "disabled"
+    kinds = {node.kind() for node in done.module.inlined_graph.nodes()}
+    assert "prepacked::conv2d_clamp_run" not in kinds
+    assert "aten::conv2d" in kinds or "aten::_convolution" in kinds
+
+
+def test_pass_names_are_torchs() -> None:
+    assert set(step.MOBILE_PASSES.values()) <= set(
+        torch._C._MobileOptimizerType.__members__.values()
+    )
+
+
+class Gated(nn.Module):
+    """Two linear layers under GELU: one read by it alone, one read again afterwards."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Linear(16, 16)
+        self.second = nn.Linear(16, 16)
+
+    def forward(self, x: Tensor) -> Tensor:
+        alone = nn.functional.gelu(self.first(x))
+        twice = self.second(alone)
+        return nn.functional.gelu(twice) + twice + nn.functional.silu(x)
+
+
+def test_activations_overwrite_only_what_nothing_else_reads() -> None:
+    torch.manual_seed(0)
+    module = Gated().eval()
+    x = torch.randn(3, 16)
+    kept, wanted = x.clone(), run(module, (x,))
+    done = optimize(trace(module, (x,)), [((x,), wanted)], TIGHT)
+    kinds = Counter(node.kind() for node in done.module.graph.nodes())
+    assert kinds["aten::gelu_"] == 1
+    assert kinds["aten::gelu"] == 1
+    assert kinds["aten::silu"] == 1  # the caller's own input
+    assert torch.equal(x, kept)
+    off = optimize(trace(module, (x,)), [((x,), wanted)], TIGHT, disabled=("in-place-activations",))
+    assert torch.equal(run(off.module, (x,))[0], run(done.module, (x,))[0])
+    assert "aten::gelu_" not in {node.kind() for node in off.module.graph.nodes()}
+    assert {p.name: p.effect for p in off.passes}["in-place-activations"] == "disabled"
+
+
+def test_a_module_is_never_changed_in_place_unfrozen() -> None:
+    torch.manual_seed(0)
+    x = torch.randn(3, 16)
+    captured = trace(Gated().eval(), (x,))
+    before = str(captured.inlined_graph)
+    without = frozenset(step.MOBILE_PASSES)
+    assert apply(captured, Attempt(freeze=False, without=without)) is captured
+    assert str(captured.inlined_graph) == before

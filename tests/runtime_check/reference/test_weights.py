@@ -1,0 +1,81 @@
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from torch import nn
+
+from runtime_check.reference.weights import UnreadableWeights, load_weights, state_dict_sha256
+
+
+class Evil:
+    def __reduce__(self) -> tuple[object, tuple[str, ...]]:
+        return (print, ("ran code from a checkpoint",))
+
+
+def net() -> nn.Module:
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Conv2d(3, 4, 3, bias=False), nn.BatchNorm2d(4))
+
+
+def test_the_hash_is_pinned_and_sees_every_part() -> None:
+    state = {"a": torch.arange(6, dtype=torch.float32).reshape(2, 3)}
+    digest = state_dict_sha256(state)
+    # Stored in every artifact: a change here makes all of them strangers.
+    assert digest == "80e7d3f3e42ede9f518175c99b10df05e5400c88b6921e6609ab1a3a503bcc1e"
+    changed = [
+        {"b": state["a"]},
+        {"a": state["a"].double()},
+        {"a": state["a"].reshape(3, 2)},
+        {"a": state["a"] + 1},
+        {**state, "b": torch.zeros(0)},
+    ]
+    assert len({digest, *map(state_dict_sha256, changed)}) == 6
+
+
+def test_the_hash_does_not_see_strides() -> None:
+    plain = torch.arange(6.0).reshape(2, 3)
+    strided = torch.arange(6.0).reshape(2, 3).T.contiguous().T
+    assert state_dict_sha256({"a": plain}) == state_dict_sha256({"a": strided})
+
+
+@pytest.mark.parametrize("wrap", [None, "state_dict", "model"])
+def test_checkpoints_and_safetensors_give_the_same_weights(
+    wrap: str | None, tmp_path: Path
+) -> None:
+    module = net()
+    state = module.state_dict()
+    torch.save({wrap: state, "epoch": 3} if wrap else state, tmp_path / "w.pth")
+    save_file(state, tmp_path / "w.safetensors")
+    expected = state_dict_sha256(state)
+    for name in ("w.pth", "w.safetensors"):
+        other = net()
+        other.load_state_dict(load_weights(tmp_path / name))
+        assert state_dict_sha256(other.state_dict()) == expected
+
+
+def test_data_parallel_prefix_is_dropped(tmp_path: Path) -> None:
+    state = net().state_dict()
+    torch.save({f"module.{k}": v for k, v in state.items()}, tmp_path / "w.pth")
+    assert list(load_weights(tmp_path / "w.pth")) == list(state)
+
+
+def test_nothing_in_a_checkpoint_is_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    torch.save({"a": Evil()}, tmp_path / "evil.pth")
+    with pytest.raises(UnreadableWeights, match=r"run code.*safetensors"):
+        load_weights(tmp_path / "evil.pth")
+    assert "ran code" not in capsys.readouterr().out
+
+
+def test_what_is_no_checkpoint_is_named(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("hello")
+    (tmp_path / "b.safetensors").write_bytes(b"\xff" * 40)
+    torch.save([1, 2], tmp_path / "c.pth")
+    for name, words in (
+        ("a.txt", "no checkpoint"),
+        ("b.safetensors", "damaged"),
+        ("c.pth", "not a state dict"),
+        ("absent.pth", "no weights file"),
+    ):
+        with pytest.raises(UnreadableWeights, match=words):
+            load_weights(tmp_path / name)
