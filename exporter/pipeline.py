@@ -3,7 +3,6 @@ check compatibility -> package -> verify -> report."""
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +13,7 @@ from runtime_check.device.operators import DEFAULT_RUNTIME, load_table, resolve_
 
 from .artifact import Artifact
 from .environment import one_thread, phone_engine, require_suitable_torch
-from .errors import UsageError
+from .errors import UsageError, did_you_mean
 from .expected import as_tolerance, measure_rounding
 from .lower.capture import Method
 from .lower.lower import Expected, find_shippable
@@ -227,8 +226,7 @@ def _int8_expectations(task: Task, module: nn.Module) -> Expected:
 def _check_options(disable: Collection[str]) -> None:
     for name in disable:
         if name not in ALL_PASSES:
-            near = difflib.get_close_matches(name, ALL_PASSES, n=2)
-            hint = f" Did you mean {' or '.join(near)}?" if near else ""
+            hint = did_you_mean(name, ALL_PASSES, most=2)
             raise UsageError(
                 f"There is no pass {name!r} to disable.{hint} There are: {', '.join(ALL_PASSES)}."
             )

@@ -2,6 +2,20 @@
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Iterable
+
+
+def did_you_mean(name: str, known: Iterable[str], *, most: int = 3, cutoff: float = 0.6) -> str:
+    """Return " Did you mean A, B or C?" with the nearest of the `known` names, nearest first.
+
+    The leading space lets it follow a sentence. "" where no name is near: `cutoff` is the share of
+    characters that have to agree, 0 to 1 (`difflib.SequenceMatcher.ratio`); at most `most` names.
+    """
+    near = difflib.get_close_matches(name, list(known), n=most, cutoff=cutoff)
+    *others, last = near or [""]
+    return f" Did you mean {', '.join(others)}{' or ' if others else ''}{last}?" if near else ""
+
 
 class RuntimeCheckError(Exception):
     """Tell a person what happened, where, and what to do.

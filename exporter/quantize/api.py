@@ -11,18 +11,25 @@ from torch import Tensor, fx, nn
 
 from runtime_check.compare import sqnr_db
 
+from ..errors import (
+    CalibrationError,
+    NothingQuantized,
+    QuantizeError,
+    TrainingDataError,
+    Untraceable,
+)
 from ..rewrites.plain import is_plain_conv, is_plain_linear
-from ..rewrites.trace import Untraceable, trace
+from ..rewrites.trace import trace
 from ..rewrites.watch import watch
 from .activations import SOFTMAX_ERROR
 from .calibrate import Tell, check_calibration
 from .dynamic import quantize_dynamic, quantize_recurrent
 from .engine import quantized_engine, require_phone_packing
-from .errors import CalibrationError, NothingQuantized, QuantizeError, TrainingDataError
 from .layers import Int8Layer, SimulatedLayer
 from .qat import Progress, Trained, TrainingSet, fine_tune
 from .recipes import QuantizeRecipe
 from .simulate import (
+    EAGER_WORKS,
     Simulated,
     calibrate,
     convert,
@@ -337,7 +344,7 @@ def _dynamic(module: nn.Module, recipe: QuantizeRecipe, example: Tensor) -> Quan
             recipe = replace(recipe, mode="fx")
         except Untraceable as error:
             if recipe.mode == "fx":
-                raise
+                raise QuantizeError(f"{error} {EAGER_WORKS}") from error
             notes.append(f"Eager mode, because: {error}")
             recipe = replace(recipe, mode="eager")
     names = layer_names(base)

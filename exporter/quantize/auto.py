@@ -8,10 +8,10 @@ from pathlib import Path
 
 from torch import Tensor, nn
 
+from ..errors import BudgetNotMet, QuantizeError
 from .api import Quantized, finish, quantize
 from .calibrate import Tell
 from .engine import quantized_engine
-from .errors import BudgetNotMet, QuantizeError
 from .evaluate import Accuracy, Budget, Speed, judge, measure_speed, run
 from .qat import TrainingSet
 from .recipes import Mode, QuantizeRecipe, find_recipe

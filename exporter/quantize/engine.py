@@ -15,7 +15,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from .errors import WrongEngine
+from ..errors import WrongEngine
 
 PHONE_ENGINE = "qnnpack"
 # Smaller equal records (scales, zero biases) are equal by chance, not by a second copy.

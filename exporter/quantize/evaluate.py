@@ -16,9 +16,9 @@ from torch import Tensor, nn
 
 from runtime_check.compare import sqnr_db, topk_agreement
 
+from ..errors import QuantizeError
 from ..package.archive import canonicalize
 from .engine import quantized_engine
-from .errors import QuantizeError
 
 Runner = Callable[[Tensor], Tensor]
 

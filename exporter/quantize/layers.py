@@ -26,7 +26,7 @@ from torch.ao.quantization.observer import (
     MovingAverageMinMaxObserver,
 )
 
-from .errors import CalibrationError, NotFinite
+from ..errors import CalibrationError, NotFinite
 from .recipes import Observer, QuantizeRecipe, Rounding
 from .rounding import InputMoments, compensated_codes
 

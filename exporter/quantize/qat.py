@@ -19,8 +19,8 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
+from ..errors import NotFinite, TrainingDataError
 from .calibrate import Preprocess, image_files, read_image, spread
-from .errors import NotFinite, TrainingDataError
 from .evaluate import Accuracy, judge, run
 from .simulate import Simulated
 

@@ -6,7 +6,7 @@ import difflib
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
-from .errors import RecipeError
+from ..errors import RecipeError
 
 Method = Literal["none", "dynamic", "static", "qat"]
 Mode = Literal["eager", "fx", "auto"]

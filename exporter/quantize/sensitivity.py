@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from .errors import BudgetNotMet
+from ..errors import BudgetNotMet
 from .evaluate import Accuracy, Budget, judge, run
 from .simulate import Simulated
 

@@ -18,14 +18,14 @@ import torch.nn.functional as functional
 from torch import Tensor, fx, nn
 from torch.utils._pytree import tree_leaves
 
+from ..errors import CalibrationError, NotFinite, QuantizeError, UnknownLayer, Untraceable
 from ..rewrites.plain import is_plain_conv, is_plain_linear
 from ..rewrites.prepare import PREPARE_PASSES, replace_submodule
 from ..rewrites.rewrite import open_attention
-from ..rewrites.trace import Untraceable, trace
+from ..rewrites.trace import trace
 from ..rewrites.watch import Flow, Value, watch
 from .activations import SimulatedGelu, SimulatedSoftmax
 from .equalize import equalize, equalize_attention, equalize_layer_scales
-from .errors import CalibrationError, NotFinite, QuantizeError, UnknownLayer
 from .layers import CLIPPINGS, Clipping, Int8Layer, SimulatedLayer, convert_layer
 from .recipes import QuantizeRecipe, Rounding
 
@@ -33,6 +33,9 @@ from .recipes import QuantizeRecipe, Rounding
 # them: as many as have the values of sixteen of 224 x 224, and no less.
 _LEAST_TO_CHOOSE_BY, _MOST_TO_CHOOSE_BY = 16, 64
 _VALUES_TO_CHOOSE_BY = 16 * 3 * 224 * 224
+
+# What to do where tracing fails. The advice is this step's: nothing else has an eager mode.
+EAGER_WORKS = "Eager mode (--mode eager) needs no trace and works on this model."
 
 # Values per channel below which a mean says more about the images than about int8.
 _VALUES_FOR_A_MEAN = 256
@@ -289,7 +292,7 @@ def simulate_int8(
                 notes.append(f"FX kept {len(leaves)} modules whole (leaves): {first}.")
         except Untraceable as error:
             if recipe.mode == "fx":
-                raise
+                raise QuantizeError(f"{error} {EAGER_WORKS}") from error
             notes.append(f"Eager mode, because: {error}")
             recipe = replace(recipe, mode="eager")
         else:

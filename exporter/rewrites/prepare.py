@@ -471,7 +471,7 @@ def _rewritten(
     try:
         traced, _ = trace(module, samples[0])
     except Exception as error:  # noqa: BLE001  a module may hold any author's code
-        return left_alone(str(error).split(" Use eager mode")[0].split(" Eager mode (")[0])
+        return left_alone(str(error))
     for checked_alone in (False, True):
         current, done, changed = traced, [], 0
         for name in wanted:

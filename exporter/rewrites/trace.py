@@ -16,14 +16,10 @@ import torch.nn.functional as functional
 from torch import Tensor, fx, nn
 from torch.utils._pytree import tree_leaves
 
-from ..quantize.errors import QuantizeError
+from ..errors import Untraceable
 from .plain import is_plain_conv, is_plain_linear
 
 _MOST_LEAVES = 64
-
-
-class Untraceable(QuantizeError):
-    """Symbolic tracing fails at the top of the model, so no leaf module can help."""
 
 
 class _Tracer(fx.Tracer):
@@ -92,8 +88,7 @@ def trace(module: nn.Module, example: Tensor) -> tuple[fx.GraphModule, tuple[str
             reason = str(error).strip().split("\n", 1)[0] or type(error).__name__
             if tracer.failed_in is None or len(leaves) >= _MOST_LEAVES:
                 raise Untraceable(
-                    f"Symbolic tracing (FX) fails on {type(module).__name__}: {reason} "
-                    "Eager mode (--mode eager) needs no trace and works on this model."
+                    f"Symbolic tracing (FX) fails on {type(module).__name__}: {reason}"
                 ) from error
             leaves |= {tracer.failed_in}
             continue
@@ -114,7 +109,7 @@ def trace(module: nn.Module, example: Tensor) -> tuple[fx.GraphModule, tuple[str
         if not _same(module, traced, given):
             raise Untraceable(
                 f"The FX graph of {type(module).__name__} computes something else than the model "
-                f"for inputs of {tuple(given.shape)}. Use eager mode (--mode eager)."
+                f"for inputs of {tuple(given.shape)}."
             )
     return traced, tuple(sorted(leaves))
 

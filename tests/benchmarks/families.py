@@ -136,9 +136,8 @@ def quantize_one(name: str) -> dict[str, Any]:
     """
     import random
 
-    from exporter.errors import ExportError
+    from exporter.errors import ExportError, QuantizeError
     from exporter.pipeline import export
-    from exporter.quantize.errors import QuantizeError
     from exporter.quantize.step import QuantizeChoice
     from tests.benchmarks.quantization import data
 

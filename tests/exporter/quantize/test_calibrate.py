@@ -3,9 +3,9 @@ import pytest
 import torch
 from PIL import Image
 
+from exporter.errors import CalibrationError
 from exporter.quantize import calibration_batches
 from exporter.quantize.calibrate import check_calibration, neighbour_correlation
-from exporter.quantize.errors import CalibrationError
 
 
 def to_tensor(image: Image.Image) -> torch.Tensor:

@@ -6,9 +6,9 @@ import torch.ao.nn.quantized as nnq
 from torch import nn
 from torch.utils.mobile_optimizer import optimize_for_mobile
 
+from exporter.errors import WrongEngine
 from exporter.quantize import duplicated_weights, quantized_engine, require_single_weights
 from exporter.quantize.engine import foreign_packed_layers, require_phone_packing
-from exporter.quantize.errors import WrongEngine
 from exporter.quantize.evaluate import save_lite
 
 

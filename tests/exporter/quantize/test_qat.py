@@ -5,8 +5,8 @@ import pytest
 import torch
 from PIL import Image
 
+from exporter.errors import CalibrationError, NotFinite, TrainingDataError
 from exporter.quantize import find_recipe, judge, quantize, quantized_engine, training_set
-from exporter.quantize.errors import CalibrationError, NotFinite, TrainingDataError
 from exporter.quantize.evaluate import run
 from exporter.quantize.qat import tensors_as_training_set
 

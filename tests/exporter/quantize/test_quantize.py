@@ -8,6 +8,14 @@ import timm
 import torch
 from torch import nn
 
+from exporter.errors import (
+    CalibrationError,
+    NotFinite,
+    NothingQuantized,
+    QuantizeError,
+    TrainingDataError,
+    UnknownLayer,
+)
 from exporter.quantize import (
     RECIPES,
     conversion_sqnr,
@@ -17,14 +25,6 @@ from exporter.quantize import (
     quantize,
     quantized_engine,
     require_single_weights,
-)
-from exporter.quantize.errors import (
-    CalibrationError,
-    NotFinite,
-    NothingQuantized,
-    QuantizeError,
-    TrainingDataError,
-    UnknownLayer,
 )
 from exporter.quantize.evaluate import load_lite, run, save_lite
 from exporter.quantize.layers import SimulatedLayer

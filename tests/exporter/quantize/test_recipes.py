@@ -3,8 +3,8 @@ from dataclasses import FrozenInstanceError
 
 import pytest
 
+from exporter.errors import RecipeError
 from exporter.quantize import RECIPES, QuantizeRecipe, find_recipe, make_recipe
-from exporter.quantize.errors import RecipeError
 
 
 def test_every_combination_has_a_name_and_prints_itself():

@@ -5,6 +5,7 @@ import pytest
 import torch
 from torch import nn
 
+from exporter.errors import BudgetNotMet, QuantizeError
 from exporter.quantize import (
     Budget,
     Speed,
@@ -15,7 +16,6 @@ from exporter.quantize import (
     smallest_float_set,
 )
 from exporter.quantize import auto as auto_module
-from exporter.quantize.errors import BudgetNotMet, QuantizeError
 from exporter.quantize.simulate import calibrate, simulate_int8
 
 

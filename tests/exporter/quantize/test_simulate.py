@@ -5,11 +5,11 @@ import torch
 import torch.nn.functional as functional
 from torch import nn
 
+from exporter.errors import CalibrationError, QuantizeError, UnknownLayer, Untraceable
 from exporter.quantize import find_recipe, make_recipe, quantize, quantized_engine
-from exporter.quantize.errors import CalibrationError, UnknownLayer
 from exporter.quantize.layers import weight_scales
 from exporter.quantize.simulate import calibrate, convert, match_layers, simulate_int8
-from exporter.rewrites.trace import Untraceable, trace
+from exporter.rewrites.trace import trace
 from exporter.rewrites.watch import watch
 
 
@@ -277,7 +277,7 @@ def test_a_graph_that_computes_something_else_is_refused():
 
 def test_auto_mode_falls_back_to_eager_and_says_why():
     x = smooth(4, 3, 8)
-    with pytest.raises(Untraceable, match="--mode eager"):
+    with pytest.raises(QuantizeError, match="--mode eager"):
         quantize(Branching().eval(), make_recipe("static", mode="fx"), example=x, calibration=[x])
     made = quantize(
         Branching().eval(), make_recipe("static", mode="auto"), example=x, calibration=[x]

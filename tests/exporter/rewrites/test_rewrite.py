@@ -198,6 +198,7 @@ def test_a_model_that_cannot_be_traced_says_so() -> None:
 
     result, _ = prepared(Branching().eval())
     assert all("FX" in effect for effect in effects(result).values())
+    assert not any("mode" in effect for effect in effects(result).values())
 
 
 class _ReadTwice(nn.Module):

@@ -138,7 +138,7 @@ def test_drawn_quantisation_recipes_hold_stage_by_stage(tmp_path: Path) -> None:
     the ledger must show that none of them strays further from float than quantising did.
     """
     exporter = pytest.importorskip("exporter")
-    from exporter.quantize.errors import NothingQuantized
+    from exporter.errors import NothingQuantized
 
     quantised = []
 
