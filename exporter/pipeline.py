@@ -21,8 +21,7 @@ from .lower.optimize import OPTIMIZE_PASSES
 from .outputs import run
 from .package.archive import workspace, write_artifact
 from .plan import Activation, InputKind, PreprocessingChoice, Task, affordable, check_outputs, plan
-from .progress import Clock
-from .quantize import Tell
+from .progress import Clock, Listener, silent
 from .quantize.engine import require_phone_packing
 from .quantize.step import (
     HOST_STEPS,
@@ -66,7 +65,7 @@ def export(
     device: str | None = None,
     seed: int = 0,
     on_step: Callable[[str], None] | None = None,
-    on_progress: Tell | None = None,
+    on_progress: Listener = silent,
 ) -> Artifact:
     """Turn a model into a verified `.ptl` in `out`, with `report.json` and `report.html`.
 

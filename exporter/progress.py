@@ -1,12 +1,22 @@
-"""How long each step of an export takes."""
+"""How long each step of an export takes, and who is told how far a long one is."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 
-from .report.report import Step
+# listener(what, done, total): how far a long step is; total is 0 where it is unknown.
+Listener = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Step:
+    """How long one step of the pipeline took, wall seconds."""
+
+    name: str
+    seconds: float
 
 
 class Clock:
@@ -26,3 +36,7 @@ class Clock:
             yield
         finally:
             self.steps.append(Step(name=name, seconds=round(time.perf_counter() - started, 4)))
+
+
+def silent(what: str, done: int, total: int) -> None:
+    """Listen and say nothing."""

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn, cast
+from typing import Annotated, Any, NoReturn, cast
 
 import typer
 from rich.console import Console
@@ -17,9 +17,7 @@ from runtime_check.artifact.metadata import LedgerRow
 from runtime_check.errors import RuntimeCheckError
 
 from ..errors import ExportError, UsageError
-
-if TYPE_CHECKING:
-    from ..quantize import Tell  # importing torch makes `--help` slow
+from ..progress import Listener
 
 app = typer.Typer(
     add_completion=False,
@@ -130,7 +128,7 @@ def ledger_table(rows: Sequence[LedgerRow], title: str) -> Table:
 
 
 @contextmanager
-def progress(enabled: bool) -> Iterator[tuple[Callable[[str], None], Tell]]:
+def progress(enabled: bool) -> Iterator[tuple[Callable[[str], None], Listener]]:
     """Show which step is running, and how far a long one is; yield the listeners of `export`."""
     if not (enabled and stderr.is_terminal):
         yield (lambda step: None), (lambda what, done, total: None)
@@ -178,7 +176,7 @@ def _show_export(artifact: Any, installed: Sequence[Path]) -> None:
     stdout.print()
     stdout.print(f"captured by {meta.capture.method}: {meta.capture.reason}", style="dim")
     for note in report.notes:
-        stdout.print(Text(note, style="yellow" if note.startswith("RANDOM") else "dim"))
+        stdout.print(Text(str(note), style="yellow" if note.is_warning else "dim"))
     for verdict in meta.runtimes:
         good = "ran on " if verdict.how == "executed" else "loads on "
         word = Text(good, "green") if verdict.compatible else Text("does not load on ", "red")

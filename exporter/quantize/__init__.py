@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from .api import LayerReport, Quantized, conversion_sqnr, quantize
 from .auto import AutoResult, Candidate, choose
-from .calibrate import CalibrationSet, Tell, calibration_batches
+from .calibrate import CalibrationSet, calibration_batches
 from .engine import duplicated_weights, quantized_engine, require_single_weights
 from .evaluate import Accuracy, Budget, Speed, judge, measure_speed
 from .qat import TrainingSet, training_set
@@ -23,7 +23,6 @@ __all__ = [
     "QuantizeRecipe",
     "Quantized",
     "Speed",
-    "Tell",
     "TrainingSet",
     "calibration_batches",
     "choose",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -18,15 +18,16 @@ from ..errors import (
     TrainingDataError,
     Untraceable,
 )
+from ..progress import Listener, silent
 from ..rewrites.plain import is_plain_conv, is_plain_linear
 from ..rewrites.trace import trace
 from ..rewrites.watch import watch
 from .activations import SOFTMAX_ERROR
-from .calibrate import Tell, check_calibration
+from .calibrate import check_calibration
 from .dynamic import quantize_dynamic, quantize_recurrent
 from .engine import quantized_engine, require_phone_packing
 from .layers import Int8Layer, SimulatedLayer
-from .qat import Progress, Trained, TrainingSet, fine_tune
+from .qat import Trained, TrainingSet, fine_tune
 from .recipes import QuantizeRecipe
 from .simulate import (
     EAGER_WORKS,
@@ -100,7 +101,7 @@ def quantize(
     train: TrainingSet | None = None,
     checkpoint: Path | None = None,
     batch_size: int = 32,
-    tell: Tell | None = None,
+    tell: Listener = silent,
 ) -> Quantized:
     """Quantise a copy of `module` (eval, float32) as `recipe` says.
 
@@ -132,7 +133,7 @@ def quantize(
         simulated = simulate_int8(module, recipe, example=example, calibration=batches)
         if not simulated.layers:
             raise _nothing(module, recipe, simulated.float_layers)
-        images = calibrate(simulated, batches, progress=_told(tell, batches))
+        images = calibrate(simulated, batches, tell=tell)
         trained = None
         if recipe.method == "qat" and train is not None:
             trained = fine_tune(
@@ -141,26 +142,9 @@ def quantize(
                 train,
                 batch_size=batch_size,
                 checkpoint=checkpoint,
-                progress=_told_epoch(tell),
+                tell=tell,
             )
         return finish(simulated, batches[0][:1], images=images, trained=trained)
-
-
-def _told(tell: Tell | None, batches: Sequence[Tensor]) -> Callable[[int], None] | None:
-    if tell is None:
-        return None
-    total = sum(len(batch) for batch in batches)
-    return lambda done: tell("calibrating", done, total)
-
-
-def _told_epoch(tell: Tell | None) -> Progress | None:
-    if tell is None:
-        return None
-
-    def progress(epoch: int, epochs: int, step: int, steps: int, loss: float) -> None:
-        tell(f"training, epoch {epoch + 1} of {epochs}, loss {loss:.3g}", step, steps)
-
-    return progress
 
 
 def finish(

@@ -9,8 +9,8 @@ from pathlib import Path
 from torch import Tensor, nn
 
 from ..errors import BudgetNotMet, QuantizeError
+from ..progress import Listener, silent
 from .api import Quantized, finish, quantize
-from .calibrate import Tell
 from .engine import quantized_engine
 from .evaluate import Accuracy, Budget, Speed, judge, measure_speed, run
 from .qat import TrainingSet
@@ -87,7 +87,7 @@ def choose(
     allow_noise: bool = False,
     cheap_activations: bool = True,
     rounds: int = 15,
-    tell: Tell | None = None,
+    tell: Listener = silent,
 ) -> AutoResult:
     """Measure the ladder on `measured` batches and return the fastest recipe within `budget`.
 
@@ -97,7 +97,6 @@ def choose(
     one thread. `tell(what, done, total)` hears which candidate is tried and how far it is.
     Raises BudgetNotMet, with the table, when nothing is within the budget.
     """
-    say: Tell = tell or (lambda what, done, total: None)
     reference = run(module, measured)
     float_accuracy = judge(reference, reference, labels)
     budget.met_by(float_accuracy)  # a budget that can't be judged should fail before the work
@@ -107,7 +106,7 @@ def choose(
     ]
 
     def attempt(name: str, make: Callable[[], Quantized]) -> bool:
-        say(name, 0, 0)
+        tell(name, 0, 0)
         try:
             made = make()
         except BudgetNotMet as error:
@@ -135,7 +134,7 @@ def choose(
             allow_noise=allow_noise,
             train=train,
             checkpoint=checkpoint,
-            tell=lambda what, done, total: say(f"{name}: {what}", done, total),
+            tell=lambda what, done, total: tell(f"{name}: {what}", done, total),
         )
 
     static = f"static-xnnpack{suffix}"
@@ -145,7 +144,7 @@ def choose(
         def rescued() -> Quantized:
             recipe = replace(find_recipe(static), mode=mode, cheap_activations=cheap_activations)
             return _with_float_layers(
-                module, recipe, example, calibration, measured, labels, budget, say
+                module, recipe, example, calibration, measured, labels, budget, tell
             )
 
         met = attempt(f"{static} + float layers", rescued)
@@ -153,7 +152,7 @@ def choose(
     attempt(f"dynamic{suffix}", plain(f"dynamic{suffix}"))
     if train is not None and not met:
         attempt(f"qat-xnnpack{suffix}", plain(f"qat-xnnpack{suffix}"))
-    say("measuring latency", 0, 0)
+    tell("measuring latency", 0, 0)
     rows = _with_speed(rows, module, example, rounds)
     return _pick(rows, budget)
 
@@ -170,7 +169,7 @@ def _with_float_layers(
     measured: Sequence[Tensor],
     labels: Tensor | None,
     budget: Budget,
-    say: Tell,
+    tell: Listener,
 ) -> Quantized:
     with quantized_engine():
         simulated = simulate_int8(module, recipe, example=example, calibration=calibration)
@@ -180,7 +179,7 @@ def _with_float_layers(
             simulated,
             few,
             leave_one_out=False,
-            progress=lambda done, total: say("sensitivity of the layers", done, total),
+            tell=tell,
         )
         found = smallest_float_set(simulated, order, measured, budget, labels=labels)
         chosen = replace(recipe, float_layers=found.float_layers)

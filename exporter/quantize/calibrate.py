@@ -11,6 +11,7 @@ from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
 from ..errors import CalibrationError
+from ..progress import Listener, silent
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"})
 # Neighbouring pixels of a photo are alike; of noise they are not. Correlation below this, on
@@ -18,9 +19,6 @@ IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".
 _LEAST_CORRELATION = 0.3
 
 Preprocess = Callable[[Image.Image], Tensor]
-Progress = Callable[[int, int], None]
-# tell(what, done, total): how far a long step is; total 0 where nobody knows.
-Tell = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,12 +119,12 @@ def calibration_batches(
     limit: int = 256,
     batch_size: int = 16,
     allow_noise: bool = False,
-    progress: Progress | None = None,
+    tell: Listener = silent,
 ) -> CalibrationSet:
     """Read up to `limit` images of `folder` through the model's own `preprocess`.
 
     `preprocess` maps an RGB image to a normalised C,H,W tensor. Broken files are skipped and
-    named. `progress(done, total)` is called after each file. Raises CalibrationError when no
+    named. `tell` is called after each file. Raises CalibrationError when no
     file can be read, or when the images are noise.
     """
     chosen = spread(image_files(folder), limit)
@@ -138,8 +136,7 @@ def calibration_batches(
             skipped.append(path.name)
         else:
             tensors.append(preprocess(image))
-        if progress is not None:
-            progress(index + 1, len(chosen))
+        tell("reading calibration images", index + 1, len(chosen))
     if not tensors:
         raise CalibrationError(
             f"None of the {len(chosen)} image files in {folder} can be read (first: "

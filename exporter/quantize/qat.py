@@ -20,12 +20,10 @@ from PIL import Image
 from torch import Tensor, nn
 
 from ..errors import NotFinite, TrainingDataError
+from ..progress import Listener, silent
 from .calibrate import Preprocess, image_files, read_image, spread
 from .evaluate import Accuracy, judge, run
 from .simulate import Simulated
-
-# progress(epoch, epochs, step, steps, loss)
-Progress = Callable[[int, int, int, int, float], None]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -228,7 +226,7 @@ def fine_tune(
     *,
     batch_size: int = 32,
     checkpoint: Path | None = None,
-    progress: Progress | None = None,
+    tell: Listener = silent,
 ) -> Trained:
     """Train a calibrated `simulated` in place and leave its best epoch's weights in it.
 
@@ -294,8 +292,8 @@ def fine_tune(
             optimizer.step()
             schedule.step()
             total += value
-            if progress is not None:
-                progress(epoch, recipe.epochs, step + 1, steps, value)
+            what = f"training, epoch {epoch + 1} of {recipe.epochs}, loss {value:.3g}"
+            tell(what, step + 1, steps)
         accuracy = _validate(simulated, teacher, data, batch_size)
         results.append(EpochResult(epoch=epoch, loss=total / steps, accuracy=accuracy))
         if _score(accuracy) > best[0]:

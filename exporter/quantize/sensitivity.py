@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from torch import Tensor
 
 from ..errors import BudgetNotMet
+from ..progress import Listener, silent
 from .evaluate import Accuracy, Budget, judge, run
 from .simulate import Simulated
-
-Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,7 +46,7 @@ def measure_sensitivity(
     batches: Sequence[Tensor],
     *,
     leave_one_out: bool = True,
-    progress: Progress | None = None,
+    tell: Listener = silent,
 ) -> tuple[LayerSensitivity, ...]:
     """Simulate int8 in one layer at a time, and in all but one; most harmful first.
 
@@ -68,8 +67,7 @@ def measure_sensitivity(
             simulated.simulate([other for other in names if other != name])
             without = _db(judge(reference, run(simulated.module, batches)).sqnr_db)
         rows.append(LayerSensitivity(name=name, alone_db=alone, without_db=without, all_db=all_db))
-        if progress is not None:
-            progress(index + 1, len(names))
+        tell("sensitivity of the layers", index + 1, len(names))
     simulated.simulate(names)
     return tuple(sorted(rows, key=lambda row: row.alone_db))
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 import difflib
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 
@@ -19,6 +19,7 @@ from torch import Tensor, fx, nn
 from torch.utils._pytree import tree_leaves
 
 from ..errors import CalibrationError, NotFinite, QuantizeError, UnknownLayer, Untraceable
+from ..progress import Listener, silent
 from ..rewrites.plain import is_plain_conv, is_plain_linear
 from ..rewrites.prepare import PREPARE_PASSES, replace_submodule
 from ..rewrites.rewrite import open_attention
@@ -335,19 +336,17 @@ def simulate_int8(
 
 def calibrate(
     simulated: Simulated,
-    calibration: Iterable[Tensor],
+    calibration: Sequence[Tensor],
     *,
-    progress: Callable[[int], None] | None = None,
+    tell: Listener = silent,
 ) -> int:
     """Run the batches through and fix the ranges; return the number of images.
-
-    `progress` is told how many images are done, after each batch.
 
     Raises CalibrationError for no images, NotFinite for NaN.
     """
     simulated.watch_ranges(True)
     simulated.simulate(())
-    images = 0
+    images, total = 0, sum(len(batch) for batch in calibration)
     few: list[Tensor] = []
     with torch.no_grad():
         for batch in calibration:
@@ -355,8 +354,7 @@ def calibrate(
             if images < (enough := _enough_to_choose_by(batch[0])):
                 few.append(batch[: enough - images])
             images += len(batch)
-            if progress is not None:
-                progress(images)
+            tell("calibrating", images, total)
     if not images:
         raise CalibrationError(
             "There was no calibration image. Static int8 takes its ranges from images: pass a "

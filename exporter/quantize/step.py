@@ -20,13 +20,14 @@ from runtime_check.artifact.metadata import Quantization, ToleranceSpec
 
 from ..errors import UsageError
 from ..expected import Finish
+from ..notes import Note
 from ..outputs import run
+from ..progress import Listener, silent
 from . import (
     RECIPES,
     Budget,
     Quantized,
     QuantizeRecipe,
-    Tell,
     calibration_batches,
     choose,
     find_recipe,
@@ -83,7 +84,7 @@ class QuantizedNetwork:
     module: nn.Module
     simulated: nn.Module | None  # the fake-quantised twin, for the ledger
     described: Quantization
-    notes: tuple[str, ...]
+    notes: tuple[Note, ...]
 
 
 def recipe_of(choice: QuantizeChoice) -> QuantizeRecipe:
@@ -118,7 +119,7 @@ def quantize_network(
     example: Tensor,
     preprocess: nn.Module | None,
     labels: Sequence[str] | None,
-    tell: Tell | None = None,
+    tell: Listener = silent,
 ) -> QuantizedNetwork:
     """Quantise `module` as chosen; `example` is one preprocessed input, N,C,H,W.
 
@@ -132,7 +133,7 @@ def quantize_network(
     if choice.method == "auto":
         return _auto(module, choice, example, through, labels, tell)
     recipe = recipe_of(choice)
-    notes: list[str] = []
+    notes: list[Note] = []
     batches: Sequence[Tensor] | None = None
     if recipe.needs_calibration:
         batches, notes = _calibration(choice, example, through, tell)
@@ -148,7 +149,7 @@ def quantize_network(
         checkpoint=choice.checkpoint,
         tell=tell,
     )
-    return _network(made, [*notes, *made.notes])
+    return _network(made, [*notes, *(Note("quantize", text) for text in made.notes)])
 
 
 def _reader(preprocess: nn.Module | None) -> Callable[[Image.Image], Tensor]:
@@ -175,8 +176,8 @@ def _calibration(
     choice: QuantizeChoice,
     example: Tensor,
     through: Callable[[Image.Image], Tensor],
-    tell: Tell | None,
-) -> tuple[Sequence[Tensor], list[str]]:
+    tell: Listener,
+) -> tuple[Sequence[Tensor], list[Note]]:
     if choice.calibration is None:
         raise UsageError(
             "Static quantisation takes its ranges from images: give `--calibration DIR` with 50 to "
@@ -186,19 +187,19 @@ def _calibration(
         generator = torch.Generator().manual_seed(choice.seed)
         shape = (8, *example.shape[1:])
         noise = torch.randn(shape, generator=generator)
-        return [noise], ["CALIBRATED ON NOISE: the ranges mean nothing for real images."]
+        warning = "CALIBRATED ON NOISE: the ranges mean nothing for real images."
+        return [noise], [Note("noise", warning)]
     found = calibration_batches(
         Path(choice.calibration),
         through,
         limit=choice.images,
-        progress=None
-        if tell is None
-        else lambda done, total: tell("reading calibration images", done, total),
+        tell=tell,
     )
-    notes = [f"calibrated on {found.images} images"]
+    notes = [Note("quantize", f"calibrated on {found.images} images")]
     if found.skipped:
         shown = ", ".join(found.skipped[:3])
-        notes.append(f"{len(found.skipped)} unreadable calibration images skipped ({shown})")
+        text = f"{len(found.skipped)} unreadable calibration images skipped ({shown})"
+        notes.append(Note("quantize", text))
     return found.batches, notes
 
 
@@ -208,7 +209,7 @@ def _auto(
     example: Tensor,
     through: Callable[[Image.Image], Tensor],
     labels: Sequence[str] | None,
-    tell: Tell | None,
+    tell: Listener,
 ) -> QuantizedNetwork:
     batches, notes = _calibration(choice, example, through, tell)
     truth: Tensor | None = None
@@ -220,7 +221,7 @@ def _auto(
             for start in range(0, data.count, 16)
         ]
         truth = data.labels
-        notes.append(f"judged on {data.count} images")
+        notes.append(Note("auto", f"judged on {data.count} images"))
     else:
         images = torch.cat(list(batches))
         if len(images) < 8:
@@ -232,7 +233,8 @@ def _auto(
         judging = torch.arange(len(images)) % 4 == 0
         measured = list(images[judging].split(16))
         batches = list(images[~judging].split(16))
-        notes.append(f"judged on {int(judging.sum())} images held out from calibration")
+        text = f"judged on {int(judging.sum())} images held out from calibration"
+        notes.append(Note("auto", text))
     demands = {"max_accuracy_drop": choice.max_accuracy_drop, "min_agreement": choice.min_agreement}
     given = {name: value for name, value in demands.items() if value is not None}
     options: dict[str, Any] = {"budget": Budget(**given)} if given else {}
@@ -253,17 +255,18 @@ def _auto(
         **options,
     )
     made = found.chosen.quantized
+    notes += [Note("auto", text) for text in (*found.notes, found.table())]
     if made is None:
         return QuantizedNetwork(
             module=module,
             simulated=None,
             described=Quantization(),
-            notes=(*notes, *found.notes, found.table()),
+            notes=tuple(notes),
         )
-    return _network(made, [*notes, *found.notes, found.table()])
+    return _network(made, notes)
 
 
-def _network(made: Quantized, notes: Sequence[str]) -> QuantizedNetwork:
+def _network(made: Quantized, notes: Sequence[Note]) -> QuantizedNetwork:
     recipe = made.recipe
     return QuantizedNetwork(
         module=made.module,

@@ -18,14 +18,15 @@ from ..environment import version_of
 from ..image.preprocess import MAX_ASPECT, MAX_SIDE, MIN_SIDE, measure_preprocessing
 from ..image.samples import PHOTOS, golden_images, photo
 from ..lower.lower import Expected, Shippable
+from ..notes import Note
 from ..plan import Task
+from ..progress import Step
 from ..quantize.step import QuantizedNetwork
 from ..rewrites.prepare import Prepared
 from ..verify import DeviceVerified, stack
 from .report import (
     PreprocessingView,
     Report,
-    Step,
     golden_view,
     histogram,
     layer_sizes,
@@ -160,13 +161,14 @@ def report_of(
             metadata.preprocessing, [photo(name) for name in PHOTOS], preprocess=task.preprocess
         )
         preprocessing = PreprocessingView(**difference.__dict__)
-    notes = [f"repaired: {text}" for text in shipped.optimized.repairs]
-    notes += list(network.notes)
-    notes += [f"capture not taken: {text}" for text in shipped.rejected]
+    notes = [Note("repair", text) for text in shipped.optimized.repairs]
+    notes += network.notes
+    notes += [Note("rejected-capture", text) for text in shipped.rejected]
     if metadata.provenance.weights.origin == "random":
-        notes.insert(0, "RANDOM WEIGHTS: this file computes nothing useful, only sizes and speed.")
+        warning = "RANDOM WEIGHTS: this file computes nothing useful, only sizes and speed."
+        notes.insert(0, Note("random-weights", warning))
     if task.preprocess is None and not shipped.dynamic_batch and task.networks[0].shape[0] == 1:
-        notes.append("the batch dimension is fixed at 1")
+        notes.append(Note("batch", "the batch dimension is fixed at 1"))
     return Report(
         metadata=metadata,
         file=target.name,

@@ -18,16 +18,11 @@ from torch import nn
 from runtime_check.artifact.metadata import ImageInput, LedgerRow, Metadata, Strict, TensorSpec
 
 from ..install import ANDROID_MODELS, IOS_MODELS
+from ..notes import Note
+from ..progress import Step
 
 SAVED = "saved + reloaded"
 Standing = Literal["verified", "outside", "unverified"]
-
-
-class Step(Strict):
-    """How long one step of the pipeline took, wall seconds."""
-
-    name: str
-    seconds: float
 
 
 class SizeRow(Strict):
@@ -90,7 +85,7 @@ class Report(Strict):
     histogram: Histogram | None
     golden: list[GoldenView]
     preprocessing: PreprocessingView | None
-    notes: list[str]
+    notes: list[Note]
 
 
 def layer_sizes(module: nn.Module) -> list[SizeRow]:
@@ -203,12 +198,9 @@ def standing(report: Report) -> Standing:
     return "outside" if absolute and not row.max_abs <= tolerance.atol else "verified"
 
 
-def notes_about(report: Report, subject: Literal["repaired", "capture not taken", ""]) -> list[str]:
-    """Return the notes that begin with `subject`, without it; `""` gives those of no subject."""
-    subjects = ("repaired: ", "capture not taken: ", "RANDOM WEIGHTS")
-    if not subject:
-        return [n for n in report.notes if not n.startswith(subjects)]
-    return [n.removeprefix(f"{subject}: ") for n in report.notes if n.startswith(f"{subject}: ")]
+def notes_about(report: Report, *kinds: str) -> list[str]:
+    """Return the texts of the notes of these kinds."""
+    return [note.text for note in report.notes if note.kind in kinds]
 
 
 def describe_tensor(spec: TensorSpec) -> str:

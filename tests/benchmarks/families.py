@@ -112,8 +112,8 @@ def export_one(name: str, device: bool) -> dict[str, Any]:
         row |= {
             "ok": True,
             "capture": meta.capture.method,
-            "repaired": [n for n in report.notes if n.startswith("repaired")],
-            "rejected": [n for n in report.notes if n.startswith("capture not taken")],
+            "repaired": [str(n) for n in report.notes if n.kind == "repair"],
+            "rejected": [str(n) for n in report.notes if n.kind == "rejected-capture"],
             "prepared": {p.name: p.effect for p in meta.passes if p.stage == "prepare"},
             "optimized": optimized,
             "max_abs": saved.max_abs,

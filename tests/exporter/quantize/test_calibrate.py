@@ -28,11 +28,11 @@ def photo_crops(cat):
 def test_folder_becomes_batches_and_progress_is_told(photos):
     seen = []
     found = calibration_batches(
-        photos, to_tensor, batch_size=4, progress=lambda *step: seen.append(step)
+        photos, to_tensor, batch_size=4, tell=lambda *step: seen.append(step)
     )
     assert found.images == 10
     assert [len(batch) for batch in found.batches] == [4, 4, 2]
-    assert seen[-1] == (10, 10)
+    assert seen[-1] == ("reading calibration images", 10, 10)
 
 
 def test_limit_takes_images_from_all_over_the_folder(photos):

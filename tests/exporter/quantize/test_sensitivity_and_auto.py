@@ -57,10 +57,10 @@ def simulated(spoilt, fashion):
 def test_the_harmful_layer_comes_first_both_ways(simulated, fashion):
     steps = []
     rows = measure_sensitivity(
-        simulated, [fashion.calibration[0]], progress=lambda *step: steps.append(step)
+        simulated, [fashion.calibration[0]], tell=lambda *step: steps.append(step)
     )
     assert len(rows) == 26
-    assert steps[-1] == (26, 26)
+    assert steps[-1] == ("sensitivity of the layers", 26, 26)
     assert rows[0].name == "head.wide"
     assert rows[0].alone_db < rows[1].alone_db - 10
     assert rows[0].without_db == max(row.without_db for row in rows)

@@ -3,17 +3,19 @@
 import html.parser
 import math
 import re
+from typing import get_args
 
 import numpy as np
 import pytest
 
+from exporter.notes import Note, NoteKind
+from exporter.progress import Step
 from exporter.report.report import (
     GoldenView,
     Histogram,
     PreprocessingView,
     Report,
     SizeRow,
-    Step,
     brief,
     file_size,
     golden_view,
@@ -199,7 +201,10 @@ def report(*, meta=None, **changes):
         "preprocessing": PreprocessingView(
             images=3, max_levels=1.0000037, mean_levels=2.611e-4, differing=2.59e-4
         ),
-        "notes": ["repaired: froze the module first (x)", "capture not taken: trace: differs"],
+        "notes": [
+            Note("repair", "froze the module first (x)"),
+            Note("rejected-capture", "trace: differs"),
+        ],
     }
     return Report(**{**fields, **changes})
 
@@ -232,7 +237,7 @@ def random_weights():
     provenance = Provenance(source="timm", model="small_net", weights=weights)
     return report(
         meta=metadata(provenance=provenance),
-        notes=["RANDOM WEIGHTS: this file computes nothing useful, only sizes and speed."],
+        notes=[Note("random-weights", "RANDOM WEIGHTS: this file computes nothing useful.")],
     )
 
 
@@ -274,7 +279,7 @@ def features():
         golden=views,
         histogram=Histogram(edges=[], counts=[], zeros=1280),
         layers=[],
-        notes=["the batch dimension is fixed at 1"],
+        notes=[Note("batch", "the batch dimension is fixed at 1")],
     )
 
 
@@ -425,7 +430,7 @@ def test_hostile_names_and_labels_are_text(render):
     value = report(
         meta=meta,
         file=evil,
-        notes=[evil, f"repaired: {evil}", f"capture not taken: {evil}"],
+        notes=[Note(kind, evil) for kind in ("quantize", "repair", "rejected-capture")],
         layers=[SizeRow(kind=evil, count=1, bytes=1)],
         parts=[SizeRow(kind=evil, count=1, bytes=1)],
         steps=[Step(name=evil, seconds=1)],
@@ -573,12 +578,14 @@ def test_ledger_rows_add_only_what_was_not_timed():
     assert [r.stage for r in ledger_rows(unverified())] == [r.stage for r in LEDGER]
 
 
-def test_notes_are_sorted_and_none_is_lost():
-    notes = ["repaired: a", "capture not taken: b", "c", "RANDOM WEIGHTS: d"]
-    value = report(notes=notes)
-    assert notes_about(value, "repaired") == ["a"]
-    assert notes_about(value, "capture not taken") == ["b"]
-    assert notes_about(value, "") == ["c"]
+def test_notes_are_sorted_and_none_is_lost(render):
+    kinds = get_args(NoteKind)
+    value = report(notes=[Note(kind, f"text of {kind}") for kind in kinds])
+    assert notes_about(value, "repair") == ["text of repair"]
+    assert notes_about(value, "noise", "batch") == ["text of noise", "text of batch"]
+    page = render(value)
+    shown = set(kinds) - {"random-weights"}  # these have the alarm at the top of the page
+    assert all(f"text of {kind}" in page for kind in shown)
 
 
 def test_golden_view_of_a_map_has_no_classes():

@@ -1,0 +1,33 @@
+"""What an export has to say beside its figures: sentences for people, sorted by kind for code."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+# random-weights, noise: the file computes nothing useful. repair: what made a capture or an
+# optimization right. rejected-capture: a capture that was tried and not taken, and why.
+NoteKind = Literal[
+    "random-weights", "noise", "repair", "rejected-capture", "quantize", "auto", "batch"
+]
+
+_PREFIXES: dict[NoteKind, str] = {
+    "repair": "repaired: ",
+    "rejected-capture": "capture not taken: ",
+}
+
+
+@dataclass(frozen=True)
+class Note:
+    """One sentence for the report. Code reads `kind`, never the wording of `text`."""
+
+    kind: NoteKind
+    text: str
+
+    @property
+    def is_warning(self) -> bool:
+        """Whether the file is not fit for use."""
+        return self.kind in ("random-weights", "noise")
+
+    def __str__(self) -> str:
+        return _PREFIXES.get(self.kind, "") + self.text
