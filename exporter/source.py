@@ -248,6 +248,7 @@ def _timm_source(name: str, weights: Path | None, random_weights: bool, seed: in
                 }
             ),
             licence=licence,
+            seed=seed if origin == "random" else None,
         ),
     )
 
@@ -325,6 +326,7 @@ def _module_source(
     source: str,
     weights: Path | None,
     input_shape: tuple[int, ...] | None,
+    seed: int | None,
 ) -> SourceModel:
     origin, detail, file_sha = ("factory" if source == "factory" else "module"), model, None
     if weights is not None:
@@ -359,6 +361,7 @@ def _module_source(
                     "sha256": state_dict_sha256(module.state_dict()),
                     "file_sha256": file_sha,
                 },
+                "seed": seed,
             }
         ),
     )
@@ -406,6 +409,7 @@ def load_source(
             source="module",
             weights=weights,
             input_shape=input_shape,
+            seed=None,
         )
     elif ":" in model and not model.startswith(("hf-hub:", "hf_hub:")):
         found = _module_source(
@@ -415,6 +419,7 @@ def load_source(
             source="factory",
             weights=weights,
             input_shape=input_shape,
+            seed=seed,
         )
     else:
         if input_shape is not None:

@@ -19,7 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ..errors import UnreadableArtifact, UnsupportedSchema
 
-SCHEMA_VERSION = "1.0"
+SCHEMA_VERSION = "1.1"
 METADATA_RECORD = "extra/metadata.json"
 GOLDEN_RECORD = "extra/golden.json"
 
@@ -150,7 +150,9 @@ class Provenance(Strict):
     model: str
     weights: Weights
     licence: str | None = None
-    options: dict[str, str] = {}
+    seed: int | None = Field(
+        default=None, description="torch's seed when random weights were drawn or a factory called"
+    )
 
 
 class ToleranceSpec(Strict):

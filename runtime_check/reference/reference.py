@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import importlib
 import importlib.resources
-import re
 import socket
 import sys
 import urllib.parse
@@ -183,14 +182,14 @@ def _network(
                 f"The file names the factory {model}, and calling it would import code that the "
                 f"file chose. If you know it, pass --reference {model} (or --trust-factory)."
             )
-        network = _from_factory(model)
+        network = _from_factory(model, provenance.seed or 0)
         if weights is not None:
             _fill(network, load_weights(weights), str(weights))
         return network
     return _from_timm(model, provenance, weights, layers, replaced=reference is not None)
 
 
-def _from_factory(spec: str) -> nn.Module:
+def _from_factory(spec: str, seed: int) -> nn.Module:
     module_name, _, attribute = spec.partition(":")
     # A console script does not have the working folder on its path, `python -m` does.
     if "" not in sys.path and str(Path.cwd()) not in sys.path:
@@ -202,7 +201,7 @@ def _from_factory(spec: str) -> nn.Module:
         if isinstance(found, nn.Module):
             return found
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(0)  # as the exporter does before it calls a factory
+            torch.manual_seed(seed)  # as the exporter does before it calls a factory
             built = found()
     except Exception as error:
         raise NoReference(
@@ -246,9 +245,8 @@ def _from_timm(
         _fill(network, state, str(weights))
         return network
     if stated.origin == "random" and not replaced:
-        seed = re.search(r"seed (\d+)", stated.detail)
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(int(provenance.options.get("seed", seed[1] if seed else "0")))
+            torch.manual_seed(provenance.seed or 0)
             return _create(architecture, layers)
     if stated.origin == "file" and not replaced:
         raise NoReference(

@@ -2,14 +2,17 @@ from __future__ import annotations
 
 import pickle
 from pathlib import Path
+from typing import Any
 
 import pytest
 import timm
 import torch
 from safetensors.torch import save_file
 
+import exporter
 from exporter.errors import SourceError, UsageError
 from exporter.source import hub_reachable, load_source
+from runtime_check.check import check_artifact
 
 
 def test_default_weights_come_with_a_package() -> None:
@@ -135,3 +138,20 @@ def test_labels_file(tmp_path: Path) -> None:
     path.write_bytes(b"\xff\xfe\x00\xd8")
     with pytest.raises(SourceError, match="UTF-8"):
         load_source("own_models:Heads", input_shape=(1, 3, 16, 16), labels=path)
+
+
+@pytest.mark.parametrize(
+    ("model", "options"),
+    [
+        ("own_models:ConvNormNet", {"input_shape": (1, 3, 32, 32)}),
+        ("test_vit", {"random_weights": True, "input": "tensor"}),
+    ],
+)
+def test_a_seed_is_enough_to_compare_again(
+    model: str, options: dict[str, Any], tmp_path: Path
+) -> None:
+    artifact = exporter.export(model, seed=5, out=tmp_path, verified=False, **options)
+    report = check_artifact(artifact.path, properties=["parity"], examples=2, trust_factory=True)
+    assert report.has_reference, report.reference
+    assert report
+    assert artifact.metadata.provenance.seed == 5

@@ -151,6 +151,12 @@ def _drop(key: str) -> Callable[[Json], object]:
     return lambda record: record.pop(key)
 
 
+def _as_schema_1_0(record: Json) -> None:
+    record["schema_version"] = "1.0"
+    del record["provenance"]["seed"]
+    record["provenance"]["options"] = {}
+
+
 def contract_files() -> dict[str, str]:
     """Write good and bad `metadata.json` and `golden.json` records, and an index of verdicts.
 
@@ -183,6 +189,14 @@ def contract_files() -> dict[str, str]:
             "ok",
             None,
             _edited(metadata, lambda r: r["input"].pop("max_aspect")),
+        ),
+        (
+            # As 0.1.0 wrote it: `seed` came with 1.1, in place of `options`.
+            "metadata_1_0",
+            "metadata",
+            "ok",
+            None,
+            _edited(metadata, _as_schema_1_0),
         ),
         (
             "metadata_newer_major",
