@@ -9,7 +9,7 @@ device runtime can load.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -22,6 +22,7 @@ from ..errors import CaptureError
 from ..outputs import run
 from ..quiet import quiet
 from ..rewrites.prepare import replace_submodule
+from ..rewrites.watch import hooks
 from .branches import Branch, find_branches
 
 Method = Literal["auto", "script", "trace", "mixed"]
@@ -68,21 +69,17 @@ def trace(module: nn.Module, example: Sequence[Tensor]) -> torch.jit.ScriptModul
         raise CaptureError(f"torch.jit.trace refuses it: {_first_line(error)}") from error
 
 
-def _child_inputs(module: nn.Module, example: Sequence[Tensor]) -> dict[str, tuple[Any, ...]]:
-    """Return the arguments of each direct child's first call."""
+def _first_arguments(
+    module: nn.Module, children: Mapping[str, nn.Module], example: Sequence[Tensor]
+) -> dict[str, tuple[Any, ...]]:
+    """Return the arguments of the first call of each of `children`."""
     seen: dict[str, tuple[Any, ...]] = {}
-    handles = []
-    for name, child in module.named_children():
 
-        def keep(_: nn.Module, args: Any, name: str = name) -> None:
-            seen.setdefault(name, args)
+    def keep(name: str, args: tuple[Any, ...]) -> None:
+        seen.setdefault(name, args)
 
-        handles.append(child.register_forward_pre_hook(keep))
-    try:
+    with hooks(children, before=keep):
         run(module, example)
-    finally:
-        for handle in handles:
-            handle.remove()
     return seen
 
 
@@ -91,7 +88,7 @@ def _script_around(module: nn.Module, example: Sequence[Tensor]) -> torch.jit.Sc
     try:
         return script(module)
     except CaptureError as whole:
-        inputs = _child_inputs(module, example)
+        inputs = _first_arguments(module, dict(module.named_children()), example)
         shell = copy.deepcopy(module)
         for name, child in module.named_children():
             try:
@@ -117,21 +114,10 @@ def _mixed_module(
     if "" in outermost:
         return _script_around(module, example), ("",)
     shell = copy.deepcopy(module)
-    inputs: dict[str, tuple[Any, ...]] = {}
-    handles = []
-    for name in outermost:
-
-        def keep(_: nn.Module, args: Any, name: str = name) -> None:
-            inputs.setdefault(name, args)
-
-        handles.append(module.get_submodule(name).register_forward_pre_hook(keep))
-    try:
-        run(module, example)
-    finally:
-        for handle in handles:
-            handle.remove()
-    for name in outermost:
-        replace_submodule(shell, name, _script_around(module.get_submodule(name), inputs[name]))
+    branching = {name: module.get_submodule(name) for name in outermost}
+    inputs = _first_arguments(module, branching, example)
+    for name, child in branching.items():
+        replace_submodule(shell, name, _script_around(child, inputs[name]))
     return trace(shell, example), tuple(outermost)
 
 

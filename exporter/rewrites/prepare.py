@@ -17,14 +17,14 @@ from typing import Any
 import torch
 from torch import Tensor, fx, nn
 from torch.overrides import TorchFunctionMode
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
 
 from runtime_check.artifact.metadata import Pass
 from runtime_check.compare import Tolerance, compare
 
 from ..outputs import run
 from .rewrite import REWRITES
+from .trace import trace
+from .watch import Recorder, calls_of, hooks, watch
 
 aten = torch.ops.aten
 
@@ -89,56 +89,18 @@ def _has_fuse_methods(module: nn.Module) -> bool:
 # --- plain convolutions ------------------------------------------------------------------------
 
 
-class _Recorder(TorchDispatchMode):
-    """Keep the operators that run inside one module's forward."""
-
-    def __init__(self) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]  # torch annotates none of it
-        self.calls: list[tuple[Any, tuple[Any, ...], Any]] = []
-
-    def __torch_dispatch__(
-        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
-    ) -> Any:
-        result = func(*args, **(kwargs or {}))
-        self.calls.append((func, args, result))
-        return result
-
-
-def _observe_inputs(
-    module: nn.Module, wanted: Callable[[nn.Module], bool], example: Tensor
-) -> dict[str, list[tuple[Tensor, Tensor]]]:
-    """Run once and return input and output of every wanted submodule's calls."""
-    seen: dict[str, list[tuple[Tensor, Tensor]]] = {}
-    handles = []
-    for name, child in module.named_modules():
-        if name and wanted(child):
-
-            def hook(_: nn.Module, args: Any, output: Any, name: str = name) -> None:
-                if args and isinstance(args[0], Tensor) and isinstance(output, Tensor):
-                    seen.setdefault(name, []).append((args[0], output))
-
-            handles.append(child.register_forward_hook(hook))
-    try:
-        run(module, (example,))
-    finally:
-        for handle in handles:
-            handle.remove()
-    return seen
-
-
 def _custom_convolution(child: nn.Module) -> bool:
     return isinstance(child, nn.Conv2d) and type(child).forward is not nn.Conv2d.forward
 
 
 def _plain(child: nn.Conv2d, example: Tensor) -> nn.Module | None:
     """Return an equal plain convolution for this input size, or None."""
-    with torch.no_grad(), _Recorder() as recorder:
+    calls: list[tuple[Any, tuple[Any, ...], Any]] = []
+    with torch.no_grad(), Recorder(lambda op, args, _, out: calls.append((op, args, out))):
         child(example)
-    convolutions = [
-        (args, out) for op, args, out in recorder.calls if op is aten.convolution.default
-    ]
-    pads = [(args, out) for op, args, out in recorder.calls if op is aten.constant_pad_nd.default]
-    if len(convolutions) != 1 or recorder.calls[-1][0] is not aten.convolution.default:
+    convolutions = [(args, out) for op, args, out in calls if op is aten.convolution.default]
+    pads = [(args, out) for op, args, out in calls if op is aten.constant_pad_nd.default]
+    if len(convolutions) != 1 or calls[-1][0] is not aten.convolution.default:
         return None
     taken, weight, bias, stride, padding, dilation, transposed, _, groups = convolutions[0][0]
     before: list[int] = [0, 0, 0, 0]
@@ -178,7 +140,8 @@ def plain_convolutions(module: nn.Module, example: Tensor) -> list[Edit]:
     input size; standardised weights are computed once. XNNPACK prepacks only plain convolutions,
     and FX cannot trace the others.
     """
-    seen = _observe_inputs(module, _custom_convolution, example)
+    custom = {n: child for n, child in module.named_modules() if n and _custom_convolution(child)}
+    seen = calls_of(module, custom, example)
     edits = []
     for name, calls in seen.items():
         child = module.get_submodule(name)
@@ -193,24 +156,6 @@ def plain_convolutions(module: nn.Module, example: Tensor) -> list[Edit]:
 
 
 # --- fold batch norm ---------------------------------------------------------------------------
-
-
-class _Uses(TorchDispatchMode):
-    """Count, by storage, how often tensors are read outside of the modules marked as inside."""
-
-    def __init__(self) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]  # torch annotates none of it
-        self.reads: Counter[int] = Counter()
-        self.inside = 0
-
-    def __torch_dispatch__(
-        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
-    ) -> Any:
-        if not self.inside:
-            for leaf in tree_leaves((args, kwargs or {})):
-                if isinstance(leaf, Tensor):
-                    self.reads[leaf.untyped_storage()._cdata] += 1
-        return func(*args, **(kwargs or {}))
 
 
 def _plain_forward(child: nn.Module) -> bool:
@@ -273,51 +218,16 @@ def fold_batch_norm(module: nn.Module, example: Tensor) -> list[Edit]:
         return []
     layers = {name: child for name, child in module.named_modules() if _plain_forward(child)}
     owners = Counter(id(p) for child in module.modules() for p in child._parameters.values())
-    uses = _Uses()
-    ran: Counter[str] = Counter()
-    produced: dict[int, tuple[str, Tensor]] = {}  # id of output -> layer; outputs are kept alive
-    fed: dict[str, str] = {}
-    handles = []
-    for name, child in layers.items():
-
-        def made(_: nn.Module, __: Any, output: Tensor, name: str = name) -> None:
-            ran[name] += 1
-            produced[id(output)] = (name, output)
-            # What was counted under this address belonged to a tensor that is gone.
-            uses.reads[output.untyped_storage()._cdata] = 0
-
-        handles.append(child.register_forward_hook(made))
-    for name, child in norms.items():
-
-        def enter(_: nn.Module, args: Any, name: str = name) -> None:
-            ran[name] += 1
-            uses.inside += 1
-            if id(args[0]) in produced and produced[id(args[0])][1] is args[0]:
-                fed[name] = produced[id(args[0])][0]
-
-        def leave(_: nn.Module, __: Any, ___: Any) -> None:
-            uses.inside -= 1
-
-        handles.append(child.register_forward_pre_hook(enter))
-        handles.append(child.register_forward_hook(leave))
-    try:
-        with torch.no_grad(), uses:
-            module(example)
-    finally:
-        for handle in handles:
-            handle.remove()
-    storages = {name: out.untyped_storage()._cdata for name, out in produced.values()}
+    flow = watch(module, example)
+    sources = {flow.outputs[name]: name for name in layers if name in flow.outputs}
     edits = []
-    for norm_name, layer_name in fed.items():
-        layer, norm = layers[layer_name], norms[norm_name]
-        alone = (
-            ran[layer_name] == 1
-            and ran[norm_name] == 1
-            and uses.reads[storages[layer_name]] == 0
-            and owners[id(layer.weight)] == 1
-        )
+    for norm_name, norm in norms.items():
+        layer_name = sources.get(flow.inputs[norm_name]) if norm_name in flow.inputs else None
         rest = _after_norm(norm)
-        if alone and rest is not None:
+        if layer_name is None or rest is None or not flow.feeds_only(layer_name, norm_name):
+            continue
+        layer = layers[layer_name]
+        if owners[id(layer.weight)] == 1:
             edits += [Edit(layer_name, _folded(layer, norm)), Edit(norm_name, rest.eval())]
     return edits
 
@@ -368,7 +278,7 @@ def plain_rms_norms(module: nn.Module, example: Tensor) -> list[Edit]:
         for name, child in module.named_modules()
         if name and not list(child.children()) and "norm" in type(child).__name__.lower()
     }
-    seen = _observe_inputs(module, lambda child: any(child is n for n in norms.values()), example)
+    seen = calls_of(module, norms, example)
     edits = []
     for name, calls in seen.items():
         with torch.no_grad(), _RmsCalls() as recorded:
@@ -410,21 +320,16 @@ def channels_last(module: nn.Module, example: Tensor) -> list[Edit]:
     if example.dim() != 4:
         return []
     first: list[str] = []
-    handles = []
-    for name, child in module.named_modules():
-        if name and _convolves_first(child):
 
-            def hook(_: nn.Module, args: Any, name: str = name) -> None:
-                if args and args[0] is example:
-                    first.append(name)
+    def note(name: str, args: tuple[Any, ...]) -> None:
+        if args and args[0] is example:
+            first.append(name)
 
-            handles.append(child.register_forward_pre_hook(hook))
-    try:
-        with torch.no_grad():
-            module(example)
-    finally:
-        for handle in handles:
-            handle.remove()
+    convolutions = {
+        n: child for n, child in module.named_modules() if n and _convolves_first(child)
+    }
+    with torch.no_grad(), hooks(convolutions, before=note):
+        module(example)
     return [
         Edit(name, nn.Sequential(ChannelsLast(), module.get_submodule(name)).eval())
         for name in dict.fromkeys(first)
@@ -456,9 +361,6 @@ def _rewritten(
 
     All are checked together; only where the outputs differ, each is checked alone.
     """
-    # Here, because exporter.quantize imports this module.
-    from .trace import trace
-
     wanted = [name for name in REWRITES if name not in left_out]
     off = [Pass(name=n, stage="prepare", effect=left_out[n]) for n in REWRITES if n in left_out]
     if not wanted or len(samples[0].shape) != 4:

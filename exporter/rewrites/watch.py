@@ -1,4 +1,4 @@
-"""Watch one forward pass and say which module's output is read by which other module.
+"""Watch one forward pass: which operators run, and which module reads which other's output.
 
 Symbolic tracing fails on a fifth of timm's families; watching real tensors works on all of them.
 The result is what exact rewrites need to know: "this convolution's output is read by that ReLU
@@ -7,18 +7,82 @@ and by nothing else".
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
+from torch.utils.weak import WeakIdKeyDictionary
 
 # One tensor at one moment: in-place operators make a new version of the same object.
 Value = tuple[int, int]
+
+Before = Callable[[str, tuple[Any, ...]], None]
+After = Callable[[str, tuple[Any, ...], Any], None]
+# An operator (torch._ops.OpOverload), its arguments, and what it returned.
+Record = Callable[[Any, tuple[Any, ...], dict[str, Any], Any], None]
+
+
+@contextmanager
+def hooks(
+    modules: Mapping[str, nn.Module],
+    *,
+    before: Before | None = None,
+    after: After | None = None,
+) -> Iterator[None]:
+    """Call `before(name, args)` and `after(name, args, output)` around each forward of `modules`.
+
+    Only within the `with` block: the hooks are removed at its end, also when a forward raises.
+    """
+
+    def enter(name: str, call: Before) -> Callable[[nn.Module, tuple[Any, ...]], None]:
+        return lambda _, args: call(name, args)
+
+    def leave(name: str, call: After) -> Callable[[nn.Module, tuple[Any, ...], Any], None]:
+        return lambda _, args, output: call(name, args, output)
+
+    with ExitStack() as stack:
+        for name, module in modules.items():
+            if before is not None:
+                stack.callback(module.register_forward_pre_hook(enter(name, before)).remove)
+            if after is not None:
+                stack.callback(module.register_forward_hook(leave(name, after)).remove)
+        yield
+
+
+class Recorder(TorchDispatchMode):
+    """Call `record` after each operator that runs within the `with` block."""
+
+    def __init__(self, record: Record) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]  # torch annotates none of it
+        self.record = record
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        result = func(*args, **(kwargs or {}))
+        self.record(func, args, kwargs or {}, result)
+        return result
+
+
+def calls_of(
+    module: nn.Module, children: Mapping[str, nn.Module], example: Tensor
+) -> dict[str, list[tuple[Tensor, Tensor]]]:
+    """Run `module` once; return input and output of every call of `children` (tensors alone)."""
+    calls: dict[str, list[tuple[Tensor, Tensor]]] = {}
+
+    def keep(name: str, args: tuple[Any, ...], output: Any) -> None:
+        if args and isinstance(args[0], Tensor) and isinstance(output, Tensor):
+            calls.setdefault(name, []).append((args[0], output))
+
+    with torch.no_grad(), hooks(children, after=keep):
+        module(example)
+    return calls
 
 
 @dataclass(frozen=True)
@@ -26,17 +90,16 @@ class Flow:
     """What was read by whom in one forward pass; names are module paths.
 
     `calls` counts forward calls. `inputs` and `outputs` are the tensors of modules that were
-    called once with one tensor and gave one. `readers[value]` names, per operator, the innermost
-    module that read it; `<output>` stands for the caller of the whole network.
+    called once with one tensor and gave one. `input_dims` are the ranks of inputs, -1 where they
+    differ between calls. `readers[value]` names, per operator, the innermost module that read it;
+    `<output>` stands for the caller of the whole network.
     """
 
     calls: dict[str, int]
     inputs: dict[str, Value]
     outputs: dict[str, Value]
     input_dims: dict[str, int]
-    input_shapes: dict[str, tuple[int, ...]]
     readers: dict[Value, tuple[str, ...]]
-    producers: dict[Value, str] = field(default_factory=dict)
 
     def only_readers(self, name: str) -> frozenset[str]:
         """Name the modules that read the output of module `name`; empty when unknown."""
@@ -53,93 +116,70 @@ class Flow:
         )
 
 
-class _Watcher(TorchDispatchMode):
+class _Values:
+    """Number tensors, which keeps none of them alive, and count how often each was written to."""
+
     def __init__(self) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]  # torch's own
-        self.stack: list[str] = []
-        self.versions: dict[int, int] = defaultdict(int)
-        self.readers: dict[Value, list[str]] = defaultdict(list)
-        self.producers: dict[Value, str] = {}
-        # A tensor that died would free its id for another one: keep them all for this one pass.
-        self.alive: list[Tensor] = []
+        # By identity, without keeping it: the id of a tensor that died goes to another one.
+        self.numbers: WeakIdKeyDictionary = WeakIdKeyDictionary()
+        self.count = 0
+        self.versions: Counter[int] = Counter()
 
-    def value(self, tensor: Tensor) -> Value:
-        self.alive.append(tensor)
-        return (id(tensor), self.versions[id(tensor)])
+    def of(self, tensor: Tensor) -> Value:
+        if tensor not in self.numbers:
+            self.numbers[tensor] = self.count
+            self.count += 1
+        number = self.numbers[tensor]
+        return (number, self.versions[number])
 
-    def __torch_dispatch__(
-        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
-    ) -> Any:
-        kwargs = kwargs or {}
-        here = self.stack[-1] if self.stack else ""
-        read = [leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)]
-        for tensor in read:
-            self.readers[self.value(tensor)].append(here)
-        out = func(*args, **kwargs)
-        schema = func._schema
-        if schema.is_mutable:
-            for argument, tensor in zip(schema.arguments, args, strict=False):
-                info = argument.alias_info
-                if info is not None and info.is_write and isinstance(tensor, Tensor):
-                    self.versions[id(tensor)] += 1
-        for leaf in tree_leaves(out):
-            if isinstance(leaf, Tensor):
-                self.producers.setdefault(self.value(leaf), here)
-        return out
+    def written(self, tensor: Tensor) -> None:
+        self.versions[self.of(tensor)[0]] += 1
 
 
 def watch(module: nn.Module, example: Tensor) -> Flow:
     """Run `module` once on `example` (in eval mode, without gradients) and return its `Flow`."""
-    watcher = _Watcher()
-    calls: dict[str, int] = defaultdict(int)
+    values = _Values()
+    stack: list[str] = []
+    calls: Counter[str] = Counter()
     inputs: dict[str, Value] = {}
     outputs: dict[str, Value] = {}
     dims: dict[str, int] = {}
-    shapes: dict[str, tuple[int, ...]] = {}
+    readers: dict[Value, list[str]] = defaultdict(list)
 
-    def before(name: str) -> Callable[[nn.Module, tuple[Any, ...]], None]:
-        def hook(_: nn.Module, args: tuple[Any, ...]) -> None:
-            watcher.stack.append(name)
-            calls[name] += 1
-            if args and isinstance(args[0], Tensor):
-                inputs[name] = watcher.value(args[0])
-                # A layer called with different ranks has no single one: -1.
-                rank = args[0].dim()
-                dims[name] = rank if dims.get(name, rank) == rank else -1
-                shapes[name] = tuple(args[0].shape)
+    def record(operator: Any, args: tuple[Any, ...], kwargs: dict[str, Any], _: Any) -> None:
+        for leaf in tree_leaves((args, kwargs)):
+            if isinstance(leaf, Tensor):
+                readers[values.of(leaf)].append(stack[-1] if stack else "")
+        if operator._schema.is_mutable:
+            for argument, tensor in zip(operator._schema.arguments, args, strict=False):
+                info = argument.alias_info
+                if info is not None and info.is_write and isinstance(tensor, Tensor):
+                    values.written(tensor)
 
-        return hook
+    def before(name: str, args: tuple[Any, ...]) -> None:
+        stack.append(name)
+        calls[name] += 1
+        if args and isinstance(args[0], Tensor):
+            inputs[name] = values.of(args[0])
+            rank = args[0].dim()
+            dims[name] = rank if dims.get(name, rank) == rank else -1
 
-    def after(name: str) -> Callable[[nn.Module, tuple[Any, ...], Any], None]:
-        def hook(_: nn.Module, __: tuple[Any, ...], out: Any) -> None:
-            watcher.stack.pop()
-            if isinstance(out, Tensor):
-                outputs[name] = watcher.value(out)
+    def after(name: str, _: tuple[Any, ...], output: Any) -> None:
+        stack.pop()
+        if isinstance(output, Tensor):
+            outputs[name] = values.of(output)
 
-        return hook
-
-    handles = []
-    for name, child in module.named_modules():
-        if name:
-            handles.append(child.register_forward_pre_hook(before(name)))
-            handles.append(child.register_forward_hook(after(name)))
-    try:
-        # Not inference mode: its tensors skip the bookkeeping that some in-place code needs.
-        with torch.no_grad(), watcher:
-            result = module(example)
-    finally:
-        for handle in handles:
-            handle.remove()
+    children = {name: child for name, child in module.named_modules() if name}
+    # Not inference mode: its tensors skip the bookkeeping that some in-place code needs.
+    with torch.no_grad(), hooks(children, before=before, after=after), Recorder(record):
+        result = module(example)
     for leaf in tree_leaves(result):
         if isinstance(leaf, Tensor):
-            watcher.readers[watcher.value(leaf)].append("<output>")
-    repeated = {name for name, count in calls.items() if count != 1}
+            readers[values.of(leaf)].append("<output>")
     return Flow(
         calls=dict(calls),
-        inputs={name: value for name, value in inputs.items() if name not in repeated},
-        outputs={name: value for name, value in outputs.items() if name not in repeated},
+        inputs={name: value for name, value in inputs.items() if calls[name] == 1},
+        outputs={name: value for name, value in outputs.items() if calls[name] == 1},
         input_dims=dims,
-        input_shapes=shapes,
-        readers={value: tuple(names) for value, names in watcher.readers.items()},
-        producers=watcher.producers,
+        readers={value: tuple(names) for value, names in readers.items()},
     )

@@ -5,12 +5,11 @@ import torch
 import torch.nn.functional as functional
 from torch import nn
 
-from exporter.errors import CalibrationError, QuantizeError, UnknownLayer, Untraceable
+from exporter.errors import CalibrationError, QuantizeError, UnknownLayer
 from exporter.quantize import find_recipe, make_recipe, quantize, quantized_engine
 from exporter.quantize.layers import weight_scales
 from exporter.quantize.simulate import calibrate, convert, match_layers, simulate_int8
 from exporter.rewrites.trace import trace
-from exporter.rewrites.watch import watch
 
 
 def smooth(batch: int, channels: int, size: int) -> torch.Tensor:
@@ -207,25 +206,6 @@ def test_a_layer_without_calibration_is_named(mobile):
         calibrate(made, [])
 
 
-def test_watch_sees_in_place_readers():
-    class InPlace(nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.conv, self.relu, self.next = (
-                nn.Conv2d(3, 4, 1),
-                nn.ReLU(inplace=True),
-                nn.Conv2d(4, 4, 1),
-            )
-
-        def forward(self, x):
-            return self.next(self.relu(self.conv(x)))
-
-    flow = watch(InPlace().eval(), torch.randn(1, 3, 8, 8))
-    assert flow.feeds_only("conv", "relu")
-    assert flow.feeds_only("relu", "next")
-    assert flow.only_readers("next") == {"<output>"}
-
-
 class Functional(nn.Module):
     def __init__(self):
         super().__init__()
@@ -257,22 +237,6 @@ def test_fx_makes_a_leaf_of_what_it_cannot_trace_and_still_quantises_inside():
     assert leaves == ("0",)
     made, _ = simulated(model, mode="fx")
     assert set(made.layers) == {"0.conv", "2"}
-
-
-class Specialised(nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.conv = nn.Conv2d(3, 4, 1)
-        self.register_buffer("seen", torch.zeros(1, 3, 8, 8))
-
-    def forward(self, x):
-        # Code that behaves otherwise under a trace, as batch-dependent code does.
-        return self.conv(x + self.seen) if isinstance(x, torch.fx.Proxy) else self.conv(x) + 1.0
-
-
-def test_a_graph_that_computes_something_else_is_refused():
-    with pytest.raises(Untraceable, match="computes something else"):
-        trace(Specialised().eval(), smooth(1, 3, 8))
 
 
 def test_auto_mode_falls_back_to_eager_and_says_why():
