@@ -1,4 +1,8 @@
-"""Derive the fp32 tolerance from the model's own rounding, not from a guessed constant."""
+"""What the file has to compute, and how far from it it may lie.
+
+In float32 the tolerance is the model's own rounding, measured against a float64 run, not a
+guessed constant. In int8 it is counted in quantization steps of the output.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +15,9 @@ from torch import Tensor, nn
 from runtime_check.artifact.metadata import ToleranceSpec
 from runtime_check.compare import Tolerance
 
+from .errors import ExportError, UsageError
 from .outputs import run
+from .plan import Plan
 
 # How far two correct float32 evaluations may lie apart, in units of one evaluation's distance
 # from float64. Kernels that sum in another order (XNNPACK, another CPU, folded batch norms) have
@@ -20,6 +26,94 @@ from .outputs import run
 SAFETY = 16.0
 # Below this share of the largest output, float32 itself has nothing to say.
 FLOOR = 1e-6
+# Int8 kernels may round a value to the next step where float sums differ in the last bit, and
+# what follows spreads it. So many steps of the output's own range are allowed.
+HOST_STEPS = 3.0
+PHONE_STEPS = 8.0
+_PERTURBATION = 1e-6
+
+Finish = Callable[[Sequence[Tensor]], list[Tensor]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Expected:
+    """The outputs that a file has to reproduce for each of the plan's samples.
+
+    `network_*` is about the bare network, the rest about the artifact with its preprocessing and
+    activation: `tolerance` on this machine, `phone` on another CPU, where preprocessing may round
+    a few grey levels the other way.
+    """
+
+    network_outputs: Sequence[Sequence[Tensor]]
+    network_tolerance: Tolerance
+    outputs: Sequence[Sequence[Tensor]]
+    tolerance: Tolerance
+    phone: ToleranceSpec
+
+
+def expect(plan: Plan) -> Expected:
+    """Run the float32 model in eager mode and derive tolerances from its own rounding.
+
+    Raises `ExportError` where eager's outputs are not finite, `UsageError` where labels do not
+    match them.
+    """
+    module = plan.source.module
+    network_outputs = [run(module, (x,)) for x in plan.inputs]
+    outputs = [run(plan.whole(module), sample.inputs) for sample in plan.samples]
+    _check_outputs(plan, outputs)
+    rounding = measure_rounding(
+        module,
+        plan.inputs,
+        network_outputs,
+        finish=plan.finish,
+        preprocess=plan.preprocess,
+        images=[sample.inputs[0] for sample in plan.samples],
+    )
+    return Expected(
+        network_outputs=network_outputs,
+        network_tolerance=as_tolerance(rounding.network),
+        outputs=outputs,
+        tolerance=as_tolerance(rounding.here),
+        phone=rounding.phone,
+    )
+
+
+def expect_int8(plan: Plan, network: nn.Module) -> Expected:
+    """Run the int8 network in eager mode: that is what the file has to be proven to compute.
+
+    Tolerances are in quantization steps: a phone's older kernels requantize with other roundings.
+    """
+    inputs = [(x,) for x in plan.inputs]
+    outputs = [run(network, x) for x in inputs]
+    inner = int8_tolerance(network, inputs, outputs, list, steps=HOST_STEPS)
+    here = int8_tolerance(network, inputs, outputs, plan.finish, steps=HOST_STEPS)
+    return Expected(
+        network_outputs=outputs,
+        network_tolerance=as_tolerance(inner),
+        outputs=[run(plan.whole(network), sample.inputs) for sample in plan.samples],
+        tolerance=as_tolerance(here),
+        phone=int8_tolerance(network, inputs, outputs, plan.finish, steps=PHONE_STEPS),
+    )
+
+
+def _check_outputs(plan: Plan, outputs: Sequence[Sequence[Tensor]]) -> None:
+    shapes = [tuple(t.shape) for t in outputs[0]]
+    labels = plan.source.labels
+    for sample, tensors in zip(plan.samples, outputs, strict=True):
+        for tensor in tensors:
+            if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
+                raise ExportError(
+                    f"Eager {plan.source.name} returns NaN or infinity for the sample "
+                    f"{sample.name!r}: there is nothing to be verified against. Check the weights."
+                )
+    if labels is not None and shapes[0] and shapes[0][-1] != len(labels):
+        raise UsageError(
+            f"{len(labels)} labels, but the model has {shapes[0][-1]} outputs. Pass the matching "
+            "file with --labels."
+        )
+
+
+# --- float32: the model's own rounding ------------------------------------------------------------
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,9 +128,6 @@ class Rounding:
     network: ToleranceSpec
     here: ToleranceSpec
     phone: ToleranceSpec
-
-
-Finish = Callable[[Sequence[Tensor]], list[Tensor]]
 
 
 def _spec(error: float, largest: float, count: int) -> ToleranceSpec:
@@ -111,29 +202,41 @@ def measure_rounding(
     )
 
 
+# --- int8: steps of the output ---------------------------------------------------------------------
+
+
+def int8_tolerance(
+    module: nn.Module,
+    inputs: Sequence[tuple[Tensor, ...]],
+    expected: Sequence[Sequence[Tensor]],
+    finish: Finish,
+    *,
+    steps: float,
+) -> ToleranceSpec:
+    """Derive what may differ between two runs of one int8 module, in steps of its output.
+
+    `finish` is the artifact's activation. One step is 1/255 of the output's range over `inputs`.
+    The module is also run on inputs that differ in the last bits only: where that alone moves the
+    output further, roundings flip, and twice that distance is allowed.
+    """
+    values = torch.cat([t.reshape(-1) for out in expected for t in finish(out)])
+    step = max(float(values.max() - values.min()) / 255, 1e-12)
+    moved = 0.0
+    for given, wanted in zip(inputs, expected, strict=True):
+        if not all(t.is_floating_point() for t in given):
+            continue
+        nudged = [t * (1 + _PERTURBATION) for t in given]
+        for got, want in zip(finish(run(module, nudged)), finish(wanted), strict=True):
+            moved = max(moved, float((got - want).abs().max()))
+    return ToleranceSpec(
+        atol=max(steps * step, 2 * moved),
+        rtol=0.0,
+        step=step,
+        basis=f"int8: {steps:g} steps of the output's range / 255 = {step:.3g}; last-bit changes "
+        f"of the input move it by {moved / step:.1f} steps",
+    )
+
+
 def as_tolerance(spec: ToleranceSpec) -> Tolerance:
     """Turn the metadata's tolerance into a comparison's."""
     return Tolerance(atol=spec.atol, rtol=spec.rtol, step=spec.step)
-
-
-@torch.no_grad()
-def randomize_batch_norm(module: nn.Module, *, seed: int = 0) -> nn.Module:
-    """Give every batch norm plausible statistics, in place.
-
-    An untrained net's are 0 and 1, which hides every error in folding them. Used by the family
-    sweep and the tests.
-    """
-    generator = torch.Generator().manual_seed(seed)
-
-    def uniform(like: Tensor, low: float, high: float) -> Tensor:
-        return torch.rand(like.shape, generator=generator) * (high - low) + low
-
-    for layer in module.modules():
-        if isinstance(layer, nn.modules.batchnorm._BatchNorm) and layer.running_mean is not None:
-            assert layer.running_var is not None
-            layer.running_mean.copy_(uniform(layer.running_mean, -0.2, 0.2))
-            layer.running_var.copy_(uniform(layer.running_var, 0.6, 1.4))
-            if layer.weight is not None:
-                layer.weight.copy_(uniform(layer.weight, 0.7, 1.3))
-                layer.bias.copy_(uniform(layer.bias, -0.2, 0.2))
-    return module

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -38,3 +39,15 @@ def run(module: nn.Module, inputs: Sequence[Tensor]) -> list[Tensor]:
     return [
         tensor.detach().clone(memory_format=torch.contiguous_format) for tensor in flatten(result)
     ]
+
+
+def stack(outputs: Sequence[Sequence[Tensor | np.ndarray]]) -> list[np.ndarray]:
+    """Stack per-sample outputs so that one comparison ranks every sample as a row.
+
+    Outputs of equal shape are stacked; others (several sizes, several batch sizes) are kept
+    apart, one array each.
+    """
+    rows = [[np.asarray(value) for value in sample] for sample in outputs]
+    if rows and all([r.shape for r in row] == [r.shape for r in rows[0]] for row in rows):
+        return [np.stack(column) for column in zip(*rows, strict=True)]
+    return [array for row in rows for array in row]

@@ -165,6 +165,16 @@ def refuse_specialisation(branches: Sequence[Branch]) -> CaptureError:
     )
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Way:
+    """One way to capture a network; `make` returns it with the names of its scripted modules."""
+
+    name: Literal["script", "trace", "mixed"]
+    make: Callable[[], tuple[torch.jit.ScriptModule, tuple[str, ...]]]
+    reason: str
+    specialised: tuple[Branch, ...] = ()
+
+
 def candidates(
     module: nn.Module,
     sampled: Sampled,
@@ -178,75 +188,72 @@ def candidates(
     `sampled` holds inputs with their eager outputs, of several contents and, for networks that
     take batches, several batch sizes. The reasons of those that failed are in `rejected`.
     """
-    example = sampled[0][0]
     rejected: list[str] = []
-    branches: tuple[Branch, ...] | None = None
     yielded = False
-
-    def attempt(
-        name: Literal["script", "trace", "mixed"],
-        make: Callable[[], tuple[torch.jit.ScriptModule, tuple[str, ...]]],
-        reason: str,
-        specialised: tuple[Branch, ...] = (),
-    ) -> Captured | None:
+    for way in _ways(module, sampled, method, allow_specialization=allow_specialization):
         try:
-            captured, scripted = make()
+            captured, scripted = way.make()
             comparison = agree(captured, sampled, tolerance)
         except Exception as error:  # noqa: BLE001  running a capture can raise anything too
             text = str(error) if isinstance(error, CaptureError) else _first_line(error)
-            rejected.append(f"{name}: {text}")
-            return None
+            rejected.append(f"{way.name}: {text}")
+            continue
         if not comparison:
-            rejected.append(f"{name}: differs from eager, {comparison}")
-            return None
-        return Captured(
+            rejected.append(f"{way.name}: differs from eager, {comparison}")
+            continue
+        yielded = True
+        yield Captured(
             module=captured,
-            method=name,
-            reason=reason,
+            method=way.name,
+            reason=way.reason,
             comparison=comparison,
             scripted_modules=scripted,
-            specialised=specialised,
+            specialised=way.specialised,
             rejected=tuple(rejected),
         )
-
-    if method in ("auto", "script"):
-        found = attempt(
-            "script",
-            lambda: (script(module), ()),
-            "scripting works and keeps all control flow" if method == "auto" else "asked for",
+    if not yielded:
+        branches = find_branches(module, sampled[0][0]) if method != "script" else ()
+        where = f" Data-dependent: {'; '.join(map(str, branches))}." if branches else ""
+        raise CaptureError(
+            f"No way of capturing this model agrees with eager Python. {' | '.join(rejected)}."
+            f"{where} Make the named code scriptable, or move it out of forward."
         )
-        if found is not None:
-            yielded = True
-            yield found
-    if method in ("auto", "trace", "mixed"):
-        branches = find_branches(module, example)
+
+
+def _ways(
+    module: nn.Module, sampled: Sampled, method: Method, *, allow_specialization: bool
+) -> Iterator[_Way]:
+    """Yield the ways that `method` allows in order of preference.
+
+    Raises `CaptureError` for a trace that would freeze branches nobody allowed it to.
+    """
+    example = sampled[0][0]
+    asked = method != "auto"
+    if method in ("auto", "script"):
+        yield _Way(
+            name="script",
+            make=lambda: (script(module), ()),
+            reason="asked for" if asked else "scripting works and keeps all control flow",
+        )
+    if method == "script":
+        return
+    branches = find_branches(module, example)
     if method == "trace" and branches and not allow_specialization:
         raise refuse_specialisation(branches)
     if method == "trace" or (method == "auto" and not branches):
-        reason = (
-            "asked for"
-            if method == "trace"
-            else (f"no input value decides a branch, and outputs agree on {len(sampled)} inputs")
+        agreed = f"no input value decides a branch, and outputs agree on {len(sampled)} inputs"
+        yield _Way(
+            name="trace",
+            make=lambda: (trace(module, example), ()),
+            reason="asked for" if asked else agreed,
+            specialised=branches,
         )
-        found = attempt("trace", lambda: (trace(module, example), ()), reason, branches or ())
-        if found is not None:
-            yielded = True
-            yield found
     if method == "mixed" or (method == "auto" and branches):
-        named = ", ".join(dict.fromkeys(b.module or "the model itself" for b in branches or ()))
-        reason = (
-            f"the input decides branches in {named}: scripted, the rest traced"
+        named = ", ".join(dict.fromkeys(b.module or "the model itself" for b in branches))
+        yield _Way(
+            name="mixed",
+            make=lambda: mixed(module, example),
+            reason=f"the input decides branches in {named}: scripted, the rest traced"
             if branches
-            else "asked for; nothing branches on data, so all of it is traced"
-        )
-        found = attempt("mixed", lambda: mixed(module, example), reason)
-        if found is not None:
-            yielded = True
-            yield found
-    if not yielded:
-        listed = " | ".join(rejected)
-        where = f" Data-dependent: {'; '.join(map(str, branches))}." if branches else ""
-        raise CaptureError(
-            f"No way of capturing this model agrees with eager Python. {listed}.{where} Make the "
-            "named code scriptable, or move it out of forward."
+            else "asked for; nothing branches on data, so all of it is traced",
         )

@@ -1,172 +1,182 @@
-"""Capture, optimise, check: the first candidate that survives all three."""
+"""Lower a network to a file: the first capture that survives everything the file is for.
+
+A capture has to agree with eager, keep agreeing once optimized, load on every demanded runtime
+and compute the same when it is read back in a fresh process. What is verified here is what
+`package` later puts into the artifact, record by record.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
-from runtime_check.artifact.metadata import ToleranceSpec
-from runtime_check.compare import Tolerance
 from runtime_check.device.operators import available_runtimes
 
 from ..errors import CaptureError, ExportError, IncompatibleRuntime, OptimizeError, VerifyError
+from ..expected import Expected
+from ..options import ExportOptions
 from ..outputs import run
 from ..package.archive import LiteFile, canonicalize, save_lite
-from ..plan import Task
+from ..plan import Plan
 from ..progress import Clock
 from ..quantize.engine import require_single_weights
-from ..report.ledger import REPEATS
 from ..verify import Verified, verify
-from .capture import Captured, Method, Sampled, candidates
+from .capture import Captured, Sampled, candidates
 from .compatibility import Verdict, backport, check_compatibility, refuse
 from .optimize import Optimized, optimize
 
-
-@dataclass(frozen=True, kw_only=True)
-class Expected:
-    """What a file has to give for each sample, and how far from it it may lie."""
-
-    networks: Sequence[Sequence[Tensor]]  # what the bare network gives
-    outputs: Sequence[Sequence[Tensor]]  # with preprocessing and activation
-    network: Tolerance  # of the bare network, on this machine
-    here: Tolerance  # of the artifact, on this machine
-    phone: ToleranceSpec  # of the artifact, on a phone
+_Refusal = (CaptureError, OptimizeError, IncompatibleRuntime, VerifyError)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Shippable:
-    """A candidate that agrees with eager, optimised, and loads on every demanded runtime."""
+class Lowered:
+    """A file that agrees with eager and loads on every demanded runtime, and how it was made.
+
+    `verified` is None where the user left verification out. `rejected` names the captures that
+    were tried before this one, and why each was not taken.
+    """
 
     captured: Captured
     optimized: Optimized
-    lite: LiteFile
-    checked: Verified | None
+    file: LiteFile
+    verified: Verified | None
     verdicts: tuple[Verdict, ...]
     dynamic_batch: bool
     rejected: tuple[str, ...]
 
 
-def find_shippable(
-    task: Task,
-    module: nn.Module,
+@dataclass(frozen=True, kw_only=True)
+class _Candidate:
+    captured: Captured
+    batches: Sampled  # further inputs it has to take; empty for a network of fixed batch size
+
+
+def lower(
+    plan: Plan,
+    network: nn.Module,
     expected: Expected,
+    options: ExportOptions,
     *,
-    method: Method,
-    allow_specialization: bool,
-    disabled: Collection[str],
-    runtimes: Sequence[str],
-    verified: bool,
     scratch: Path,
     clock: Clock,
-) -> Shippable:
-    """Try captures in order of preference until one can be shipped, and say why others cannot."""
-    sampled: Sampled = [
-        ((x,), list(y)) for x, y in zip(task.networks, expected.networks, strict=True)
-    ]
-    batches = _batches(task, module)
+) -> Lowered:
+    """Try captures in order of preference until one can be shipped; say why others cannot.
+
+    Raises the last refusal (`CaptureError`, `OptimizeError`, `IncompatibleRuntime` or
+    `VerifyError`) when none can.
+    """
     tried: list[str] = []
-    failure: ExportError | None = None
-    for extra in [batches, []] if batches else [[]]:
-        found = candidates(
-            module,
+    refusal: ExportError | None = None
+    found = _candidates(plan, network, expected, options)
+    while True:
+        clock.start("capture")
+        try:
+            candidate = next(found, None)
+        except CaptureError as error:
+            # Nothing captures at all; a refusal of what was captured says more.
+            raise refusal or error from None
+        if candidate is None:
+            break
+        try:
+            return _finish(plan, candidate, expected, options, tried, scratch=scratch, clock=clock)
+        except _Refusal as error:
+            tried.append(f"{candidate.captured.method}: {error}")
+            refusal = error
+    assert refusal is not None, "a capture that was not refused was returned"
+    raise refusal
+
+
+def _candidates(
+    plan: Plan, network: nn.Module, expected: Expected, options: ExportOptions
+) -> Iterator[_Candidate]:
+    """Yield captures that take batches, where eager does, then those of the fixed batch size."""
+    sampled: Sampled = [
+        ((x,), list(y)) for x, y in zip(plan.inputs, expected.network_outputs, strict=True)
+    ]
+    batches = _batches(plan, network)
+    for index, extra in enumerate([batches, []] if batches else [[]]):
+        captures = candidates(
+            network,
             [*sampled, *extra],
-            expected.network,
-            method=method,
-            allow_specialization=allow_specialization,
+            expected.network_tolerance,
+            method=options.capture,
+            allow_specialization=options.allow_specialization,
         )
-        while True:
-            try:
-                with clock.step("capture"):
-                    captured = next(found)
-            except StopIteration:
-                break
-            except CaptureError as error:
-                failure = failure or error
-                break
-            try:
-                return _finish(
-                    task,
-                    captured,
-                    expected,
-                    disabled,
-                    runtimes,
-                    scratch,
-                    clock,
-                    verified=verified,
-                    extra=extra,
-                    tried=tried,
-                )
-            except (CaptureError, OptimizeError, IncompatibleRuntime, VerifyError) as error:
-                tried.append(f"{captured.method}: {error}")
-                failure = error
-    assert failure is not None
-    raise failure
+        last = index == (1 if batches else 0)
+        try:
+            for captured in captures:
+                yield _Candidate(captured=captured, batches=extra)
+        except CaptureError:
+            if last:
+                raise
 
 
 def _finish(
-    task: Task,
-    captured: Captured,
+    plan: Plan,
+    candidate: _Candidate,
     expected: Expected,
-    disabled: Collection[str],
-    runtimes: Sequence[str],
+    options: ExportOptions,
+    tried: Sequence[str],
+    *,
     scratch: Path,
     clock: Clock,
-    *,
-    verified: bool,
-    extra: Sampled,
-    tried: Sequence[str],
-) -> Shippable:
-    """Optimise, save, judge and verify one capture."""
-    with clock.step("optimize"):
-        whole = task.shipped(captured.module)
-        outputs: list[tuple[tuple[Tensor, ...], list[Tensor]]] = [
-            (sample.inputs, list(wanted))
-            for sample, wanted in zip(task.samples, expected.outputs, strict=True)
-        ]
-        optimized = optimize(whole, [*outputs, *extra], expected.here, disabled=disabled)
-    with clock.step("save, check compatibility"):
-        lite = save_lite(optimized.module, scratch)
-        require_single_weights(lite.path)
-        verdicts = [
-            check_compatibility(lite.bytecode, r, graph=whole) for r in available_runtimes()
-        ]
-        for verdict in verdicts:
-            if verdict.runtime not in runtimes:
-                continue
-            if not verdict:
-                raise refuse(verdict, tried)
-            if verdict.backport_to is not None:
-                raw = scratch / "backport.ptl"
-                raw.write_bytes(backport(lite.path, verdict.backport_to))
-                lite = canonicalize(raw, scratch)
-    checked = None
-    if verified:
-        with clock.step("verify"):
-            checked = verify(
-                lite.path, task.samples, expected.outputs, expected.here, repeats=REPEATS
-            )
-    return Shippable(
+) -> Lowered:
+    """Optimize, save, judge and verify one capture."""
+    captured = candidate.captured
+    clock.start("optimize")
+    whole = plan.shipped(captured.module)
+    outputs: Sampled = [
+        (sample.inputs, list(tensors))
+        for sample, tensors in zip(plan.samples, expected.outputs, strict=True)
+    ]
+    optimized = optimize(
+        whole, [*outputs, *candidate.batches], expected.tolerance, disabled=options.disable
+    )
+    clock.start("save, check compatibility")
+    file = save_lite(optimized.module, scratch)
+    require_single_weights(file.path)
+    verdicts = [check_compatibility(file.bytecode, r, graph=whole) for r in available_runtimes()]
+    file = _fit(file, [v for v in verdicts if v.runtime in options.targets], tried, scratch)
+    verified = None
+    if options.verify:
+        clock.start("verify")
+        verified = verify(file.path, plan.samples, expected.outputs, expected.tolerance)
+    return Lowered(
         captured=captured,
         optimized=optimized,
-        lite=lite,
-        checked=checked,
+        file=file,
+        verified=verified,
         verdicts=tuple(verdicts),
-        dynamic_batch=bool(extra),
+        dynamic_batch=bool(candidate.batches),
         rejected=(*captured.rejected, *tried),
     )
 
 
-def _batches(task: Task, module: nn.Module) -> list[tuple[tuple[Tensor, ...], list[Tensor]]]:
+def _fit(
+    file: LiteFile, demanded: Sequence[Verdict], tried: Sequence[str], scratch: Path
+) -> LiteFile:
+    """Return the file in a bytecode version that every demanded runtime reads, or refuse it."""
+    for verdict in demanded:
+        if not verdict:
+            raise refuse(verdict, tried)
+        if verdict.backport_to is not None:
+            raw = scratch / "backport.ptl"
+            raw.write_bytes(backport(file.path, verdict.backport_to))
+            file = canonicalize(raw, scratch)
+    return file
+
+
+def _batches(plan: Plan, network: nn.Module) -> list[tuple[tuple[Tensor, ...], list[Tensor]]]:
     """Batches of two, where the bare network takes them in eager."""
-    if task.preprocess is not None or task.networks[0].shape[0] != 1:
+    if plan.preprocess is not None or plan.inputs[0].shape[0] != 1:
         return []
-    pair = torch.cat([task.networks[0], task.networks[1]])
+    pair = torch.cat([plan.inputs[0], plan.inputs[1]])
     try:
-        outputs = run(module, (pair,))
+        outputs = run(network, (pair,))
     except Exception:  # noqa: BLE001  a network of fixed batch size is a valid network
         return []
     if any(t.dim() == 0 or t.shape[0] != 2 for t in outputs):

@@ -1,4 +1,4 @@
-"""The ledger: every stage against eager fp32."""
+"""The ledger: every stage of an export against eager fp32."""
 
 from __future__ import annotations
 
@@ -14,13 +14,88 @@ from torch import Tensor, nn
 from runtime_check.artifact.metadata import LedgerRow
 from runtime_check.compare import Comparison, Tolerance, compare
 
+from ..evaluation import Evaluation
 from ..image.samples import Sample
-from ..outputs import run
-from ..package.archive import LiteFile
-from ..plan import SLOW_SECONDS, Task
-from ..verify import DeviceVerified, Verified, stack
+from ..outputs import run, stack
+from ..plan import SLOW_SECONDS, Plan
+from ..verify import Verified
 
 REPEATS = 3
+
+
+class Ledger:
+    """Record each stage's figures on the plan's samples; what was not measured stays blank.
+
+    `eager` is what the float32 model gives for each sample, and what every stage is compared
+    with. Where `evaluation` has labeled images, every stage that runs here is judged on them too.
+    """
+
+    def __init__(
+        self, plan: Plan, eager: Sequence[Sequence[Tensor]], evaluation: Evaluation | None = None
+    ) -> None:
+        self.eager = eager
+        self.rows: list[LedgerRow] = []
+        self._plan = plan
+        self._evaluation = evaluation
+
+    def note(
+        self,
+        stage: str,
+        whole: nn.Module,
+        *,
+        weights: nn.Module | None = None,
+        outputs: Sequence[Sequence[Tensor]] | None = None,
+    ) -> None:
+        """Run `whole`, which takes what the file takes, and add the row called `stage`.
+
+        `weights` is what its size is counted from. `outputs` are its outputs on the samples,
+        where they are known already.
+        """
+        samples = self._plan.samples
+        if outputs is None:
+            outputs = [run(whole, sample.inputs) for sample in samples]
+        self.rows.append(
+            LedgerRow(
+                stage=stage,
+                inputs=len(samples),
+                accuracy=self._accuracy(whole),
+                ms=_milliseconds(whole, samples[0]),
+                mb=_megabytes(weights),
+                **self._figures(outputs),
+            )
+        )
+
+    def note_file(self, stage: str, verified: Verified, *, bytes: int, note: str) -> None:
+        """Add the row of the saved file, as `verified` ran it on some runtime."""
+        self.rows.append(
+            LedgerRow(
+                stage=stage,
+                inputs=len(self.eager),
+                accuracy=verified.accuracy,
+                ms=verified.milliseconds,
+                mb=bytes / 1e6,
+                note=note,
+                **self._figures(verified.outputs),
+            )
+        )
+
+    def _accuracy(self, whole: nn.Module) -> float | None:
+        if self._evaluation is None:
+            return None
+        return self._evaluation.accuracy(lambda inputs: run(whole, inputs)[0])
+
+    def _figures(self, outputs: Sequence[Sequence[Tensor | np.ndarray]]) -> dict[str, Any]:
+        if outputs is self.eager:
+            return {}
+        comparison: Comparison = compare(stack(self.eager), stack(outputs), Tolerance())
+        sqnr = comparison.sqnr_db
+        return {
+            "max_abs": comparison.max_abs,
+            # Bit-identical outputs have no noise; JSON has no infinity.
+            "sqnr_db": sqnr if sqnr is not None and np.isfinite(sqnr) else None,
+            "top1": comparison.top1,
+            "top5": comparison.top5,
+        }
 
 
 def _milliseconds(module: nn.Module, sample: Sample) -> float:
@@ -44,65 +119,3 @@ def _megabytes(module: nn.Module | None) -> float | None:
         return None
     tensors = [*module.parameters(), *module.buffers()]
     return sum(t.numel() * t.element_size() for t in tensors) / 1e6
-
-
-def row(
-    stage: str,
-    whole: nn.Module,
-    task: Task,
-    weights: nn.Module | None,
-    reference: Sequence[Sequence[Tensor]] | None = None,
-) -> LedgerRow:
-    """Run a stage on the samples; compare it with `reference`, eager fp32, where it is given.
-
-    `weights` is what its size is counted from.
-    """
-    figures: dict[str, Any] = {}
-    if reference is not None:
-        outputs = [run(whole, s.inputs) for s in task.samples]
-        figures = _figures(compare(stack(reference), stack(outputs), Tolerance()))
-    return LedgerRow(
-        stage=stage,
-        inputs=len(task.samples),
-        ms=_milliseconds(whole, task.samples[0]),
-        mb=_megabytes(weights),
-        **figures,
-    )
-
-
-def _figures(comparison: Comparison) -> dict[str, Any]:
-    sqnr = comparison.sqnr_db
-    return {
-        "max_abs": comparison.max_abs,
-        # Bit-identical outputs have no noise; infinity is no JSON number.
-        "sqnr_db": sqnr if sqnr is not None and np.isfinite(sqnr) else None,
-        "top1": comparison.top1,
-        "top5": comparison.top5,
-    }
-
-
-def saved_row(
-    checked: Verified, lite: LiteFile, reference: Sequence[Sequence[Tensor]]
-) -> LedgerRow:
-    """The file in a fresh process."""
-    return LedgerRow(
-        stage="saved + reloaded",
-        inputs=len(reference),
-        ms=checked.milliseconds,
-        mb=lite.bytes / 1e6,
-        note="fresh process, QNNPACK engine",
-        **_figures(compare(stack(reference), stack(checked.outputs), Tolerance())),
-    )
-
-
-def device_row(
-    ran: DeviceVerified, lite: LiteFile, reference: Sequence[Sequence[Tensor]]
-) -> LedgerRow:
-    """The phone's own runtime; no milliseconds, because those of an emulator are no phone's."""
-    return LedgerRow(
-        stage=f"on {ran.runtime}",
-        inputs=len(reference),
-        mb=lite.bytes / 1e6,
-        note=ran.version,
-        **_figures(compare(stack(reference), stack(ran.outputs), Tolerance())),
-    )
