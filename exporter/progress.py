@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 
 # listener(what, done, total): how far a long step is; total is 0 where it is unknown.
@@ -20,22 +19,28 @@ class Step:
 
 
 class Clock:
-    """Time the steps and tell a listener about them."""
+    """Time the steps and tell a listener their names; one step ends where the next starts."""
 
-    def __init__(self, on_step: Callable[[str], None] | None) -> None:
-        self.steps: list[Step] = []
+    def __init__(self, on_step: Callable[[str], None] | None = None) -> None:
         self._on_step = on_step
+        self._done: list[Step] = []
+        self._name = ""
+        self._started = 0.0
 
-    @contextmanager
-    def step(self, name: str) -> Iterator[None]:
-        """Time what happens inside under `name`."""
+    def start(self, name: str) -> None:
+        """End the running step and start the step `name`."""
+        self._done = self.steps
         if self._on_step is not None:
             self._on_step(name)
-        started = time.perf_counter()
-        try:
-            yield
-        finally:
-            self.steps.append(Step(name=name, seconds=round(time.perf_counter() - started, 4)))
+        self._name, self._started = name, time.perf_counter()
+
+    @property
+    def steps(self) -> list[Step]:
+        """The steps so far, the running one included, in wall seconds."""
+        if not self._name:
+            return []
+        running = Step(name=self._name, seconds=round(time.perf_counter() - self._started, 4))
+        return [*self._done, running]
 
 
 def silent(what: str, done: int, total: int) -> None:

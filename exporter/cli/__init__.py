@@ -238,9 +238,9 @@ def default(
     if context.invoked_subcommand is not None:
         return
     with people_errors(traceback):
+        from ..api import export as run_export
         from ..install import install as place
         from ..install import models_folder
-        from ..pipeline import export as run_export
         from ..source import DEFAULT_MODEL
 
         for folder in install or []:
@@ -521,10 +521,10 @@ def export(
     `python -m exporter export mypackage.models:make --input-shape 1,3,96,96 -o out`
     """
     with people_errors(traceback):
+        from ..api import export as run_export
         from ..install import install as place
         from ..install import models_folder
-        from ..pipeline import export as run_export
-        from ..plan import PreprocessingChoice
+        from ..options import PreprocessingChoice
         from ..quantize.step import QuantizeChoice
 
         for folder in install or []:
@@ -535,9 +535,9 @@ def export(
         _choose(activation, "--activation", ("auto", "softmax", "sigmoid", "none"))
         _choose(capture, "--capture", ("auto", "script", "trace", "mixed"))
         choice = PreprocessingChoice(
-            interpolation=interpolation,
+            interpolation=cast(Any, interpolation),
             crop_pct=crop_pct,
-            crop_mode=crop_mode,
+            crop_mode=cast(Any, crop_mode),
             mean=_numbers(mean, "--mean", float),
             std=_numbers(std, "--std", float),
         )
@@ -560,7 +560,7 @@ def export(
                 capture=cast(Any, capture),
                 allow_specialization=allow_specialization,
                 disable=disable or (),
-                runtime=tuple(runtime) if runtime else "pytorch-2.1.0",
+                target=tuple(runtime) if runtime else "pytorch-2.1.0",
                 quantize=QuantizeChoice(
                     method=quantize,
                     mode=cast(Any, mode),
@@ -581,8 +581,8 @@ def export(
                     checkpoint=checkpoint,
                     seed=seed,
                 ),
-                verified=verify,
-                device=device,
+                verify=verify,
+                run_on=device,
                 on_step=on_step,
                 on_progress=on_progress,
             )

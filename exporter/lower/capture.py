@@ -19,13 +19,12 @@ from torch import Tensor, nn
 from runtime_check.compare import Comparison, Tolerance, compare
 
 from ..errors import CaptureError
+from ..options import CaptureMethod
 from ..outputs import run
 from ..quiet import quiet
 from ..rewrites.prepare import replace_submodule
 from ..rewrites.watch import hooks
 from .branches import Branch, find_branches
-
-Method = Literal["auto", "script", "trace", "mixed"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -180,7 +179,7 @@ def candidates(
     sampled: Sampled,
     tolerance: Tolerance,
     *,
-    method: Method = "auto",
+    method: CaptureMethod = "auto",
     allow_specialization: bool = False,
 ) -> Iterator[Captured]:
     """Yield captures that agree with eager, best first; raise `CaptureError` when none does.
@@ -221,7 +220,7 @@ def candidates(
 
 
 def _ways(
-    module: nn.Module, sampled: Sampled, method: Method, *, allow_specialization: bool
+    module: nn.Module, sampled: Sampled, method: CaptureMethod, *, allow_specialization: bool
 ) -> Iterator[_Way]:
     """Yield the ways that `method` allows in order of preference.
 

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-from torch import Tensor
 
 import runtime_check.artifact.metadata as contract
 from runtime_check.artifact.archive import ArtifactFile, read_artifact
@@ -15,16 +13,20 @@ from runtime_check.artifact.metadata import LedgerRow, Metadata
 from runtime_check.reference.weights import file_sha256
 
 from ..environment import version_of
+from ..expected import Expected
 from ..image.preprocess import MAX_ASPECT, MAX_SIDE, MIN_SIDE, measure_preprocessing
 from ..image.samples import PHOTOS, golden_images, photo
-from ..lower.lower import Expected, Shippable
+from ..lower.lower import Lowered
 from ..notes import Note
-from ..plan import Task
-from ..progress import Step
+from ..outputs import stack
+from ..plan import Plan
+from ..progress import Clock
 from ..quantize.step import QuantizedNetwork
 from ..rewrites.prepare import Prepared
-from ..verify import DeviceVerified, stack
+from ..verify import Verified
+from .ledger import Ledger
 from .report import (
+    GoldenView,
     PreprocessingView,
     Report,
     golden_view,
@@ -34,7 +36,7 @@ from .report import (
 )
 
 
-def golden_vectors(task: Task, expected: Expected) -> contract.Golden:
+def golden_vectors(plan: Plan, expected: Expected) -> contract.Golden:
     """Return inputs and what the file has to give for them, to be replayed on a phone."""
     cases = [
         contract.GoldenCase(
@@ -42,72 +44,50 @@ def golden_vectors(task: Task, expected: Expected) -> contract.Golden:
             inputs=[contract.TensorData.of(t.numpy()) for t in sample.inputs],
             expected=[contract.TensorData.of(t.numpy()) for t in outputs],
         )
-        for sample, outputs in zip(task.samples, expected.outputs, strict=True)
+        for sample, outputs in zip(plan.samples, expected.outputs, strict=True)
     ]
-    if task.preprocess is None:
+    if plan.preprocess is None:
         # Bare networks take megabytes an input; two are enough to prove parity on a phone.
         cases = cases[1:3]
     return contract.Golden(tolerance=expected.phone, cases=cases)
 
 
 def metadata_of(
-    task: Task,
+    plan: Plan,
+    expected: Expected,
     prepared: Prepared,
-    shipped: Shippable,
-    quantization: contract.Quantization,
-    spec: contract.ToleranceSpec,
-    ledger: Sequence[LedgerRow],
-    reference: Sequence[Sequence[Tensor]],
-    ran: DeviceVerified | None,
+    network: QuantizedNetwork,
+    lowered: Lowered,
+    ledger: Ledger,
+    ran: Verified | None,
 ) -> Metadata:
-    """Say what the file takes and gives, and how it was made and checked."""
-    captured, bytecode = shipped.captured, shipped.lite.bytecode
-    given: contract.ImageInput | contract.TensorInput
-    if task.preprocess is not None:
-        given = contract.ImageInput(min_side=MIN_SIDE, max_side=MAX_SIDE, max_aspect=MAX_ASPECT)
-    else:
-        tensors = [contract.TensorSpec(shape=list(task.source.input_shape))]
-        given = contract.TensorInput(tensors=tensors, dynamic_batch=shipped.dynamic_batch)
-    rows = [row.model_copy(update={"ms": None}) for row in ledger]
-    if shipped.checked is None:
-        rows.append(LedgerRow(stage="saved + reloaded", note="NOT VERIFIED (--no-verify)"))
-    verdicts = [
-        contract.RuntimeVerdict(
-            runtime=v.runtime,
-            compatible=bool(v),
-            how="operator-table",
-            detail="; ".join(map(str, v.missing))
-            or f"all {len(bytecode.operators)} operators are there, bytecode {bytecode.version}",
-        )
-        for v in shipped.verdicts
-    ]
-    if ran is not None:
-        executed = contract.RuntimeVerdict(
-            runtime=ran.runtime, compatible=True, how="executed", detail=str(ran.comparison)
-        )
-        verdicts.append(executed)
+    """Say what the file takes and gives, and how it was made and checked.
+
+    `ran` is the run on a device runtime, where one was asked for.
+    """
+    bytecode = lowered.file.bytecode
     return Metadata(
-        name=task.source.name,
-        input=given,
-        preprocessing=task.preprocessing,
+        name=plan.source.name,
+        input=_input(plan, lowered),
+        preprocessing=plan.preprocessing,
         output=contract.Output(
-            activation=task.activation,
-            labels=list(task.source.labels) if task.source.labels is not None else None,
+            activation=plan.activation,
+            labels=list(plan.source.labels) if plan.source.labels is not None else None,
             tensors=[
                 contract.TensorSpec.model_validate(
                     {"shape": list(t.shape), "dtype": str(t.dtype).removeprefix("torch.")}
                 )
-                for t in reference[0]
+                for t in ledger.eager[0]
             ],
         ),
-        quantization=quantization,
+        quantization=network.described,
         capture=contract.Capture(
-            method=captured.method,
-            reason=captured.reason,
-            scripted_modules=list(captured.scripted_modules),
-            specialised=[_portable(str(branch)) for branch in captured.specialised],
+            method=lowered.captured.method,
+            reason=lowered.captured.reason,
+            scripted_modules=list(lowered.captured.scripted_modules),
+            specialised=[_portable(str(branch)) for branch in lowered.captured.specialised],
         ),
-        passes=[*prepared.passes, *shipped.optimized.passes],
+        passes=[*prepared.passes, *lowered.optimized.passes],
         produced_by=contract.ProducedBy(
             exporter=version_of("torch-mobile-export") or "unknown",
             torch=str(torch.__version__),
@@ -115,12 +95,47 @@ def metadata_of(
             bytecode_version=bytecode.version,
         ),
         operators=bytecode.calls,
-        runtimes=verdicts,
-        provenance=task.source.provenance,
-        tolerance=spec,
-        # Times belong to the machine, not to the model: the same input gives the same bytes.
-        ledger=rows,
+        runtimes=_verdicts(lowered, ran),
+        provenance=plan.source.provenance,
+        tolerance=expected.phone,
+        ledger=_rows(lowered, ledger),
     )
+
+
+def _input(plan: Plan, lowered: Lowered) -> contract.ImageInput | contract.TensorInput:
+    if plan.preprocess is not None:
+        return contract.ImageInput(min_side=MIN_SIDE, max_side=MAX_SIDE, max_aspect=MAX_ASPECT)
+    tensors = [contract.TensorSpec(shape=list(plan.source.input_shape))]
+    return contract.TensorInput(tensors=tensors, dynamic_batch=lowered.dynamic_batch)
+
+
+def _verdicts(lowered: Lowered, ran: Verified | None) -> list[contract.RuntimeVerdict]:
+    bytecode = lowered.file.bytecode
+    verdicts = [
+        contract.RuntimeVerdict(
+            runtime=verdict.runtime,
+            compatible=bool(verdict),
+            how="operator-table",
+            detail="; ".join(map(str, verdict.missing))
+            or f"all {len(bytecode.operators)} operators are there, bytecode {bytecode.version}",
+        )
+        for verdict in lowered.verdicts
+    ]
+    if ran is not None:
+        executed = contract.RuntimeVerdict(
+            runtime=ran.runtime, compatible=True, how="executed", detail=str(ran.comparison)
+        )
+        verdicts.append(executed)
+    return verdicts
+
+
+def _rows(lowered: Lowered, ledger: Ledger) -> list[LedgerRow]:
+    """The ledger without times: they belong to the machine, and the same input gives the same
+    bytes."""
+    rows = [row.model_copy(update={"ms": None}) for row in ledger.rows]
+    if lowered.verified is None:
+        rows.append(LedgerRow(stage="saved + reloaded", note="NOT VERIFIED (--no-verify)"))
+    return rows
 
 
 def _portable(text: str) -> str:
@@ -129,59 +144,70 @@ def _portable(text: str) -> str:
 
 
 def report_of(
-    task: Task,
-    target: Path,
+    plan: Plan,
+    path: Path,
     metadata: Metadata,
-    ledger: Sequence[LedgerRow],
-    steps: Sequence[Step],
-    reference: Sequence[Sequence[Tensor]],
     prepared: Prepared,
-    shipped: Shippable,
     network: QuantizedNetwork,
+    lowered: Lowered,
+    ledger: Ledger,
+    clock: Clock,
 ) -> Report:
-    """Read the written file again and gather all that its report shows."""
-    checked = shipped.checked
-    file: ArtifactFile = read_artifact(target)
-    images = golden_images() if task.preprocess is not None else {}
-    views, errors, preprocessing = [], None, None
-    if checked is not None:
-        for sample, wanted, got in zip(task.samples, reference, checked.outputs, strict=True):
-            views.append(
-                golden_view(
-                    sample.name,
-                    images.get(sample.name),
-                    wanted[0].numpy(),
-                    got[0],
-                    metadata.output.labels,
-                )
-            )
-        errors = histogram(stack(reference), stack(checked.outputs))
-    if task.preprocess is not None and metadata.preprocessing is not None:
-        difference = measure_preprocessing(
-            metadata.preprocessing, [photo(name) for name in PHOTOS], preprocess=task.preprocess
+    """Read the written file at `path` again and gather all that its report shows."""
+    file: ArtifactFile = read_artifact(path)
+    verified = lowered.verified
+    return Report(
+        metadata=metadata,
+        file=path.name,
+        file_bytes=path.stat().st_size,
+        file_sha256=file_sha256(path),
+        ledger=ledger.rows,
+        load_ms=verified.load_milliseconds if verified else None,
+        peak_mb=verified.peak_bytes / 1e6 if verified and verified.peak_bytes else None,
+        steps=clock.steps,
+        layers=layer_sizes(prepared.module),
+        parts=part_sizes([(r.name, r.size) for r in file.records], file.bytes),
+        histogram=histogram(stack(ledger.eager), stack(verified.outputs)) if verified else None,
+        golden=_golden_views(plan, metadata, verified, ledger) if verified else [],
+        preprocessing=_preprocessing_view(plan),
+        notes=_notes(plan, metadata, network, lowered),
+    )
+
+
+def _golden_views(
+    plan: Plan, metadata: Metadata, verified: Verified, ledger: Ledger
+) -> list[GoldenView]:
+    images = golden_images() if plan.preprocess is not None else {}
+    return [
+        golden_view(
+            sample.name,
+            images.get(sample.name),
+            eager[0].numpy(),
+            actual[0],
+            metadata.output.labels,
         )
-        preprocessing = PreprocessingView(**difference.__dict__)
-    notes = [Note("repair", text) for text in shipped.optimized.repairs]
+        for sample, eager, actual in zip(plan.samples, ledger.eager, verified.outputs, strict=True)
+    ]
+
+
+def _preprocessing_view(plan: Plan) -> PreprocessingView | None:
+    if plan.preprocess is None or plan.preprocessing is None:
+        return None
+    difference = measure_preprocessing(
+        plan.preprocessing, [photo(name) for name in PHOTOS], preprocess=plan.preprocess
+    )
+    return PreprocessingView(**difference.__dict__)
+
+
+def _notes(
+    plan: Plan, metadata: Metadata, network: QuantizedNetwork, lowered: Lowered
+) -> list[Note]:
+    notes = [Note("repair", text) for text in lowered.optimized.repairs]
     notes += network.notes
-    notes += [Note("rejected-capture", text) for text in shipped.rejected]
+    notes += [Note("rejected-capture", text) for text in lowered.rejected]
     if metadata.provenance.weights.origin == "random":
         warning = "RANDOM WEIGHTS: this file computes nothing useful, only sizes and speed."
         notes.insert(0, Note("random-weights", warning))
-    if task.preprocess is None and not shipped.dynamic_batch and task.networks[0].shape[0] == 1:
+    if plan.preprocess is None and not lowered.dynamic_batch and plan.inputs[0].shape[0] == 1:
         notes.append(Note("batch", "the batch dimension is fixed at 1"))
-    return Report(
-        metadata=metadata,
-        file=target.name,
-        file_bytes=target.stat().st_size,
-        file_sha256=file_sha256(target),
-        ledger=list(ledger),
-        load_ms=checked.load_milliseconds if checked else None,
-        peak_mb=checked.peak_bytes / 1e6 if checked else None,
-        steps=list(steps),
-        layers=layer_sizes(prepared.module),
-        parts=part_sizes([(r.name, r.size) for r in file.records], file.bytes),
-        histogram=errors,
-        golden=views,
-        preprocessing=preprocessing,
-        notes=notes,
-    )
+    return notes

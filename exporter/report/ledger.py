@@ -17,10 +17,11 @@ from runtime_check.compare import Comparison, Tolerance, compare
 from ..evaluation import Evaluation
 from ..image.samples import Sample
 from ..outputs import run, stack
+from ..package.archive import LiteFile
 from ..plan import SLOW_SECONDS, Plan
-from ..verify import Verified
+from ..verify import HOST, REPEATS, Verified
 
-REPEATS = 3
+SAVED = "saved + reloaded"
 
 
 class Ledger:
@@ -65,16 +66,17 @@ class Ledger:
             )
         )
 
-    def note_file(self, stage: str, verified: Verified, *, bytes: int, note: str) -> None:
-        """Add the row of the saved file, as `verified` ran it on some runtime."""
+    def note_file(self, verified: Verified, file: LiteFile) -> None:
+        """Add the row of the saved file, as `verified` ran it in a process of its own."""
+        on_host = verified.runtime == HOST
         self.rows.append(
             LedgerRow(
-                stage=stage,
+                stage=SAVED if on_host else f"on {verified.runtime}",
                 inputs=len(self.eager),
                 accuracy=verified.accuracy,
                 ms=verified.milliseconds,
-                mb=bytes / 1e6,
-                note=note,
+                mb=file.bytes / 1e6,
+                note="fresh process, QNNPACK engine" if on_host else verified.version,
                 **self._figures(verified.outputs),
             )
         )

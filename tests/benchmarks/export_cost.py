@@ -147,7 +147,7 @@ def export_once(
         with profile if profiled else nullcontext():
             artifact = exporter.export(
                 name, out=folder, random_weights=name.startswith(("deit", "vit")),
-                verified=verified, quantize=choice, on_step=on_step,
+                verify=verified, quantize=choice, on_step=on_step,
             )  # fmt: skip
         total = time.perf_counter() - started
         settle()

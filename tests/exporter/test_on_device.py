@@ -14,7 +14,7 @@ import exporter
 from exporter.errors import UsageError, VerifyError
 from exporter.image.preprocess import Preprocess
 from exporter.image.samples import tensor_samples
-from exporter.pipeline import export
+from exporter.api import export
 from exporter.quantize.step import QuantizeChoice
 from exporter.verify import verify_on_device
 from runtime_check import device
@@ -44,7 +44,7 @@ def test_deit_tiny_has_a_device_row(choice: QuantizeChoice | None, tmp_path: Pat
         random_weights=True,
         out=tmp_path,
         quantize=choice,
-        device=RUNTIME,
+        run_on=RUNTIME,
         # Int8 of random weights is judged on the answers it has, not on rounded equal ones.
         activation="none",
     )
@@ -111,7 +111,7 @@ def test_it_is_missed_before_the_model_is_loaded(
     monkeypatch.setenv("RUNTIME_CHECK_CACHE", str(tmp_path / "empty"))
     steps: list[str] = []
     with pytest.raises(UsageError, match=cure) as caught:
-        export("deit_tiny_patch16_224", out=tmp_path, device=runtime, on_step=steps.append)
+        export("deit_tiny_patch16_224", out=tmp_path, run_on=runtime, on_step=steps.append)
     assert caught.value.exit_code == 2
     assert not steps
 

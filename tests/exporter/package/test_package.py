@@ -173,7 +173,7 @@ def test_fused_attention_and_the_older_runtime(tmp_path: Path) -> None:
     """1.13 has no scaled_dot_product_attention; who asks for 1.13 gets timm models without it."""
     vit = {"random_weights": True, "verified": False}
     both = ["pytorch-1.13", "pytorch-2.1.0"]
-    older = exporter.export("deit_tiny_patch16_224", out=tmp_path / "t", runtime=both, **vit)
+    older = exporter.export("deit_tiny_patch16_224", out=tmp_path / "t", target=both, **vit)
     assert all(v.compatible for v in older.metadata.runtimes)
     effects = {p.name: p.effect for p in older.metadata.passes}
     assert "pytorch-1.13.1 has no" in effects["fuse-attention"]
@@ -187,7 +187,7 @@ def test_fused_attention_and_the_older_runtime(tmp_path: Path) -> None:
         "pytorch-1.13.1": False,
     }
     with pytest.raises(IncompatibleRuntime, match=r"own_models\.py.*matmul and softmax"):
-        exporter.export(FusedAttention(), out=tmp_path / "o", runtime="pytorch-1.13", **options)
+        exporter.export(FusedAttention(), out=tmp_path / "o", target="pytorch-1.13", **options)
     with pytest.raises(IncompatibleRuntime, match="arguments, there it takes"):
         exporter.export(GroupedAttention(), out=tmp_path / "g", **options)
 
@@ -226,7 +226,7 @@ def test_ledger_in_the_file_has_no_times_and_the_report_has(tmp_path: Path) -> N
 
 
 def test_unverified_says_so(tmp_path: Path) -> None:
-    artifact = exporter.export(ConvNormNet(), out=tmp_path, input_shape=SHAPE, verified=False)
+    artifact = exporter.export(ConvNormNet(), out=tmp_path, input_shape=SHAPE, verify=False)
     assert "NOT VERIFIED" in artifact.metadata.ledger[-1].note
     assert artifact.metadata.ledger[-1].max_abs is None
 

@@ -1,0 +1,80 @@
+"""The one call: a model and keywords in, a verified artifact out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from pathlib import Path
+
+from torch import nn
+
+from runtime_check.device.operators import DEFAULT_RUNTIME
+
+from . import pipeline
+from .artifact import Artifact
+from .options import (
+    Activation,
+    CaptureMethod,
+    ExportOptions,
+    InputKind,
+    PreprocessingChoice,
+)
+from .progress import Clock, Listener, silent
+from .quantize.step import QuantizeChoice
+
+
+def export(
+    model: str | nn.Module,
+    *,
+    out: Path | str = "build",
+    name: str | None = None,
+    weights: Path | str | None = None,
+    random_weights: bool = False,
+    labels: Path | str | Sequence[str] | None = None,
+    input: InputKind = "auto",
+    input_shape: Sequence[int] | None = None,
+    preprocessing: PreprocessingChoice | None = None,
+    activation: Activation = "auto",
+    capture: CaptureMethod = "auto",
+    allow_specialization: bool = False,
+    target: str | Sequence[str] = DEFAULT_RUNTIME,
+    quantize: QuantizeChoice | None = None,
+    disable: Collection[str] = (),
+    verify: bool = True,
+    run_on: str | None = None,
+    seed: int = 0,
+    on_step: Callable[[str], None] | None = None,
+    on_progress: Listener = silent,
+) -> Artifact:
+    """Turn a model into a verified `.ptl` in `out`, with its reports.
+
+    `model` is a timm name, a hub id (`hf-hub:...`), `package.module:factory`, or a module. The
+    keywords are the fields of `ExportOptions`. `on_step` is told each step's name,
+    `on_progress(what, done, total)` how far a long one is.
+
+    Raises subclasses of `ExportError`; then nothing was written.
+    """
+    options = ExportOptions(
+        out=Path(out),
+        name=name,
+        weights=Path(weights) if weights is not None else None,
+        random_weights=random_weights,
+        labels=_labels(labels),
+        input=input,
+        input_shape=tuple(input_shape) if input_shape is not None else None,
+        preprocessing=preprocessing or PreprocessingChoice(),
+        activation=activation,
+        capture=capture,
+        allow_specialization=allow_specialization,
+        targets=(target,) if isinstance(target, str) else tuple(target),
+        disable=tuple(disable),
+        verify=verify,
+        run_on=run_on,
+        seed=seed,
+    )
+    return pipeline.export(model, options, quantize, Clock(on_step), on_progress)
+
+
+def _labels(labels: Path | str | Sequence[str] | None) -> Path | tuple[str, ...] | None:
+    if labels is None or isinstance(labels, Path):
+        return labels
+    return Path(labels) if isinstance(labels, str) else tuple(labels)
