@@ -90,7 +90,7 @@ def export(
             example=plan.inputs[0],
             preprocess=plan.reader,
             labels=source.labels,
-            listener=listener,
+            tell=listener,
         )
         if network.described.method != "none":
             expected = expect_int8(plan, network.module)

@@ -16,10 +16,9 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from runtime_check.artifact.metadata import Quantization, ToleranceSpec
+from runtime_check.artifact.metadata import Quantization
 
 from ..errors import UsageError
-from ..expected import Finish
 from ..notes import Note
 from ..outputs import run
 from ..progress import Listener, silent
@@ -40,11 +39,6 @@ from . import (
 QUANTIZE_PASSES = ("cheap-activations",)
 METHODS = ("none", "dynamic", "static", "qat", "auto")
 NOISE = "noise"
-# Int8 kernels may round a value to the next step where float sums differ in the last bit, and
-# what follows spreads it. So many steps of the output's own range are allowed.
-HOST_STEPS = 3.0
-PHONE_STEPS = 8.0
-_PERTURBATION = 1e-6
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -283,36 +277,4 @@ def _network(made: Quantized, notes: Sequence[Note]) -> QuantizedNetwork:
             }
         ),
         notes=tuple(notes),
-    )
-
-
-def int8_tolerance(
-    module: nn.Module,
-    inputs: Sequence[tuple[Tensor, ...]],
-    expected: Sequence[Sequence[Tensor]],
-    finish: Finish,
-    *,
-    steps: float,
-) -> ToleranceSpec:
-    """Derive what may differ between two runs of one int8 module, in steps of its output.
-
-    `finish` is the artifact's activation. One step is 1/255 of the output's range over `inputs`.
-    The module is also run on inputs that differ in the last bits only: where that alone moves the
-    output further, roundings flip, and twice that distance is allowed.
-    """
-    values = torch.cat([t.reshape(-1) for out in expected for t in finish(out)])
-    step = max(float(values.max() - values.min()) / 255, 1e-12)
-    moved = 0.0
-    for given, wanted in zip(inputs, expected, strict=True):
-        if not all(t.is_floating_point() for t in given):
-            continue
-        nudged = [t * (1 + _PERTURBATION) for t in given]
-        for got, want in zip(finish(run(module, nudged)), finish(wanted), strict=True):
-            moved = max(moved, float((got - want).abs().max()))
-    return ToleranceSpec(
-        atol=max(steps * step, 2 * moved),
-        rtol=0.0,
-        step=step,
-        basis=f"int8: {steps:g} steps of the output's range / 255 = {step:.3g}; last-bit changes "
-        f"of the input move it by {moved / step:.1f} steps",
     )

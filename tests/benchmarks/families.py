@@ -94,8 +94,8 @@ def build(name: str, *, seed: int = 0) -> Any:
 
 def export_one(name: str, device: bool) -> dict[str, Any]:
     """Export one model and describe the outcome; every failure is an outcome."""
-    from exporter.errors import ExportError
     from exporter.api import export
+    from exporter.errors import ExportError
 
     row: dict[str, Any] = {"model": name}
     started = time.perf_counter()
@@ -136,8 +136,8 @@ def quantize_one(name: str) -> dict[str, Any]:
     """
     import random
 
-    from exporter.errors import ExportError, QuantizeError
     from exporter.api import export
+    from exporter.errors import ExportError, QuantizeError
     from exporter.quantize.step import QuantizeChoice
     from tests.benchmarks.quantization import data
 

@@ -11,10 +11,10 @@ import torch
 from torch.jit.mobile import _load_for_lite_interpreter
 
 import exporter
+from exporter.api import export
 from exporter.errors import UsageError, VerifyError
 from exporter.image.preprocess import Preprocess
 from exporter.image.samples import tensor_samples
-from exporter.api import export
 from exporter.quantize.step import QuantizeChoice
 from exporter.verify import verify_on_device
 from runtime_check import device

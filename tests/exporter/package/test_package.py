@@ -86,7 +86,7 @@ def test_operator_version_survives(tmp_path: Path) -> None:
             "Did you mean fold-batch-norm",
         ),
         (Branching(), {"input_shape": SHAPE, "input": "image"}, UsageError, "--mean"),
-        (Branching(), {"input_shape": SHAPE, "runtime": "pytorch-9"}, Exception, "pytorch-2.1.0"),
+        (Branching(), {"input_shape": SHAPE, "target": "pytorch-9"}, Exception, "pytorch-2.1.0"),
         (ConvNormNet(), {"input_shape": SHAPE, "labels": ["a", "b"]}, UsageError, "10 outputs"),
     ],
 )
@@ -127,7 +127,7 @@ def test_verification_failure_is_exit_code_1_and_keeps_nothing(tmp_path: Path, m
     class Off:
         def __init__(self, session) -> None:
             self.session = session
-            self.load_peak_bytes, self.load_seconds = 0, 0.0
+            self.load_peak_bytes, self.load_seconds, self.version = 0, 0.0, "2.12"
 
         def forward(self, inputs, **options):
             result = self.session.forward(inputs, **options)
@@ -171,7 +171,7 @@ def test_auto_takes_the_capture_that_the_runtime_can_load(tmp_path: Path) -> Non
 
 def test_fused_attention_and_the_older_runtime(tmp_path: Path) -> None:
     """1.13 has no scaled_dot_product_attention; who asks for 1.13 gets timm models without it."""
-    vit = {"random_weights": True, "verified": False}
+    vit = {"random_weights": True, "verify": False}
     both = ["pytorch-1.13", "pytorch-2.1.0"]
     older = exporter.export("deit_tiny_patch16_224", out=tmp_path / "t", target=both, **vit)
     assert all(v.compatible for v in older.metadata.runtimes)
@@ -180,7 +180,7 @@ def test_fused_attention_and_the_older_runtime(tmp_path: Path) -> None:
     newer = exporter.export("deit_tiny_patch16_224", out=tmp_path / "u", **vit)
     assert {v.runtime: v.compatible for v in newer.metadata.runtimes}["pytorch-1.13.1"] is False
     assert "scaled_dot_product_attention" in str(newer.metadata.operators)
-    options = {"input_shape": (1, 4, 8), "verified": False}
+    options = {"input_shape": (1, 4, 8), "verify": False}
     new = exporter.export(FusedAttention(), out=tmp_path / "n", **options)
     assert {v.runtime: v.compatible for v in new.metadata.runtimes} == {
         "pytorch-2.1.0": True,
