@@ -1,0 +1,222 @@
+"""The commands that export: the default model, and any other."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, cast
+
+import typer
+
+from ..errors import UsageError, did_you_mean
+from . import options
+from .errors import people_errors
+from .show import print_json, progress, show_export, show_next, show_top
+
+
+def default(
+    context: typer.Context,
+    out: options.Out = Path("build"),
+    install: options.Install = None,
+    json: options.Json = False,
+    quiet: options.Quiet = False,
+    traceback: options.Traceback = False,
+) -> None:
+    """Turn a PyTorch vision model into a verified `.ptl` for Android and iOS.
+
+    Without a command: export the default model (tf_efficientnet_lite0 with its ImageNet weights,
+    which come with a package) into `build/` and classify a photo with the saved file.
+    """
+    if context.invoked_subcommand is not None:
+        return
+    with people_errors(traceback):
+        from ..api import export as run_export
+        from ..install import install as place
+        from ..install import models_folder
+        from ..source import DEFAULT_MODEL
+
+        for folder in install or []:
+            models_folder(folder)
+        with progress(not (json or quiet)) as (on_step, _):
+            artifact = run_export(DEFAULT_MODEL, out=out, on_step=on_step)
+        installed = [place(artifact.path, folder) for folder in install or []]
+        top = _classify(artifact, "cat")
+        if json:
+            print_json(
+                {
+                    "path": str(artifact.path),
+                    "photo": "cat",
+                    "top5": [{"label": n, "probability": p} for n, p in top],
+                    "installed": [str(p) for p in installed],
+                    "report": artifact.report.model_dump(mode="json"),
+                }
+            )
+        elif not quiet:
+            show_export(artifact, installed)
+            show_top(top, "cat")
+            show_next(artifact.path, installed, "")
+
+
+def export(
+    model: options.Model,
+    out: options.Out = Path("build"),
+    name: options.Name = None,
+    install: options.Install = None,
+    weights: options.Weights = None,
+    random_weights: options.RandomWeights = False,
+    labels: options.Labels = None,
+    seed: options.Seed = 0,
+    input: options.Input = "auto",
+    input_shape: options.InputShape = None,
+    activation: options.Activation = "auto",
+    mean: options.Mean = None,
+    std: options.Std = None,
+    interpolation: options.Interpolation = None,
+    crop_pct: options.CropPct = None,
+    crop_mode: options.CropMode = None,
+    capture: options.Capture = "auto",
+    allow_specialization: options.AllowSpecialization = False,
+    disable: options.Disable = None,
+    runtime: options.Runtime = None,
+    verify: options.Verify = True,
+    device: options.Device = None,
+    quantize: options.Quantize = "none",
+    mode: options.Mode = "auto",
+    scheme: options.Scheme = "xnnpack",
+    observer: options.Observer = None,
+    granularity: options.Granularity = None,
+    rounding: options.Rounding = None,
+    float_layers: options.FloatLayers = None,
+    equalize: options.Equalize = True,
+    calibration: options.Calibration = None,
+    calibration_images: options.CalibrationImages = 256,
+    evaluate: options.Evaluate = None,
+    max_accuracy_drop: options.MaxAccuracyDrop = None,
+    min_agreement: options.MinAgreement = None,
+    train: options.Train = None,
+    epochs: options.Epochs = None,
+    learning_rate: options.LearningRate = None,
+    checkpoint: options.Checkpoint = None,
+    json: options.Json = False,
+    quiet: options.Quiet = False,
+    traceback: options.Traceback = False,
+) -> None:
+    """Export MODEL to OUT/NAME.ptl with a report.
+
+    Examples:
+
+    `python -m exporter export deit_tiny_patch16_224 --weights deit.safetensors`
+
+    `python -m exporter export mypackage.models:make --input-shape 1,3,96,96 -o out`
+    """
+    with people_errors(traceback):
+        from ..api import export as run_export
+        from ..install import install as place
+        from ..install import models_folder
+        from ..options import PreprocessingChoice
+        from ..quantize.step import QuantizeChoice
+
+        for folder in install or []:
+            models_folder(folder)
+        _choose(mode, "--mode", ("auto", "fx", "eager"))
+        _choose(scheme, "--scheme", ("xnnpack", "qnnpack"))
+        _choose(input, "--input", ("auto", "image", "tensor"))
+        _choose(activation, "--activation", ("auto", "softmax", "sigmoid", "none"))
+        _choose(capture, "--capture", ("auto", "script", "trace", "mixed"))
+        choice = PreprocessingChoice(
+            interpolation=cast(Any, interpolation),
+            crop_pct=crop_pct,
+            crop_mode=cast(Any, crop_mode),
+            mean=_numbers(mean, "--mean", float),
+            std=_numbers(std, "--std", float),
+        )
+        # `python -m` puts the working folder on the path, the console script does not.
+        if "" not in sys.path and str(Path.cwd()) not in sys.path:
+            sys.path.insert(0, "")
+        with progress(not (json or quiet)) as (on_step, on_progress):
+            artifact = run_export(
+                model,
+                out=out,
+                name=name,
+                weights=weights,
+                random_weights=random_weights,
+                labels=labels,
+                seed=seed,
+                input=cast(Any, input),
+                input_shape=_numbers(input_shape, "--input-shape", int),
+                activation=cast(Any, activation),
+                preprocessing=choice,
+                capture=cast(Any, capture),
+                allow_specialization=allow_specialization,
+                disable=disable or (),
+                target=tuple(runtime) if runtime else "pytorch-2.1.0",
+                quantize=QuantizeChoice(
+                    method=quantize,
+                    mode=cast(Any, mode),
+                    scheme=cast(Any, scheme),
+                    observer=observer,
+                    granularity=granularity,
+                    rounding=rounding,
+                    float_layers=tuple(part for part in (float_layers or "").split(",") if part),
+                    equalize=equalize,
+                    calibration=calibration,
+                    images=calibration_images,
+                    evaluate=evaluate,
+                    max_accuracy_drop=max_accuracy_drop,
+                    min_agreement=min_agreement,
+                    train=train,
+                    epochs=epochs,
+                    learning_rate=learning_rate,
+                    checkpoint=checkpoint,
+                    seed=seed,
+                ),
+                verify=verify,
+                run_on=device,
+                on_step=on_step,
+                on_progress=on_progress,
+            )
+        installed = [place(artifact.path, folder) for folder in install or []]
+        if json:
+            print_json(
+                {
+                    "path": str(artifact.path),
+                    "installed": [str(p) for p in installed],
+                    "report": artifact.report.model_dump(mode="json"),
+                }
+            )
+        elif not quiet:
+            show_export(artifact, installed)
+            show_next(artifact.path, installed, f"export {model} ... ")
+
+
+def _classify(artifact: Any, name: str) -> list[tuple[str, float]]:
+    """Classify a packaged photo with the saved file; return the top five."""
+    import torch
+
+    from ..image.samples import photo
+
+    probabilities = artifact(torch.from_numpy(photo(name).copy()))
+    values, indices = probabilities.topk(5)
+    labels = artifact.metadata.output.labels
+    return [(labels[i], float(v)) for v, i in zip(values, indices.tolist(), strict=True)]
+
+
+def _choose(value: str, option: str, known: Sequence[str]) -> None:
+    if value not in known:
+        hint = did_you_mean(value, known, most=1)
+        raise UsageError(f"{option} is one of {', '.join(known)}, not {value!r}.{hint}")
+
+
+def _numbers(
+    text: str | None, option: str, kind: type[int] | type[float]
+) -> tuple[Any, ...] | None:
+    if text is None:
+        return None
+    try:
+        values = tuple(kind(part) for part in text.replace("x", ",").split(","))
+    except ValueError as error:
+        raise UsageError(f"{option} takes numbers with commas between, not {text!r}.") from error
+    if kind is int and any(value < 1 for value in values):
+        raise UsageError(f"{option} takes positive sizes, not {text!r}.")
+    return values

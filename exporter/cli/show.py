@@ -1,0 +1,134 @@
+"""What the command line prints: the ledger, progress, the top five, what to do next."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from runtime_check.artifact.metadata import LedgerRow
+
+from ..progress import Listener
+
+stdout = Console(highlight=False)
+stderr = Console(stderr=True, highlight=False)
+APPS = ("android_demo", "ios_demo")
+
+
+def _cell(value: float | None, form: str) -> str:
+    return "" if value is None else format(value, form)
+
+
+def ledger_table(rows: Sequence[LedgerRow], title: str) -> Table:
+    """Lay out the ledger; what was not measured stays blank."""
+    table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False)
+    table.add_column("stage")
+    for heading in ("max |d|", "SQNR dB", "top-1", "top-5", "accuracy", "ms", "MB"):
+        table.add_column(heading, justify="right")
+    for row in rows:
+        table.add_row(
+            row.stage,
+            "0" if row.max_abs == 0 else _cell(row.max_abs, ".1e"),
+            _cell(row.sqnr_db, ".1f"),
+            _cell(row.top1, ".1%"),
+            _cell(row.top5, ".1%"),
+            _cell(row.accuracy, ".2%"),
+            _cell(row.ms, ".1f"),
+            _cell(row.mb, ".1f"),
+        )
+    return table
+
+
+@contextmanager
+def progress(enabled: bool) -> Iterator[tuple[Callable[[str], None], Listener]]:
+    """Show which step is running, and how far a long one is; yield the listeners of `export`."""
+    if not (enabled and stderr.is_terminal):
+        yield (lambda step: None), (lambda what, done, total: None)
+        return
+    from rich.console import Group
+    from rich.live import Live
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        SpinnerColumn,
+        TextColumn,
+        TimeElapsedColumn,
+    )
+
+    steps = Progress(SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    long = Progress(TextColumn("  {task.description}"), BarColumn(), MofNCompleteColumn())
+    bars: dict[str, Any] = {}
+
+    def step(name: str) -> None:
+        for bar in bars.values():
+            long.remove_task(bar)
+        bars.clear()
+        for task in steps.tasks:
+            steps.update(task.id, total=1, completed=1)
+        steps.add_task(name, total=None)
+
+    def tell(what: str, done: int, total: int) -> None:
+        if what not in bars:  # one bar at a time
+            for bar in bars.values():
+                long.remove_task(bar)
+            bars.clear()
+            bars[what] = long.add_task(what, total=total or None)
+        long.update(bars[what], completed=done)
+
+    with Live(Group(steps, long), console=stderr, transient=True):
+        yield step, tell
+
+
+def show_export(artifact: Any, installed: Sequence[Path]) -> None:
+    """Print the ledger, what was decided, and where the files are."""
+    report, meta = artifact.report, artifact.metadata
+    stdout.print(
+        ledger_table(report.ledger, f"{meta.name}, {report.ledger[0].inputs} inputs, one thread")
+    )
+    stdout.print()
+    stdout.print(f"captured by {meta.capture.method}: {meta.capture.reason}", style="dim")
+    for note in report.notes:
+        stdout.print(Text(str(note), style="yellow" if note.is_warning else "dim"))
+    for verdict in meta.runtimes:
+        good = "ran on " if verdict.how == "executed" else "loads on "
+        word = Text(good, "green") if verdict.compatible else Text("does not load on ", "red")
+        stdout.print(word.append(f"{verdict.runtime}: {verdict.detail}", "default"))
+    stdout.print(
+        Text("tolerance ", "dim").append(f"{meta.tolerance.atol:.2g}: {meta.tolerance.basis}")
+    )
+    stdout.print()
+    stdout.print(f"[bold]{artifact.path}[/] ({report.file_bytes / 1e6:.1f} MB)", soft_wrap=True)
+    stdout.print(f"{artifact.path.parent / 'report.html'}", soft_wrap=True)
+    for path in installed:
+        stdout.print(f"installed: {path}", soft_wrap=True)
+
+
+def show_next(path: Path, installed: Sequence[Path], again: str) -> None:
+    """Print the commands to go on with."""
+    stdout.print("\n[bold]next[/]")
+    stdout.print(f"  python -m exporter inspect {path}", soft_wrap=True)
+    stdout.print(f"  python -m runtime_check {path}", soft_wrap=True)
+    if not installed:
+        stdout.print(f"  python -m exporter {again}--install {' '.join(APPS)}", soft_wrap=True)
+
+
+def show_top(top: Sequence[tuple[str, float]], photo: str) -> None:
+    """Print the labels of a photo with their probabilities."""
+    stdout.print(f"\n[bold]the saved file on a photo of a {photo}[/]")
+    for label, probability in top:
+        bar = "█" * round(30 * probability)
+        stdout.print(f"  {probability:6.1%} {bar:30s} {label}")
+
+
+def print_json(value: Any) -> None:
+    """Print one JSON value, nothing else."""
+    import json
+
+    sys.stdout.write(json.dumps(value, indent=1) + "\n")
