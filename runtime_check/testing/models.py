@@ -158,7 +158,7 @@ class ModelRecipe:
             body = nn.Sequential(*(self._block() for _ in range(self.depth)))
             kind = TwoHeads if self.block == "heads" else Classifier
             module = kind(stem, body, self.width, 10)
-            randomise_batch_norm(module)
+            randomize_batch_norm(module)
         return module.eval()
 
     def input(self, seed: int, *, batch: int = 1) -> torch.Tensor:
@@ -192,21 +192,28 @@ class ModelRecipe:
         return self._unit(self.width, 1)
 
 
-def randomise_batch_norm(module: nn.Module) -> None:
+@torch.no_grad()
+def randomize_batch_norm(module: nn.Module, *, seed: int | None = None) -> nn.Module:
     """Give every BatchNorm statistics and affine parameters that a trained net could have.
 
-    An untrained net has mean 0, variance 1, weight 1, bias 0, with which a normalisation that was
-    lost or applied twice changes nothing.
+    An untrained net has mean 0, variance 1, weight 1, bias 0, with which a normalization that was
+    lost or applied twice changes nothing. In place; returns `module`. Without a `seed`, torch's
+    default generator draws them.
     """
+    generator = None if seed is None else torch.Generator().manual_seed(seed)
+
+    def uniform(like: torch.Tensor, low: float, high: float) -> torch.Tensor:
+        return torch.rand(like.shape, generator=generator) * (high - low) + low
+
     for layer in module.modules():
         if isinstance(layer, nn.modules.batchnorm._BatchNorm):
-            with torch.no_grad():
-                if layer.running_mean is not None and layer.running_var is not None:
-                    layer.running_mean.normal_(0, 0.5)
-                    layer.running_var.uniform_(0.3, 2.0)
-                if layer.affine:
-                    layer.weight.uniform_(0.5, 1.5)
-                    layer.bias.normal_(0, 0.3)
+            if layer.running_mean is not None and layer.running_var is not None:
+                layer.running_mean.copy_(uniform(layer.running_mean, -0.2, 0.2))
+                layer.running_var.copy_(uniform(layer.running_var, 0.6, 1.4))
+            if layer.affine:
+                layer.weight.copy_(uniform(layer.weight, 0.7, 1.3))
+                layer.bias.copy_(uniform(layer.bias, -0.2, 0.2))
+    return module
 
 
 def model_recipes(*, blocks: tuple[str, ...] = BLOCKS) -> st.SearchStrategy[ModelRecipe]:

@@ -80,8 +80,8 @@ def build(name: str, *, seed: int = 0) -> Any:
     """
     import torch
 
-    from exporter.expected import randomize_batch_norm
     from exporter.source import load_source
+    from runtime_check.testing.models import randomize_batch_norm
 
     source = load_source(name, random_weights=True, seed=seed)
     generator = torch.Generator().manual_seed(seed)

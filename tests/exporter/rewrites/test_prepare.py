@@ -6,7 +6,7 @@ import torch
 from own_models import ConvNormNet, NormReadTwice
 from torch import nn
 
-from exporter.expected import measure_rounding, randomize_batch_norm
+from exporter.expected import measure_rounding
 from exporter.outputs import run
 from exporter.rewrites.prepare import (
     channels_last,
@@ -17,6 +17,7 @@ from exporter.rewrites.prepare import (
     replace_submodule,
 )
 from runtime_check.compare import Tolerance, compare
+from runtime_check.testing.models import randomize_batch_norm
 
 
 def apply(module: nn.Module, edits: list) -> nn.Module:
