@@ -1,4 +1,4 @@
-"""The ledger's last row: the saved file on torch 2.1.0's ARM64 build."""
+"""The saved file against eager: here, and on torch 2.1.0's ARM64 build."""
 
 from __future__ import annotations
 
@@ -8,6 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from own_models import (
+    ConvNormNet,
+)
 from torch.jit.mobile import _load_for_lite_interpreter
 
 import exporter
@@ -16,12 +19,53 @@ from exporter.errors import UsageError, VerifyError
 from exporter.image.preprocess import Preprocess
 from exporter.image.samples import tensor_samples
 from exporter.quantize.step import QuantizeChoice
-from exporter.verify import verify_on_device
+from exporter.verify import verify
 from runtime_check import device
 from runtime_check.artifact.metadata import Preprocessing
 from runtime_check.compare import Tolerance
 
 from ..benchmarks.photo import write_lite
+
+SHAPE = (1, 3, 32, 32)
+
+
+def test_verification_failure_is_exit_code_1_and_keeps_nothing(tmp_path: Path, monkeypatch) -> None:
+    """A file that computes something else after saving must not survive."""
+    import exporter.verify as step
+
+    real = step.open_host
+
+    class Off:
+        def __init__(self, session) -> None:
+            self.session = session
+            self.load_peak_bytes, self.load_seconds, self.version = 0, 0.0, "2.12"
+
+        def forward(self, inputs, **options):
+            result = self.session.forward(inputs, **options)
+            outputs = [o + 0.1 for o in result.outputs]
+            return type(result)(
+                outputs=outputs, seconds=result.seconds, peak_bytes=result.peak_bytes
+            )
+
+    from contextlib import contextmanager
+
+    @contextmanager
+    def off(path, **options):
+        with real(path, **options) as session:
+            yield Off(session)
+
+    monkeypatch.setattr(step, "open_host", off)
+    with pytest.raises(VerifyError, match="differs from eager") as caught:
+        exporter.export(ConvNormNet(), out=tmp_path / "o", input_shape=SHAPE)
+    assert caught.value.exit_code == 1
+    assert not (tmp_path / "o").exists()
+
+
+def test_unverified_says_so(tmp_path: Path) -> None:
+    artifact = exporter.export(ConvNormNet(), out=tmp_path, input_shape=SHAPE, verify=False)
+    assert "NOT VERIFIED" in artifact.metadata.ledger[-1].note
+    assert artifact.metadata.ledger[-1].max_abs is None
+
 
 RUNTIME = "arm64-2.1.0"
 PHOTOS = Path(exporter.__file__).parent / "data" / "photos"
@@ -97,7 +141,7 @@ def test_a_runtime_that_is_not_there_names_the_command(
     monkeypatch.setenv("RUNTIME_CHECK_CACHE", str(tmp_path / "empty"))
     samples = tensor_samples((1, 3, 8, 8))
     with pytest.raises(UsageError, match=r"device install arm64-2\.1\.0"):
-        verify_on_device(tmp_path / "any.ptl", samples, [], Tolerance(), RUNTIME)
+        verify(tmp_path / "any.ptl", samples, [], Tolerance(), runtime=RUNTIME)
 
 
 @pytest.mark.parametrize(
@@ -121,4 +165,4 @@ def test_a_file_that_does_not_run_there_is_not_kept(tmp_path: Path) -> None:
     broken = tmp_path / "broken.ptl"
     broken.write_bytes(b"PK\x03\x04 nothing more")
     with pytest.raises(VerifyError, match=RUNTIME):
-        verify_on_device(broken, tensor_samples((1, 3, 8, 8)), [], Tolerance(), RUNTIME)
+        verify(broken, tensor_samples((1, 3, 8, 8)), [], Tolerance(), runtime=RUNTIME)
