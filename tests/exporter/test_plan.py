@@ -1,0 +1,86 @@
+"""What is exported, decided from what the user says and what the model says."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from own_models import ConvNormNet
+from torch import nn
+
+from exporter import plan as step
+from exporter.errors import UsageError
+from exporter.options import ExportOptions, PreprocessingChoice
+from exporter.plan import Plan, make_plan
+from exporter.source import load_source
+
+SHAPE = (1, 3, 32, 32)
+HALVES = PreprocessingChoice(mean=(0.5, 0.5, 0.5), std=(0.25, 0.25, 0.25))
+
+
+def plan_of(module: nn.Module, **options: object) -> Plan:
+    asked = ExportOptions(input_shape=SHAPE, **options)  # type: ignore[arg-type]
+    return make_plan(load_source(module, input_shape=SHAPE), asked)
+
+
+def test_a_module_that_says_nothing_about_images_is_a_bare_network() -> None:
+    plan = plan_of(ConvNormNet())
+    assert plan.preprocess is None
+    assert plan.preprocessing is None
+    assert plan.reader is None
+    assert plan.activation == "none"
+    assert [tuple(x.shape) for x in plan.inputs] == [SHAPE] * len(plan.samples)
+    assert plan.whole(plan.source.module) is plan.source.module
+
+
+def test_preprocessing_makes_it_take_photos() -> None:
+    plan = plan_of(ConvNormNet(), preprocessing=HALVES)
+    assert plan.preprocessing is not None
+    assert plan.preprocessing.in_graph
+    assert plan.preprocessing.input_size == (3, 32, 32)
+    assert plan.samples[0].inputs[0].dtype == torch.uint8
+    image = torch.full((64, 64, 3), 255, dtype=torch.uint8)
+    with torch.no_grad():
+        white = plan.source.module(torch.full(SHAPE, (1 - 0.5) / 0.25))
+        assert torch.allclose(plan.whole(plan.source.module)(image), white[0], atol=1e-5)
+
+
+def test_tensor_leaves_preprocessing_to_the_app_but_calibration_still_knows_it() -> None:
+    plan = plan_of(ConvNormNet(), preprocessing=HALVES, input="tensor")
+    assert plan.preprocess is None
+    assert plan.preprocessing is not None
+    assert not plan.preprocessing.in_graph
+    assert plan.reader is not None
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"input": "image"}, "--mean"),
+        ({"preprocessing": PreprocessingChoice(interpolation="bilinear")}, "at least --mean"),
+        ({"activation": "softmax"}, "--activation softmax goes with --input image"),
+    ],
+)
+def test_what_does_not_go_together_is_refused(options: dict[str, object], says: str) -> None:
+    with pytest.raises(UsageError, match=says):
+        plan_of(ConvNormNet(), **options)
+
+
+@pytest.mark.parametrize("activation", ["softmax", "sigmoid", "none"])
+def test_whole_and_finish_apply_the_same_activation(activation: str) -> None:
+    plan = plan_of(ConvNormNet(), preprocessing=HALVES, activation=activation)
+    by_hand = {
+        "softmax": lambda t: t.exp() / t.exp().sum(-1, keepdim=True),
+        "sigmoid": lambda t: 1 / (1 + (-t).exp()),
+        "none": lambda t: t,
+    }[activation]
+    with torch.no_grad():
+        logits = plan.source.module(plan.inputs[0])
+        whole = plan.whole(plan.source.module)(*plan.samples[0].inputs)
+    assert torch.allclose(whole, by_hand(logits)[0], atol=1e-5)
+    assert torch.allclose(plan.finish([logits])[0], by_hand(logits), atol=1e-5)
+
+
+def test_slow_models_are_judged_on_fewer_inputs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(step, "SLOW_SECONDS", 0.0)
+    plan = plan_of(ConvNormNet())
+    assert len(plan.samples) == len(plan.inputs) == 2
