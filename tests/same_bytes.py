@@ -2,9 +2,9 @@
 
     python -m tests.same_bytes COMMIT [conv] [deit] [default] [int8]
 
-Exports are reproducible to the byte, so a refactoring that changes a record is wrong. Differences of
-`extra/metadata.json` are printed field by field, for a person to judge; any other difference makes
-the exit code 1. Both sides run here, on this torch: files of two machines may differ.
+Exports are reproducible to the byte, so a refactoring that changes a record is wrong. Differences
+of `extra/metadata.json` are printed field by field, for a person to judge; any other difference
+makes the exit code 1. Both sides run here, on this torch: files of two machines may differ.
 Each side's arguments are those of its own command line, so options that both commits know are used.
 """
 
@@ -38,9 +38,9 @@ def export(checkout: Path, reference: str, out: Path) -> Path:
     if reference == "int8":
         arguments.append(str(PHOTOS))  # one folder for both sides
     search = os.pathsep.join(map(str, (checkout, ROOT / "tests" / "exporter")))
+    command = [sys.executable, "-m", "exporter", "export", *arguments]
     subprocess.run(
-        [sys.executable, "-m", "exporter", "export", *arguments, "-q", "-o", str(out)]
-        + ["--name", reference],
+        [*command, "--quiet", "--out", str(out), "--name", reference],
         cwd=checkout,
         env={**os.environ, "PYTHONPATH": search, "OMP_NUM_THREADS": "1"},
         check=True,
