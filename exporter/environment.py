@@ -126,7 +126,7 @@ def _timm_findings() -> list[Finding]:
 
 
 def _weights_finding() -> Finding:
-    from runtime_check.reference.reference import packaged_file
+    from runtime_check.reference.packaged import packaged_file
 
     from .source import DEFAULT_MODEL
 

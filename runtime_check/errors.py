@@ -38,3 +38,15 @@ class ParityError(RuntimeCheckError):
     """Two computations that should agree do not."""
 
     exit_code = 1
+
+
+class BuildError(RuntimeCheckError):
+    """A model cannot be built here from its name, its weights or its factory."""
+
+
+class UnknownModel(BuildError):
+    """timm has no model, or no pretrained weights, of this name."""
+
+
+class NoPretrainedWeights(BuildError):
+    """The pretrained weights are not here and cannot be downloaded."""

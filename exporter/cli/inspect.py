@@ -97,7 +97,7 @@ def models(
         import timm
         from timm.models import get_pretrained_cfg
 
-        from runtime_check.reference.reference import packaged_file
+        from runtime_check.reference.packaged import packaged_file
 
         wanted = pattern if "*" in pattern else f"*{pattern}*"
         names = timm.list_models(wanted)

@@ -9,7 +9,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import RuntimeCheckError
+from ..errors import BuildError, RuntimeCheckError
+from .hub import is_hub_id
 
 if TYPE_CHECKING:
     import torch
@@ -76,11 +77,42 @@ def load_weights(path: Path | str) -> dict[str, torch.Tensor]:
     """
     path = Path(path)
     if not path.is_file():
-        hub = str(path).startswith(("hf-hub:", "hf_hub:"))
-        hint = " A hub id is named as the model itself, not as its weights." if hub else ""
+        hint = (
+            " A hub id is named as the model itself, not as its weights."
+            if is_hub_id(str(path))
+            else ""
+        )
         raise UnreadableWeights(f"There is no weights file {path}.{hint}")
     loaded = _load_safetensors(path) if path.suffix == ".safetensors" else _load_pickle(path)
     return _unwrap(loaded, path)
+
+
+def load_into(
+    module: torch.nn.Module, state: Mapping[str, torch.Tensor], *, where: str, name: str
+) -> None:
+    """Load `state`, read from `where`, into the model called `name`.
+
+    Raises `BuildError` unless every parameter and buffer is there, and nothing else.
+    """
+    try:
+        missing, unexpected = module.load_state_dict(state, strict=False)
+    except RuntimeError as error:
+        lines = [line.strip() for line in str(error).splitlines() if "size mismatch" in line]
+        detail = "; ".join(lines[:2]) or str(error).splitlines()[0]
+        raise BuildError(
+            f"{where} does not fit {name}: {detail[:400]}. Check that the checkpoint was trained "
+            "with this very architecture and input size."
+        ) from error
+    if missing or unexpected:
+        parts = []
+        if missing:
+            parts.append(f"{len(missing)} missing (first: {missing[0]})")
+        if unexpected:
+            parts.append(f"{len(unexpected)} unknown (first: {unexpected[0]})")
+        raise BuildError(
+            f"{where} does not fit {name}: of its parameters {' and '.join(parts)}. Check that the "
+            "checkpoint was trained with this very architecture."
+        )
 
 
 def _load_safetensors(path: Path) -> object:

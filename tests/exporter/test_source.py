@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 
 import exporter
 from exporter.errors import SourceError, UsageError
-from exporter.source import hub_reachable, load_source
+from exporter.source import load_source
 from runtime_check.check import check_artifact
 
 
@@ -83,22 +83,47 @@ def test_unknown_names_get_a_suggestion() -> None:
         load_source("resnet81")
 
 
-def test_unreachable_hub_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unreachable_hub_says_what_to_do(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Made unreachable here, so that the test says the same on a connected machine."""
-    import exporter.source
+    from huggingface_hub import constants
 
-    monkeypatch.setattr(exporter.source, "hub_reachable", lambda: False)
-    monkeypatch.setenv("HF_HOME", "nowhere")
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
     with pytest.raises(SourceError, match=r"cannot be reached.*--weights.*--random-weights"):
         load_source("tiny_vit_11m_224.dist_in22k")
 
 
-def test_hub_probe_is_quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    from huggingface_hub import constants
+@pytest.mark.parametrize(
+    ("model", "options", "says"),
+    [
+        ("resnet10t", {"weights": Path("w"), "random_weights": True}, "exclude each other"),
+        ("resnet10t", {"input_shape": (1, 3, 8, 8)}, "knows its own input size"),
+        ("hf-hub:me/net", {"weights": Path("w")}, "names its own weights"),
+        ("hf-hub:me/net", {"random_weights": True}, "timm architecture name"),
+        ("own_models:Heads", {"random_weights": True}, "brings its weights"),
+        (torch.nn.Linear(3, 2), {"random_weights": True}, "brings its weights"),
+    ],
+)
+def test_options_without_a_meaning_are_refused(
+    model: Any, options: dict[str, Any], says: str
+) -> None:
+    with pytest.raises(UsageError, match=says):
+        load_source(model, **options)
 
-    monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")
-    monkeypatch.setattr("urllib.request.getproxies", dict)
-    assert not hub_reachable(timeout=1)
+
+@pytest.mark.parametrize(
+    ("model", "name"),
+    [
+        ("own_models:Heads", "Heads"),
+        (torch.nn.Conv2d(3, 2, 1), "Conv2d"),
+        ("resnet10t.c3_in1k", "resnet10t"),
+    ],
+)
+def test_an_artifact_is_named_after_its_model(model: Any, name: str) -> None:
+    own = not isinstance(model, str) or ":" in model
+    options: Any = {"input_shape": (1, 3, 16, 16)} if own else {"random_weights": True}
+    assert load_source(model, **options).name == name
+    assert load_source(model, name="mine", **options).name == "mine"
 
 
 @pytest.mark.parametrize(
@@ -150,7 +175,7 @@ def test_labels_file(tmp_path: Path) -> None:
 def test_a_seed_is_enough_to_compare_again(
     model: str, options: dict[str, Any], tmp_path: Path
 ) -> None:
-    artifact = exporter.export(model, seed=5, out=tmp_path, verified=False, **options)
+    artifact = exporter.export(model, seed=5, out=tmp_path, verify=False, **options)
     report = check_artifact(artifact.path, properties=["parity"], examples=2, trust_factory=True)
     assert report.has_reference, report.reference
     assert report

