@@ -35,10 +35,22 @@ def import_timm(what: str) -> Any:
 
 
 def require_model(name: str) -> None:
-    """Raise `UnknownModel` where timm has no model `name`; a hub id is only known by the hub."""
+    """Raise `UnknownModel` where timm has no model `name`, `architecture` or `architecture.tag`.
+
+    Hub ids pass: only the hub knows them.
+    """
     timm = import_timm(f"Building {name}")
     part = name.split(".")[0]
-    if is_hub_id(name) or timm.is_model(part):
+    if is_hub_id(name):
+        return
+    if timm.is_model(part):
+        try:
+            timm.get_pretrained_cfg(name)
+        except RuntimeError as error:
+            hint = did_you_mean(name, timm.list_models(f"{part}.*", pretrained=True))
+            raise UnknownModel(
+                f"timm {timm.__version__} has no weights called {name!r}.{hint}"
+            ) from error
         return
     names = timm.list_models()
     hint = did_you_mean(part, names, most=4) or did_you_mean(
@@ -48,7 +60,7 @@ def require_model(name: str) -> None:
 
 
 def untrained(name: str, *, exportable: bool) -> nn.Module:
-    """Build `name` with the weights torch draws; its tag or hub weights count for nothing."""
+    """Build `name` with the weights torch draws; its tag still says how many classes it has."""
     return _create(_architecture(name), exportable)
 
 
@@ -106,13 +118,7 @@ def pretrained(name: str, *, exportable: bool) -> nn.Module:
 
 def _known_weights(timm: Any, name: str) -> Any:
     """Return timm's description of the weights that `name` stands for."""
-    try:
-        known = timm.get_pretrained_cfg(name)
-    except RuntimeError as error:  # the tag is wrong
-        tags = timm.list_models(f"{name.split('.')[0]}.*", pretrained=True)
-        raise UnknownModel(
-            f"timm {timm.__version__} has no weights called {name!r}.{did_you_mean(name, tags)}"
-        ) from error
+    known = timm.get_pretrained_cfg(name)
     if known is None or not known.has_weights:
         raise NoPretrainedWeights(f"No pretrained weights for {name}: timm knows none for it.")
     return known
@@ -147,7 +153,7 @@ def _create(
 def _architecture(name: str) -> str:
     """Return the name under which timm builds `name` without weights."""
     if not is_hub_id(name):
-        return name.split(".")[0]
+        return name
     try:
         [config] = fetch(*_repository(name), (("config.json",),))
     except HubError as error:

@@ -110,7 +110,15 @@ def test_wrong_names_get_a_suggestion() -> None:
     with pytest.raises(UnknownModel, match=r"Did you mean .*dinov2"):
         require_model("dinov2")
     with pytest.raises(UnknownModel, match=r"no weights called 'resnet18.a7_in1k'.*a1_in1k"):
-        pretrained("resnet18.a7_in1k", exportable=True)
+        require_model("resnet18.a7_in1k")
+
+
+def test_a_tag_counts_without_its_weights_too() -> None:
+    """It stands for other classes, another normalization and another input than the default."""
+    assert untrained("vit_tiny_patch16_224", exportable=True).num_classes == 1000
+    tagged = untrained("vit_tiny_patch16_224.augreg_in21k", exportable=True)
+    assert tagged.num_classes == 21843
+    assert tagged.pretrained_cfg["tag"] == "augreg_in21k"
 
 
 def test_without_timm_the_cure_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
