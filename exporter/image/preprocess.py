@@ -7,16 +7,16 @@ it), and that Pillow 13 resizes some tall or squashed pictures height first: up 
 
 # No `from __future__ import annotations` here: TorchScript reads attribute types as objects.
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor, nn
 
 from runtime_check.artifact.metadata import Preprocessing
+from runtime_check.reference.reference import pillow_preprocess
 
 from ..errors import UsageError
 from .resample import Resample
@@ -181,22 +181,6 @@ class ImageModel(nn.Module):
         return scores
 
 
-def reference_transform(spec: Preprocessing) -> Callable[[Image.Image], Tensor]:
-    """Build timm's own evaluation transform for `spec`: a Pillow image to float `[3, h, w]`."""
-    from timm.data import create_transform
-
-    transform: Callable[[Image.Image], Tensor] = create_transform(
-        input_size=spec.input_size,
-        is_training=False,
-        interpolation=spec.interpolation,
-        mean=spec.mean,
-        std=spec.std,
-        crop_pct=spec.crop_pct,
-        crop_mode=spec.crop_mode,
-    )
-    return transform
-
-
 @dataclass(frozen=True, kw_only=True)
 class PreprocessingDifference:
     """How far the in-graph preprocessing is from Pillow + timm, in grey levels (0 to 255)."""
@@ -212,11 +196,10 @@ def measure_preprocessing(
 ) -> PreprocessingDifference:
     """Compare in-graph preprocessing with Pillow + timm on uint8 `[H, W, 3]` images."""
     module = preprocess or Preprocess(spec, min_side=1, max_side=1 << 16)
-    transform = reference_transform(spec)
     std = torch.tensor(spec.std).view(1, 3, 1, 1) * 255
     worst, total, differing, count = 0.0, 0.0, 0, 0
     for image in images:
-        expected = transform(Image.fromarray(image)).unsqueeze(0)
+        expected = pillow_preprocess(spec, image)
         actual = module(torch.from_numpy(image.copy()))
         levels = ((expected - actual) * std).abs()
         worst = max(worst, float(levels.max()))

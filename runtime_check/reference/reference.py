@@ -86,8 +86,10 @@ def _flatten(value: Any) -> Iterator[Tensor]:
 
 
 @lru_cache(maxsize=8)
-def _timm_transform(preprocessing: Preprocessing) -> Any:
-    """Build timm's evaluation transform; its first step is the resize, in every crop mode.
+def timm_transform(preprocessing: Preprocessing) -> Any:
+    """Build timm's own evaluation transform: a Pillow image to float 3 x h x w.
+
+    Its first step is the resize, in every crop mode.
 
     Source: timm.data.transforms_factory.transforms_imagenet_eval.
     """
@@ -108,7 +110,7 @@ def pillow_preprocess(preprocessing: Preprocessing, image: np.ndarray) -> Tensor
     """Apply timm's evaluation transform: uint8 H x W x 3 to float 1 x 3 x h x w, by Pillow."""
     from PIL import Image
 
-    tensor: Tensor = _timm_transform(preprocessing)(Image.fromarray(image))
+    tensor: Tensor = timm_transform(preprocessing)(Image.fromarray(image))
     return tensor.unsqueeze(0)
 
 
@@ -116,7 +118,7 @@ def pillow_resize(preprocessing: Preprocessing, image: np.ndarray) -> np.ndarray
     """Do only the resize of timm's evaluation transform: uint8 H x W x 3 in and out, by Pillow."""
     from PIL import Image
 
-    return np.array(_timm_transform(preprocessing).transforms[0](Image.fromarray(image)))
+    return np.array(timm_transform(preprocessing).transforms[0](Image.fromarray(image)))
 
 
 def build_reference(

@@ -38,7 +38,6 @@ from exporter.image.preprocess import (
     Preprocess,
     PreprocessingDifference,
     measure_preprocessing,
-    reference_transform,
 )
 from exporter.image.samples import PHOTOS, photo
 from exporter.lower.optimize import apply, attempts
@@ -48,6 +47,7 @@ from exporter.source import DEFAULT_MODEL
 from runtime_check.artifact.metadata import Preprocessing
 from runtime_check.device.errors import DeviceUnavailable
 from runtime_check.device.runner import open_runner
+from runtime_check.reference.reference import timm_transform
 from tests.benchmarks.memory import PEAK, RESIDENT, forget_peak, memory
 
 HERE = Path(__file__).parent
@@ -129,7 +129,7 @@ def write_lite(module: Preprocess, path: Path) -> None:
 
 def _job(kind: str, path: Path, spec: Preprocessing, image: Image.Image) -> Callable[[], Tensor]:
     if kind == PILLOW:
-        transform = reference_transform(spec)
+        transform = timm_transform(spec)
         return lambda: transform(image).unsqueeze(0)
     from torch.jit.mobile import _load_for_lite_interpreter
 

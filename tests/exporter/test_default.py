@@ -5,13 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 
-from exporter.image.preprocess import reference_transform
 from exporter.image.samples import PHOTOS, photo
 from exporter.source import load_source
 from runtime_check.artifact.archive import read_artifact
 from runtime_check.artifact.metadata import write_schemas
+from runtime_check.reference.reference import pillow_preprocess
 
 
 def test_parity_and_ledger(default_artifact) -> None:
@@ -27,9 +26,8 @@ def test_parity_and_ledger(default_artifact) -> None:
 def test_photos_get_the_label_that_timm_gives(default_artifact, name: str) -> None:
     """Pillow + timm's transform + the original network, against the file on raw pixels."""
     source = load_source("tf_efficientnet_lite0")
-    transform = reference_transform(source.preprocessing)
     with torch.no_grad():
-        expected = source.module(transform(Image.fromarray(photo(name))).unsqueeze(0)).softmax(1)[0]
+        expected = source.module(pillow_preprocess(source.preprocessing, photo(name))).softmax(1)[0]
     actual = default_artifact(torch.from_numpy(photo(name).copy()))
     assert int(actual.argmax()) == int(expected.argmax())
     assert float((actual - expected).abs().max()) < 5e-3
