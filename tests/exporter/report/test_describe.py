@@ -1,0 +1,72 @@
+"""What a file says of itself: nothing of the machine, and what was measured."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from own_models import Branching, ConvNormNet, Heads
+
+import exporter
+from exporter.artifact import Artifact
+from exporter.report.describe import _portable
+from runtime_check.artifact.archive import read_artifact
+
+SHAPE = (1, 3, 32, 32)
+
+
+@pytest.fixture(scope="module")
+def module() -> Heads:
+    return Heads().eval()
+
+
+@pytest.fixture(scope="module")
+def heads(module: Heads, tmp_path_factory: pytest.TempPathFactory) -> Artifact:
+    return exporter.export(
+        module, out=tmp_path_factory.mktemp("heads"), input_shape=(1, 3, 16, 16), name="heads"
+    )
+
+
+def test_outputs_are_described_in_order_with_shape_and_type(heads: Artifact) -> None:
+    tensors = [(t.dtype, t.shape) for t in heads.metadata.output.tensors]
+    assert tensors == [("float32", [1, 5]), ("float32", [1, 2])]
+
+
+def test_golden_vectors_are_what_eager_gives(module: Heads, heads: Artifact) -> None:
+    """Recomputed here from the golden inputs, by the module itself."""
+    golden = read_artifact(heads.path).golden
+    assert [case.name for case in golden.cases] == ["normal-0", "normal-1"]
+    for case in golden.cases:
+        with torch.no_grad():
+            outputs = module(torch.from_numpy(case.inputs[0].array().copy()))
+        for expected, output in zip(case.expected, outputs, strict=True):
+            assert np.array_equal(expected.array(), output.numpy())
+
+
+def test_the_verdicts_count_the_operators_of_the_file(heads: Artifact) -> None:
+    verdict = next(v for v in heads.metadata.runtimes if v.runtime == "pytorch-2.1.0")
+    assert verdict.compatible
+    assert verdict.detail == f"all {len(heads.metadata.operators)} operators are there, bytecode 8"
+
+
+def test_the_report_names_what_a_user_has_to_know(tmp_path: Path) -> None:
+    """A network that takes one image only: said in the notes, by kind."""
+
+    class OneOnly(ConvNormNet):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return super().forward(x).reshape(1, 10)
+
+    artifact = exporter.export(OneOnly(), out=tmp_path, input_shape=SHAPE, verify=False)
+    assert not artifact.metadata.input.dynamic_batch
+    assert [note.kind for note in artifact.report.notes if note.kind == "batch"] == ["batch"]
+
+
+def test_frozen_branches_are_named_without_the_machines_folders(tmp_path: Path) -> None:
+    artifact = exporter.export(
+        Branching(), out=tmp_path, input_shape=SHAPE, capture="script", verify=False
+    )
+    assert str(tmp_path) not in artifact.metadata.model_dump_json()
+    assert _portable("if x in /home/me/code/net.py:12") == "if x in net.py:12"
+    assert _portable(r"C:\Users\me\net.py:3") == "net.py:3"
