@@ -13,15 +13,9 @@ import numpy as np
 
 from .artifact.archive import ArtifactFile, read_artifact
 from .errors import RuntimeCheckError
-from .properties import (
-    PROPERTIES,
-    Check,
-    Outputs,
-    PropertyResult,
-    Runner,
-    load_counterexample,
-    replay,
-)
+from .properties import PROPERTIES, replay
+from .properties.base import Check, Outputs, PropertyResult, Runner
+from .properties.counterexample import load_counterexample
 from .reference.reference import NoReference, Reference, build_reference
 from .reference.weights import file_sha256
 from .runtimes.host import open_host

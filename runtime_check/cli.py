@@ -144,7 +144,8 @@ def fuzz(
     A crash or hang of torch's native loader stays in a child process and is a finding; exit code
     1 means that a damaged copy was taken for a good one with other outputs.
     """
-    from .fuzz.fuzz import fuzz_file, print_fuzz, to_json
+    from .fuzz.fuzz import fuzz_file
+    from .fuzz.show import print_fuzz, to_json
 
     result = fuzz_file(
         file,

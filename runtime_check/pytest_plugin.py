@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from .properties import Check, PropertyResult
+    from .properties.base import Check, PropertyResult
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -15,7 +15,7 @@ from rich.table import Table
 from .artifact.metadata import LedgerRow
 from .check import Report
 from .compare import Comparison
-from .properties import PropertyResult
+from .properties.base import PropertyResult
 
 FORMAT_VERSION = "1.0"
 _MARKS = {

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from runtime_check import cli
-from runtime_check.fuzz.fuzz import with_golden
+from runtime_check.testing.archives import with_golden
 
 TRUST = "--trust-factory"
 

@@ -3,7 +3,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from runtime_check.fuzz.fuzz import with_golden
+from runtime_check.testing.archives import with_golden
 
 
 def pytest_run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:

@@ -14,7 +14,7 @@ import pytest
 from runtime_check.artifact.metadata import parse_golden, parse_metadata
 from runtime_check.compare import compare
 from runtime_check.device.toolchain import compile_program, native_compiler
-from runtime_check.properties import tolerance_of
+from runtime_check.properties.base import tolerance_of
 
 from .conftest import Models, Small
 from .core import Core, CoreError

@@ -8,14 +8,10 @@ import pytest
 import torch
 
 from runtime_check.check import Report, check_artifact, open_check
-from runtime_check.fuzz.fuzz import with_golden, with_metadata
-from runtime_check.properties import (
-    PROPERTIES,
-    PropertyResult,
-    Runner,
-    load_counterexample,
-    nonfinite,
-)
+from runtime_check.properties import PROPERTIES, nonfinite
+from runtime_check.properties.base import PropertyResult, Runner
+from runtime_check.properties.counterexample import load_counterexample
+from runtime_check.testing.archives import with_golden, with_metadata
 from runtime_check.testing.models import ModelRecipe
 
 

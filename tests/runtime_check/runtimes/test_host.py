@@ -10,8 +10,8 @@ import torch
 
 from runtime_check import UnreadableArtifact
 from runtime_check.artifact.bytecode import parse_bytecode
-from runtime_check.fuzz.fuzz import records_of, with_records
 from runtime_check.runtimes.host import ChildDied, ForwardError, HostSession, open_host, start_host
+from runtime_check.testing.archives import records_of, with_records
 
 X = [np.zeros((1, 3, 32, 32), np.float32)]
 PHOTO = [np.zeros((40, 40, 3), np.uint8)]

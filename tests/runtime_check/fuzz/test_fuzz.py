@@ -10,20 +10,17 @@ import torch
 
 from runtime_check import RuntimeCheckError, UnreadableArtifact, UnsupportedSchema, read_artifact
 from runtime_check.artifact.metadata import GOLDEN_RECORD, METADATA_RECORD
-from runtime_check.fuzz.fuzz import (
-    MUTATORS,
-    Mutation,
-    fuzz_file,
+from runtime_check.fuzz.fuzz import fuzz_file
+from runtime_check.fuzz.mutate import MUTATORS, Mutation, mutate, plan_mutations
+from runtime_check.runtimes.host import open_host
+from runtime_check.testing.archives import (
     lying_bomb,
-    mutate,
-    plan,
     records_of,
     with_golden,
     with_metadata,
     with_records,
     zip_bomb,
 )
-from runtime_check.runtimes.host import open_host
 
 
 def refused(path: Path) -> str:
@@ -158,7 +155,7 @@ def test_a_pickle_in_the_file_never_runs(tensor_ptl: Any, tmp_path: Path) -> Non
 
 def test_mutations_repeat_and_damage(tensor_ptl: Any) -> None:
     data = tensor_ptl.path.read_bytes()
-    assert plan(30, 4) == plan(30, 4) != plan(30, 5)
+    assert plan_mutations(30, 4) == plan_mutations(30, 4) != plan_mutations(30, 5)
     for kind in MUTATORS:
         damaged = [mutate(data, Mutation(kind, seed)) for seed in range(4)]
         assert damaged == [mutate(data, Mutation(kind, seed)) for seed in range(4)]

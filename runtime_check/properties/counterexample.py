@@ -1,0 +1,85 @@
+"""A failing input, saved with what was expected and what came."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ..errors import RuntimeCheckError
+from .base import Check, Verdict
+from .inputs import (
+    Recipe,
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Counterexample:
+    """A saved failing input, with what was expected and what came."""
+
+    property: str
+    seed: int
+    recipe: str
+    natural: bool
+    problem: str
+    artifact: str
+    artifact_sha256: str
+    runtime: str
+    inputs: tuple[np.ndarray, ...]
+    expected: tuple[np.ndarray, ...]
+    actual: tuple[np.ndarray, ...]
+
+
+def save_counterexample(check: Check, name: str, recipe: Recipe, verdict: Verdict) -> Path:
+    """Write inputs, expected and actual outputs and what they are about. Returns the `.npz`."""
+    about = {
+        "property": name,
+        "seed": check.seed,
+        "recipe": repr(recipe),
+        "natural": recipe.natural,
+        "problem": verdict.problem,
+        "artifact": check.artifact.path.name,
+        "artifact_sha256": hashlib.sha256(check.artifact.path.read_bytes()).hexdigest(),
+        "runtime": check.runner.name,
+    }
+    arrays: dict[str, np.ndarray] = {"about": np.array(json.dumps(about))}
+    for kind, values in (
+        ("input", recipe.build()),
+        ("expected", verdict.expected),
+        ("actual", verdict.actual),
+    ):
+        arrays.update({f"{kind}_{i}": np.asarray(value) for i, value in enumerate(values)})
+    check.folder.mkdir(parents=True, exist_ok=True)
+    path = check.folder / f"{check.artifact.path.stem}-{name}-{check.runner.name}.npz"
+    with path.open("wb") as stream:
+        np.savez_compressed(stream, allow_pickle=False, **arrays)
+    return path
+
+
+def load_counterexample(path: Path | str) -> Counterexample:
+    """Read what `save_counterexample` wrote; raise `RuntimeCheckError` for anything else."""
+    path = Path(path)
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            about = json.loads(str(stored["about"]))
+            groups = {
+                kind: tuple(
+                    stored[f"{kind}_{i}"]
+                    for i in range(sum(name.startswith(f"{kind}_") for name in stored.files))
+                )
+                for kind in ("input", "expected", "actual")
+            }
+        return Counterexample(
+            **about,
+            inputs=groups["input"],
+            expected=groups["expected"],
+            actual=groups["actual"],
+        )
+    except Exception as error:
+        raise RuntimeCheckError(
+            f"{path} is no counterexample of this tool ({type(error).__name__}: {error}). "
+            "`--replay` takes the .npz that a failing property saved."
+        ) from error

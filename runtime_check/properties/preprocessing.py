@@ -1,0 +1,106 @@
+"""Preprocessing in the graph agrees with Pillow and timm for images of any size."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from ..artifact.metadata import ImageInput
+from ..compare import Tolerance, compare
+from ..errors import RuntimeCheckError
+from ..reference.reference import pillow_resize
+from .base import Check, Outputs, PropertyResult, Verdict, skipped
+from .inputs import (
+    image_recipes,
+    unresized_size,
+)
+from .search import explore
+
+# What the in-graph resize may differ from Pillow's by, in grey levels (measured: 1-2 on natural
+# images, 20 on pixel noise, for a float resize against Pillow's two rounded passes).
+NATURAL_LEVELS = 2.0
+
+
+UNNATURAL_LEVELS = 20.0
+
+
+def examine_preprocessing(check: Check, inputs: Sequence[np.ndarray], natural: bool) -> Verdict:
+    """Bound the output's difference by what a change of a few grey levels does to the model.
+
+    The graph's preprocessing cannot be seen from outside, its effect can. fp32 with a reference:
+    the reference runs on Pillow's result, and on versions of it that are off by `levels` with
+    random signs, as rounding is, or by half a level one way. Otherwise (int8, no reference) the
+    file itself takes both roles: it runs on the photo and on what Pillow resized the photo to,
+    of which nothing is left to resize. A difference above twice the largest of those is more than
+    that many grey levels.
+    """
+    levels = NATURAL_LEVELS if natural else UNNATURAL_LEVELS
+    fp32 = check.metadata.quantization.method == "none"
+    steps = _by_reference if check.reference is not None and fp32 else _by_itself
+    expected, shifted = steps(check, inputs[0], levels)
+    pairs = [pair for outputs in shifted for pair in zip(expected, outputs, strict=True)]
+    moved = max((_distance(one, other) for one, other in pairs), default=0.0)
+    actual = check.runner.forward(inputs)
+    bound = Tolerance(atol=2 * moved + check.tolerance.atol, rtol=check.tolerance.rtol)
+    comparison = compare(expected, actual, bound)
+    size = f"{inputs[0].shape[0]} x {inputs[0].shape[1]}"
+    return Verdict(
+        problem=""
+        if comparison
+        else f"a {size} image differs from Pillow + timm by more than {levels:g} grey levels "
+        f"would explain: {comparison}",
+        comparison=comparison,
+        expected=tuple(expected),
+        actual=tuple(actual),
+    )
+
+
+def _by_reference(check: Check, image: np.ndarray, levels: float) -> tuple[Outputs, list[Outputs]]:
+    import torch
+
+    assert check.reference is not None
+    assert check.metadata.preprocessing is not None
+    tensor = check.reference.preprocess(image)
+    std = torch.tensor(check.metadata.preprocessing.std).view(1, -1, 1, 1)
+    signs = torch.Generator().manual_seed(check.seed)
+    noise = torch.randint(0, 2, (2, *tensor.shape), generator=signs) * 2 - 1
+    shifted = [
+        check.reference.classify(tensor + move / 255 / std)
+        for move in (torch.tensor(0.5), torch.tensor(-0.5), levels * noise[0], levels * noise[1])
+    ]
+    return check.reference.classify(tensor), shifted
+
+
+def _by_itself(check: Check, image: np.ndarray, levels: float) -> tuple[Outputs, list[Outputs]]:
+    assert check.metadata.preprocessing is not None
+    resized = pillow_resize(check.metadata.preprocessing, image)
+    rng = np.random.default_rng(check.seed)
+    noise = rng.choice((-levels, levels), (2, *resized.shape))
+    moves = [resized.astype(np.float64) + change for change in (1, -1, noise[0], noise[1])]
+    calls = [[resized], *([np.clip(moved, 0, 255).astype(np.uint8)] for moved in moves)]
+    outputs = []
+    for answer in check.runner.run(calls, 1):
+        if isinstance(answer, RuntimeCheckError):
+            raise answer
+        outputs.append(answer)
+    return outputs[0], outputs[1:]
+
+
+def _distance(one: np.ndarray, other: np.ndarray) -> float:
+    return float(np.abs(one.astype(np.float64) - other.astype(np.float64)).max(initial=0.0))
+
+
+def preprocessing(check: Check) -> PropertyResult:
+    """Preprocessing in the graph agrees with Pillow and timm for images of any size."""
+    spec = check.metadata.input
+    if not isinstance(spec, ImageInput) or check.metadata.preprocessing is None:
+        return skipped("preprocessing", "the file takes tensors: preprocessing is the app's")
+    scale = max(unresized_size(check.metadata.preprocessing))
+    strategy = image_recipes(spec, max_pixels=check.max_pixels, scale=scale)
+    result = explore(check, "preprocessing", strategy, examine_preprocessing)
+    if check.reference is None or check.metadata.quantization.method != "none":
+        how = "resize only, the file against itself on Pillow's resized image; "
+        result = replace(result, reason=how + result.reason)
+    return result
