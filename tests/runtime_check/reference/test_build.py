@@ -166,6 +166,16 @@ def test_factories_that_give_no_model(spec: str, says: str, own: str) -> None:
         build(spec)
 
 
+def test_the_working_folder_is_searched_as_python_m_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A console script starts with its own folder on the path, and not with the working folder."""
+    (tmp_path / "nearby.py").write_text("from torch import nn\nnet = nn.Linear(3, 2)\n")
+    monkeypatch.setattr(sys, "path", [p for p in sys.path if p not in ("", str(Path.cwd()))])
+    monkeypatch.chdir(tmp_path)
+    assert isinstance(build("nearby:net").module, nn.Linear)
+
+
 def test_a_factory_has_no_weights_to_choose() -> None:
     with pytest.raises(BuildError, match="it makes its own"):
         build("os:abort", weights="random")
