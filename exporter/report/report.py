@@ -15,7 +15,7 @@ import numpy as np
 from PIL import Image
 from torch import nn
 
-from runtime_check.artifact.metadata import ImageInput, LedgerRow, Metadata, Strict, TensorSpec
+from runtime_check.artifact.metadata import Frozen, ImageInput, LedgerRow, Metadata, TensorSpec
 
 from ..install import ANDROID_MODELS, IOS_MODELS
 from ..notes import Note
@@ -25,7 +25,7 @@ SAVED = "saved + reloaded"
 Standing = Literal["verified", "outside", "unverified"]
 
 
-class SizeRow(Strict):
+class SizeRow(Frozen):
     """Bytes of one kind of layer, or of one part of the file."""
 
     kind: str
@@ -33,7 +33,7 @@ class SizeRow(Strict):
     bytes: int
 
 
-class Bar(Strict):
+class Bar(Frozen):
     """One class of a top-5: label and probability in eager Python and in the file."""
 
     label: str
@@ -41,7 +41,7 @@ class Bar(Strict):
     actual: float
 
 
-class GoldenView(Strict):
+class GoldenView(Frozen):
     """One golden input and what came out, for people."""
 
     name: str
@@ -52,7 +52,7 @@ class GoldenView(Strict):
     top: list[Bar]
 
 
-class Histogram(Strict):
+class Histogram(Frozen):
     """Absolute differences file against eager, by powers of ten: counts between `edges`."""
 
     edges: list[float]
@@ -60,7 +60,7 @@ class Histogram(Strict):
     zeros: int
 
 
-class PreprocessingView(Strict):
+class PreprocessingView(Frozen):
     """In-graph preprocessing against Pillow + timm, in grey levels of 0 to 255."""
 
     images: int
@@ -69,7 +69,7 @@ class PreprocessingView(Strict):
     differing: float
 
 
-class Report(Strict):
+class Report(Frozen):
     """`report.json`. `metadata.ledger` has no times (they are the machine's); `ledger` has."""
 
     metadata: Metadata

@@ -27,7 +27,7 @@ M = TypeVar("M", bound=BaseModel)
 Dtype = Literal["uint8", "float32", "float64", "int64", "int32", "bool"]
 
 
-class Strict(BaseModel):
+class Frozen(BaseModel):
     """Base of every model here: immutable, NaN written as null, unknown keys kept out.
 
     Unknown keys are ignored on reading, so a file of a newer *minor* version still loads.
@@ -36,7 +36,7 @@ class Strict(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore", ser_json_inf_nan="null")
 
 
-class ImageInput(Strict):
+class ImageInput(Frozen):
     """One photo: uint8 RGB, height x width x 3, any size within the stated bounds."""
 
     kind: Literal["image"] = "image"
@@ -50,14 +50,14 @@ class ImageInput(Strict):
     )
 
 
-class TensorSpec(Strict):
+class TensorSpec(Frozen):
     """One tensor argument of `forward`."""
 
     shape: list[int]
     dtype: Dtype = "float32"
 
 
-class TensorInput(Strict):
+class TensorInput(Frozen):
     """The bare network: tensors of stated shape, already preprocessed."""
 
     kind: Literal["tensor"] = "tensor"
@@ -65,7 +65,7 @@ class TensorInput(Strict):
     dynamic_batch: bool = Field(description="whether the first dimension may differ from `shape`")
 
 
-class Preprocessing(Strict):
+class Preprocessing(Frozen):
     """timm's evaluation transform, in timm's field names."""
 
     input_size: tuple[int, int, int] = Field(description="channels, height, width of the network")
@@ -77,7 +77,7 @@ class Preprocessing(Strict):
     in_graph: bool = Field(description="true: `forward` does all of this itself")
 
 
-class Output(Strict):
+class Output(Frozen):
     """What `forward` returns."""
 
     activation: Literal["softmax", "sigmoid", "none"]
@@ -85,7 +85,7 @@ class Output(Strict):
     tensors: list[TensorSpec] = Field(min_length=1, description="shapes for the first golden input")
 
 
-class Quantization(Strict):
+class Quantization(Frozen):
     """How weights and activations are stored and computed; `none` means float32 throughout."""
 
     method: Literal["none", "dynamic", "static", "qat"] = "none"
@@ -97,7 +97,7 @@ class Quantization(Strict):
     float_layers: list[str] = []
 
 
-class Capture(Strict):
+class Capture(Frozen):
     """How the Python module became TorchScript, and on what evidence."""
 
     method: Literal["script", "trace", "mixed"]
@@ -108,7 +108,7 @@ class Capture(Strict):
     )
 
 
-class Pass(Strict):
+class Pass(Frozen):
     """One rewrite on the way, and what it changed."""
 
     name: str
@@ -116,7 +116,7 @@ class Pass(Strict):
     effect: str
 
 
-class ProducedBy(Strict):
+class ProducedBy(Frozen):
     """Versions of everything that shaped the bytes."""
 
     exporter: str
@@ -125,7 +125,7 @@ class ProducedBy(Strict):
     bytecode_version: int
 
 
-class RuntimeVerdict(Strict):
+class RuntimeVerdict(Frozen):
     """What one device runtime makes of the file."""
 
     runtime: str
@@ -134,7 +134,7 @@ class RuntimeVerdict(Strict):
     detail: str
 
 
-class Weights(Strict):
+class Weights(Frozen):
     """Where the parameters came from."""
 
     origin: Literal["package", "hub", "file", "factory", "random", "module"]
@@ -143,7 +143,7 @@ class Weights(Strict):
     file_sha256: str | None = None
 
 
-class Provenance(Strict):
+class Provenance(Frozen):
     """Enough to rebuild the Python side of a comparison."""
 
     source: Literal["timm", "factory", "module"]
@@ -155,7 +155,7 @@ class Provenance(Strict):
     )
 
 
-class ToleranceSpec(Strict):
+class ToleranceSpec(Frozen):
     """|actual - expected| <= atol + rtol * |expected|, and where the numbers come from."""
 
     atol: float
@@ -166,7 +166,7 @@ class ToleranceSpec(Strict):
     )
 
 
-class LedgerRow(Strict):
+class LedgerRow(Frozen):
     """One stage against eager fp32. What was not measured is null, never a guess."""
 
     stage: str
@@ -181,7 +181,7 @@ class LedgerRow(Strict):
     note: str = ""
 
 
-class Metadata(Strict):
+class Metadata(Frozen):
     """`extra/metadata.json`."""
 
     schema_version: str = SCHEMA_VERSION
@@ -200,7 +200,7 @@ class Metadata(Strict):
     ledger: list[LedgerRow]
 
 
-class TensorData(Strict):
+class TensorData(Frozen):
     """A tensor as little-endian bytes in C order, base64."""
 
     shape: list[int]
@@ -237,7 +237,7 @@ class TensorData(Strict):
         return np.frombuffer(raw, dtype).reshape(self.shape).astype(np.dtype(self.dtype))
 
 
-class GoldenCase(Strict):
+class GoldenCase(Frozen):
     """One input with the outputs the Python model gave for it."""
 
     name: str
@@ -245,7 +245,7 @@ class GoldenCase(Strict):
     expected: list[TensorData]
 
 
-class Golden(Strict):
+class Golden(Frozen):
     """`extra/golden.json`: the apps replay it at first start."""
 
     schema_version: str = SCHEMA_VERSION

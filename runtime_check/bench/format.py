@@ -16,13 +16,13 @@ from typing import Literal
 
 from pydantic import Field, ValidationError, model_validator
 
-from ..artifact.metadata import Strict
+from ..artifact.metadata import Frozen
 from ..errors import RuntimeCheckError
 
 BENCHMARK_VERSION = "1.0"
 
 
-class Device(Strict):
+class Device(Frozen):
     """Where the runs were measured."""
 
     platform: Literal["linux", "macos", "windows", "android", "ios"]
@@ -33,7 +33,7 @@ class Device(Strict):
     app: str = Field(description="name and version of what measured")
 
 
-class BenchmarkRun(Strict):
+class BenchmarkRun(Frozen):
     """One file (or peer) with one thread count on one device."""
 
     label: str = Field(description="unique on its device: file or peer, and what sets it apart")
@@ -72,14 +72,14 @@ class BenchmarkRun(Strict):
         return ordered[max(0, -(-len(ordered) * 95 // 100) - 1)]
 
 
-class Skipped(Strict):
+class Skipped(Frozen):
     """A peer that did not run, and why."""
 
     label: str
     reason: str
 
 
-class DeviceRuns(Strict):
+class DeviceRuns(Frozen):
     """Everything measured on one device. Runs of one `rounds` number were interleaved."""
 
     device: Device
@@ -91,7 +91,7 @@ class DeviceRuns(Strict):
     )
 
 
-class Benchmark(Strict):
+class Benchmark(Frozen):
     """The whole file."""
 
     format: Literal["runtime-check-benchmark"] = "runtime-check-benchmark"
