@@ -33,19 +33,6 @@ TABLE = HERE / "families.md"
 # A random network carries little signal; 10 dB is where a broken layer shows and rounding doesn't.
 LEAST_DB = 10.0
 TIMEOUT = 2400  # the smallest deepseek_vit has 412 M parameters
-# Ten that break the usual recipes; CI runs these.
-AWKWARD = (
-    "resnet",
-    "tiny_vit",
-    "hrnet",
-    "hiera",
-    "convmixer",
-    "levit",
-    "visformer",
-    "naflexvit",
-    "selecsls",
-    "mobilenetv3",
-)
 
 
 def choose() -> dict[str, str]:
@@ -78,18 +65,10 @@ def build(name: str, *, seed: int = 0) -> Any:
 
     Some families start their classifier at zero; all outputs would be equal and nothing compared.
     """
-    import torch
-
     from exporter.source import load_source
-    from runtime_check.testing.models import randomize_batch_norm
+    from tests.exporter.families import untrained
 
-    source = load_source(name, random_weights=True, seed=seed)
-    generator = torch.Generator().manual_seed(seed)
-    with torch.no_grad():
-        for parameter in source.module.parameters():
-            if parameter.dim() > 1 and not parameter.any():
-                parameter.normal_(std=0.05, generator=generator)
-        return randomize_batch_norm(source.module, seed=seed)
+    return untrained(load_source(name, random_weights=True, seed=seed).module, seed=seed)
 
 
 def export_one(name: str, device: bool) -> dict[str, Any]:
