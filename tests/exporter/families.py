@@ -1,9 +1,9 @@
 """Timm's awkward families, small: the operators count, not the width.
 
-At any size, `optimize_for_mobile` of a trace is wrong for `resnet`, `tiny_vit`, `hrnet` and `levit`;
-`hrnet`, `hiera`, `convmixer`, `selecsls` and `naflexvit` do not script as their authors wrote them,
-and `mobilenetv3` cannot be traced symbolically. `tests/benchmarks/families.md` has the whole sweep
-at full size.
+At any size, `optimize_for_mobile` of a trace is wrong for `resnet`, `tiny_vit`, `hrnet` and
+`levit`; `hrnet`, `hiera`, `convmixer`, `selecsls` and `naflexvit` do not script as their authors
+wrote them, and `mobilenetv3` cannot be traced symbolically. `tests/benchmarks/families.md` has the
+whole sweep at full size.
 """
 
 from __future__ import annotations
