@@ -3,36 +3,27 @@ check compatibility -> verify -> package -> report."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 from torch import nn
 
-from runtime_check.device.operators import load_table
-from runtime_check.errors import did_you_mean
-
 from .artifact import Artifact
 from .environment import one_thread, phone_engine, require_suitable_torch
-from .errors import UsageError
 from .expected import expect, expect_int8
 from .lower.lower import lower
-from .lower.optimize import OPTIMIZE_PASSES
 from .options import ExportOptions
 from .package.archive import workspace, write_artifact
 from .plan import make_plan
 from .progress import Clock, Listener, silent
 from .quantize.engine import require_phone_packing
-from .quantize.step import QUANTIZE_PASSES, QuantizeChoice, quantize_network, recipe_of
+from .quantize.step import QuantizeChoice, quantize_network, recipe_of
 from .quiet import quiet
 from .report.describe import golden_vectors, metadata_of, report_of
 from .report.ledger import Ledger
 from .report.report import write_html, write_json
-from .rewrites.prepare import PREPARE_PASSES, prepare
-from .rewrites.rewrite import NEEDS_OPERATOR, REWRITES
+from .rewrites import left_out, rewrite
 from .source import load_source
 from .verify import require_runtime, verify_on
-
-ALL_PASSES = (*PREPARE_PASSES, *REWRITES, *QUANTIZE_PASSES, *OPTIMIZE_PASSES)
 
 
 def export(
@@ -50,6 +41,8 @@ def export(
     clock = clock or Clock()
     choice = quantize or QuantizeChoice()
     _check_options(options, choice)
+    method = choice.method.split("-")[0]
+    off = left_out(options.disable, targets=options.targets, method=method)
     if "cheap-activations" in options.disable:
         choice = replace(choice, cheap_activations=False)
     # One thread: sums then come in one order, so the same input gives the same bytes anywhere.
@@ -74,12 +67,12 @@ def export(
         ledger.note("eager fp32", eager, weights=source.module, outputs=ledger.eager)
 
         clock.start("prepare")
-        prepared = prepare(
+        prepared = rewrite(
             source.module,
             plan.inputs,
             expected.network_outputs,
             expected.network_tolerance,
-            left_out=_left_out(options.disable, options.targets, choice),
+            left_out=off,
         )
         ledger.note("prepared", plan.whole(prepared.module), weights=prepared.module)
 
@@ -125,29 +118,7 @@ def export(
 def _check_options(options: ExportOptions, choice: QuantizeChoice) -> None:
     """Fail before the work on what can be known before it."""
     require_suitable_torch()
-    for name in options.disable:
-        if name not in ALL_PASSES:
-            hint = did_you_mean(name, ALL_PASSES)
-            raise UsageError(
-                f"There is no pass {name!r} to disable.{hint} There are: {', '.join(ALL_PASSES)}."
-            )
     if choice.method not in ("none", "auto"):
         recipe_of(choice)
     if options.run_on is not None:
         require_runtime(options.run_on)
-
-
-def _left_out(
-    disable: Collection[str], runtimes: Sequence[str], choice: QuantizeChoice
-) -> dict[str, str]:
-    """Name the passes not to run, and why: asked for, or a runtime lacks what they write."""
-    left_out = dict.fromkeys(disable, "disabled")
-    if choice.method != "none":
-        left_out.setdefault("split-wide-layers", "left out: int8 weights are a quarter of these")
-    if choice.method.split("-")[0] not in ("none", "dynamic"):
-        left_out.setdefault("fold-layer-scales", "left out: it would coarsen int8 outputs")
-    for name, operator in NEEDS_OPERATOR.items():
-        lacking = [r for r in runtimes if not load_table(r).has(operator)]
-        if lacking:
-            left_out.setdefault(name, f"left out: {lacking[0]} has no {operator}")
-    return left_out

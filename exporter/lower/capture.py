@@ -22,7 +22,7 @@ from ..errors import CaptureError
 from ..options import CaptureMethod
 from ..outputs import run
 from ..quiet import quiet
-from ..rewrites.prepare import replace_submodule
+from ..rewrites.layers import replace_submodule
 from ..rewrites.watch import hooks
 from .branches import Branch, find_branches
 

@@ -8,18 +8,18 @@ names it. When none helps, nothing is written.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch.utils.mobile_optimizer import optimize_for_mobile
 
-from runtime_check.artifact.metadata import Pass
 from runtime_check.compare import Comparison, Tolerance
 
 from ..errors import OptimizeError
 from ..quiet import quiet
+from ..rewrites.passes import PassEffect, names
 from .capture import Sampled, agree
 from .inplace import activations_in_place
 
@@ -35,7 +35,6 @@ MOBILE_PASSES: dict[str, Any] = {
 }
 FREEZE = "freeze"
 IN_PLACE = "in-place-activations"
-OPTIMIZE_PASSES = (FREEZE, *MOBILE_PASSES, IN_PLACE)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,7 +51,7 @@ class Optimized:
     """The optimised module, which agrees with the captured one, and what was done."""
 
     module: torch.jit.ScriptModule
-    passes: tuple[Pass, ...]
+    effects: Mapping[str, PassEffect]
     repairs: tuple[str, ...]
     comparison: Comparison
 
@@ -87,13 +86,15 @@ def apply(module: torch.jit.ScriptModule, attempt: Attempt) -> torch.jit.ScriptM
         return current
 
 
-def _effect(name: str, attempt: Attempt, disabled: Collection[str]) -> str:
-    left_out = not attempt.freeze if name == FREEZE else name in attempt.without
-    if left_out:
-        return "disabled" if name in disabled else "left out: it changed the outputs"
+def _effect(name: str, attempt: Attempt, disabled: Collection[str]) -> PassEffect:
+    absent = not attempt.freeze if name == FREEZE else name in attempt.without
+    if absent and name in disabled:
+        return PassEffect("disabled")
+    if absent:
+        return PassEffect("undone", why="it changed the outputs")
     if name == IN_PLACE and not attempt.freeze:
-        return "left out: the module is not frozen"
-    return "applied"
+        return PassEffect("left_out", why="the module is not frozen")
+    return PassEffect("applied")
 
 
 def optimize(
@@ -102,7 +103,6 @@ def optimize(
     tolerance: Tolerance,
     *,
     disabled: Collection[str] = (),
-    apply: Callable[[torch.jit.ScriptModule, Attempt], torch.jit.ScriptModule] = apply,
 ) -> Optimized:
     """Optimise for mobile so that outputs on every sample stay within `tolerance`.
 
@@ -121,16 +121,9 @@ def optimize(
         if not comparison:
             tried.append(f"{attempt.repair or 'all passes'}: {comparison}")
             continue
-        passes = tuple(
-            Pass(
-                name=name,
-                stage="optimize",
-                effect=_effect(name, attempt, disabled),
-            )
-            for name in OPTIMIZE_PASSES
-        )
+        effects = {name: _effect(name, attempt, disabled) for name in names("script")}
         repairs = (f"{attempt.repair} ({tried[0]})",) if tried else ()
-        return Optimized(module=optimized, passes=passes, repairs=repairs, comparison=comparison)
+        return Optimized(module=optimized, effects=effects, repairs=repairs, comparison=comparison)
     raise OptimizeError(
         "Every way of optimising this model changes what it computes, so nothing is written: "
         + " | ".join(tried)

@@ -19,7 +19,7 @@ from ..errors import (
     Untraceable,
 )
 from ..progress import Listener, silent
-from ..rewrites.plain import is_plain_conv, is_plain_linear
+from ..rewrites.layers import is_plain_conv, is_plain_linear
 from ..rewrites.trace import trace
 from ..rewrites.watch import watch
 from .activations import SOFTMAX_ERROR

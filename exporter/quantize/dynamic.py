@@ -10,7 +10,7 @@ import torch.ao.nn.quantized.dynamic as nnqd
 from torch import Tensor, nn
 
 from ..errors import NotFinite
-from ..rewrites.prepare import replace_submodule
+from ..rewrites.layers import replace_submodule
 from .layers import quantized_weight, weight_scales
 
 # Recurrent layers have dynamic kernels as well; torch.ao converts those whole.

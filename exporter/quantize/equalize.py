@@ -16,8 +16,9 @@ from typing import Any
 import torch
 from torch import Tensor, fx, nn
 
-from ..rewrites.plain import is_plain_conv, is_plain_linear
-from ..rewrites.rewrite import find_attentions, find_layer_scales
+from ..rewrites.attention import find_attentions
+from ..rewrites.layers import is_plain_conv, is_plain_linear
+from ..rewrites.scales import find_layer_scales
 from ..rewrites.watch import Flow, watch
 
 # How much of an activation's range moves into the weights; 0.5 is SmoothQuant's default.

@@ -20,9 +20,9 @@ from torch.utils._pytree import tree_leaves
 
 from ..errors import CalibrationError, NotFinite, QuantizeError, UnknownLayer, Untraceable
 from ..progress import Listener, silent
-from ..rewrites.plain import is_plain_conv, is_plain_linear
-from ..rewrites.prepare import PREPARE_PASSES, replace_submodule
-from ..rewrites.rewrite import open_attention
+from ..rewrites.apply import edit_modules
+from ..rewrites.attention import open_attention
+from ..rewrites.layers import is_plain_conv, is_plain_linear, replace_submodule
 from ..rewrites.trace import trace
 from ..rewrites.watch import Flow, Value, watch
 from .activations import SimulatedGelu, SimulatedSoftmax
@@ -110,8 +110,8 @@ def match_layers(patterns: Sequence[str], names: Sequence[str]) -> frozenset[str
 def prepared_copy(module: nn.Module, example: Tensor) -> nn.Module:
     """Return an eval copy of `module` with plain convolutions and folded BatchNorm.
 
-    The rewrites are exporter.rewrites.prepare's; they find nothing to do on a module that has
-    already been through. Raises NotFinite when a weight is NaN or infinite.
+    The rewrites find nothing to do on a module that has already been through. Raises NotFinite
+    when a weight is NaN or infinite.
     """
     copied = copy.deepcopy(module).eval()
     for name, parameter in copied.named_parameters():
@@ -120,12 +120,7 @@ def prepared_copy(module: nn.Module, example: Tensor) -> nn.Module:
                 f"Weight {name} holds NaN or infinity, so there is no int8 range for it. "
                 "Check the checkpoint: a training run that diverged, or a damaged file."
             )
-    for name, find in PREPARE_PASSES.items():
-        if name == "channels-last":
-            continue  # int8 convolutions give that layout by themselves
-        for edit in find(copied, example):
-            replace_submodule(copied, edit.name, edit.module)
-    return copied.eval()
+    return edit_modules(copied, example)
 
 
 def _clamp_of(activation: nn.Module) -> tuple[float, float] | None:

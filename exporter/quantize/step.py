@@ -36,7 +36,6 @@ from . import (
 )
 
 # Passes of this step that `--disable` knows.
-QUANTIZE_PASSES = ("cheap-activations",)
 METHODS = ("none", "dynamic", "static", "qat", "auto")
 NOISE = "noise"
 

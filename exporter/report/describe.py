@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Literal
 
 import torch
 
@@ -22,7 +24,7 @@ from ..outputs import stack
 from ..plan import Plan
 from ..progress import Clock
 from ..quantize.step import QuantizedNetwork
-from ..rewrites.prepare import Prepared
+from ..rewrites import PassEffect, Rewritten
 from ..verify import Verified
 from .ledger import Ledger
 from .report import (
@@ -55,7 +57,7 @@ def golden_vectors(plan: Plan, expected: Expected) -> contract.Golden:
 def metadata_of(
     plan: Plan,
     expected: Expected,
-    prepared: Prepared,
+    prepared: Rewritten,
     network: QuantizedNetwork,
     lowered: Lowered,
     ledger: Ledger,
@@ -87,7 +89,10 @@ def metadata_of(
             scripted_modules=list(lowered.captured.scripted_modules),
             specialised=[_portable(str(branch)) for branch in lowered.captured.specialised],
         ),
-        passes=[*prepared.passes, *lowered.optimized.passes],
+        passes=[
+            *_passes("prepare", prepared.effects),
+            *_passes("optimize", lowered.optimized.effects),
+        ],
         produced_by=contract.ProducedBy(
             exporter=version_of("torch-mobile-export") or "unknown",
             torch=str(torch.__version__),
@@ -100,6 +105,15 @@ def metadata_of(
         tolerance=expected.phone,
         ledger=_rows(lowered, ledger),
     )
+
+
+def _passes(
+    stage: Literal["prepare", "optimize"], effects: Mapping[str, PassEffect]
+) -> list[contract.Pass]:
+    return [
+        contract.Pass(name=name, stage=stage, effect=str(effect))
+        for name, effect in effects.items()
+    ]
 
 
 def _input(plan: Plan, lowered: Lowered) -> contract.ImageInput | contract.TensorInput:
@@ -147,7 +161,7 @@ def report_of(
     plan: Plan,
     path: Path,
     metadata: Metadata,
-    prepared: Prepared,
+    prepared: Rewritten,
     network: QuantizedNetwork,
     lowered: Lowered,
     ledger: Ledger,

@@ -1,1 +1,8 @@
-"""Exact rewrites of the module before anything is captured."""
+"""Exact rewrites of the network before anything is captured: one pass a file, one list of them."""
+
+from __future__ import annotations
+
+from .apply import Rewritten, rewrite
+from .passes import PASSES, Pass, PassEffect, left_out
+
+__all__ = ["PASSES", "Pass", "PassEffect", "Rewritten", "left_out", "rewrite"]

@@ -12,66 +12,34 @@ padding (the larger of the two) computes exactly what was wanted, and only the p
 
 from __future__ import annotations
 
-import copy
 import operator
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import cast
 
 import torch
 import torch.nn.functional as functional
 from torch import Tensor, fx, nn
 
 from .fx import (
+    ACTIVATION_CALLS,
+    ELEMENTWISE,
     Values,
+    argument,
     calls_function,
     calls_method,
     give_own_module,
-    is_plain_convolution,
     module_of,
     observe,
+    only_user,
+    replace_node,
     tidy,
 )
+from .layers import ACTIVATIONS, DOES_NOTHING, is_plain_conv, with_weights
 
-# Layers and functions that treat places apart: turned input, turned output.
-_POINTWISE = (
-    nn.Identity,
-    nn.Dropout,
-    nn.ReLU,
-    nn.Hardtanh,  # ReLU6 is one
-    nn.SiLU,
-    nn.GELU,
-    nn.Hardswish,
-    nn.Hardsigmoid,
-    nn.Sigmoid,
-    nn.Tanh,
-    nn.Mish,
-    nn.BatchNorm2d,
-)
-_POINTWISE_CALLS = (
-    functional.relu,
-    functional.relu6,
-    functional.hardtanh,
-    functional.silu,
-    functional.gelu,
-    functional.hardswish,
-    functional.hardsigmoid,
-    functional.mish,
-    torch.relu,
-    torch.sigmoid,
-    torch.tanh,
-)
-_POINTWISE_METHODS = ("contiguous", "clone", "relu", "relu_", "sigmoid", "sigmoid_", "tanh", "mul_")
-_ELEMENTWISE = (
-    operator.add,
-    operator.iadd,
-    operator.mul,
-    operator.imul,
-    operator.sub,
-    torch.add,
-    torch.mul,
-    torch.sub,
-)
+# Layers and methods that treat places apart: turned input, turned output.
+_POINTWISE = (*DOES_NOTHING, *ACTIVATIONS, nn.BatchNorm2d)
+_POINTWISE_METHODS = ("contiguous", "clone", "relu", "relu_", "sigmoid", "sigmoid_", "tanh")
 _WHOLE = {(2, 3), (3, 2), (-2, -1), (-1, -2)}
 
 
@@ -100,8 +68,6 @@ def _plan_convolution(
     layer: nn.Conv2d, node: fx.Node, given: fx.Node, values: Values, plan: _Plan
 ) -> bool:
     """Find the padding of one convolution on its turned input; False where there is none."""
-    if isinstance(layer.padding, str):
-        return False
     left, _, top, _ = plan.pads.get(given, (0, 0, 0, 0))
     source = cast(fx.Node, given.args[0]) if given in plan.pads else given
     found = [
@@ -127,9 +93,9 @@ def _keeps_places(
     module = module_of(graph, node)
     if module is not None:
         return isinstance(module, _POINTWISE) and not module.training
-    if calls_function(node, _POINTWISE_CALLS):
+    if calls_function(node, ACTIVATION_CALLS):
         return True
-    if calls_function(node, _ELEMENTWISE) or calls_method(node, "mul_"):
+    if calls_function(node, ELEMENTWISE) or calls_method(node, "mul_"):
         # What is not turned has to be the same everywhere: numbers, gates, factors per channel.
         shape = values.shapes[node]
         return all(
@@ -139,15 +105,13 @@ def _keeps_places(
             for n in node.all_input_nodes
         )
     if calls_function(node, (torch.cat,)):
-        dim = cast(Any, node.kwargs.get("dim", node.args[1] if len(node.args) > 1 else 0))
-        return bool(dim == 1) and all(n in turned for n in node.all_input_nodes)
+        return argument(node, 1, "dim", 0) == 1 and all(n in turned for n in node.all_input_nodes)
     if calls_function(node, (torch.split,)) or calls_method(node, "split"):
-        dim = cast(Any, node.kwargs.get("dim", node.args[2] if len(node.args) > 2 else 0))
-        return bool(dim == 1)
+        return bool(argument(node, 2, "dim", 0) == 1)
     if calls_function(node, (operator.getitem,)):
         given = cast(fx.Node, node.args[0])
         return given not in values.shapes and isinstance(node.args[1], int)  # one of split's parts
-    return node.op == "call_method" and node.target in _POINTWISE_METHODS
+    return calls_method(node, *_POINTWISE_METHODS)
 
 
 def _averages_places(graph: fx.GraphModule, node: fx.Node) -> bool:
@@ -157,8 +121,8 @@ def _averages_places(graph: fx.GraphModule, node: fx.Node) -> bool:
     if calls_function(node, (functional.adaptive_avg_pool2d, functional.adaptive_max_pool2d)):
         return True
     if calls_method(node, "mean") or calls_function(node, (torch.mean,)):
-        over = node.kwargs.get("dim", node.args[1] if len(node.args) > 1 else None)
-        return isinstance(over, tuple | list) and tuple(cast(Any, over)) in _WHOLE
+        over = argument(node, 1, "dim")
+        return isinstance(over, tuple | list) and tuple(over) in _WHOLE
     return False
 
 
@@ -180,11 +144,10 @@ def _plan(graph: fx.GraphModule, values: Values) -> _Plan | None:
         if single and _averages_places(graph, node):
             continue
         if isinstance(module, nn.ConstantPad2d):
-            reader = next(iter(node.users)) if len(node.users) == 1 else None
-            if module.value != 0 or not is_plain_convolution(module_of(graph, reader)):
+            if module.value != 0 or not is_plain_conv(module_of(graph, only_user(node))):
                 return None
             plan.pads[node] = cast(tuple[int, int, int, int], tuple(module.padding))
-        elif is_plain_convolution(module):
+        elif is_plain_conv(module):
             if calls[node.target] > 1 or not _plan_convolution(module, node, read[0], values, plan):
                 return None
         elif not _keeps_places(graph, node, turned, values):
@@ -197,13 +160,12 @@ def _plan(graph: fx.GraphModule, values: Values) -> _Plan | None:
 
 def _turned_layer(layer: nn.Conv2d, padding: tuple[int, int]) -> nn.Conv2d:
     """Return `layer` with its kernels turned by 180 degrees."""
-    new = copy.copy(layer)
-    new._parameters = dict(layer._parameters)
+    weight = layer.weight.detach()
+    if layer.kernel_size != (1, 1):
+        weight = weight.flip((2, 3)).contiguous()
+    new = with_weights(layer, weight, layer.bias)
     new.padding = padding
     new._reversed_padding_repeated_twice = [p for p in reversed(padding) for _ in range(2)]
-    if layer.kernel_size != (1, 1):
-        weight = layer.weight.detach().flip((2, 3))
-        new.weight = nn.Parameter(weight.contiguous(), requires_grad=False)
     return new
 
 
@@ -218,11 +180,10 @@ def flip_same_padding(graph: fx.GraphModule, example: Tensor) -> int:
         return 0
     for node, padding in plan.padding.items():
         layer = module_of(graph, node)
-        assert is_plain_convolution(layer)
+        assert is_plain_conv(layer)
         give_own_module(graph, node, "turned", _turned_layer(layer, padding))
     for node in plan.pads:
-        node.replace_all_uses_with(cast(fx.Node, node.args[0]))
-        graph.graph.erase_node(node)
+        replace_node(graph, node, cast(fx.Node, node.args[0]))
     picture = next(n for n in graph.graph.nodes if n.op == "placeholder")
     readers = list(picture.users)
     with graph.graph.inserting_after(picture):

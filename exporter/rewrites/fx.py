@@ -1,12 +1,31 @@
-"""Look at traced networks: shapes, operators, the layers behind nodes. Shared by every rewrite."""
+"""Look at traced networks: shapes, operators, the layers behind nodes. Shared by every pass."""
 
 from __future__ import annotations
 
+import operator
 from dataclasses import dataclass
-from typing import Any, TypeGuard, cast
+from typing import Any, cast
 
 import torch
+import torch.nn.functional as functional
 from torch import Tensor, fx, nn
+
+ADDS = (operator.add, operator.iadd, torch.add)
+MULS = (operator.mul, operator.imul, torch.mul)
+ELEMENTWISE = (*ADDS, *MULS, operator.sub, operator.truediv, torch.sub, torch.div)
+MATMULS = (torch.matmul, operator.matmul)
+CLAMP_CALLS = (functional.relu, functional.relu6, functional.hardtanh, torch.relu)
+# Functions of one value at a time; `layers.ACTIVATIONS` are the same as modules.
+ACTIVATION_CALLS = (
+    *CLAMP_CALLS,
+    functional.gelu,
+    functional.silu,
+    functional.hardswish,
+    functional.hardsigmoid,
+    functional.mish,
+    torch.sigmoid,
+    torch.tanh,
+)
 
 
 @dataclass(frozen=True)
@@ -45,6 +64,9 @@ def observe(module: fx.GraphModule, example: Tensor) -> Values:
     return Values(observer.shapes, frozenset(observer.nothing), observer.same)
 
 
+# --- what a node is ------------------------------------------------------------------------------
+
+
 def module_of(graph: fx.GraphModule, node: Any) -> nn.Module | None:
     """Return the layer that a node calls; None for any other node."""
     if isinstance(node, fx.Node) and node.op == "call_module":
@@ -52,17 +74,17 @@ def module_of(graph: fx.GraphModule, node: Any) -> nn.Module | None:
     return None
 
 
-def tidy(graph: fx.GraphModule) -> None:
-    """Drop what nothing reads any more, check the graph and compile it."""
-    graph.graph.eliminate_dead_code()
-    graph.delete_all_unused_submodules()
-    graph.graph.lint()
-    graph.recompile()
+def tensor_of(graph: fx.GraphModule, node: Any) -> Tensor | None:
+    """Return the parameter or buffer that a node reads; None for any other node."""
+    if isinstance(node, fx.Node) and node.op == "get_attr":
+        value = operator.attrgetter(str(node.target))(graph)
+        return value if isinstance(value, Tensor) else None
+    return None
 
 
-def calls_method(node: Any, method: str) -> bool:
-    """Whether a node calls the tensor method `method`."""
-    return isinstance(node, fx.Node) and node.op == "call_method" and node.target == method
+def calls_method(node: Any, *methods: str) -> bool:
+    """Whether a node calls one of the tensor methods `methods`."""
+    return isinstance(node, fx.Node) and node.op == "call_method" and node.target in methods
 
 
 def calls_function(node: Any, functions: tuple[Any, ...]) -> bool:
@@ -70,9 +92,43 @@ def calls_function(node: Any, functions: tuple[Any, ...]) -> bool:
     return isinstance(node, fx.Node) and node.op == "call_function" and (node.target in functions)
 
 
-def is_plain_linear(module: nn.Module | None) -> TypeGuard[nn.Linear]:
-    """Whether a layer is a Linear with no forward of its own."""
-    return isinstance(module, nn.Linear) and type(module).forward is nn.Linear.forward
+def reshapes(node: Any) -> bool:
+    """Whether a node gives the same values in another shape."""
+    return calls_method(node, "reshape", "view")
+
+
+def takes_softmax(node: Any) -> bool:
+    """Whether a node takes a softmax."""
+    return calls_method(node, "softmax") or calls_function(
+        node, (torch.softmax, functional.softmax)
+    )
+
+
+def argument(node: fx.Node, index: int, name: str, default: Any = None) -> Any:
+    """Return an argument of a call, which may have been given by position or by name."""
+    return node.kwargs.get(name, node.args[index] if len(node.args) > index else default)
+
+
+def only_user(node: Any) -> fx.Node | None:
+    """Return the node that reads `node`; None where none or several do."""
+    if isinstance(node, fx.Node) and len(node.users) == 1:
+        return next(iter(node.users))
+    return None
+
+
+# --- changing a graph ----------------------------------------------------------------------------
+
+
+def replace_node(graph: fx.GraphModule, node: fx.Node, by: fx.Node) -> None:
+    """Let the readers of `node` read `by` and take `node` out of the graph."""
+    node.replace_all_uses_with(by)
+    graph.graph.erase_node(node)
+
+
+def add_module(graph: fx.GraphModule, name: str, module: nn.Module) -> None:
+    """Put `module` under the dotted `name`, beside the layer it was made from."""
+    parent, _, leaf = name.rpartition(".")
+    setattr(graph.get_submodule(parent), leaf, module)
 
 
 def give_own_module(graph: fx.GraphModule, node: fx.Node, suffix: str, new: nn.Module) -> None:
@@ -81,42 +137,23 @@ def give_own_module(graph: fx.GraphModule, node: fx.Node, suffix: str, new: nn.M
     name = str(node.target)
     if len(calls) > 1:
         name = f"{name}_{suffix}".replace(".", "_")
-    parent, _, leaf = name.rpartition(".")
-    setattr(graph.get_submodule(parent), leaf, new.eval())
+    add_module(graph, name, new.eval())
     node.target = name
 
 
-def is_plain_convolution(module: nn.Module | None) -> TypeGuard[nn.Conv2d]:
-    """Whether a layer is a Conv2d that pads with zeros and has no forward of its own."""
-    return (
-        isinstance(module, nn.Conv2d)
-        and type(module).forward is nn.Conv2d.forward
-        and module.padding_mode == "zeros"
-    )
+def replace_argument(node: fx.Node, old: fx.Node, new: Any) -> None:
+    """Hand `node` another argument (a node or a constant) wherever it took `old`."""
+
+    def mapped(given: fx.Node) -> Any:
+        return new if given is old else given
+
+    node.args = cast(Any, fx.map_arg(node.args, mapped))
+    node.kwargs = cast(Any, fx.map_arg(node.kwargs, mapped))
 
 
-def part_of(layer: nn.Linear | nn.Conv2d, outputs: slice, inputs: slice, bias: bool) -> nn.Module:
-    """Return the layer from some inputs to some outputs, over a view of the same weights.
-
-    `bias` says whether the bias of these outputs goes along. A convolution has to have one group.
-    """
-    weight = layer.weight.detach()[outputs, inputs]
-    kept = layer.bias.detach()[outputs] if bias and layer.bias is not None else None
-    new: nn.Linear | nn.Conv2d
-    if isinstance(layer, nn.Linear):
-        new = nn.Linear(weight.shape[1], weight.shape[0], bias=kept is not None, device="meta")
-    else:
-        new = nn.Conv2d(
-            weight.shape[1],
-            weight.shape[0],
-            cast(tuple[int, int], layer.kernel_size),
-            stride=cast(tuple[int, int], layer.stride),
-            padding=cast(tuple[int, int], layer.padding),
-            dilation=cast(tuple[int, int], layer.dilation),
-            bias=kept is not None,
-            device="meta",
-        )
-    new.weight = nn.Parameter(weight, requires_grad=False)
-    if kept is not None:
-        new.bias = nn.Parameter(kept, requires_grad=False)
-    return new.eval()
+def tidy(graph: fx.GraphModule) -> None:
+    """Drop what nothing reads any more, check the graph and compile it."""
+    graph.graph.eliminate_dead_code()
+    graph.delete_all_unused_submodules()
+    graph.graph.lint()
+    graph.recompile()

@@ -19,19 +19,20 @@ from functools import partial
 from typing import Any
 
 import torch
-import torch.nn.functional as functional
 from torch import Tensor, fx, nn
 
 from .fx import (
+    ACTIVATION_CALLS,
+    CLAMP_CALLS,
     Values,
+    add_module,
     calls_function,
-    is_plain_convolution,
-    is_plain_linear,
     module_of,
     observe,
-    part_of,
+    only_user,
     tidy,
 )
+from .layers import ACTIVATIONS, CLAMPS, is_plain_conv, is_plain_linear, part_of
 
 # Second-level caches are from 0.25 to 2 MiB a core; the rows and the results need room beside the
 # weights.
@@ -42,11 +43,6 @@ WHOLE_BYTES = 1024 * 1024
 FEWEST_ROWS = 24
 # XNNPACK packs weights for this many outputs at once; a piece of another width computes padding.
 _OUTPUTS_AT_ONCE = 16
-
-_CLAMPS = (nn.ReLU, nn.ReLU6, nn.Hardtanh)
-_CLAMP_CALLS = (functional.relu, functional.relu6, functional.hardtanh, torch.relu)
-_POINTWISE = (*_CLAMPS, nn.GELU, nn.SiLU, nn.Hardswish, nn.Tanh, nn.Sigmoid)
-_POINTWISE_CALLS = (*_CLAMP_CALLS, functional.gelu, functional.silu, functional.hardswish)
 
 
 @dataclass(frozen=True)
@@ -79,7 +75,7 @@ def _layer(graph: fx.GraphModule, node: fx.Node, values: Values) -> nn.Linear | 
     if is_plain_linear(module):
         rows = math.prod(shape[1:-1])
         return module if rows >= FEWEST_ROWS else None
-    if is_plain_convolution(module) and module.groups == 1 and len(shape) == 4:
+    if is_plain_conv(module) and module.groups == 1 and len(shape) == 4:
         return module if shape[2] * shape[3] >= FEWEST_ROWS else None
     return None
 
@@ -91,17 +87,13 @@ def _is_one_of(
     return alone and (isinstance(module_of(graph, node), modules) or calls_function(node, calls))
 
 
-def _only_user(node: fx.Node) -> fx.Node | None:
-    return next(iter(node.users)) if len(node.users) == 1 else None
-
-
 def _pair(graph: fx.GraphModule, first: fx.Node, values: Values) -> _Pair | None:
     """Find the second Linear of an MLP that begins with `first`."""
     between: list[fx.Node] = []
-    node = _only_user(first)
-    while node is not None and _is_one_of(graph, node, _POINTWISE, _POINTWISE_CALLS):
+    node = only_user(first)
+    while node is not None and _is_one_of(graph, node, ACTIVATIONS, ACTIVATION_CALLS):
         between.append(node)
-        node = _only_user(node)
+        node = only_user(node)
     second = None if node is None else _layer(graph, node, values)
     if node is None or not between or not isinstance(second, nn.Linear):
         return None
@@ -114,9 +106,8 @@ def _add_part(
     """Call `part` of the layer of `node` on `given`; a layer called twice is split once."""
     name = f"{node.target}_part{index}"
     parent, _, leaf = name.rpartition(".")
-    owner = graph.get_submodule(parent)
-    if not hasattr(owner, leaf):
-        setattr(owner, leaf, part)
+    if not hasattr(graph.get_submodule(parent), leaf):
+        add_module(graph, name, part)
     return graph.graph.call_module(name, (given,))
 
 
@@ -160,8 +151,8 @@ def _split_alone(graph: fx.GraphModule, node: fx.Node, layer: nn.Linear | nn.Con
     (given,) = node.all_input_nodes
     count = math.ceil(_bytes(layer) / PIECE_BYTES)
     # XNNPACK clamps within the product, but not behind a concatenation.
-    clamp = _only_user(node)
-    clamped = clamp is not None and _is_one_of(graph, clamp, _CLAMPS, _CLAMP_CALLS)
+    clamp = only_user(node)
+    clamped = clamp is not None and _is_one_of(graph, clamp, CLAMPS, CLAMP_CALLS)
     steps = [clamp] if clamp is not None and clamped else []
     last = steps[-1] if steps else node
     with graph.graph.inserting_before(last):

@@ -17,7 +17,7 @@ from torch import Tensor, fx, nn
 from torch.utils._pytree import tree_leaves
 
 from ..errors import Untraceable
-from .plain import is_plain_conv, is_plain_linear
+from .layers import is_plain_conv, is_plain_linear
 
 _MOST_LEAVES = 64
 

@@ -41,7 +41,7 @@ from exporter.quantize import (
 from exporter.quantize.evaluate import run
 from exporter.quantize.qat import TrainingSet, tensors_as_training_set
 from exporter.quantize.simulate import calibrate, simulate_int8
-from exporter.rewrites.prepare import prepare
+from exporter.rewrites import left_out, rewrite
 from runtime_check.compare import Tolerance
 from tests.benchmarks.quantization import data
 
@@ -64,10 +64,9 @@ def prepared(module: nn.Module, example: Tensor) -> nn.Module:
     """Return `module` after the exporter's exact rewrites: the float network that it quantises."""
     expected = plainly(module, (example,))
     largest = max(float(t.abs().max()) for t in expected)
-    left_out = dict.fromkeys(("fold-layer-scales", "split-wide-layers"), "as before int8")
     alike = Tolerance(atol=1e-4 * largest)
-    done = prepare(module, [example], [expected], alike, left_out=left_out)
-    return done.module
+    off = left_out((), method="static")
+    return rewrite(module, [example], [expected], alike, left_out=off).module
 
 
 def measure(

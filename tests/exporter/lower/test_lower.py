@@ -13,7 +13,7 @@ from own_models import (
 
 import exporter
 from exporter.errors import IncompatibleRuntime
-from exporter.lower.optimize import OPTIMIZE_PASSES
+from exporter.rewrites.passes import names
 
 SHAPE = (1, 3, 32, 32)
 
@@ -24,14 +24,14 @@ def test_scripted_interpolate_is_refused_with_its_line(tmp_path: Path) -> None:
     with pytest.raises(
         IncompatibleRuntime, match=r"_upsample_lanczos2d_aa.*functional\.py:\d+.*--capture trace"
     ):
-        exporter.export(LanczosDead(), out=tmp_path / "a", disable=OPTIMIZE_PASSES, **options)
+        exporter.export(LanczosDead(), out=tmp_path / "a", disable=names("script"), **options)
     artifact = exporter.export(LanczosDead(), out=tmp_path / "b", **options)
     assert not any("lanczos" in name for name in artifact.metadata.operators)
 
 
 def test_auto_takes_the_capture_that_the_runtime_can_load(tmp_path: Path) -> None:
     artifact = exporter.export(
-        LanczosDead(), out=tmp_path, input_shape=(1, 3, 24, 24), disable=OPTIMIZE_PASSES
+        LanczosDead(), out=tmp_path, input_shape=(1, 3, 24, 24), disable=names("script")
     )
     assert artifact.metadata.capture.method == "trace"
     assert any("lanczos" in note.text for note in artifact.report.notes)

@@ -14,7 +14,8 @@ from exporter.lower import optimize as step
 from exporter.lower.capture import agree, trace
 from exporter.lower.optimize import Attempt, apply, optimize
 from exporter.outputs import run
-from exporter.rewrites.prepare import prepare
+from exporter.rewrites import rewrite
+from exporter.rewrites.passes import names
 from runtime_check.compare import Tolerance
 
 TIGHT = Tolerance(atol=1e-5)
@@ -37,7 +38,7 @@ def test_the_official_recipe_is_wrong(net) -> None:
     assert broken.max_abs > 1e-2
 
 
-def test_the_guard_catches_and_repairs_it(net) -> None:
+def test_the_guard_catches_and_repairs_it(net, monkeypatch) -> None:
     module, sampled = net
     calls = []
 
@@ -45,7 +46,8 @@ def test_the_guard_catches_and_repairs_it(net) -> None:
         calls.append(attempt)
         return apply(captured, OFFICIAL if len(calls) == 1 else attempt)
 
-    done = optimize(trace(module, sampled[0][0]), sampled, TIGHT, apply=as_officially)
+    monkeypatch.setattr(step, "apply", as_officially)
+    done = optimize(trace(module, sampled[0][0]), sampled, TIGHT)
     assert done.comparison
     assert len(calls) == 2
     assert done.repairs
@@ -56,9 +58,8 @@ def test_folding_first_leaves_nothing_to_break(net) -> None:
     """With batch norm folded before the trace, even the official recipe is right."""
     module, sampled = net
     inputs = [x for (x,), _ in sampled]
-    prepared = prepare(module, inputs, [y for _, y in sampled], TIGHT)
-    done = {p.name: p.effect for p in prepared.passes}
-    assert done["fold-batch-norm"] == "2 batch norms folded"
+    prepared = rewrite(module, inputs, [y for _, y in sampled], TIGHT)
+    assert str(prepared.effects["fold-batch-norm"]) == "2 batch norms folded"
     assert agree(apply(trace(prepared.module, sampled[0][0]), OFFICIAL), sampled, TIGHT)
 
 
@@ -81,11 +82,12 @@ def test_repairs_name_the_pass_left_out(net, monkeypatch) -> None:
 
         return torch.jit.script(Wrong().eval())
 
-    done = optimize(trace(module, sampled[0][0]), sampled, TIGHT, apply=corrupting)
+    monkeypatch.setattr(step, "apply", corrupting)
+    done = optimize(trace(module, sampled[0][0]), sampled, TIGHT)
     assert "left out fuse-add-relu" in done.repairs[0]
-    effects = {p.name: p.effect for p in done.passes}
-    assert effects["fuse-add-relu"] == "left out: it changed the outputs"
-    assert effects["insert-fold-prepack-ops"] == "applied"
+    assert done.effects["fuse-add-relu"].status == "undone"
+    assert str(done.effects["fuse-add-relu"]) == "left out: it changed the outputs"
+    assert str(done.effects["insert-fold-prepack-ops"]) == "applied"
 
 
 def test_refuses_when_nothing_helps(net) -> None:
@@ -100,10 +102,14 @@ def test_disabled_passes_are_left_out(net) -> None:
     done = optimize(
         trace(module, sampled[0][0]), sampled, TIGHT, disabled=["insert-fold-prepack-ops"]
     )
-    assert {p.name: p.effect for p in done.passes}["insert-fold-prepack-ops"] == "disabled"
+    assert done.effects["insert-fold-prepack-ops"].status == "disabled"
     kinds = {node.kind() for node in done.module.inlined_graph.nodes()}
     assert "prepacked::conv2d_clamp_run" not in kinds
     assert "aten::conv2d" in kinds or "aten::_convolution" in kinds
+
+
+def test_script_passes_are_those_of_the_list() -> None:
+    assert (step.FREEZE, *step.MOBILE_PASSES, step.IN_PLACE) == names("script")
 
 
 def test_pass_names_are_torchs() -> None:
@@ -140,7 +146,7 @@ def test_activations_overwrite_only_what_nothing_else_reads() -> None:
     off = optimize(trace(module, (x,)), [((x,), wanted)], TIGHT, disabled=("in-place-activations",))
     assert torch.equal(run(off.module, (x,))[0], run(done.module, (x,))[0])
     assert "aten::gelu_" not in {node.kind() for node in off.module.graph.nodes()}
-    assert {p.name: p.effect for p in off.passes}["in-place-activations"] == "disabled"
+    assert off.effects["in-place-activations"].status == "disabled"
 
 
 def test_a_module_is_never_changed_in_place_unfrozen() -> None:

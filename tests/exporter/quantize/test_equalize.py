@@ -14,7 +14,7 @@ from exporter.quantize.equalize import (
     equalize_layer_scales,
     find_pairs,
 )
-from exporter.rewrites.prepare import prepare
+from exporter.rewrites import PassEffect, rewrite
 from exporter.rewrites.trace import trace
 from exporter.rewrites.watch import watch
 from runtime_check.compare import Tolerance, sqnr_db
@@ -36,7 +36,7 @@ def test_the_final_norm_is_left_alone_because_the_head_reads_a_part(fashion):
     assert "norm" not in {source for source, _, _ in pairs}
 
 
-def _attention_vit(options: dict[str, object] | None = None, **left_out: str) -> nn.Module:
+def _attention_vit(options: dict[str, object] | None = None, *left_out: str) -> nn.Module:
     torch.manual_seed(0)
     model = timm.create_model(
         "vit_tiny_patch16_224", exportable=True, img_size=32, patch_size=8, embed_dim=48, depth=3,
@@ -50,14 +50,15 @@ def _attention_vit(options: dict[str, object] | None = None, **left_out: str) ->
                 parameter[96:] *= torch.logspace(-2, 1, 48)[:, None]
     model.eval()
     x = torch.randn(1, 3, 32, 32)
-    return prepare(model, [x], [run(model, (x,))], Tolerance(atol=1e-3), left_out=left_out).module
+    off = {name: PassEffect("disabled") for name in left_out}
+    return rewrite(model, [x], [run(model, (x,))], Tolerance(atol=1e-3), left_out=off).module
 
 
-@pytest.mark.parametrize("left_out", [{}, {"fuse-attention": "off"}, {"fold-scales": "off"}])
+@pytest.mark.parametrize("left_out", [(), ("fuse-attention",), ("fold-scales",)])
 def test_attention_is_equalised_exactly_however_it_is_written(left_out) -> None:
     torch.manual_seed(1)
     images = torch.randn(6, 3, 32, 32)
-    model = _attention_vit(**left_out)
+    model = _attention_vit(None, *left_out)
     graph, _ = trace(model, images[:1])
     before = graph(images).detach()
     done = equalize_attention(graph, [images])
@@ -74,7 +75,7 @@ def test_attention_is_equalised_exactly_however_it_is_written(left_out) -> None:
 def test_layer_scale_takes_the_unlike_ranges_exactly() -> None:
     torch.manual_seed(1)
     images = torch.randn(6, 3, 32, 32)
-    model = _attention_vit(options={"init_values": 0.3}, **{"fold-layer-scales": "off"})
+    model = _attention_vit({"init_values": 0.3}, "fold-layer-scales")
     graph, _ = trace(model, images[:1])
     with torch.no_grad():
         graph.get_submodule("blocks.0.mlp.fc2").weight.mul_(torch.logspace(-2, 1, 48)[:, None])

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 import timm
 import torch
@@ -11,34 +9,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from exporter.outputs import run
+from exporter.rewrites import PassEffect
 from exporter.rewrites.flip import flip_same_padding
-from exporter.rewrites.prepare import Prepared, prepare
 from exporter.rewrites.trace import trace
-from runtime_check.compare import Tolerance
+
+from .nets import rewritten, with_random_parameters
 
 
 def same_padded(name: str) -> nn.Module:
     """Build one of timm's TensorFlow ports with every parameter random: zeros hide mistakes."""
     torch.manual_seed(0)
-    model = timm.create_model(name, exportable=True, num_classes=7).eval()
-    for parameter in model.parameters():
-        nn.init.normal_(parameter, 0.02, 0.2)
-    return model
-
-
-def prepared(module: nn.Module, side: int, **options: Any) -> Prepared:
-    samples = [torch.randn(1, 3, side, side), torch.rand(1, 3, side, side)]
-    expected = [run(module, (x,)) for x in samples]
-    largest = max(float(t.abs().max()) for out in expected for t in out)
-    result = prepare(module, samples, expected, Tolerance(atol=2e-5 * largest), **options)
-    for x, wanted in zip(samples, expected, strict=True):
-        assert float((run(result.module, (x,))[0] - wanted[0]).abs().max()) <= 2e-5 * largest
-    return result
-
-
-def effect(result: Prepared) -> str:
-    return next(p.effect for p in result.passes if p.name == "flip-same-padding")
+    model = timm.create_model(name, exportable=True, num_classes=7)
+    return with_random_parameters(model, mean=0.02)
 
 
 def pads(module: nn.Module) -> int:
@@ -57,16 +39,17 @@ def pads(module: nn.Module) -> int:
 )
 def test_ports_of_tensorflow_lose_their_pads(name: str, side: int) -> None:
     model = same_padded(name)
-    count = pads(prepared(model, side, left_out={"flip-same-padding": "off"}).module)
+    off = {"flip-same-padding": PassEffect("disabled")}
+    count = pads(rewritten(model, side, left_out=off).module)
     assert count >= 3
-    result = prepared(model, side)
-    assert effect(result).startswith(f"{count} ")
+    result = rewritten(model, side)
+    assert result.effects["flip-same-padding"].count == count
     assert pads(result.module) == 0
 
 
 def test_a_network_without_pads_is_left_alone() -> None:
-    result = prepared(same_padded("mobilenetv2_035"), 64)
-    assert effect(result) == "left alone: nothing matches"
+    result = rewritten(same_padded("mobilenetv2_035"), 64)
+    assert str(result.effects["flip-same-padding"]) == "left alone: nothing matches"
 
 
 class _Head(nn.Module):

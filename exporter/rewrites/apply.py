@@ -1,0 +1,181 @@
+"""Step 2, prepare: run the passes on a module, each judged on outputs and undone where it fails.
+
+Matches come from watching the module run and from its graph, never from names of layers, so they
+hold for any author's code.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import cast
+
+from torch import Tensor, fx, nn
+
+from runtime_check.compare import Tolerance, compare
+
+from ..outputs import run
+from .layers import Edit, replace_submodule
+from .passes import PASSES, ChangeGraph, FindEdits, Pass, PassEffect
+from .trace import trace
+
+Effects = dict[str, PassEffect]
+
+_NOTHING = PassEffect("none", why="nothing matches")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rewritten:
+    """The rewritten module (the given one where nothing matched) and what became of each pass."""
+
+    module: nn.Module
+    effects: Mapping[str, PassEffect]
+
+
+@dataclass(frozen=True)
+class _Evidence:
+    """Inputs, and the outputs that have to stay within a tolerance."""
+
+    inputs: Sequence[Tensor]
+    outputs: Sequence[Sequence[Tensor]]
+    tolerance: Tolerance
+
+    @property
+    def example(self) -> Tensor:
+        return self.inputs[0]
+
+    def against(self, module: nn.Module) -> str:
+        """Return how the outputs of `module` differ; "" where they do not."""
+        for given, expected in zip(self.inputs, self.outputs, strict=True):
+            actual = run(module, (given,))
+            result = compare(
+                [t.numpy() for t in expected], [t.numpy() for t in actual], self.tolerance
+            )
+            if not result:
+                return f"outputs differ, {result}"
+        return ""
+
+
+def rewrite(
+    module: nn.Module,
+    inputs: Sequence[Tensor],
+    outputs: Sequence[Sequence[Tensor]],
+    tolerance: Tolerance,
+    *,
+    left_out: Mapping[str, PassEffect] | None = None,
+    passes: Sequence[Pass] = PASSES,
+) -> Rewritten:
+    """Run the passes on modules and on the traced graph that are not in `left_out`.
+
+    `inputs` are network inputs, N,C,H,W, and `outputs[i]` what `module` gives for them. A pass
+    that raises, or whose result lies outside of `tolerance`, is undone and reported as such.
+    `module` is never changed: its modules are copied before the first edit, its weights are
+    shared.
+    """
+    evidence = _Evidence(inputs, outputs, tolerance)
+    effects: Effects = {}
+    for level in (_on_modules, _on_graph):
+        module, more = level(module, passes, left_out or {}, evidence)
+        effects |= more
+    return Rewritten(module=module.eval(), effects=effects)
+
+
+def edited(module: nn.Module, edits: Sequence[Edit]) -> nn.Module:
+    """Return a copy of the modules with some replaced; tensors are shared, for none is written."""
+    tensors = (*module.parameters(), *module.buffers())
+    copied = copy.deepcopy(module, {id(tensor): tensor for tensor in tensors})
+    for edit in edits:
+        replace_submodule(copied, edit.name, edit.module)
+    return copied
+
+
+def edit_modules(module: nn.Module, example: Tensor) -> nn.Module:
+    """Run the passes on modules, unjudged, and return the result; tensors are shared.
+
+    For what is judged by itself later, as int8 is: without the passes that only change layouts.
+    They find nothing to do on a module that has already been through.
+    """
+    for one in PASSES:
+        if one.on == "modules" and not one.layout_only:
+            module = edited(module, cast(FindEdits, one.run)(module, example))
+    return module.eval()
+
+
+def _on_modules(
+    module: nn.Module,
+    passes: Sequence[Pass],
+    left_out: Mapping[str, PassEffect],
+    evidence: _Evidence,
+) -> tuple[nn.Module, Effects]:
+    """Run the passes on modules one by one; those that find nothing are not reported."""
+    effects: Effects = {}
+    for one in (p for p in passes if p.on == "modules"):
+        if one.name in left_out:
+            effects[one.name] = left_out[one.name]
+            continue
+        try:
+            edits = cast(FindEdits, one.run)(module, evidence.example)
+            if not edits:
+                continue
+            candidate = edited(module, edits)
+            problem = evidence.against(candidate)
+        except Exception as error:  # noqa: BLE001  a pass may meet any author's code
+            problem = f"it raised {error}"
+        if problem:
+            effects[one.name] = PassEffect("undone", why=problem)
+        else:
+            module = candidate
+            effects[one.name] = PassEffect("applied", len(edits) // one.per_edit, one.says)
+    return module, effects
+
+
+def _on_graph(
+    module: nn.Module,
+    passes: Sequence[Pass],
+    left_out: Mapping[str, PassEffect],
+    evidence: _Evidence,
+) -> tuple[nn.Module, Effects]:
+    """Run the passes on the traced graph; return the module itself where none pays."""
+    passes = [one for one in passes if one.on == "graph"]
+    off = {one.name: left_out[one.name] for one in passes if one.name in left_out}
+    wanted = [one for one in passes if one.name not in left_out]
+    if not wanted or evidence.example.dim() != 4:
+        return module, off
+    try:
+        traced, _ = trace(module, evidence.example)
+    except Exception as error:  # noqa: BLE001  a module may hold any author's code
+        return module, off | {one.name: PassEffect("none", why=str(error)) for one in wanted}
+    current, effects = _each_on_graph(traced, wanted, evidence, judged=False)
+    if _pays(wanted, effects) and evidence.against(current):
+        current, effects = _each_on_graph(traced, wanted, evidence, judged=True)
+    if _pays(wanted, effects):
+        return current, off | effects
+    failed = {name: effect for name, effect in effects.items() if effect.status == "undone"}
+    return module, off | {one.name: failed.get(one.name, _NOTHING) for one in wanted}
+
+
+def _each_on_graph(
+    graph: fx.GraphModule, passes: Sequence[Pass], evidence: _Evidence, *, judged: bool
+) -> tuple[fx.GraphModule, Effects]:
+    """Run each pass on a copy of the graph; where `judged`, undo those that change the outputs."""
+    effects: Effects = {}
+    for one in passes:
+        # A graph of its own over the same layers: no weight is copied.
+        candidate = fx.GraphModule(graph, copy.deepcopy(graph.graph)).eval()
+        try:
+            count = cast(ChangeGraph, one.run)(candidate, evidence.example)
+            problem = evidence.against(candidate) if count and judged else ""
+        except Exception as error:  # noqa: BLE001  a pass may meet any author's code
+            problem = f"it raised {error}"
+        if problem:
+            effects[one.name] = PassEffect("undone", why=problem)
+        elif count:
+            graph, effects[one.name] = candidate, PassEffect("applied", count, one.says)
+        else:
+            effects[one.name] = _NOTHING
+    return graph, effects
+
+
+def _pays(passes: Sequence[Pass], effects: Effects) -> bool:
+    return any(effects[one.name].count for one in passes if one.worth_a_graph)

@@ -1,0 +1,124 @@
+"""Give XNNPACK convolutions that it can prepack, and inputs in the layout that it wants."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from .layers import Edit, is_plain_conv
+from .watch import Recorder, calls_of, hooks
+
+aten = torch.ops.aten
+
+# --- plain convolutions --------------------------------------------------------------------------
+
+
+def _custom_convolution(child: nn.Module) -> bool:
+    return isinstance(child, nn.Conv2d) and type(child).forward is not nn.Conv2d.forward
+
+
+def _plain(child: nn.Conv2d, example: Tensor) -> nn.Module | None:
+    """Return an equal plain convolution for this input size, or None."""
+    calls: list[tuple[Any, tuple[Any, ...], Any]] = []
+    with torch.no_grad(), Recorder(lambda op, args, _, out: calls.append((op, args, out))):
+        child(example)
+    convolutions = [(args, out) for op, args, out in calls if op is aten.convolution.default]
+    pads = [(args, out) for op, args, out in calls if op is aten.constant_pad_nd.default]
+    if len(convolutions) != 1 or calls[-1][0] is not aten.convolution.default:
+        return None
+    taken, weight, bias, stride, padding, dilation, transposed, _, groups = convolutions[0][0]
+    before: list[int] = [0, 0, 0, 0]
+    if len(pads) == 1 and pads[0][1] is taken:
+        taken, before = pads[0][0][0], [int(n) for n in pads[0][0][1]]
+        if len(pads[0][0]) > 2 and pads[0][0][2] != 0:
+            return None
+    if taken is not example or transposed or any(n < 0 for n in before):
+        return None
+    left, right, top, bottom = before + [0] * (4 - len(before))
+    symmetric = left == right and top == bottom
+    size = (int(padding[0]) + top, int(padding[1]) + left) if symmetric else tuple(padding)
+    plain = nn.Conv2d(
+        child.in_channels,
+        child.out_channels,
+        (child.kernel_size[0], child.kernel_size[1]),
+        stride=(int(stride[0]), int(stride[1])),
+        padding=(int(size[0]), int(size[1])),
+        dilation=(int(dilation[0]), int(dilation[1])),
+        groups=int(groups),
+        bias=bias is not None,
+        device="meta",
+    )
+    plain.weight = nn.Parameter(weight.detach().clone(), requires_grad=False)
+    if bias is not None:
+        plain.bias = nn.Parameter(bias.detach().clone(), requires_grad=False)
+    plain.eval()
+    if symmetric:
+        return plain
+    return nn.Sequential(nn.ConstantPad2d((left, right, top, bottom), 0.0), plain).eval()
+
+
+def plain_convolutions(module: nn.Module, example: Tensor) -> list[Edit]:
+    """Replace convolutions with a forward of their own by plain ones, where that is exact.
+
+    TensorFlow-style "same" padding computed from the input becomes constant padding for this
+    input size; standardised weights are computed once. XNNPACK prepacks only plain convolutions,
+    and FX cannot trace the others.
+    """
+    custom = {n: child for n, child in module.named_modules() if n and _custom_convolution(child)}
+    seen = calls_of(module, custom, example)
+    edits = []
+    for name, calls in seen.items():
+        child = module.get_submodule(name)
+        assert isinstance(child, nn.Conv2d)
+        shapes = {tuple(given.shape[1:]) for given, _ in calls}
+        if len(shapes) != 1:
+            continue  # the padding would differ from call to call
+        plain = _plain(child, calls[0][0])
+        if plain is not None:
+            edits.append(Edit(name, plain))
+    return edits
+
+
+# --- channels last -------------------------------------------------------------------------------
+
+
+class ChannelsLast(nn.Module):
+    """Lay an image batch out with its channels innermost; values and shape stay."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Copy `x` (N,C,H,W) where it is laid out otherwise."""
+        return x.contiguous(memory_format=torch.channels_last)
+
+
+def _convolves_first(child: nn.Module) -> bool:
+    """Whether a module is a plain convolution, or one behind the padding split from it."""
+    if isinstance(child, nn.Sequential) and len(child) == 2:
+        return isinstance(child[0], nn.ConstantPad2d) and _convolves_first(child[1])
+    return is_plain_conv(child, any_padding=True)
+
+
+def channels_last(module: nn.Module, example: Tensor) -> list[Edit]:
+    """Give the first convolution (behind its padding) its input with channels innermost.
+
+    XNNPACK's convolutions want that layout and return their result in the layout they were given:
+    from an input in the usual order, each one copies twice. From one in theirs, none does.
+    """
+    if example.dim() != 4:
+        return []
+    first: list[str] = []
+
+    def note(name: str, args: tuple[Any, ...]) -> None:
+        if args and args[0] is example:
+            first.append(name)
+
+    convolutions = {
+        n: child for n, child in module.named_modules() if n and _convolves_first(child)
+    }
+    with torch.no_grad(), hooks(convolutions, before=note):
+        module(example)
+    return [
+        Edit(name, nn.Sequential(ChannelsLast(), module.get_submodule(name)).eval())
+        for name in dict.fromkeys(first)
+    ]

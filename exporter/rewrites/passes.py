@@ -1,0 +1,234 @@
+"""The list of passes: everything that `--disable` knows, in the order in which they run.
+
+To add a pass, write its function in a file of its own and add one line here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from torch import Tensor, fx, nn
+
+from runtime_check.device.operators import load_table
+
+from ..errors import UsageError, did_you_mean
+from .attention import fuse_attention
+from .batch_norm import fold_batch_norm
+from .convolutions import channels_last, plain_convolutions
+from .flip import flip_same_padding
+from .identities import drop_identities
+from .layers import Edit
+from .positions import fold_positions
+from .reparameterize import reparameterize
+from .rms_norm import plain_rms_norms
+from .scales import fold_layer_scales, fold_scales
+from .split import split_wide_layers
+from .tokens import keep_read_tokens
+
+# What a pass changes: the module's layers, its traced graph, the int8 network, or TorchScript.
+Level = Literal["modules", "graph", "int8", "script"]
+# Look at a module and say what to replace; the module itself is left as it is.
+FindEdits = Callable[[nn.Module, Tensor], list[Edit]]
+# Change a traced graph in place and return how many places changed.
+ChangeGraph = Callable[[fx.GraphModule, Tensor], int]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pass:
+    """One pass, and all that the rest of the exporter needs to know about it.
+
+    `run` takes the module and one example input: `FindEdits` on modules, `ChangeGraph` on graphs.
+    Int8 passes are run by the quantize step and script passes by `lower.optimize`.
+    `says` is what happened, after the number of times it did ("batch norms folded").
+    """
+
+    name: str
+    on: Level
+    says: str
+    run: FindEdits | ChangeGraph | None = None
+    # An operator that it writes, which not every device runtime has.
+    needs_operator: str = ""
+    # Why it is left out before int8 of any kind, and before int8 with ranges for activations.
+    not_before_int8: str = ""
+    not_before_static: str = ""
+    # How many edits stand for one thing of those that `says` counts.
+    per_edit: int = 1
+    # Whether it alone is worth shipping a traced graph in place of the author's modules.
+    worth_a_graph: bool = True
+    # Whether it only lays tensors out otherwise in memory, which int8 layers do by themselves.
+    layout_only: bool = False
+
+
+Status = Literal["applied", "none", "disabled", "left_out", "undone"]
+
+
+@dataclass(frozen=True)
+class PassEffect:
+    """What became of a pass.
+
+    "applied": `count` times, `why` says what. "none": there was nothing to do. "disabled" by the
+    user. "left_out": not run, for a reason. "undone": it raised, or changed the outputs.
+    """
+
+    status: Status
+    count: int = 0
+    why: str = ""
+
+    def __str__(self) -> str:
+        """Return the sentence that the metadata and the report show."""
+        match self.status:
+            case "applied":
+                return f"{self.count} {self.why}" if self.count else "applied"
+            case "none":
+                return f"left alone: {self.why}"
+            case "disabled":
+                return "disabled"
+            case "left_out" | "undone":
+                return f"left out: {self.why}"
+
+
+PASSES: tuple[Pass, ...] = (
+    # Fusing branches exposes convolutions, plain convolutions take batch norms in.
+    Pass(
+        name="reparameterize",
+        on="modules",
+        run=reparameterize,
+        says="layers fused by their own methods",
+    ),
+    Pass(
+        name="plain-convolutions",
+        on="modules",
+        run=plain_convolutions,
+        says="convolutions made plain",
+    ),
+    Pass(
+        name="fold-batch-norm",
+        on="modules",
+        run=fold_batch_norm,
+        says="batch norms folded",
+        per_edit=2,  # the layer that takes it in, and what is left of the norm
+    ),
+    Pass(
+        name="plain-rms-norms",
+        on="modules",
+        run=plain_rms_norms,
+        says="RMSNorms written out",
+    ),
+    Pass(
+        name="channels-last",
+        on="modules",
+        run=channels_last,
+        says="first convolutions given channels innermost",
+        layout_only=True,
+    ),
+    # What does nothing hides the patterns that the others look for.
+    Pass(
+        name="drop-identities",
+        on="graph",
+        run=drop_identities,
+        says="calls that do nothing dropped",
+        worth_a_graph=False,  # they cost nothing by themselves
+    ),
+    Pass(
+        name="fold-scales",
+        on="graph",
+        run=fold_scales,
+        says="attention scales folded into linear layers",
+    ),
+    Pass(
+        name="fold-layer-scales",
+        on="graph",
+        run=fold_layer_scales,
+        says="LayerScales folded into linear layers",
+        not_before_static="it would coarsen int8 outputs",
+    ),
+    Pass(
+        name="fold-positions",
+        on="graph",
+        run=fold_positions,
+        says="class token folded with its position",
+    ),
+    Pass(
+        name="keep-read-tokens",
+        on="graph",
+        run=keep_read_tokens,
+        says="linear layers on the tokens that are read only",
+    ),
+    Pass(
+        name="fuse-attention",
+        on="graph",
+        run=fuse_attention,
+        says="attentions written as one operator",
+        needs_operator="aten::scaled_dot_product_attention",
+    ),
+    Pass(
+        name="flip-same-padding",
+        on="graph",
+        run=flip_same_padding,
+        says="one-sided paddings of convolutions made equal",
+        needs_operator="aten::flip",
+    ),
+    Pass(
+        name="split-wide-layers",
+        on="graph",
+        run=split_wide_layers,
+        says="layers split into parts that fit a core's cache",
+        not_before_int8="int8 weights are a quarter of these",
+    ),
+    Pass(name="cheap-activations", on="int8", says="GELUs and softmaxes made polynomials"),
+    Pass(name="freeze", on="script", says="parameters made constants"),
+    # torch's own, in the order in which optimize_for_mobile runs them.
+    Pass(name="conv-bn-fusion", on="script", says="batch norms folded into convolutions"),
+    Pass(name="insert-fold-prepack-ops", on="script", says="weights packed for XNNPACK"),
+    Pass(name="remove-dropout", on="script", says="dropouts removed"),
+    Pass(name="hoist-conv-packed-params", on="script", says="packed weights moved to the top"),
+    Pass(name="fuse-add-relu", on="script", says="ReLUs fused with the additions before them"),
+    Pass(name="in-place-activations", on="script", says="activations written over their inputs"),
+)
+
+
+def names(*on: Level) -> tuple[str, ...]:
+    """Name the passes on these levels, or on all, in the order in which they run."""
+    return tuple(one.name for one in PASSES if not on or one.on in on)
+
+
+def left_out(
+    disable: Collection[str],
+    *,
+    targets: Sequence[str] = (),
+    method: str = "none",
+    passes: Sequence[Pass] = PASSES,
+) -> Mapping[str, PassEffect]:
+    """Say which passes not to run, and why: asked for, int8 follows, or a runtime lacks something.
+
+    `targets` are device runtimes that the file must load on. `method` is that of the recipe:
+    "none", "dynamic", "static", "qat" or "auto". Raises `UsageError` for a name in `disable` that
+    no pass has.
+    """
+    known = [one.name for one in passes]
+    for name in disable:
+        if name not in known:
+            hint = did_you_mean(name, known)
+            raise UsageError(
+                f"There is no pass {name!r} to disable.{hint} There are: {', '.join(known)}."
+            )
+    effects = {name: PassEffect("disabled") for name in disable}
+    for one in passes:
+        why = _why_not(one, targets, method)
+        if why and one.name not in effects:
+            effects[one.name] = PassEffect("left_out", why=why)
+    return effects
+
+
+def _why_not(one: Pass, targets: Sequence[str], method: str) -> str:
+    if method != "none" and one.not_before_int8:
+        return one.not_before_int8
+    if method not in ("none", "dynamic") and one.not_before_static:
+        return one.not_before_static
+    if one.needs_operator:
+        for target in targets:
+            if not load_table(target).has(one.needs_operator):
+                return f"{target} has no {one.needs_operator}"
+    return ""

@@ -1,0 +1,42 @@
+"""Fuse the branches that a network only trains with (RepVGG, MobileOne, FastViT, LeViT)."""
+
+from __future__ import annotations
+
+import copy
+
+from torch import Tensor, nn
+
+from .layers import Edit
+
+_METHODS = ("fuse", "reparameterize", "switch_to_deploy")
+
+
+def _fused(layer: nn.Module, method: str) -> nn.Module:
+    """Fuse a copy: these methods write into the layer that they are called on."""
+    copied = copy.deepcopy(layer)
+    result = getattr(copied, method)()
+    if isinstance(result, nn.Module):
+        return result
+    # Its branches are gone: a second call (int8 prepares its own copy) would fail.
+    vars(copied)[method] = None
+    return copied
+
+
+def reparameterize(module: nn.Module, example: Tensor) -> list[Edit]:
+    """Call the layers' own fusing methods (RepVGG-style branches, LeViT's Linear+BatchNorm).
+
+    Layers with `reparameterize()` fold their training branches into one convolution in place;
+    layers with `fuse()` return a replacement. Outermost first, as timm does.
+    """
+    edits: list[Edit] = []
+
+    def visit(owner: nn.Module, prefix: str) -> None:
+        for name, child in owner.named_children():
+            method = next((m for m in _METHODS if callable(getattr(child, m, None))), None)
+            if method is None:
+                visit(child, f"{prefix}{name}.")
+            else:
+                edits.append(Edit(f"{prefix}{name}", _fused(child, method)))
+
+    visit(module, "")
+    return edits
