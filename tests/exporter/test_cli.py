@@ -73,7 +73,7 @@ def test_json_is_json_alone(tmp_path: Path) -> None:
         (["export", "test_vit", "--random-weights", "--disable", "nothing"], 2, "no pass"),
         (["export", "test_vit", "--random-weights", "--install", "nowhere"], 2, "no folder"),
         (["export", "test_vit", "--weights", "no.safetensors"], 2, "no.safetensors"),
-        (["export", "test_vit", "--weights", "hf-hub:a/b"], 2, "named as the model itself"),
+        (["export", "test_vit", "--weights", "hf-hub:a/b"], 2, "hub id as the model"),
         (["export", "test_vit", "--input-shape", "1,x"], 2, "numbers"),
         (["inspect", "nothing.ptl"], 2, "no file"),
         (["models", "rsnet18"], 2, "Did you mean"),

@@ -96,12 +96,12 @@ def test_unreachable_hub_says_what_to_do(monkeypatch: pytest.MonkeyPatch, tmp_pa
 @pytest.mark.parametrize(
     ("model", "options", "says"),
     [
-        ("resnet10t", {"weights": Path("w"), "random_weights": True}, "exclude each other"),
+        ("resnet10t", {"weights": Path("w"), "random_weights": True}, "cannot be combined"),
         ("resnet10t", {"input_shape": (1, 3, 8, 8)}, "knows its own input size"),
         ("hf-hub:me/net", {"weights": Path("w")}, "names its own weights"),
         ("hf-hub:me/net", {"random_weights": True}, "timm architecture name"),
-        ("own_models:Heads", {"random_weights": True}, "brings its weights"),
-        (torch.nn.Linear(3, 2), {"random_weights": True}, "brings its weights"),
+        ("own_models:Heads", {"random_weights": True}, "has its own weights"),
+        (torch.nn.Linear(3, 2), {"random_weights": True}, "has its own weights"),
     ],
 )
 def test_options_without_a_meaning_are_refused(

@@ -153,7 +153,7 @@ def test_a_checkpoint_that_does_not_fit(
     ("spec", "says"),
     [
         ("somebodys:nett", r"has no 'nett'\. Did you mean net"),
-        ("somebodys:drawn", "Tensor, not something to call"),
+        ("somebodys:drawn", "Tensor, which is not callable"),
         ("no_such_module:net", "Cannot import 'no_such_module'"),
         ("json:loads", "needs arguments"),
         ("time:time", "returned a float"),
@@ -177,5 +177,5 @@ def test_the_working_folder_is_searched_as_python_m_does(
 
 
 def test_a_factory_has_no_weights_to_choose() -> None:
-    with pytest.raises(BuildError, match="it makes its own"):
+    with pytest.raises(BuildError, match="cannot use random weights"):
         build("os:abort", weights="random")

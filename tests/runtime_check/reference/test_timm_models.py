@@ -86,7 +86,7 @@ def test_nothing_in_a_checkpoint_of_the_hub_is_run(
     [
         ("resnet10t.c3_in1k", r"No pretrained weights for resnet10t.c3_in1k: .*be reached"),
         ("hf-hub:me/nowhere", r"No pretrained weights for hf-hub:me/nowhere: .*be reached"),
-        ("nest_tiny", "timm knows none"),
+        ("nest_tiny", "timm has none"),
     ],
 )
 def test_weights_that_are_not_to_be_had(name: str, says: str, hub_cache: Any) -> None:

@@ -69,12 +69,12 @@ def test_nothing_in_a_checkpoint_is_run(tmp_path: Path, capsys: pytest.CaptureFi
     assert "ran code" not in capsys.readouterr().out
 
 
-def test_what_is_no_checkpoint_is_named(tmp_path: Path) -> None:
+def test_files_that_are_not_checkpoints_are_named(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("hello")
     (tmp_path / "b.safetensors").write_bytes(b"\xff" * 40)
     torch.save([1, 2], tmp_path / "c.pth")
     for name, words in (
-        ("a.txt", "no checkpoint"),
+        ("a.txt", "not a checkpoint"),
         ("b.safetensors", "damaged"),
         ("c.pth", "not a state dict"),
         ("absent.pth", "no weights file"),
