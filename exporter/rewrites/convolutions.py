@@ -15,8 +15,9 @@ aten = torch.ops.aten
 # --- plain convolutions --------------------------------------------------------------------------
 
 
-def _custom_convolution(child: nn.Module) -> bool:
-    return isinstance(child, nn.Conv2d) and type(child).forward is not nn.Conv2d.forward
+def _could_be_plainer(child: nn.Module) -> bool:
+    own_forward = isinstance(child, nn.Conv2d) and type(child).forward is not nn.Conv2d.forward
+    return own_forward or (isinstance(child, nn.Conv2d) and isinstance(child.padding, str))
 
 
 def _plain(child: nn.Conv2d, example: Tensor) -> nn.Module | None:
@@ -66,7 +67,7 @@ def plain_convolutions(module: nn.Module, example: Tensor) -> list[Edit]:
     input size; standardised weights are computed once. XNNPACK prepacks only plain convolutions,
     and FX cannot trace the others.
     """
-    custom = {n: child for n, child in module.named_modules() if n and _custom_convolution(child)}
+    custom = {n: child for n, child in module.named_modules() if n and _could_be_plainer(child)}
     seen = calls_of(module, custom, example)
     edits = []
     for name, calls in seen.items():

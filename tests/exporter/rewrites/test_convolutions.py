@@ -9,6 +9,7 @@ from timm.layers import StdConv2d
 from torch import nn
 
 from exporter.rewrites.convolutions import channels_last, plain_convolutions
+from exporter.rewrites.layers import is_plain_conv
 
 from .nets import edited_exactly
 
@@ -22,6 +23,17 @@ def test_same_padding_becomes_plain(name: str) -> None:
     assert all(
         type(m).forward is nn.Conv2d.forward for m in plain.modules() if isinstance(m, nn.Conv2d)
     )
+
+
+@pytest.mark.parametrize("kernel", [3, 4])
+def test_padding_given_by_name_becomes_numbers(kernel: int) -> None:
+    """Kernels of even size pad more after the picture than before it."""
+    torch.manual_seed(0)
+    module = nn.Sequential(nn.Conv2d(3, 4, kernel, padding="same")).eval()
+    edits, plain = edited_exactly(module, plain_convolutions, torch.randn(1, 3, 16, 16))
+    assert edits == 1
+    assert sum(is_plain_conv(child) for child in plain.modules()) == 1
+    assert plain_convolutions(plain, torch.randn(1, 3, 16, 16)) == []
 
 
 def test_standardized_weights_are_computed_once() -> None:
