@@ -20,7 +20,7 @@ def models_folder(app: Path) -> Path:
     if not app.is_dir():
         raise UsageError(
             f"--install: there is no folder {app}. Give the folder of the Android or iOS app, for "
-            "example `--install android_demo ios_demo` in a checkout of this project."
+            "example `--install android_demo` in a checkout of this project."
         )
     if any((app / marker).exists() for marker in _ANDROID):
         return app / ANDROID_MODELS

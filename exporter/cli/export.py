@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import re
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, cast
 
 import typer
 
-from ..errors import UsageError, did_you_mean
+from runtime_check.device.operators import DEFAULT_RUNTIME
+
+from ..errors import UsageError
 from . import options
-from .errors import people_errors
 from .show import print_json, progress, show_export, show_next, show_top
 
 
@@ -30,32 +31,31 @@ def default(
     """
     if context.invoked_subcommand is not None:
         return
-    with people_errors(traceback):
-        from ..api import export as run_export
-        from ..install import install as place
-        from ..install import models_folder
-        from ..source import DEFAULT_MODEL
+    from ..api import export as run_export
+    from ..install import install as place
+    from ..install import models_folder
+    from ..source import DEFAULT_MODEL
 
-        for folder in install or []:
-            models_folder(folder)
-        with progress(not (json or quiet)) as (on_step, _):
-            artifact = run_export(DEFAULT_MODEL, out=out, on_step=on_step)
-        installed = [place(artifact.path, folder) for folder in install or []]
-        top = _classify(artifact, "cat")
-        if json:
-            print_json(
-                {
-                    "path": str(artifact.path),
-                    "photo": "cat",
-                    "top5": [{"label": n, "probability": p} for n, p in top],
-                    "installed": [str(p) for p in installed],
-                    "report": artifact.report.model_dump(mode="json"),
-                }
-            )
-        elif not quiet:
-            show_export(artifact, installed)
-            show_top(top, "cat")
-            show_next(artifact.path, installed, "")
+    for folder in install or []:
+        models_folder(folder)
+    with progress(not (json or quiet)) as (on_step, _):
+        artifact = run_export(DEFAULT_MODEL, out=out, on_step=on_step)
+    installed = [place(artifact.path, folder) for folder in install or []]
+    top = _classify(artifact, "cat")
+    if json:
+        print_json(
+            {
+                "path": str(artifact.path),
+                "photo": "cat",
+                "top5": [{"label": n, "probability": p} for n, p in top],
+                "installed": [str(p) for p in installed],
+                "report": artifact.report.model_dump(mode="json"),
+            }
+        )
+    elif not quiet:
+        show_export(artifact, installed)
+        show_top(top, "cat")
+        show_next(artifact.path, installed, "")
 
 
 def export(
@@ -78,9 +78,9 @@ def export(
     capture: options.Capture = "auto",
     allow_specialization: options.AllowSpecialization = False,
     disable: options.Disable = None,
-    runtime: options.Runtime = None,
+    target: options.Target = None,
     verify: options.Verify = True,
-    device: options.Device = None,
+    run_on: options.RunOn = None,
     quantize: options.Quantize = "none",
     mode: options.Mode = "auto",
     scheme: options.Scheme = "xnnpack",
@@ -110,84 +110,80 @@ def export(
 
     `python -m exporter export mypackage.models:make --input-shape 1,3,96,96 -o out`
     """
-    with people_errors(traceback):
-        from ..api import export as run_export
-        from ..install import install as place
-        from ..install import models_folder
-        from ..options import PreprocessingChoice
-        from ..quantize.step import QuantizeChoice
+    from ..api import export as run_export
+    from ..install import install as place
+    from ..install import models_folder
+    from ..options import PreprocessingChoice
+    from ..quantize.step import QuantizeChoice
 
-        for folder in install or []:
-            models_folder(folder)
-        _choose(mode, "--mode", ("auto", "fx", "eager"))
-        _choose(scheme, "--scheme", ("xnnpack", "qnnpack"))
-        _choose(input, "--input", ("auto", "image", "tensor"))
-        _choose(activation, "--activation", ("auto", "softmax", "sigmoid", "none"))
-        _choose(capture, "--capture", ("auto", "script", "trace", "mixed"))
-        choice = PreprocessingChoice(
-            interpolation=cast(Any, interpolation),
-            crop_pct=crop_pct,
-            crop_mode=cast(Any, crop_mode),
-            mean=_numbers(mean, "--mean", float),
-            std=_numbers(std, "--std", float),
-        )
-        # `python -m` puts the working folder on the path, the console script does not.
-        if "" not in sys.path and str(Path.cwd()) not in sys.path:
-            sys.path.insert(0, "")
-        with progress(not (json or quiet)) as (on_step, on_progress):
-            artifact = run_export(
-                model,
-                out=out,
-                name=name,
-                weights=weights,
-                random_weights=random_weights,
-                labels=labels,
+    for folder in install or []:
+        models_folder(folder)
+    options.one_of("--mode", ("auto", "fx", "eager"))(mode)
+    options.one_of("--scheme", ("xnnpack", "qnnpack"))(scheme)
+    choice = PreprocessingChoice(
+        interpolation=interpolation,
+        crop_pct=crop_pct,
+        crop_mode=crop_mode,
+        mean=_floats(mean, "--mean"),
+        std=_floats(std, "--std"),
+    )
+    # `python -m` puts the working folder on the path, the console script does not.
+    if "" not in sys.path and str(Path.cwd()) not in sys.path:
+        sys.path.insert(0, "")
+    with progress(not (json or quiet)) as (on_step, on_progress):
+        artifact = run_export(
+            model,
+            out=out,
+            name=name,
+            weights=weights,
+            random_weights=random_weights,
+            labels=labels,
+            seed=seed,
+            input=input,
+            input_shape=_sizes(input_shape, "--input-shape"),
+            activation=activation,
+            preprocessing=choice,
+            capture=capture,
+            allow_specialization=allow_specialization,
+            disable=disable or (),
+            target=tuple(target) if target else DEFAULT_RUNTIME,
+            quantize=QuantizeChoice(
+                method=quantize,
+                mode=cast(Any, mode),
+                scheme=cast(Any, scheme),
+                observer=observer,
+                granularity=granularity,
+                rounding=rounding,
+                float_layers=tuple(float_layers or ()),
+                equalize=equalize,
+                calibration=calibration,
+                images=calibration_images,
+                evaluate=evaluate,
+                max_accuracy_drop=max_accuracy_drop,
+                min_agreement=min_agreement,
+                train=train,
+                epochs=epochs,
+                learning_rate=learning_rate,
+                checkpoint=checkpoint,
                 seed=seed,
-                input=cast(Any, input),
-                input_shape=_numbers(input_shape, "--input-shape", int),
-                activation=cast(Any, activation),
-                preprocessing=choice,
-                capture=cast(Any, capture),
-                allow_specialization=allow_specialization,
-                disable=disable or (),
-                target=tuple(runtime) if runtime else "pytorch-2.1.0",
-                quantize=QuantizeChoice(
-                    method=quantize,
-                    mode=cast(Any, mode),
-                    scheme=cast(Any, scheme),
-                    observer=observer,
-                    granularity=granularity,
-                    rounding=rounding,
-                    float_layers=tuple(part for part in (float_layers or "").split(",") if part),
-                    equalize=equalize,
-                    calibration=calibration,
-                    images=calibration_images,
-                    evaluate=evaluate,
-                    max_accuracy_drop=max_accuracy_drop,
-                    min_agreement=min_agreement,
-                    train=train,
-                    epochs=epochs,
-                    learning_rate=learning_rate,
-                    checkpoint=checkpoint,
-                    seed=seed,
-                ),
-                verify=verify,
-                run_on=device,
-                on_step=on_step,
-                on_progress=on_progress,
-            )
-        installed = [place(artifact.path, folder) for folder in install or []]
-        if json:
-            print_json(
-                {
-                    "path": str(artifact.path),
-                    "installed": [str(p) for p in installed],
-                    "report": artifact.report.model_dump(mode="json"),
-                }
-            )
-        elif not quiet:
-            show_export(artifact, installed)
-            show_next(artifact.path, installed, f"export {model} ... ")
+            ),
+            verify=verify,
+            run_on=run_on,
+            on_step=on_step,
+            on_progress=on_progress,
+        )
+    installed = [place(artifact.path, folder) for folder in install or []]
+    if json:
+        print_json(
+            {
+                "path": str(artifact.path),
+                "installed": [str(p) for p in installed],
+                "report": artifact.report.model_dump(mode="json"),
+            }
+        )
+    elif not quiet:
+        show_export(artifact, installed)
+        show_next(artifact.path, installed, f"export {model} ... ")
 
 
 def _classify(artifact: Any, name: str) -> list[tuple[str, float]]:
@@ -202,21 +198,17 @@ def _classify(artifact: Any, name: str) -> list[tuple[str, float]]:
     return [(labels[i], float(v)) for v, i in zip(values, indices.tolist(), strict=True)]
 
 
-def _choose(value: str, option: str, known: Sequence[str]) -> None:
-    if value not in known:
-        hint = did_you_mean(value, known, most=1)
-        raise UsageError(f"{option} is one of {', '.join(known)}, not {value!r}.{hint}")
-
-
-def _numbers(
-    text: str | None, option: str, kind: type[int] | type[float]
-) -> tuple[Any, ...] | None:
-    if text is None:
-        return None
+def _floats(text: str | None, option: str) -> tuple[float, ...] | None:
     try:
-        values = tuple(kind(part) for part in text.replace("x", ",").split(","))
+        return None if text is None else tuple(float(part) for part in text.split(","))
     except ValueError as error:
         raise UsageError(f"{option} takes numbers with commas between, not {text!r}.") from error
-    if kind is int and any(value < 1 for value in values):
-        raise UsageError(f"{option} takes positive sizes, not {text!r}.")
-    return values
+
+
+def _sizes(text: str | None, option: str) -> tuple[int, ...] | None:
+    try:
+        return None if text is None else tuple(int(part) for part in re.split("[,x]", text))
+    except ValueError as error:
+        raise UsageError(
+            f"{option} takes whole numbers with commas between, not {text!r}."
+        ) from error

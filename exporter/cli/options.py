@@ -2,10 +2,45 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, get_args
 
 import typer
+
+from ..errors import UsageError, did_you_mean
+from ..options import Activation as ActivationKind
+from ..options import CaptureMethod, InputKind
+from ..options import CropMode as CropModeKind
+from ..options import Interpolation as InterpolationKind
+
+# Old names, refused with the new one named.
+RENAMED = {"--runtime": "--target", "--device": "--run-on"}
+
+
+def one_of(option: str, known: tuple[str, ...]) -> Callable[[str], Any]:
+    """Return a parser of `option` that takes the `known` words and raises `UsageError`."""
+
+    def parse(text: str) -> str:
+        if text not in known:
+            hint = did_you_mean(text, known, most=1)
+            raise UsageError(f"{option} is one of {', '.join(known)}, not {text!r}.{hint}")
+        return text
+
+    return parse
+
+
+def choice(option: str, literal: Any, *, help: str, panel: str) -> Any:
+    """Declare an option that takes the words of a `Literal`, and only those."""
+    known = get_args(literal)
+    return typer.Option(
+        option,
+        parser=one_of(option, known),
+        metavar="|".join(known),
+        help=help,
+        rich_help_panel=panel,
+    )
+
 
 # --- several commands --------------------------------------------------------------------------
 
@@ -14,7 +49,8 @@ Out = Annotated[
     typer.Option(
         "-o",
         "--out",
-        help="Folder for NAME.ptl, report.json and report.html.",
+        metavar="DIR",
+        help="Folder for NAME.ptl, NAME.report.json and NAME.report.html.",
         rich_help_panel="Output",
     ),
 ]
@@ -22,94 +58,143 @@ Install = Annotated[
     list[Path] | None,
     typer.Option(
         "--install",
-        metavar="APP...",
-        help="App folders to copy the file into: `--install android_demo ios_demo`.",
+        metavar="APP",
+        help="App folder to copy the file into, such as `android_demo`. Repeatable.",
         rich_help_panel="Output",
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON, nothing else.")]
-Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="Print errors only.")]
-Traceback = Annotated[bool, typer.Option("--traceback", help="On an error, show Python's trace.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.")]
+# `main` reads it: errors are caught there, those of options too.
+Traceback = Annotated[
+    bool, typer.Option("--traceback", help="Show Python's traceback of an error.")
+]
 
-
-# --- export -----
+# --- model and output ----------------------------------------------------------------------------
 
 Model = Annotated[
     str, typer.Argument(help="A timm name, a hub id (hf-hub:...), or package.module:factory.")
 ]
 Name = Annotated[
     str | None,
-    typer.Option(help="Name of the file and in the metadata.", rich_help_panel="Output"),
+    typer.Option("--name", help="Name of the file and in its metadata.", rich_help_panel="Output"),
 ]
 Weights = Annotated[
     Path | None,
     typer.Option(
-        help="Checkpoint: safetensors, or a pickle of tensors only.", rich_help_panel="Model"
+        "--weights",
+        metavar="FILE",
+        help="Checkpoint: safetensors, or a pickle of tensors only.",
+        rich_help_panel="Model",
     ),
 ]
 RandomWeights = Annotated[
     bool,
     typer.Option(
-        "--random-weights", help="Untrained: for sizes and speed only.", rich_help_panel="Model"
+        "--random-weights",
+        help="Untrained weights: for sizes and speed only.",
+        rich_help_panel="Model",
     ),
 ]
 Labels = Annotated[
-    Path | None, typer.Option(help="Text file, one label a line.", rich_help_panel="Model")
-]
-Seed = Annotated[int, typer.Option(help="Seed of random weights.", rich_help_panel="Model")]
-Input = Annotated[
-    str,
+    Path | None,
     typer.Option(
-        help="image: uint8 photo in, preprocessing in the graph. tensor: the bare network. "
-        "auto: image where the model says how it wants images.",
-        metavar="auto|image|tensor",
-        rich_help_panel="Input and output",
+        "--labels",
+        metavar="FILE",
+        help="Text file with one label per line.",
+        rich_help_panel="Model",
+    ),
+]
+Seed = Annotated[
+    int,
+    typer.Option("--seed", help="Seed of random weights and of training.", rich_help_panel="Model"),
+]
+
+# --- input and output ----------------------------------------------------------------------------
+
+Input = Annotated[
+    InputKind,
+    choice(
+        "--input",
+        InputKind,
+        help="What `forward` takes. image: a uint8 photo, preprocessing in the graph. tensor: what "
+        "the bare network takes. auto: image where the model says how it wants images.",
+        panel="Input and output",
     ),
 ]
 InputShape = Annotated[
     str | None,
     typer.Option(
-        help="Your own module's input, such as 1,3,224,224.",
+        "--input-shape",
         metavar="N,C,H,W",
+        help="Input shape of your own module, such as 1,3,224,224.",
         rich_help_panel="Input and output",
     ),
 ]
 Activation = Annotated[
-    str,
-    typer.Option(
-        help="What follows the network in an image artifact.",
-        metavar="auto|softmax|sigmoid|none",
-        rich_help_panel="Input and output",
+    ActivationKind,
+    choice(
+        "--activation",
+        ActivationKind,
+        help="Activation after the network in an image artifact.",
+        panel="Input and output",
     ),
 ]
 Mean = Annotated[
     str | None,
-    typer.Option(help="Override, such as 0.485,0.456,0.406.", rich_help_panel="Input and output"),
+    typer.Option(
+        "--mean",
+        metavar="R,G,B",
+        help="Override the mean, such as 0.485,0.456,0.406.",
+        rich_help_panel="Input and output",
+    ),
 ]
 Std = Annotated[
     str | None,
-    typer.Option(help="Override, such as 0.229,0.224,0.225.", rich_help_panel="Input and output"),
+    typer.Option(
+        "--std",
+        metavar="R,G,B",
+        help="Override the standard deviation, such as 0.229,0.224,0.225.",
+        rich_help_panel="Input and output",
+    ),
 ]
 Interpolation = Annotated[
-    str | None,
-    typer.Option(help="Override.", metavar="bicubic|bilinear", rich_help_panel="Input and output"),
+    InterpolationKind | None,
+    choice(
+        "--interpolation",
+        InterpolationKind,
+        help="Override the interpolation of the resize.",
+        panel="Input and output",
+    ),
 ]
 CropPct = Annotated[
     float | None,
-    typer.Option(help="Override: crop size over resize size.", rich_help_panel="Input and output"),
-]
-CropMode = Annotated[
-    str | None,
     typer.Option(
-        help="Override.", metavar="center|squash|border", rich_help_panel="Input and output"
+        "--crop-pct",
+        help="Override the crop size as a share of the resize size.",
+        rich_help_panel="Input and output",
     ),
 ]
+CropMode = Annotated[
+    CropModeKind | None,
+    choice(
+        "--crop-mode",
+        CropModeKind,
+        help="Override the way to crop.",
+        panel="Input and output",
+    ),
+]
+
+# --- steps ---------------------------------------------------------------------------------------
+
 Capture = Annotated[
-    str,
-    typer.Option(
-        help="auto takes the first that agrees with eager and loads on the runtime.",
-        metavar="auto|script|trace|mixed",
-        rich_help_panel="Steps",
+    CaptureMethod,
+    choice(
+        "--capture",
+        CaptureMethod,
+        help="Capture method. auto takes the first whose file agrees with eager and loads on the "
+        "target.",
+        panel="Steps",
     ),
 ]
 AllowSpecialization = Annotated[
@@ -123,136 +208,178 @@ AllowSpecialization = Annotated[
 Disable = Annotated[
     list[str] | None,
     typer.Option(
+        "--disable",
         metavar="PASS",
-        help="Leave out a pass; `inspect` and the report name them. Repeatable.",
+        help="Pass to leave out; `inspect` and the report name them. Repeatable.",
         rich_help_panel="Steps",
     ),
 ]
-Runtime = Annotated[
+Target = Annotated[
     list[str] | None,
     typer.Option(
-        metavar="NAME",
-        help="Device runtime it must load on: pytorch-2.1.0 (default) or pytorch-1.13. Repeatable.",
+        "--target",
+        metavar="RUNTIME",
+        help="Runtime the file must load on: pytorch-2.1.0 (default) or pytorch-1.13. Repeatable.",
+        rich_help_panel="Steps",
+    ),
+]
+RunOn = Annotated[
+    str | None,
+    typer.Option(
+        "--run-on",
+        metavar="RUNTIME",
+        help="Device runtime to run the file on as well: arm64-2.1.0, which `python -m "
+        "runtime_check device` installs.",
         rich_help_panel="Steps",
     ),
 ]
 Verify = Annotated[
     bool,
     typer.Option(
-        help="Compare the saved file with eager in a fresh process.", rich_help_panel="Steps"
-    ),
-]
-Device = Annotated[
-    str | None,
-    typer.Option(
-        metavar="RUNTIME",
-        help="Run it on a device runtime too: arm64-2.1.0 (`python -m runtime_check device`).",
+        "--verify/--no-verify",
+        help="Compare the saved file with eager in a fresh process.",
         rich_help_panel="Steps",
     ),
 ]
+
+# --- quantization --------------------------------------------------------------------------------
+
 Quantize = Annotated[
     str,
     typer.Option(
-        help="Or a recipe's name; `recipes` lists them.",
+        "--quantize",
         metavar="none|dynamic|static|qat|auto",
-        rich_help_panel="Quantisation",
+        help="Quantization method, or the name of a recipe (`recipes` lists them).",
+        rich_help_panel="Quantization",
     ),
 ]
 Mode = Annotated[
     str,
     typer.Option(
-        help="auto: FX, or eager where FX cannot trace the model.",
+        "--mode",
         metavar="auto|fx|eager",
-        rich_help_panel="Quantisation",
+        help="How layers are found. auto: FX, or eager where FX cannot trace the model.",
+        rich_help_panel="Quantization",
     ),
 ]
 Scheme = Annotated[
     str,
     typer.Option(
-        help="xnnpack: symmetric, fast. qnnpack: affine.",
+        "--scheme",
         metavar="xnnpack|qnnpack",
-        rich_help_panel="Quantisation",
+        help="Number format of activations. xnnpack: symmetric, fast. qnnpack: affine.",
+        rich_help_panel="Quantization",
     ),
 ]
 Observer = Annotated[
     str | None,
     typer.Option(
-        help="How activation ranges are found.",
+        "--observer",
         metavar="minmax|moving_average|histogram",
-        rich_help_panel="Quantisation",
+        help="Observer of activation ranges.",
+        rich_help_panel="Quantization",
     ),
 ]
 Granularity = Annotated[
     str | None,
     typer.Option(
-        help="Of weight scales.",
+        "--granularity",
         metavar="per_tensor|per_channel",
-        rich_help_panel="Quantisation",
+        help="Granularity of weight scales.",
+        rich_help_panel="Quantization",
     ),
 ]
 Rounding = Annotated[
     str | None,
     typer.Option(
-        help="Of convolutions' weights in static int8.",
+        "--rounding",
         metavar="auto|compensated|nearest",
-        rich_help_panel="Quantisation",
+        help="Rounding of convolution weights in static int8.",
+        rich_help_panel="Quantization",
     ),
 ]
 FloatLayers = Annotated[
-    str | None,
+    list[str] | None,
     typer.Option(
-        help="Layers to keep in float: names or patterns, commas between.",
-        rich_help_panel="Quantisation",
+        "--float-layers",
+        metavar="LAYER",
+        help="Layer to keep in float: a name, or a pattern such as `blocks.0.*`. Repeatable.",
+        rich_help_panel="Quantization",
     ),
 ]
 Equalize = Annotated[
     bool,
     typer.Option(
-        help="Rescale neighbouring layers first; exact in float.",
-        rich_help_panel="Quantisation",
+        "--equalize/--no-equalize",
+        help="Rescale neighboring layers first; exact in float.",
+        rich_help_panel="Quantization",
     ),
 ]
 Calibration = Annotated[
     str | None,
     typer.Option(
-        help="Folder of typical images; or the word noise, for sizes and speed only.",
+        "--calibration",
         metavar="DIR",
-        rich_help_panel="Quantisation",
+        help="Folder of typical images; or the word noise, for sizes and speed only.",
+        rich_help_panel="Quantization",
     ),
 ]
 CalibrationImages = Annotated[
-    int, typer.Option(help="At most so many of them.", rich_help_panel="Quantisation")
+    int,
+    typer.Option(
+        "--calibration-images",
+        help="Number of calibration images to use at most.",
+        rich_help_panel="Quantization",
+    ),
 ]
 Evaluate = Annotated[
     Path | None,
     typer.Option(
-        help="auto judges candidates on these; class folders give accuracy.",
+        "--evaluate",
         metavar="DIR",
-        rich_help_panel="Quantisation",
+        help="Folder of images to judge on. Class folders give the accuracy.",
+        rich_help_panel="Quantization",
     ),
 ]
 MaxAccuracyDrop = Annotated[
     float | None,
-    typer.Option(help="auto's budget, in points.", rich_help_panel="Quantisation"),
+    typer.Option(
+        "--max-accuracy-drop",
+        help="auto: largest accuracy drop, in percentage points.",
+        rich_help_panel="Quantization",
+    ),
 ]
 MinAgreement = Annotated[
     float | None,
     typer.Option(
-        help="auto's budget without labels: top-1 agreement, 0 to 1.",
-        rich_help_panel="Quantisation",
+        "--min-agreement",
+        help="auto, without labels: smallest top-1 agreement with float32, 0 to 1.",
+        rich_help_panel="Quantization",
     ),
 ]
 Train = Annotated[
     Path | None,
     typer.Option(
-        help="QAT: class folders, or plain images to distil on.",
+        "--train",
         metavar="DIR",
-        rich_help_panel="Quantisation",
+        help="QAT: folder of training images; class folders, or plain images to distill on.",
+        rich_help_panel="Quantization",
     ),
 ]
-Epochs = Annotated[int | None, typer.Option(help="QAT.", rich_help_panel="Quantisation")]
-LearningRate = Annotated[float | None, typer.Option(help="QAT.", rich_help_panel="Quantisation")]
+Epochs = Annotated[
+    int | None,
+    typer.Option("--epochs", help="QAT: number of epochs.", rich_help_panel="Quantization"),
+]
+LearningRate = Annotated[
+    float | None,
+    typer.Option("--learning-rate", help="QAT: learning rate.", rich_help_panel="Quantization"),
+]
 Checkpoint = Annotated[
     Path | None,
-    typer.Option(help="QAT: resume from and save to.", rich_help_panel="Quantisation"),
+    typer.Option(
+        "--checkpoint",
+        metavar="FILE",
+        help="QAT: checkpoint to resume from and to save to.",
+        rich_help_panel="Quantization",
+    ),
 ]

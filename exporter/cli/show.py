@@ -116,7 +116,8 @@ def show_next(path: Path, installed: Sequence[Path], again: str) -> None:
     stdout.print(f"  python -m exporter inspect {path}", soft_wrap=True)
     stdout.print(f"  python -m runtime_check {path}", soft_wrap=True)
     if not installed:
-        stdout.print(f"  python -m exporter {again}--install {' '.join(APPS)}", soft_wrap=True)
+        install = " ".join(f"--install {app}" for app in APPS)
+        stdout.print(f"  python -m exporter {again}{install}", soft_wrap=True)
 
 
 def show_top(top: Sequence[tuple[str, float]], photo: str) -> None:
