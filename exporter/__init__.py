@@ -1,9 +1,39 @@
-"""Export PyTorch vision models to verified lite-interpreter files."""
+"""Export PyTorch vision models to verified lite-interpreter files.
 
-from .api import export
-from .artifact import Artifact
-from .errors import ExportError
-from .options import PreprocessingChoice
-from .quantize.step import QuantizeChoice
+Names are imported when they are first used: `python -m exporter --help` does not wait for torch.
+"""
 
-__all__ = ["Artifact", "ExportError", "PreprocessingChoice", "QuantizeChoice", "export"]
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .api import export as export
+    from .artifact import Artifact as Artifact
+    from .artifact import load as load
+    from .errors import ExportError as ExportError
+    from .options import PreprocessingChoice as PreprocessingChoice
+    from .quantize.step import QuantizeChoice as QuantizeChoice
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "Artifact": "artifact",
+    "ExportError": "errors",
+    "PreprocessingChoice": "options",
+    "QuantizeChoice": "quantize.step",
+    "export": "api",
+    "load": "artifact",
+}
+__all__ = [*_HOMES, "__version__"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f".{_HOMES[name]}", __name__), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -8,23 +8,29 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from PIL.Image import Image
 from torch import Tensor
 
+from runtime_check.artifact.archive import read_artifact
 from runtime_check.artifact.metadata import Metadata
 
 from .environment import phone_engine
 from .quiet import quiet
-from .report.report import Report
+from .report.report import Report, read_report
 
 
 @dataclass(frozen=True, kw_only=True)
 class Artifact:
-    """An exported file. Calling it runs the file itself, in the lite interpreter."""
+    """An exported file. Calling it runs the file itself, in the lite interpreter.
+
+    `report` is None for a file that was loaded without its report beside it.
+    """
 
     path: Path
     metadata: Metadata
-    report: Report
+    report: Report | None = None
 
     @cached_property
     def _module(self) -> Any:
@@ -33,34 +39,47 @@ class Artifact:
         with quiet(), phone_engine():
             return _load_for_lite_interpreter(str(self.path))
 
-    def __call__(self, *inputs: Tensor) -> Any:
-        """Run `forward` of the saved file: uint8 `[H, W, 3]` for image artifacts.
+    def __call__(self, *inputs: Tensor | np.ndarray | Image) -> Any:
+        """Run `forward` of the saved file: uint8 RGB `[H, W, 3]` for image artifacts.
+
+        Arrays and Pillow images are taken as they are: no rotation by EXIF, no change of mode.
+        Returns what `forward` returns: a tensor, or tuples, lists or dicts of them.
 
         Raises `ValueError` for inputs the metadata does not allow: the lite interpreter checks
         nothing, and its XNNPACK kernels read past a tensor with too few channels.
         """
-        check_inputs(self.metadata, inputs)
+        tensors = [x if isinstance(x, Tensor) else torch.from_numpy(np.array(x)) for x in inputs]
+        check_inputs(self.metadata, tensors)
         with quiet(), phone_engine(), torch.no_grad():
-            return self._module(*inputs)
+            return self._module(*tensors)
+
+
+def load(path: Path | str) -> Artifact:
+    """Open an exported file: callable, with its metadata, and its report if that lies beside it.
+
+    Raises `runtime_check.UnreadableArtifact` when the file is missing, damaged or not an export.
+    """
+    path = Path(path)
+    return Artifact(path=path, metadata=read_artifact(path).metadata, report=read_report(path))
 
 
 def check_inputs(metadata: Metadata, inputs: Sequence[Tensor]) -> None:
     """Raise `ValueError` when `inputs` are not what the artifact's metadata says it takes."""
-    given = metadata.input
-    if given.kind == "image":
+    spec = metadata.input
+    if spec.kind == "image":
         if len(inputs) != 1:
             raise ValueError(f"this artifact takes one image, not {len(inputs)} inputs")
         return  # the graph checks shape, type and size itself
     shapes = [tuple(t.shape) for t in inputs]
-    wanted = [tuple(spec.shape) for spec in given.tensors]
-    fits = len(shapes) == len(wanted) and all(
-        len(a) == len(b) and a[1:] == b[1:] and (given.dynamic_batch or a[:1] == b[:1])
-        for a, b in zip(shapes, wanted, strict=True)
+    expected = [tuple(tensor.shape) for tensor in spec.tensors]
+    fits = len(shapes) == len(expected) and all(
+        len(a) == len(b) and a[1:] == b[1:] and (spec.dynamic_batch or a[:1] == b[:1])
+        for a, b in zip(shapes, expected, strict=True)
     )
     types = [str(t.dtype).removeprefix("torch.") for t in inputs]
-    if not fits or types != [spec.dtype for spec in given.tensors]:
-        batch = " (any batch)" if given.dynamic_batch else ""
+    if not fits or types != [tensor.dtype for tensor in spec.tensors]:
+        batch = " (any batch)" if spec.dynamic_batch else ""
         raise ValueError(
-            f"this artifact takes {[(s.dtype, s.shape) for s in given.tensors]}{batch}, "
+            f"this artifact takes {[(s.dtype, s.shape) for s in spec.tensors]}{batch}, "
             f"not {list(zip(types, map(list, shapes), strict=True))}"
         )

@@ -110,8 +110,8 @@ def export(
 
         clock.start("report")
         report = report_of(plan, path, metadata, prepared, network, lowered, ledger, clock)
-        write_json(report, options.out / "report.json")
-        write_html(report, options.out / "report.html")
+        write_json(report, path.with_suffix(".report.json"))
+        write_html(report, path.with_suffix(".report.html"))
     return Artifact(path=path, metadata=metadata, report=report)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import sys
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import typer
 
@@ -13,7 +13,10 @@ from runtime_check.device.operators import DEFAULT_RUNTIME
 
 from ..errors import UsageError
 from . import options
-from .show import print_json, progress, show_export, show_next, show_top
+from .show import as_json, print_json, progress, show_export, show_next, show_top
+
+if TYPE_CHECKING:
+    from ..artifact import Artifact
 
 
 def default(
@@ -43,15 +46,8 @@ def default(
     installed = [place(artifact.path, folder) for folder in install or []]
     top = _classify(artifact, "cat")
     if json:
-        print_json(
-            {
-                "path": str(artifact.path),
-                "photo": "cat",
-                "top5": [{"label": n, "probability": p} for n, p in top],
-                "installed": [str(p) for p in installed],
-                "report": artifact.report.model_dump(mode="json"),
-            }
-        )
+        top5 = [{"label": name, "probability": share} for name, share in top]
+        print_json({**as_json(artifact, installed), "photo": "cat", "top5": top5})
     elif not quiet:
         show_export(artifact, installed)
         show_top(top, "cat")
@@ -174,27 +170,18 @@ def export(
         )
     installed = [place(artifact.path, folder) for folder in install or []]
     if json:
-        print_json(
-            {
-                "path": str(artifact.path),
-                "installed": [str(p) for p in installed],
-                "report": artifact.report.model_dump(mode="json"),
-            }
-        )
+        print_json(as_json(artifact, installed))
     elif not quiet:
         show_export(artifact, installed)
         show_next(artifact.path, installed, f"export {model} ... ")
 
 
-def _classify(artifact: Any, name: str) -> list[tuple[str, float]]:
+def _classify(artifact: Artifact, name: str) -> list[tuple[str, float]]:
     """Classify a packaged photo with the saved file; return the top five."""
-    import torch
-
     from ..image.samples import photo
 
-    probabilities = artifact(torch.from_numpy(photo(name).copy()))
-    values, indices = probabilities.topk(5)
-    labels = artifact.metadata.output.labels
+    values, indices = artifact(photo(name)).topk(5)
+    labels = artifact.metadata.output.labels or []
     return [(labels[i], float(v)) for v, i in zip(values, indices.tolist(), strict=True)]
 
 

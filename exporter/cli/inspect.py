@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from ..errors import UsageError, did_you_mean
 from . import options
-from .show import ledger_table, print_json, stdout
+from .show import facts_table, ledger_table, print_json, print_table, stdout
+
+if TYPE_CHECKING:
+    from runtime_check.artifact.archive import ArtifactFile
+    from runtime_check.artifact.metadata import Metadata
 
 
 def inspect(
@@ -29,60 +34,53 @@ def inspect(
             {"file": str(file), "bytes": found.bytes, "metadata": meta.model_dump(mode="json")}
         )
         return
-    table = Table(box=None, show_header=False, pad_edge=False)
-    table.add_column(style="bold")
-    table.add_column()
-    given = meta.input
-    if given.kind == "image":
-        takes = f"uint8 RGB photo, height x width x 3, sides {given.min_side}..{given.max_side}"
+    print_table(facts_table([*_use(found), *_origin(meta)]))
+    stdout.print()
+    print_table(ledger_table(meta.ledger, "ledger"))
+
+
+def _use(found: ArtifactFile) -> Iterator[tuple[str, str]]:
+    """Say what the file takes and gives, and what it needs to run."""
+    meta = found.metadata
+    yield "name", meta.name
+    yield "file", f"{found.bytes / 1e6:.1f} MB, {len(found.records)} records"
+    if meta.input.kind == "image":
+        sides = f"{meta.input.min_side}..{meta.input.max_side}"
+        takes = f"uint8 RGB photo, height x width x 3, sides {sides}"
     else:
-        takes = ", ".join(f"{t.dtype} {t.shape}" for t in given.tensors)
-        takes += ", any batch" if given.dynamic_batch else ", this batch only"
+        takes = ", ".join(f"{t.dtype} {t.shape}" for t in meta.input.tensors)
+        takes += ", any batch" if meta.input.dynamic_batch else ", this batch only"
+    yield "takes", takes
     gives = ", ".join(f"{t.dtype} {t.shape}" for t in meta.output.tensors)
     labels = f"{len(meta.output.labels)} labels" if meta.output.labels else "no labels"
-    pre, by = meta.preprocessing, meta.produced_by
-    rows = [
-        ("name", meta.name),
-        ("file", f"{found.bytes / 1e6:.1f} MB, {len(found.records)} records"),
-        ("takes", takes),
-        ("gives", f"{gives}, {meta.output.activation}, {labels}"),
-        (
+    yield "gives", f"{gives}, {meta.output.activation}, {labels}"
+    pre = meta.preprocessing
+    if pre is None:
+        yield "preprocessing", "none stated"
+    else:
+        where = "in the graph" if pre.in_graph else "left to the app"
+        yield (
             "preprocessing",
-            "none stated"
-            if pre is None
-            else f"{'in the graph' if pre.in_graph else 'left to the app'}: {pre.input_size}, "
-            f"{pre.interpolation}, {pre.crop_mode} crop {pre.crop_pct:g}, "
-            f"mean {list(pre.mean)}, std {list(pre.std)}",
-        ),
-        ("quantization", meta.quantization.method),
-        ("captured", f"{meta.capture.method}: {meta.capture.reason}"),
-        ("passes", "; ".join(f"{p.name}: {p.effect}" for p in meta.passes)),
-        (
-            "made by",
-            f"exporter {by.exporter}, torch {by.torch}, timm {by.timm}, "
-            f"bytecode {by.bytecode_version}",
-        ),
-        (
-            "weights",
-            f"{meta.provenance.weights.origin}: {meta.provenance.weights.detail}, "
-            f"SHA-256 {meta.provenance.weights.sha256[:16]}…",
-        ),
-        ("licence", meta.provenance.licence or "not stated"),
-        ("tolerance", f"{meta.tolerance.atol:.2g} ({meta.tolerance.basis})"),
-        *(
-            (
-                f"on {v.runtime}",
-                ("loads" if v.compatible else "does not load") + f": {v.detail}",
-            )
-            for v in meta.runtimes
-        ),
-        ("operators", ", ".join(f"{name} x{count}" for name, count in meta.operators.items())),
-    ]
-    for row in rows:
-        table.add_row(*row)
-    stdout.print(table)
-    stdout.print()
-    stdout.print(ledger_table(meta.ledger, "ledger"))
+            f"{where}: {pre.input_size}, {pre.interpolation}, {pre.crop_mode} crop "
+            f"{pre.crop_pct:g}, mean {list(pre.mean)}, std {list(pre.std)}",
+        )
+    yield "quantization", meta.quantization.method
+    yield "tolerance", f"{meta.tolerance.atol:.2g} ({meta.tolerance.basis})"
+    for verdict in meta.runtimes:
+        loads = "loads" if verdict.compatible else "does not load"
+        yield f"on {verdict.runtime}", f"{loads}: {verdict.detail}"
+    yield "operators", ", ".join(f"{name} x{count}" for name, count in meta.operators.items())
+
+
+def _origin(meta: Metadata) -> Iterator[tuple[str, str]]:
+    """Say how the file was made, and of what."""
+    by, weights = meta.produced_by, meta.provenance.weights
+    yield "captured", f"{meta.capture.method}: {meta.capture.reason}"
+    yield "passes", "; ".join(f"{p.name}: {p.effect}" for p in meta.passes)
+    versions = f"exporter {by.exporter}, torch {by.torch}, timm {by.timm}"
+    yield "made by", f"{versions}, bytecode {by.bytecode_version}"
+    yield "weights", f"{weights.origin}: {weights.detail}, SHA-256 {weights.sha256[:16]}…"
+    yield "licence", meta.provenance.licence or "not stated"
 
 
 def models(
@@ -117,10 +115,10 @@ def models(
         return
     table = Table(box=None, pad_edge=False)
     for heading in ("model", "input", "weights", "licence"):
-        table.add_column(heading)
+        table.add_column(heading, no_wrap=True)
     for row in rows:
         table.add_row(*row)
-    stdout.print(table)
+    print_table(table)
     stdout.print(f"{len(rows)} models", style="dim")
 
 
@@ -139,12 +137,8 @@ def recipes(json: options.Json = False, traceback: options.Traceback = False) ->
         alike.setdefault(tuple(row[key] for key in shown), []).append(row["recipe"])
     for values, names in alike.items():
         stdout.print(Text(", ".join(names), "bold"))
-        table = Table(box=None, show_header=False, pad_edge=False)
-        table.add_column(style="dim", min_width=13)
-        for key, value in zip(shown, values, strict=True):
-            if value != "-":
-                table.add_row(f"  {key}", value)
-        stdout.print(table)
+        facts = zip((f"  {key:11}" for key in shown), values, strict=True)
+        print_table(facts_table((key, value) for key, value in facts if value != "-"))
     stdout.print("-fx: symbolic tracing first. Without: layer by layer, on every model.")
 
 
@@ -156,7 +150,7 @@ def doctor(json: options.Json = False, traceback: options.Traceback = False) -> 
     if json:
         print_json([finding.__dict__ for finding in findings])
     else:
-        table = Table(box=None, show_header=False, pad_edge=False)
+        table = Table(Column(), Column(no_wrap=True), box=None, show_header=False, pad_edge=False)
         words = {
             True: Text("OK", "green"),
             False: Text("BAD", "bold red"),
@@ -165,6 +159,6 @@ def doctor(json: options.Json = False, traceback: options.Traceback = False) -> 
         for finding in findings:
             detail = f"{finding.found}  {finding.advice}".strip()
             table.add_row(words[finding.ok], finding.what, detail)
-        stdout.print(table)
+        print_table(table)
     if any(finding.ok is False for finding in findings):
         raise typer.Exit(2)

@@ -3,22 +3,51 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
+from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
-from runtime_check.artifact.metadata import LedgerRow
-
 from ..progress import Listener
+
+if TYPE_CHECKING:
+    from runtime_check.artifact.metadata import LedgerRow
+
+    from ..artifact import Artifact
 
 stdout = Console(highlight=False)
 stderr = Console(stderr=True, highlight=False)
 APPS = ("android_demo", "ios_demo")
+
+
+def print_table(table: Table) -> None:
+    """Print a table. Columns without wrapping, and the words of the others, are never cut.
+
+    Where the terminal is too narrow for that, lines are longer than it: a name that is broken in
+    two can be neither copied nor searched for.
+    """
+    roomy = stdout.options.update(max_width=100_000)
+    for column in table.columns:
+        if column.no_wrap:
+            column.min_width = max(Measurement.get(stdout, roomy, c).maximum for c in column.cells)
+    needed = Measurement.get(stdout, roomy, table).minimum
+    console = stdout if needed <= stdout.width else Console(highlight=False, width=needed)
+    console.print(table)
+
+
+def facts_table(facts: Iterable[tuple[str, str]]) -> Table:
+    """Lay out names and what is said about each."""
+    table = Table(box=None, show_header=False, pad_edge=False)
+    table.add_column(style="dim", no_wrap=True)
+    table.add_column()
+    for name, text in facts:
+        table.add_row(name, Text(text))
+    return table
 
 
 def _cell(value: float | None, form: str) -> str:
@@ -26,22 +55,24 @@ def _cell(value: float | None, form: str) -> str:
 
 
 def ledger_table(rows: Sequence[LedgerRow], title: str) -> Table:
-    """Lay out the ledger; what was not measured stays blank."""
+    """Lay out the ledger; what was not measured stays blank, accuracy has no column then."""
+    columns: dict[str, Callable[[LedgerRow], str]] = {
+        "max |d|": lambda row: "0" if row.max_abs == 0 else _cell(row.max_abs, ".1e"),
+        "SQNR dB": lambda row: _cell(row.sqnr_db, ".1f"),
+        "top-1": lambda row: _cell(row.top1, ".1%"),
+        "top-5": lambda row: _cell(row.top5, ".1%"),
+        "accuracy": lambda row: _cell(row.accuracy, ".2%"),
+        "ms": lambda row: _cell(row.ms, ".1f"),
+        "MB": lambda row: _cell(row.mb, ".1f"),
+    }
+    if all(row.accuracy is None for row in rows):
+        del columns["accuracy"]
     table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False)
-    table.add_column("stage")
-    for heading in ("max |d|", "SQNR dB", "top-1", "top-5", "accuracy", "ms", "MB"):
-        table.add_column(heading, justify="right")
+    table.add_column("stage", no_wrap=True)
+    for heading in columns:
+        table.add_column(heading, justify="right", no_wrap=True)
     for row in rows:
-        table.add_row(
-            row.stage,
-            "0" if row.max_abs == 0 else _cell(row.max_abs, ".1e"),
-            _cell(row.sqnr_db, ".1f"),
-            _cell(row.top1, ".1%"),
-            _cell(row.top5, ".1%"),
-            _cell(row.accuracy, ".2%"),
-            _cell(row.ms, ".1f"),
-            _cell(row.mb, ".1f"),
-        )
+        table.add_row(row.stage, *(cell(row) for cell in columns.values()))
     return table
 
 
@@ -86,14 +117,14 @@ def progress(enabled: bool) -> Iterator[tuple[Callable[[str], None], Listener]]:
         yield step, tell
 
 
-def show_export(artifact: Any, installed: Sequence[Path]) -> None:
+def show_export(artifact: Artifact, installed: Sequence[Path]) -> None:
     """Print the ledger, what was decided, and where the files are."""
     report, meta = artifact.report, artifact.metadata
-    stdout.print(
-        ledger_table(report.ledger, f"{meta.name}, {report.ledger[0].inputs} inputs, one thread")
-    )
+    assert report is not None, "an export has its report"
+    title = f"{meta.name}, {report.ledger[0].inputs} inputs, one thread"
+    print_table(ledger_table(report.ledger, title))
     stdout.print()
-    stdout.print(f"captured by {meta.capture.method}: {meta.capture.reason}", style="dim")
+    stdout.print(Text(f"captured by {meta.capture.method}: {meta.capture.reason}", style="dim"))
     for note in report.notes:
         stdout.print(Text(str(note), style="yellow" if note.is_warning else "dim"))
     for verdict in meta.runtimes:
@@ -104,10 +135,20 @@ def show_export(artifact: Any, installed: Sequence[Path]) -> None:
         Text("tolerance ", "dim").append(f"{meta.tolerance.atol:.2g}: {meta.tolerance.basis}")
     )
     stdout.print()
-    stdout.print(f"[bold]{artifact.path}[/] ({report.file_bytes / 1e6:.1f} MB)", soft_wrap=True)
-    stdout.print(f"{artifact.path.parent / 'report.html'}", soft_wrap=True)
+    size = f" ({report.file_bytes / 1e6:.1f} MB)"
+    stdout.print(Text(str(artifact.path), "bold").append(size, "default"), soft_wrap=True)
+    stdout.print(Text(str(artifact.path.with_suffix(".report.html"))), soft_wrap=True)
     for path in installed:
-        stdout.print(f"installed: {path}", soft_wrap=True)
+        stdout.print(Text(f"installed: {path}"), soft_wrap=True)
+
+
+def as_json(artifact: Artifact, installed: Sequence[Path]) -> dict[str, Any]:
+    """Return what `--json` prints about an export."""
+    return {
+        "path": str(artifact.path),
+        "installed": [str(path) for path in installed],
+        "report": None if artifact.report is None else artifact.report.model_dump(mode="json"),
+    }
 
 
 def show_next(path: Path, installed: Sequence[Path], again: str) -> None:

@@ -14,6 +14,7 @@ from runtime_check.artifact.archive import ArtifactFile, read_artifact
 from runtime_check.artifact.metadata import LedgerRow, Metadata
 from runtime_check.reference.weights import file_sha256
 
+from .. import __version__
 from ..environment import version_of
 from ..expected import Expected
 from ..image.preprocess import MAX_ASPECT, MAX_SIDE, MIN_SIDE, measure_preprocessing
@@ -94,7 +95,7 @@ def metadata_of(
             *_passes("optimize", lowered.optimized.effects),
         ],
         produced_by=contract.ProducedBy(
-            exporter=version_of("torch-mobile-export") or "unknown",
+            exporter=__version__,
             torch=str(torch.__version__),
             timm=version_of("timm"),
             bytecode_version=bytecode.version,

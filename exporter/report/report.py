@@ -16,6 +16,7 @@ from PIL import Image
 from torch import nn
 
 from runtime_check.artifact.metadata import Frozen, ImageInput, LedgerRow, Metadata, TensorSpec
+from runtime_check.reference.weights import file_sha256
 
 from ..install import ANDROID_MODELS, IOS_MODELS
 from ..notes import Note
@@ -70,7 +71,7 @@ class PreprocessingView(Frozen):
 
 
 class Report(Frozen):
-    """`report.json`. `metadata.ledger` has no times (they are the machine's); `ledger` has."""
+    """`NAME.report.json`. `metadata.ledger` has no times (they are the machine's); `ledger` has."""
 
     metadata: Metadata
     file: str
@@ -469,12 +470,22 @@ _FILTERS: dict[str, Callable[..., object]] = {
 
 
 def write_json(report: Report, path: Path) -> None:
-    """Write `report.json`."""
+    """Write `NAME.report.json`."""
     path.write_text(report.model_dump_json(indent=1) + "\n", encoding="utf-8")
 
 
+def read_report(artifact: Path) -> Report | None:
+    """Read `NAME.report.json` beside `NAME.ptl`; None without one about these bytes."""
+    try:
+        text = artifact.with_suffix(".report.json").read_text(encoding="utf-8")
+        report = Report.model_validate_json(text)
+    except (FileNotFoundError, ValueError):
+        return None
+    return report if report.file_sha256 == file_sha256(artifact) else None
+
+
 def write_html(report: Report, path: Path) -> None:
-    """Write `report.html`, one self-contained file."""
+    """Write `NAME.report.html`, one self-contained file."""
     from jinja2 import Environment, PackageLoader, select_autoescape
 
     environment = Environment(

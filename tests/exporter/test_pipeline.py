@@ -98,8 +98,8 @@ def test_a_failing_write_keeps_the_old_file(tmp_path: Path, monkeypatch) -> None
     assert sha(artifact.path) == before
     assert sorted(p.name for p in tmp_path.iterdir()) == [
         "ConvNormNet.ptl",
-        "report.html",
-        "report.json",
+        "ConvNormNet.report.html",
+        "ConvNormNet.report.json",
     ]
 
 

@@ -20,5 +20,5 @@ def test_ledger_in_the_file_has_no_times_and_the_report_has(tmp_path: Path) -> N
     assert [row.stage for row in artifact.metadata.ledger] == stages
     assert all(row.ms is None for row in artifact.metadata.ledger)
     assert all(row.ms for row in artifact.report.ledger)
-    report = json.loads((tmp_path / "report.json").read_text())
+    report = json.loads((tmp_path / "ConvNormNet.report.json").read_text())
     assert [row["stage"] for row in report["ledger"]] == stages

@@ -1,0 +1,126 @@
+"""The command line as a stranger uses it, in processes of its own; mistakes in this process."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+Run = Callable[..., Any]
+
+
+def process(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "exporter", *arguments],
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+
+
+def test_the_first_command(tmp_path: Path) -> None:
+    app = tmp_path / "android_demo" / "app/src/main"
+    app.mkdir(parents=True)
+    (tmp_path / "ios_demo/Models").mkdir(parents=True)
+    done = process("--install", "android_demo", "--install", "ios_demo", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    assert "tabby" in done.stdout
+    assert "saved + reloaded" in done.stdout
+    name = "tf_efficientnet_lite0.ptl"
+    exported = (tmp_path / "build" / name).read_bytes()
+    assert (app / "assets" / name).read_bytes() == exported
+    assert (tmp_path / "ios_demo/Models" / name).read_bytes() == exported
+    assert sorted(p.name for p in (tmp_path / "build").iterdir()) == [
+        name,
+        "tf_efficientnet_lite0.report.html",
+        "tf_efficientnet_lite0.report.json",
+    ]
+
+
+def test_json_is_json_alone(tmp_path: Path) -> None:
+    done = process(
+        "export",
+        "own_models:ConvNormNet",
+        "--input-shape",
+        "1,3,32,32",
+        "--json",
+        "-o",
+        str(tmp_path / "out"),
+        cwd=Path(__file__).parents[1],
+    )
+    assert done.returncode == 0, done.stderr
+    value = json.loads(done.stdout)
+    assert value["report"]["metadata"]["capture"]["method"] == "script"
+    assert Path(value["path"]).exists()
+
+
+def test_a_mistake_in_a_process(tmp_path: Path) -> None:
+    done = process("resnet18", cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("error: There is no command 'resnet18'.")
+
+
+RANDOM = ["export", "test_vit", "--random-weights"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["resnet18"], "Did you mean export resnet18?"),
+        (["inspct"], "Did you mean inspect?"),
+        (["export", "resnet81", "--random-weights"], "Did you mean"),
+        ([*RANDOM, "--disable", "nothing"], "no pass"),
+        ([*RANDOM, "--install", "nowhere"], "no folder"),
+        (["export", "test_vit", "--weights", "no.safetensors"], "no.safetensors"),
+        (["export", "test_vit", "--weights", "hf-hub:a/b"], "hub id as the model"),
+        (["export", "test_vit", "--input-shape", "1,x"], "--input-shape takes whole numbers"),
+        (["export", "test_vit", "--input-shape", "1,0"], "--input-shape takes positive sizes"),
+        (["export", "test_vit", "--mean", "0.5;0.5"], "--mean takes numbers"),
+        (["inspect", "nothing.ptl"], "no file"),
+        (["models", "rsnet18"], "Did you mean"),
+        (["export", "test_vit", "--bogus"], "No such option"),
+        # One word of each choice.
+        ([*RANDOM, "--capture", "trac"], "one of auto, script, trace, mixed, not 'trac'. Did you "),
+        ([*RANDOM, "--input", "img"], "--input is one of auto, image, tensor, not 'img'."),
+        ([*RANDOM, "--activation", "softmx"], "Did you mean softmax?"),
+        ([*RANDOM, "--interpolation", "bicubc"], "Did you mean bicubic?"),
+        ([*RANDOM, "--crop-mode", "centre"], "Did you mean center?"),
+        ([*RANDOM, "--mode", "fxx"], "--mode is one of auto, fx, eager, not 'fxx'. Did you mean "),
+        ([*RANDOM, "--scheme", "xnnpck"], "Did you mean xnnpack?"),
+        # Options that have another name now.
+        ([*RANDOM, "--runtime", "pytorch-2.1.0"], "--runtime is called --target now."),
+        ([*RANDOM, "--device=arm64-2.1.0"], "--device is called --run-on now."),
+    ],
+)
+def test_a_mistake_gets_one_paragraph(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], says: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    done = run(*arguments)
+    assert done.code == 2
+    assert done.out == ""
+    assert says in " ".join(done.err.replace("│", "").split())
+    assert "Traceback" not in done.err
+    assert not list(tmp_path.iterdir()), "something was left behind"
+
+
+def test_a_traceback_on_demand(run: Run) -> None:
+    from runtime_check.errors import UnreadableArtifact
+
+    with pytest.raises(UnreadableArtifact):
+        run("inspect", "nothing.ptl", "--traceback")
+
+
+def test_a_bug_says_that_it_is_one(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("exporter.environment.diagnose", lambda: 1 / 0)
+    done = run("doctor")
+    assert done.code == 2
+    assert "should not have happened: ZeroDivisionError" in " ".join(done.err.split())

@@ -1,0 +1,64 @@
+"""What is printed fits a terminal of 80 columns, and no name is broken in two."""
+
+from __future__ import annotations
+
+import pytest
+from rich.table import Column, Table
+
+from exporter.cli.show import facts_table, ledger_table, print_table, show_next
+from runtime_check.artifact.metadata import LedgerRow
+
+ROWS = [
+    LedgerRow(stage="eager fp32", inputs=5, ms=1234.5, mb=1234.5),
+    LedgerRow(
+        stage="saved + reloaded",
+        inputs=5,
+        max_abs=1.2e-6,
+        sqnr_db=111.2,
+        top1=1.0,
+        top5=1.0,
+        accuracy=0.8125,
+        ms=1234.5,
+        mb=1234.5,
+    ),
+]
+
+
+def test_the_ledger_fits_80_columns(capsys: pytest.CaptureFixture[str]) -> None:
+    print_table(ledger_table(ROWS, "name"))
+    title, head, *rows = capsys.readouterr().out.splitlines()
+    assert title.strip() == "name"
+    assert [row.split("  ")[0].strip() for row in rows] == [row.stage for row in ROWS]
+    assert head.split()[-5:] == ["top-1", "top-5", "accuracy", "ms", "MB"]
+    assert all(len(line) <= 80 for line in (head, *rows))
+
+
+def test_accuracy_has_a_column_where_it_was_measured(capsys: pytest.CaptureFixture[str]) -> None:
+    print_table(ledger_table(ROWS[:1], "name"))
+    assert "accuracy" not in capsys.readouterr().out
+
+
+def test_names_and_words_stay_whole(capsys: pytest.CaptureFixture[str]) -> None:
+    name, word = "n" * 60, "blocks.0." + "w" * 50
+    print_table(facts_table([(name, f"{'some text ' * 20} {word}")]))
+    out = capsys.readouterr().out
+    assert name in out
+    assert word in out
+    table = Table(Column("file", no_wrap=True), Column("text"), Column("size", no_wrap=True))
+    table.add_row(name, "some text " * 20, "12 MB")
+    print_table(table)
+    out = capsys.readouterr().out
+    assert name in out
+    assert "12 MB" in out
+
+
+def test_text_from_a_file_is_no_markup(capsys: pytest.CaptureFixture[str]) -> None:
+    print_table(facts_table([("takes", "float32[1, 3] [bold]x[/bold]")]))
+    assert "[bold]x[/bold]" in capsys.readouterr().out
+
+
+def test_the_next_commands_can_be_typed(tmp_path, capsys: pytest.CaptureFixture[str]) -> None:
+    show_next(tmp_path / ("long_" * 20 + ".ptl"), (), "")
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[-1].endswith("-m exporter --install android_demo --install ios_demo")
+    assert sum(line.endswith(".ptl") for line in lines) == 2
