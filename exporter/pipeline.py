@@ -20,7 +20,8 @@ from .quantize.step import QuantizeChoice, quantize_network, recipe_of
 from .quiet import quiet
 from .report.describe import golden_vectors, metadata_of, report_of
 from .report.ledger import Ledger
-from .report.report import write_html, write_json
+from .report.page import write_html
+from .report.report import write_json
 from .rewrites import left_out, rewrite
 from .source import load_source
 from .verify import require_runtime, verify_on

@@ -10,26 +10,23 @@ import pytest
 
 from exporter.notes import Note, NoteKind
 from exporter.progress import Step
+from exporter.report.charts import histogram_chart
+from exporter.report.numbers import brief, file_size, part, percent, scientific, significant
+from exporter.report.page import (
+    ledger_rows,
+    notes_about,
+    operator_groups,
+    standing,
+    write_html,
+)
 from exporter.report.report import (
     GoldenView,
     Histogram,
     PreprocessingView,
     Report,
     SizeRow,
-    brief,
-    file_size,
     golden_view,
     histogram,
-    histogram_chart,
-    ledger_rows,
-    notes_about,
-    operator_groups,
-    part,
-    percent,
-    scientific,
-    significant,
-    standing,
-    write_html,
 )
 from runtime_check.artifact.metadata import (
     Capture,

@@ -1,0 +1,175 @@
+"""What `NAME.report.html` shows, worked out here so that the template only places it."""
+
+from __future__ import annotations
+
+import shlex
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from runtime_check.artifact.metadata import ImageInput, LedgerRow, Metadata, TensorSpec
+
+from ..install import ANDROID_MODELS, IOS_MODELS
+from .charts import histogram_chart
+from .numbers import brief, file_size, grouped, part, percent, scientific, score, significant
+from .report import Report
+
+SAVED = "saved + reloaded"
+Standing = Literal["verified", "outside", "unverified"]
+
+
+def ledger_rows(report: Report) -> list[LedgerRow]:
+    """Return the timed ledger, then the stages that only the metadata has (not verified)."""
+    timed = {row.stage for row in report.ledger}
+    return [*report.ledger, *(r for r in report.metadata.ledger if r.stage not in timed)]
+
+
+def saved_row(report: Report) -> LedgerRow | None:
+    """Return the row of the saved and reloaded file, if it was compared with eager Python."""
+    rows = [r for r in report.ledger if r.stage == SAVED and r.max_abs is not None]
+    return rows[-1] if rows else None
+
+
+def standing(report: Report) -> Standing:
+    """Judge the page's badge by the page's own figures, so that it never claims more than they do.
+
+    An absolute fp32 tolerance is checked again here. Others (relative, int8 steps) need the values
+    and were judged by `verify`, which lets nothing pass that differs.
+    """
+    row, tolerance = saved_row(report), report.metadata.tolerance
+    if row is None or row.max_abs is None:
+        return "unverified"
+    absolute = report.metadata.quantization.method == "none" and tolerance.rtol == 0
+    return "outside" if absolute and not row.max_abs <= tolerance.atol else "verified"
+
+
+def notes_about(report: Report, *kinds: str) -> list[str]:
+    """Return the texts of the notes of these kinds."""
+    return [note.text for note in report.notes if note.kind in kinds]
+
+
+def describe_tensor(spec: TensorSpec) -> str:
+    """Say a tensor in a few characters: `float32[1, 3, 224, 224]`."""
+    return f"{spec.dtype}{spec.shape}"
+
+
+def describe(metadata: Metadata) -> str:
+    """Say in two or three sentences what the file takes and gives."""
+    outputs = " and ".join(describe_tensor(t) for t in metadata.output.tensors)
+    if isinstance(metadata.input, ImageInput):
+        low, high = metadata.input.min_side, metadata.input.max_side
+        takes = f"Takes a uint8 RGB image of any size, {low} to {grouped(high)} pixels a side."
+    else:
+        inputs = " and ".join(describe_tensor(t) for t in metadata.input.tensors)
+        batch = ", any batch size" if metadata.input.dynamic_batch else ""
+        takes = f"Takes {inputs}{batch}."
+    what = {"softmax": "class probabilities (softmax)", "sigmoid": "probabilities (sigmoid)"}.get(
+        metadata.output.activation, "the network's own outputs"
+    )
+    labels = metadata.output.labels
+    names = f"with {grouped(len(labels))} labels" if labels else "without labels"
+    sentences = [takes, f"Returns {what}, {outputs}, {names}."]
+    if metadata.preprocessing is not None:
+        sentences.append(
+            "Preprocessing is in the graph."
+            if metadata.preprocessing.in_graph
+            else "Preprocessing is not in the file; the caller does it."
+        )
+    return " ".join(sentences)
+
+
+@dataclass(frozen=True)
+class OperatorGroup:
+    """Operators of one namespace, most called first; `kind` says what is special about it."""
+
+    namespace: str
+    kind: str
+    operators: tuple[tuple[str, int], ...]
+    calls: int
+
+
+def operator_groups(operators: Mapping[str, int]) -> list[OperatorGroup]:
+    """Group operators by namespace, most calls first."""
+    kinds = {
+        "prepacked": "weights laid out for XNNPACK when the file was made",
+        "quantized": "int8 kernels",
+        "aten": "PyTorch's own",
+        "prim": "the interpreter's own",
+    }
+    groups: defaultdict[str, list[tuple[str, int]]] = defaultdict(list)
+    for name, calls in operators.items():
+        namespace, _, rest = name.rpartition("::")
+        groups[namespace].append((rest, calls))
+    order = list(kinds)
+    return [
+        OperatorGroup(
+            namespace=namespace,
+            kind=kinds.get(namespace, ""),
+            operators=tuple(sorted(groups[namespace], key=lambda pair: (-pair[1], pair[0]))),
+            calls=sum(calls for _, calls in groups[namespace]),
+        )
+        for namespace in sorted(
+            groups, key=lambda n: (order.index(n) if n in order else len(order), n)
+        )
+    ]
+
+
+def next_steps(report: Report) -> list[tuple[str, str]]:
+    """Return commands worth typing next, each with what it is for."""
+    file = shlex.quote(report.file)
+    return [
+        (f"python -m exporter inspect {file}", "Show what is inside the file."),
+        (
+            f"python -m runtime_check {file}",
+            "Check it again, with inputs nobody chose. Needs no exporter: fit for an app's CI.",
+        ),
+        (
+            f"cp {file} android_demo/{ANDROID_MODELS.as_posix()}/",
+            "Place it where the Android app looks for models.",
+        ),
+        (
+            f"cp {file} ios_demo/{IOS_MODELS.as_posix()}/",
+            "Place it where the iOS app looks for models.",
+        ),
+    ]
+
+
+_FILTERS: dict[str, Callable[..., object]] = {
+    f.__name__: f
+    for f in (
+        brief,
+        describe,
+        describe_tensor,
+        file_size,
+        grouped,
+        histogram_chart,
+        ledger_rows,
+        next_steps,
+        notes_about,
+        operator_groups,
+        part,
+        percent,
+        saved_row,
+        scientific,
+        score,
+        significant,
+        standing,
+    )
+}
+
+
+def write_html(report: Report, path: Path) -> None:
+    """Write `NAME.report.html`, one self-contained file."""
+    from jinja2 import Environment, PackageLoader, select_autoescape
+
+    environment = Environment(
+        loader=PackageLoader("exporter.report", "templates"),
+        autoescape=select_autoescape(default=True, default_for_string=True),
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(_FILTERS)
+    template = environment.get_template("report.html")
+    path.write_text(template.render(report=report, meta=report.metadata), encoding="utf-8")
