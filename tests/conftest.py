@@ -1,12 +1,20 @@
 from __future__ import annotations
 
 import ctypes
+import os
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
 
 from runtime_check.device.errors import DeviceUnavailable
 from runtime_check.device.toolchain import require_tools
+
+from .artifacts import Models, export_models
+
+# Several processes may test at once, and children inherit it: threads that spin for a core that
+# another holds make everything slower. Set before torch is imported.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 # The same examples in every run: a failure in CI must be a failure at home. Searching for new
 # counterexamples is `python -m runtime_check --profile nightly`'s work.
@@ -24,3 +32,18 @@ def core(tmp_path_factory: pytest.TempPathFactory) -> ctypes.CDLL:
     except DeviceUnavailable as error:
         pytest.skip(str(error))
     return build_core(tmp_path_factory.mktemp("core"))
+
+
+@pytest.fixture(scope="session")
+def models(tmp_path_factory: pytest.TempPathFactory) -> Models:
+    """The default model in fp32 and int8, as the command line makes it: once for all tests.
+
+    A folder given by `LITE_MODELS` is taken as it is.
+    """
+    given = os.environ.get("LITE_MODELS")
+    if given:
+        return Models(Path(given))
+    base = tmp_path_factory.getbasetemp()
+    # Under pytest-xdist each worker has a folder of its own below the session's.
+    shared = base.parent if os.environ.get("PYTEST_XDIST_WORKER") else base
+    return export_models(shared / "shipped")

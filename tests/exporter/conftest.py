@@ -6,6 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from exporter.artifact import Artifact
+
+from ..artifacts import Models
+
 # `own_models` is imported by tests and, as a user's factory, by the exporter.
 sys.path.insert(0, str(Path(__file__).parent))
 
@@ -29,8 +33,8 @@ def _seeded() -> None:
 
 
 @pytest.fixture(scope="session")
-def default_artifact(tmp_path_factory: pytest.TempPathFactory):
-    """The README's first command's artifact, exported once."""
+def default_artifact(models: Models) -> Artifact:
+    """The README's first command's artifact, opened from its file."""
     import exporter
 
-    return exporter.export("tf_efficientnet_lite0", out=tmp_path_factory.mktemp("default"))
+    return exporter.load(models.fp32)

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from ...artifacts import Models
+
 ROOT = Path(__file__).resolve().parents[3]
 TOOLS = ROOT / "android_demo" / "tools"
 sys.path.insert(0, str(TOOLS))
@@ -43,10 +45,6 @@ def run_tool(tools: Path):
 
 
 @pytest.fixture(scope="session")
-def default_artifact(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The first command's artifact, exported here."""
-    import exporter
-
-    out = tmp_path_factory.mktemp("default")
-    exporter.export("tf_efficientnet_lite0", out=out)
-    return out / "tf_efficientnet_lite0.ptl"
+def default_artifact(models: Models) -> Path:
+    """The first command's artifact."""
+    return models.fp32

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import ctypes
-import os
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -10,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from .core import Core
-from .tools import Absent, Swift, export_models, find_swift, torch_root
+from .tools import Absent, Swift, find_swift, torch_root
 
 
 @pytest.fixture(scope="session")
@@ -19,28 +18,6 @@ def swift() -> Swift:
         return find_swift()
     except Absent as error:
         pytest.skip(str(error))
-
-
-@dataclass(frozen=True)
-class Models:
-    """Real files as they ship; `folder` holds both."""
-
-    folder: Path
-    fp32: Path
-    int8: Path
-
-
-@pytest.fixture(scope="session")
-def models(tmp_path_factory: pytest.TempPathFactory) -> Models:
-    """The default model, fp32 and int8: from the folder `LITE_MODELS`, or exported now."""
-    given = os.environ.get("LITE_MODELS")
-    if given:
-        folder = Path(given)
-    else:
-        scratch = tmp_path_factory.mktemp("shipped")
-        export_models(scratch)
-        folder = scratch / "models"
-    return Models(folder, folder / "tf_efficientnet_lite0.ptl", folder / "lite0_int8.ptl")
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ import pytest
 from runtime_check.device import DeviceUnavailable, find_installed
 from runtime_check.device.toolchain import cache_root
 
-from .conftest import Models
+from ...artifacts import Models
 from .tools import NATIVE, Absent, ensure_macos_torch
 
 # The C API as an executable: the same calls that LiteFile.swift makes.

@@ -16,7 +16,8 @@ from runtime_check.compare import compare
 from runtime_check.device.toolchain import compile_program, native_compiler
 from runtime_check.properties.base import tolerance_of
 
-from .conftest import Models, Small
+from ...artifacts import Models
+from .conftest import Small
 from .core import Core, CoreError
 from .tools import NATIVE
 

@@ -16,7 +16,7 @@ from exporter.install import models_folder
 from runtime_check.artifact.archive import read_artifact
 from runtime_check.artifact.metadata import parse_metadata
 
-from .conftest import Models
+from ...artifacts import Models
 from .tools import APP, GOLDEN, NATIVE, PACKAGE, Swift
 
 PROJECT = APP / "LiteDemo.xcodeproj/project.pbxproj"

@@ -16,7 +16,7 @@ from PIL import Image
 
 from runtime_check.bench.format import read_bench
 
-from .conftest import Models
+from ...artifacts import Models
 from .core import Core
 from .tools import GOLDEN, PACKAGE, ROOT, Swift
 

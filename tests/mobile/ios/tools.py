@@ -15,8 +15,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from PIL import Image
-
 from runtime_check.device.install import _host_torch
 from runtime_check.device.toolchain import (
     RUNTIMES,
@@ -137,26 +135,3 @@ def ensure_macos_torch() -> Path:
         return ensure_wheel(MACOS_WHEEL, lambda text: None) / "torch"
     except RuntimeCheckError as error:
         raise Absent(f"torch for macOS: {error}") from error
-
-
-def export_models(folder: Path) -> None:
-    """Export the default model as fp32 and int8 with the command line, as users do."""
-    photos = folder / "photos"
-    photos.mkdir()
-    for path in sorted((ROOT / "exporter/data/photos").glob("*.png")):
-        picture = Image.open(path).convert("RGB")
-        side = min(picture.size) * 3 // 4
-        for index, (x, y) in enumerate(((0, 0), (picture.width - side, 0), (20, 10))):
-            picture.crop((x, y, x + side, y + side)).save(photos / f"{path.stem}{index}.png")
-    out = folder / "models"
-    quantized = ("--quantize", "static", "--calibration", str(photos), "--name", "lite0_int8")
-    for options in ((), quantized):
-        done = subprocess.run(
-            [
-                sys.executable, "-m", "exporter", "export", "tf_efficientnet_lite0", *options,
-                "-o", str(out),
-            ],
-            capture_output=True, text=True, timeout=900, check=False,
-            env={**os.environ, "OMP_NUM_THREADS": "1"}, cwd=folder,
-        )  # fmt: skip
-        assert done.returncode == 0, done.stdout + done.stderr
