@@ -7,6 +7,8 @@ from dataclasses import replace
 
 from torch import nn
 
+from runtime_check.artifact.metadata import EAGER_STAGE
+
 from .artifact import Artifact
 from .environment import one_thread, phone_engine, require_suitable_torch
 from .expected import expect, expect_int8
@@ -65,7 +67,7 @@ def export(
         expected = expect(plan)
         ledger = Ledger(plan, expected.outputs)
         eager = plan.whole(source.module)
-        ledger.note("eager fp32", eager, weights=source.module, outputs=ledger.eager)
+        ledger.note(EAGER_STAGE, eager, weights=source.module, outputs=ledger.eager)
 
         clock.start("prepare")
         prepared = rewrite(

@@ -88,7 +88,7 @@ def imports(name: str) -> Iterator[tuple[str, int]]:
 
 
 def room(name: str) -> str:
-    return (name.split(".") + [""])[1]
+    return [*name.split("."), ""][1]
 
 
 def floor(name: str) -> int | None:

@@ -11,7 +11,7 @@ import torch
 
 import runtime_check.artifact.metadata as contract
 from runtime_check.artifact.archive import ArtifactFile, read_artifact
-from runtime_check.artifact.metadata import LedgerRow, Metadata
+from runtime_check.artifact.metadata import SAVED_STAGE, LedgerRow, Metadata
 from runtime_check.reference.weights import file_sha256
 
 from .. import __version__
@@ -149,7 +149,7 @@ def _rows(lowered: Lowered, ledger: Ledger) -> list[LedgerRow]:
     bytes."""
     rows = [row.model_copy(update={"ms": None}) for row in ledger.rows]
     if lowered.verified is None:
-        rows.append(LedgerRow(stage="saved + reloaded", note="NOT VERIFIED (--no-verify)"))
+        rows.append(LedgerRow(stage=SAVED_STAGE, note="NOT VERIFIED (--no-verify)"))
     return rows
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from runtime_check.artifact.metadata import LedgerRow
+from runtime_check.artifact.metadata import SAVED_STAGE, LedgerRow
 from runtime_check.compare import Comparison, Tolerance, compare
 
 from ..evaluation import Evaluation
@@ -20,8 +20,6 @@ from ..outputs import run, stack
 from ..package.archive import LiteFile
 from ..plan import SLOW_SECONDS, Plan
 from ..verify import HOST, REPEATS, Verified
-
-SAVED = "saved + reloaded"
 
 
 class Ledger:
@@ -71,7 +69,7 @@ class Ledger:
         on_host = verified.runtime == HOST
         self.rows.append(
             LedgerRow(
-                stage=SAVED if on_host else f"on {verified.runtime}",
+                stage=SAVED_STAGE if on_host else f"on {verified.runtime}",
                 inputs=len(self.eager),
                 accuracy=verified.accuracy,
                 ms=verified.milliseconds,

@@ -166,6 +166,11 @@ class ToleranceSpec(Frozen):
     )
 
 
+# The ledger's first stage, and the one that is the file itself.
+EAGER_STAGE = "eager fp32"
+SAVED_STAGE = "saved + reloaded"
+
+
 class LedgerRow(Frozen):
     """One stage against eager fp32. What was not measured is null, never a guess."""
 

@@ -80,7 +80,7 @@ class Skipped(Frozen):
 
 
 class DeviceRuns(Frozen):
-    """Everything measured on one device. Runs of one `rounds` number were interleaved."""
+    """Everything measured on one device; `skipped` are the peers that did not run there."""
 
     device: Device
     runs: list[BenchmarkRun]

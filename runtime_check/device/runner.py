@@ -105,14 +105,16 @@ class DeviceSession:
             return ChildDied(
                 f"{self._path}: still {doing} after {self._timeout:.0f} s in "
                 f"{self.description}, so it was stopped. The file may be hostile, or the model "
-                "larger than this limit allows."
+                "larger than this limit allows.",
+                expired=True,
             )
         self._errors.seek(0)
         said = self._errors.read()[-2000:].decode("utf-8", "replace").strip().splitlines()
         last = f" It last said: {said[-1][:200]}" if said else ""
         return ChildDied(
             f"{self._path}: {self.description} crashed while {doing} it ({gone.death}). The crash "
-            f"stayed in a child process; treat the file as damaged or hostile.{last}"
+            f"stayed in a child process; treat the file as damaged or hostile.{last}",
+            expired=False,
         )
 
     def _ask(

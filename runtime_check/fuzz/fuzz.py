@@ -104,7 +104,7 @@ def _judge(
         ]
     except ChildDied as error:
         loader.lost()
-        return ("hung" if "still" in str(error) else "crashed"), str(error)
+        return ("hung" if error.expired else "crashed"), str(error)
     except RuntimeCheckError as error:
         return "refused", str(error)
     tolerance = tolerance_of(clean.golden.tolerance)

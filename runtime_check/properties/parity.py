@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from hypothesis import strategies as st
 
-from ..artifact.metadata import ImageInput, Metadata, TensorInput
+from ..artifact.metadata import EAGER_STAGE, ImageInput, Metadata, TensorInput
 from ..compare import Tolerance, compare
 from ..errors import RuntimeCheckError
 from .base import Check, Outputs, PropertyResult, Verdict, skipped
@@ -191,7 +191,9 @@ def _int8_failure(
 
 
 def _int8_demand(metadata: Metadata) -> Tolerance:
-    stated = [row for row in metadata.ledger if row.sqnr_db is not None and row.stage != "eager"]
+    stated = [
+        row for row in metadata.ledger if row.sqnr_db is not None and row.stage != EAGER_STAGE
+    ]
     last = stated[-1] if stated else None
     sqnr = 0.0 if last is None or last.sqnr_db is None else last.sqnr_db - SQNR_SLACK_DB
     top1 = None if last is None or last.top1 is None else max(0.0, last.top1 - TOP1_SLACK)

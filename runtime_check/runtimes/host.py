@@ -78,7 +78,11 @@ _TRANSLATIONS = (
 
 
 class ChildDied(RuntimeCheckError):
-    """The process that ran the file crashed, hung or was stopped at a limit."""
+    """The process that ran the file crashed, or was stopped at its time limit (`expired`)."""
+
+    def __init__(self, message: str, *, expired: bool) -> None:
+        super().__init__(message)
+        self.expired = expired
 
 
 class ForwardError(RuntimeCheckError):
@@ -133,11 +137,13 @@ class HostSession:
             if error.expired:
                 raise ChildDied(
                     f"{self._path}: still {doing} after {self._timeout:.0f} s, so it was stopped. "
-                    "The file may be hostile, or the model larger than this limit allows."
+                    "The file may be hostile, or the model larger than this limit allows.",
+                    expired=True,
                 ) from error
             raise ChildDied(
                 f"{self._path}: torch crashed while {doing} it ({error.death}). The crash stayed "
-                "in a child process; treat the file as damaged or hostile."
+                "in a child process; treat the file as damaged or hostile.",
+                expired=False,
             ) from error
 
     def load(

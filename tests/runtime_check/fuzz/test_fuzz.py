@@ -10,9 +10,10 @@ import torch
 
 from runtime_check import RuntimeCheckError, UnreadableArtifact, UnsupportedSchema, read_artifact
 from runtime_check.artifact.metadata import GOLDEN_RECORD, METADATA_RECORD
+from runtime_check.fuzz import fuzz
 from runtime_check.fuzz.fuzz import fuzz_file
 from runtime_check.fuzz.mutate import MUTATORS, Mutation, mutate, plan_mutations
-from runtime_check.runtimes.host import open_host
+from runtime_check.runtimes.host import ChildDied, open_host
 from runtime_check.testing.archives import (
     lying_bomb,
     records_of,
@@ -200,3 +201,30 @@ def test_what_loads_but_computes_otherwise_is_detected(tensor_ptl: Any, tmp_path
     report = check_artifact(path, properties=["golden"], folder=tmp_path)
     assert not report
     assert "golden vector" in report.results[0].reason
+
+
+@pytest.mark.parametrize(
+    ("died", "outcome"),
+    [
+        (ChildDied("nobody is still here", expired=False), "crashed"),
+        (ChildDied("it took too long", expired=True), "hung"),
+    ],
+)
+def test_hanging_and_crashing_are_told_apart_by_value_not_by_wording(
+    died: ChildDied, outcome: str, tensor_ptl: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clean = read_artifact(tensor_ptl.path)
+
+    class Loader:
+        memory = 2**30
+        lost_sessions = 0
+
+        def get(self) -> Any:
+            raise died
+
+        def lost(self) -> None:
+            self.lost_sessions += 1
+
+    loader = Loader()
+    assert fuzz._judge(tensor_ptl.path, clean, [], loader)[0] == outcome  # type: ignore[arg-type]
+    assert loader.lost_sessions == 1
