@@ -31,7 +31,7 @@ class CaptureError(ExportError):
 
 
 class OptimizeError(ExportError):
-    """The optimised module computes something else, and no repair helped."""
+    """The optimized module computes something else, and no repair helped."""
 
 
 class IncompatibleRuntime(ExportError):
@@ -49,7 +49,7 @@ class Untraceable(ExportError):
 
 
 class QuantizeError(ExportError):
-    """The module cannot be quantised as asked."""
+    """The module cannot be quantized as asked."""
 
 
 class RecipeError(QuantizeError):
@@ -77,7 +77,7 @@ class TrainingDataError(QuantizeError):
 
 
 class WrongEngine(QuantizeError):
-    """Weights are packed for a server engine and not for a phone's."""
+    """Weights are packed for a server engine, not for a phone's."""
 
 
 class BudgetNotMet(QuantizeError):

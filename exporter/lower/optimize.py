@@ -39,7 +39,7 @@ IN_PLACE = "in-place-activations"
 
 @dataclass(frozen=True, kw_only=True)
 class Attempt:
-    """One way to optimise: whether to freeze first, and which mobile passes to leave out."""
+    """One way to optimize: whether to freeze first, and which mobile passes to leave out."""
 
     freeze: bool
     without: frozenset[str]
@@ -48,7 +48,7 @@ class Attempt:
 
 @dataclass(frozen=True, kw_only=True)
 class Optimized:
-    """The optimised module, which agrees with the captured one, and what was done."""
+    """The optimized module, which agrees with the captured one, and what was done."""
 
     module: torch.jit.ScriptModule
     effects: Mapping[str, PassEffect]
@@ -74,7 +74,7 @@ def attempts(disabled: Collection[str]) -> Iterator[Attempt]:
 
 
 def apply(module: torch.jit.ScriptModule, attempt: Attempt) -> torch.jit.ScriptModule:
-    """Optimise once, without any check. `optimize` is the guarded way."""
+    """Optimize once, without any check. `optimize` is the guarded way."""
     with quiet(), torch.no_grad():
         current = torch.jit.freeze(module.eval()) if attempt.freeze else module
         if not attempt.without >= set(MOBILE_PASSES):
@@ -104,7 +104,7 @@ def optimize(
     *,
     disabled: Collection[str] = (),
 ) -> Optimized:
-    """Optimise for mobile so that outputs on every sample stay within `tolerance`.
+    """Optimize for mobile so that outputs on every sample stay within `tolerance`.
 
     `sampled` holds inputs with the outputs the captured module has to keep. Raises
     `OptimizeError` when no rung of the ladder keeps them.
@@ -125,7 +125,7 @@ def optimize(
         repairs = (f"{attempt.repair} ({tried[0]})",) if tried else ()
         return Optimized(module=optimized, effects=effects, repairs=repairs, comparison=comparison)
     raise OptimizeError(
-        "Every way of optimising this model changes what it computes, so nothing is written: "
+        "Every way of optimizing this model changes what it computes, so nothing is written: "
         + " | ".join(tried)
         + ". Please report the model; `--disable` with other passes may find a way."
     )

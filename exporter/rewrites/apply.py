@@ -1,7 +1,7 @@
-"""Step 2, prepare: run the passes on a module, each judged on outputs and undone where it fails.
+"""Step 2, prepare: run the passes, compare outputs after each, and undo those that fail.
 
-Matches come from watching the module run and from its graph, never from names of layers, so they
-hold for any author's code.
+Matches come from watching the module run and from its traced graph, never from layer names, so
+they hold for anybody's code.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from .trace import trace
 
 Effects = dict[str, PassEffect]
 
-_NOTHING = PassEffect("none", why="nothing matches")
+_NOTHING = PassEffect("none", why="nothing matched")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Rewritten:
-    """The rewritten module (the given one where nothing matched) and what became of each pass."""
+    """The rewritten module (the original where nothing matched) and what became of each pass."""
 
     module: nn.Module
     effects: Mapping[str, PassEffect]
@@ -35,7 +35,7 @@ class Rewritten:
 
 @dataclass(frozen=True)
 class _Evidence:
-    """Inputs, and the outputs that have to stay within a tolerance."""
+    """Inputs, and the outputs that must be reproduced within a tolerance."""
 
     inputs: Sequence[Tensor]
     outputs: Sequence[Sequence[Tensor]]
@@ -46,9 +46,9 @@ class _Evidence:
         return self.inputs[0]
 
     def against(self, module: nn.Module) -> str:
-        """Return how the outputs of `module` differ; "" where they do not."""
-        for given, expected in zip(self.inputs, self.outputs, strict=True):
-            actual = run(module, (given,))
+        """Return how the outputs of `module` differ, or "" if they do not."""
+        for network_input, expected in zip(self.inputs, self.outputs, strict=True):
+            actual = run(module, (network_input,))
             result = compare(
                 [t.numpy() for t in expected], [t.numpy() for t in actual], self.tolerance
             )
@@ -66,10 +66,10 @@ def rewrite(
     left_out: Mapping[str, PassEffect] | None = None,
     passes: Sequence[Pass] = PASSES,
 ) -> Rewritten:
-    """Run the passes on modules and on the traced graph that are not in `left_out`.
+    """Run the passes on modules and on the traced graph, except those in `left_out`.
 
     `inputs` are network inputs, N,C,H,W, and `outputs[i]` what `module` gives for them. A pass
-    that raises, or whose result lies outside of `tolerance`, is undone and reported as such.
+    that raises, or whose outputs are outside `tolerance`, is undone and reported as such.
     `module` is never changed: its modules are copied before the first edit, its weights are
     shared.
     """
@@ -82,7 +82,7 @@ def rewrite(
 
 
 def edited(module: nn.Module, edits: Sequence[Edit]) -> nn.Module:
-    """Return a copy of the modules with some replaced; tensors are shared, for none is written."""
+    """Return a copy of the modules with some replaced; tensors are shared, none is written to."""
     tensors = (*module.parameters(), *module.buffers())
     copied = copy.deepcopy(module, {id(tensor): tensor for tensor in tensors})
     for edit in edits:
@@ -91,10 +91,10 @@ def edited(module: nn.Module, edits: Sequence[Edit]) -> nn.Module:
 
 
 def edit_modules(module: nn.Module, example: Tensor) -> nn.Module:
-    """Run the passes on modules, unjudged, and return the result; tensors are shared.
+    """Run the passes on modules without comparing outputs; the result shares all tensors.
 
-    For what is judged by itself later, as int8 is: without the passes that only change layouts.
-    They find nothing to do on a module that has already been through.
+    For int8, which is compared as a whole later: passes that only change layouts are skipped.
+    Running them on an already rewritten module changes nothing.
     """
     for one in PASSES:
         if one.on == "modules" and not one.layout_only:
@@ -108,7 +108,7 @@ def _on_modules(
     left_out: Mapping[str, PassEffect],
     evidence: _Evidence,
 ) -> tuple[nn.Module, Effects]:
-    """Run the passes on modules one by one; those that find nothing are not reported."""
+    """Run the passes on modules one by one; passes that find nothing are not reported."""
     effects: Effects = {}
     for one in (p for p in passes if p.on == "modules"):
         if one.name in left_out:
@@ -120,7 +120,7 @@ def _on_modules(
                 continue
             candidate = edited(module, edits)
             problem = evidence.against(candidate)
-        except Exception as error:  # noqa: BLE001  a pass may meet any author's code
+        except Exception as error:  # noqa: BLE001  passes run on anybody's code
             problem = f"it raised {error}"
         if problem:
             effects[one.name] = PassEffect("undone", why=problem)
@@ -136,37 +136,37 @@ def _on_graph(
     left_out: Mapping[str, PassEffect],
     evidence: _Evidence,
 ) -> tuple[nn.Module, Effects]:
-    """Run the passes on the traced graph; return the module itself where none pays."""
+    """Run the passes on the traced graph; return the module itself where none pays off."""
     passes = [one for one in passes if one.on == "graph"]
     off = {one.name: left_out[one.name] for one in passes if one.name in left_out}
-    wanted = [one for one in passes if one.name not in left_out]
-    if not wanted or evidence.example.dim() != 4:
+    enabled = [one for one in passes if one.name not in left_out]
+    if not enabled or evidence.example.dim() != 4:
         return module, off
     try:
         traced, _ = trace(module, evidence.example)
-    except Exception as error:  # noqa: BLE001  a module may hold any author's code
-        return module, off | {one.name: PassEffect("none", why=str(error)) for one in wanted}
-    current, effects = _each_on_graph(traced, wanted, evidence, judged=False)
-    if _pays(wanted, effects) and evidence.against(current):
-        current, effects = _each_on_graph(traced, wanted, evidence, judged=True)
-    if _pays(wanted, effects):
+    except Exception as error:  # noqa: BLE001  tracing runs anybody's code
+        return module, off | {one.name: PassEffect("none", why=str(error)) for one in enabled}
+    current, effects = _each_on_graph(traced, enabled, evidence, compared=False)
+    if _pays(enabled, effects) and evidence.against(current):
+        current, effects = _each_on_graph(traced, enabled, evidence, compared=True)
+    if _pays(enabled, effects):
         return current, off | effects
     failed = {name: effect for name, effect in effects.items() if effect.status == "undone"}
-    return module, off | {one.name: failed.get(one.name, _NOTHING) for one in wanted}
+    return module, off | {one.name: failed.get(one.name, _NOTHING) for one in enabled}
 
 
 def _each_on_graph(
-    graph: fx.GraphModule, passes: Sequence[Pass], evidence: _Evidence, *, judged: bool
+    graph: fx.GraphModule, passes: Sequence[Pass], evidence: _Evidence, *, compared: bool
 ) -> tuple[fx.GraphModule, Effects]:
-    """Run each pass on a copy of the graph; where `judged`, undo those that change the outputs."""
+    """Run each pass on a copy of the graph; if `compared`, undo those that change the outputs."""
     effects: Effects = {}
     for one in passes:
         # A graph of its own over the same layers: no weight is copied.
         candidate = fx.GraphModule(graph, copy.deepcopy(graph.graph)).eval()
         try:
             count = cast(ChangeGraph, one.run)(candidate, evidence.example)
-            problem = evidence.against(candidate) if count and judged else ""
-        except Exception as error:  # noqa: BLE001  a pass may meet any author's code
+            problem = evidence.against(candidate) if count and compared else ""
+        except Exception as error:  # noqa: BLE001  passes run on anybody's code
             problem = f"it raised {error}"
         if problem:
             effects[one.name] = PassEffect("undone", why=problem)

@@ -1,4 +1,4 @@
-"""Find attention in traced networks; write it as one operator, and out again."""
+"""Find attention in traced networks, fuse it into one operator, and expand it again."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from .fx import (
     takes_softmax,
     tidy,
 )
-from .layers import DOES_NOTHING, is_plain_linear
+from .layers import NO_OPS, is_plain_linear
 
 _FUSED = (functional.scaled_dot_product_attention,)
 
@@ -47,7 +47,7 @@ class Qkv:
 
 
 def fused_qkv(graph: fx.GraphModule, q: Any) -> Qkv | None:
-    """Recognise the first of three parts of one Linear's output."""
+    """Recognize the first of three parts of one Linear's output."""
     if not calls_function(q, (operator.getitem,)) or q.args[1] != 0:
         return None
     unbind = q.args[0]
@@ -75,7 +75,7 @@ def fused_qkv(graph: fx.GraphModule, q: Any) -> Qkv | None:
 
 
 def _softmax_input(node: Any) -> fx.Node | None:
-    """Return what a softmax over the last dimension is taken of."""
+    """Return the input of a softmax over the last dimension; None for any other node."""
     if not takes_softmax(node) or argument(node, 1, "dim") != -1 or only_user(node) is None:
         return None
     return cast(fx.Node, node.args[0])
@@ -88,18 +88,18 @@ def _products(node: Any) -> tuple[fx.Node, fx.Node] | None:
 
 
 def _transposed(node: fx.Node, rank: int) -> fx.Node | None:
-    """Return what `node` is the transpose of, in the last two dimensions."""
+    """Return the input of a transpose of the last two dimensions; None for any other node."""
     if not calls_method(node, "transpose") or only_user(node) is None:
         return None
-    given, one, other = cast(Any, node.args)
-    return given if {one % rank, other % rank} == {rank - 1, rank - 2} else None
+    source, one, other = cast(Any, node.args)
+    return source if {one % rank, other % rank} == {rank - 1, rank - 2} else None
 
 
 def fuse_attention(graph: fx.GraphModule, example: Tensor) -> int:
     """Write `softmax(q @ k.transpose(-2, -1)) @ v` as `scaled_dot_product_attention`.
 
-    A factor on q becomes its scale. Attention with a mask or a bias stays: 2.1's fused kernel
-    takes none. `python -m tests.benchmarks.attention` prints what the forms cost there.
+    A factor on q becomes its scale. Attention with a mask or a bias stays as it is: 2.1's fused
+    kernel supports neither. `python -m tests.benchmarks.attention` prints the cost of each form.
     """
     values = observe(graph, example)
     fused = 0
@@ -109,18 +109,18 @@ def fuse_attention(graph: fx.GraphModule, example: Tensor) -> int:
         inner = _products(scores)
         if products is None or inner is None or only_user(scores) is None:
             continue
-        (query, turned), value = inner, products[1]
-        key = _transposed(turned, 4)
+        (query, transposed), value = inner, products[1]
+        key = _transposed(transposed, 4)
         shapes = [values.shapes.get(n, ()) for n in (query, key, value) if n is not None]
         if len(shapes) != 3 or any(len(s) != 4 or s[:2] != shapes[0][:2] for s in shapes):
             continue
         if shapes[2] != shapes[1]:
-            continue  # values of another width than the keys
+            continue  # the values are wider or narrower than the keys
         scale = 1.0
         if calls_function(query, MULS) and len(query.args) == 2 and only_user(query) is not None:
-            given, factor = query.args
-            if isinstance(factor, int | float) and isinstance(given, fx.Node):
-                query, scale = given, float(factor)
+            source, factor = query.args
+            if isinstance(factor, int | float) and isinstance(source, fx.Node):
+                query, scale = source, float(factor)
         with graph.graph.inserting_before(node):
             new = graph.graph.call_function(_FUSED[0], (query, key, value), {"scale": scale})
         replace_node(graph, node, new)
@@ -129,14 +129,15 @@ def fuse_attention(graph: fx.GraphModule, example: Tensor) -> int:
     return fused
 
 
-# --- attention written out -----------------------------------------------------------------------
+# --- attention expanded again --------------------------------------------------------------------
 
 
 def open_attention(graph: fx.GraphModule, softmax: Callable[[float], str]) -> int:
-    """Write fused attention out again, around another softmax; return how many.
+    """Expand fused attention again, around another softmax; return how often.
 
-    `softmax(scale)` adds a module to `graph` that takes scores, and names it. Keys are laid out
-    anew where there are many queries: on 2.1's ARM build the product then takes a sixth less.
+    `softmax(scale)` adds a module to `graph` that takes scores, and returns its name. Keys are
+    copied into row order where there are many queries: on 2.1's ARM build that makes the product
+    a sixth cheaper.
     """
     opened = 0
     for node in list(graph.graph.nodes):
@@ -148,10 +149,10 @@ def open_attention(graph: fx.GraphModule, softmax: Callable[[float], str]) -> in
         query, key, value = cast(tuple[fx.Node, ...], node.args)
         name = softmax(scale)
         with graph.graph.inserting_before(node):
-            turned = graph.graph.call_method("transpose", (key, -2, -1))
+            transposed = graph.graph.call_method("transpose", (key, -2, -1))
             if not _few_queries(query):
-                turned = graph.graph.call_method("contiguous", (turned,))
-            scores = graph.graph.call_function(operator.matmul, (query, turned))
+                transposed = graph.graph.call_method("contiguous", (transposed,))
+            scores = graph.graph.call_function(operator.matmul, (query, transposed))
             weights = graph.graph.call_module(name, (scores,))
             new = graph.graph.call_function(operator.matmul, (weights, value))
         replace_node(graph, node, new)
@@ -161,7 +162,7 @@ def open_attention(graph: fx.GraphModule, softmax: Callable[[float], str]) -> in
 
 
 def _few_queries(query: fx.Node) -> bool:
-    """Whether `keep_read_tokens` left a few queries only: `narrow`, then steps of shape."""
+    """Whether `keep_read_tokens` left only a few queries: `narrow`, then reshapes."""
     while calls_method(query, "transpose", "reshape"):
         query = cast(fx.Node, query.args[0])
     if query.op == "call_module" and len(query.all_input_nodes) == 1:
@@ -177,7 +178,7 @@ class Attention:
     """The linear layers around one attention: where q, k and v come from, where values go.
 
     `qkv` gives q, k and v one after the other, each `heads x size` wide. `projection` is "" where
-    something lies between the attention and its projection.
+    another layer lies between the attention and its projection.
     """
 
     qkv: str
@@ -185,8 +186,8 @@ class Attention:
 
 
 def find_attentions(graph: fx.GraphModule) -> list[Attention]:
-    """Find attention, fused or written out, whose q and k meet in one product and nowhere else."""
-    found = []
+    """Find attention, fused or expanded, whose q and k are read by one product and nothing else."""
+    attentions = []
     for node in graph.graph.nodes:
         qkv = fused_qkv(graph, node)
         if qkv is None:
@@ -194,12 +195,12 @@ def find_attentions(graph: fx.GraphModule) -> list[Attention]:
         query, key, value = (_reader(graph, part) for part in qkv.parts)
         if query is not None and calls_function(query, MULS) and _constant_factor(query):
             query = _reader(graph, query)
-        turned = calls_method(key, "transpose")
-        if turned:
+        transposed = calls_method(key, "transpose")
+        if transposed:
             key = _reader(graph, key)
             key = _reader(graph, key) if calls_method(key, "contiguous") else key
-        # Fused attention turns the keys itself; a product takes them turned.
-        products = MATMULS if turned else _FUSED
+        # Fused attention transposes the keys itself; a product takes them transposed.
+        products = MATMULS if transposed else _FUSED
         if query is None or query is not key or not calls_function(query, products):
             continue
         projection = value if calls_function(value, products) else None
@@ -209,9 +210,9 @@ def find_attentions(graph: fx.GraphModule) -> list[Attention]:
         projection = _reader(graph, projection)
         plain = is_plain_linear(module_of(graph, projection))
         name = str(projection.target) if projection is not None and plain else ""
-        found.append(Attention(qkv=str(qkv.linear.target), projection=name))
-    names = Counter(name for a in found for name in (a.qkv, a.projection) if name)
-    return [a for a in found if names[a.qkv] == 1 and names.get(a.projection, 1) == 1]
+        attentions.append(Attention(qkv=str(qkv.linear.target), projection=name))
+    names = Counter(name for a in attentions for name in (a.qkv, a.projection) if name)
+    return [a for a in attentions if names[a.qkv] == 1 and names.get(a.projection, 1) == 1]
 
 
 def _constant_factor(node: fx.Node) -> bool:
@@ -221,6 +222,6 @@ def _constant_factor(node: fx.Node) -> bool:
 def _reader(graph: fx.GraphModule, node: fx.Node | None) -> fx.Node | None:
     """Return the one node that reads `node`, looking through Identity and dropout."""
     user = only_user(node)
-    while isinstance(module_of(graph, user), DOES_NOTHING):
+    while isinstance(module_of(graph, user), NO_OPS):
         user = only_user(user)
     return user

@@ -15,7 +15,7 @@ Normalized = nn.Conv2d | nn.Conv1d | nn.Linear
 
 
 def _after_norm(norm: nn.Module) -> nn.Module | None:
-    """What a batch norm leaves behind once its affine part is folded; None: unknown subclass."""
+    """Return what remains of a batch norm once its affine part is folded; None if unknown."""
     if type(norm).forward in (nn.BatchNorm2d.forward, nn.BatchNorm1d.forward):
         return nn.Identity()
     # timm's BatchNormAct2d: norm, dropout, activation.
@@ -40,7 +40,7 @@ def _folded(layer: Normalized, norm: Any) -> nn.Module:
 
 
 def fold_batch_norm(module: nn.Module, example: Tensor) -> list[Edit]:
-    """Fold every batch norm into the convolution or linear layer that alone feeds it.
+    """Fold every batch norm into the convolution or linear layer before it.
 
     Folding before capture is what keeps `optimize_for_mobile` from folding it wrongly in traces
     (pytorch#76807): afterwards there is nothing left to fold. A pair qualifies when each ran once,

@@ -1,4 +1,4 @@
-"""Give XNNPACK convolutions that it can prepack, and inputs in the layout that it wants."""
+"""Turn convolutions into ones that XNNPACK can prepack, and their input into its layout."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def _could_be_plainer(child: nn.Module) -> bool:
 
 
 def _plain(child: nn.Conv2d, example: Tensor) -> nn.Module | None:
-    """Return an equal plain convolution for this input size, or None."""
+    """Return an equivalent plain convolution for this input size, or None."""
     calls: list[tuple[Any, tuple[Any, ...], Any]] = []
     with torch.no_grad(), Recorder(lambda op, args, _, out: calls.append((op, args, out))):
         child(example)
@@ -29,13 +29,13 @@ def _plain(child: nn.Conv2d, example: Tensor) -> nn.Module | None:
     pads = [(args, out) for op, args, out in calls if op is aten.constant_pad_nd.default]
     if len(convolutions) != 1 or calls[-1][0] is not aten.convolution.default:
         return None
-    taken, weight, bias, stride, padding, dilation, transposed, _, groups = convolutions[0][0]
+    source, weight, bias, stride, padding, dilation, transposed, _, groups = convolutions[0][0]
     before: list[int] = [0, 0, 0, 0]
-    if len(pads) == 1 and pads[0][1] is taken:
-        taken, before = pads[0][0][0], [int(n) for n in pads[0][0][1]]
+    if len(pads) == 1 and pads[0][1] is source:
+        source, before = pads[0][0][0], [int(n) for n in pads[0][0][1]]
         if len(pads[0][0]) > 2 and pads[0][0][2] != 0:
             return None
-    if taken is not example or transposed or any(n < 0 for n in before):
+    if source is not example or transposed or any(n < 0 for n in before):
         return None
     left, right, top, bottom = before + [0] * (4 - len(before))
     symmetric = left == right and top == bottom
@@ -61,21 +61,21 @@ def _plain(child: nn.Conv2d, example: Tensor) -> nn.Module | None:
 
 
 def plain_convolutions(module: nn.Module, example: Tensor) -> list[Edit]:
-    """Replace convolutions with a forward of their own by plain ones, where that is exact.
+    """Replace convolutions with a custom forward by plain ones, where that is exact.
 
     TensorFlow-style "same" padding computed from the input becomes constant padding for this
-    input size; standardised weights are computed once. XNNPACK prepacks only plain convolutions,
+    input size; standardized weights are computed once. XNNPACK prepacks only plain convolutions,
     and FX cannot trace the others.
     """
     custom = {n: child for n, child in module.named_modules() if n and _could_be_plainer(child)}
-    seen = calls_of(module, custom, example)
+    recorded = calls_of(module, custom, example)
     edits = []
-    for name, calls in seen.items():
+    for name, calls in recorded.items():
         child = module.get_submodule(name)
         assert isinstance(child, nn.Conv2d)
-        shapes = {tuple(given.shape[1:]) for given, _ in calls}
+        shapes = {tuple(x.shape[1:]) for x, _ in calls}
         if len(shapes) != 1:
-            continue  # the padding would differ from call to call
+            continue  # the padding would differ between calls
         plain = _plain(child, calls[0][0])
         if plain is not None:
             edits.append(Edit(name, plain))
@@ -86,25 +86,25 @@ def plain_convolutions(module: nn.Module, example: Tensor) -> list[Edit]:
 
 
 class ChannelsLast(nn.Module):
-    """Lay an image batch out with its channels innermost; values and shape stay."""
+    """Change the memory layout of an image batch to channels-last; values and shape stay."""
 
     def forward(self, x: Tensor) -> Tensor:
-        """Copy `x` (N,C,H,W) where it is laid out otherwise."""
+        """Copy `x` (N,C,H,W) unless it has that layout already."""
         return x.contiguous(memory_format=torch.channels_last)
 
 
 def _convolves_first(child: nn.Module) -> bool:
-    """Whether a module is a plain convolution, or one behind the padding split from it."""
+    """Whether a module is a plain convolution, or a padding followed by one."""
     if isinstance(child, nn.Sequential) and len(child) == 2:
         return isinstance(child[0], nn.ConstantPad2d) and _convolves_first(child[1])
     return is_plain_conv(child, any_padding=True)
 
 
 def channels_last(module: nn.Module, example: Tensor) -> list[Edit]:
-    """Give the first convolution (behind its padding) its input with channels innermost.
+    """Give the first convolution (or its padding) a channels-last input.
 
-    XNNPACK's convolutions want that layout and return their result in the layout they were given:
-    from an input in the usual order, each one copies twice. From one in theirs, none does.
+    XNNPACK's convolutions compute in that layout and return the layout of their input: with the
+    default one, each convolution copies twice. With channels-last, none does.
     """
     if example.dim() != 4:
         return []

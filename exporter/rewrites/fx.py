@@ -15,7 +15,7 @@ MULS = (operator.mul, operator.imul, torch.mul)
 ELEMENTWISE = (*ADDS, *MULS, operator.sub, operator.truediv, torch.sub, torch.div)
 MATMULS = (torch.matmul, operator.matmul)
 CLAMP_CALLS = (functional.relu, functional.relu6, functional.hardtanh, torch.relu)
-# Functions of one value at a time; `layers.ACTIVATIONS` are the same as modules.
+# Elementwise functions; `layers.ACTIVATIONS` are the same as modules.
 ACTIVATION_CALLS = (
     *CLAMP_CALLS,
     functional.gelu,
@@ -30,11 +30,11 @@ ACTIVATION_CALLS = (
 
 @dataclass(frozen=True)
 class Values:
-    """What one run of a traced network gave: shapes, and values that are no new tensors."""
+    """What one run of a traced network returned: shapes, and results that are not new tensors."""
 
     shapes: dict[fx.Node, tuple[int, ...]]
-    nothing: frozenset[fx.Node]  # nodes that gave None
-    same: dict[fx.Node, fx.Node]  # nodes that gave back the very object they were given
+    nothing: frozenset[fx.Node]  # nodes that returned None
+    same: dict[fx.Node, fx.Node]  # nodes that returned one of their inputs
 
 
 class _Observer(fx.Interpreter):
@@ -48,16 +48,16 @@ class _Observer(fx.Interpreter):
         result = super().run_node(n)
         if isinstance(result, Tensor):
             self.shapes[n] = tuple(result.shape)
-            for given in n.all_input_nodes:
-                if n.op == "call_function" and self.env.get(given) is result:
-                    self.same[n] = given
+            for source in n.all_input_nodes:
+                if n.op == "call_function" and self.env.get(source) is result:
+                    self.same[n] = source
         elif result is None and n.op in ("call_function", "placeholder"):
             self.nothing.add(n)
         return result
 
 
 def observe(module: fx.GraphModule, example: Tensor) -> Values:
-    """Run the graph once; the example's batch is doubled, so that it is told from sizes of one."""
+    """Run the graph once; the example's batch is doubled, which tells it from sizes of one."""
     observer = _Observer(module)
     with torch.no_grad():
         observer.run(torch.cat([example, example]))
@@ -93,7 +93,7 @@ def calls_function(node: Any, functions: tuple[Any, ...]) -> bool:
 
 
 def reshapes(node: Any) -> bool:
-    """Whether a node gives the same values in another shape."""
+    """Whether a node returns its input in another shape."""
     return calls_method(node, "reshape", "view")
 
 
@@ -105,12 +105,12 @@ def takes_softmax(node: Any) -> bool:
 
 
 def argument(node: fx.Node, index: int, name: str, default: Any = None) -> Any:
-    """Return an argument of a call, which may have been given by position or by name."""
+    """Return an argument of a call, whether it was passed by position or by name."""
     return node.kwargs.get(name, node.args[index] if len(node.args) > index else default)
 
 
 def only_user(node: Any) -> fx.Node | None:
-    """Return the node that reads `node`; None where none or several do."""
+    """Return the only node that reads `node`; None if none or several do."""
     if isinstance(node, fx.Node) and len(node.users) == 1:
         return next(iter(node.users))
     return None
@@ -120,19 +120,19 @@ def only_user(node: Any) -> fx.Node | None:
 
 
 def replace_node(graph: fx.GraphModule, node: fx.Node, by: fx.Node) -> None:
-    """Let the readers of `node` read `by` and take `node` out of the graph."""
+    """Let the readers of `node` read `by`, and remove `node` from the graph."""
     node.replace_all_uses_with(by)
     graph.graph.erase_node(node)
 
 
 def add_module(graph: fx.GraphModule, name: str, module: nn.Module) -> None:
-    """Put `module` under the dotted `name`, beside the layer it was made from."""
+    """Register `module` under a dotted name whose parent exists."""
     parent, _, leaf = name.rpartition(".")
     setattr(graph.get_submodule(parent), leaf, module)
 
 
 def give_own_module(graph: fx.GraphModule, node: fx.Node, suffix: str, new: nn.Module) -> None:
-    """Give `node` a module of its own; others that call the old one keep it."""
+    """Let `node` call a module of its own; other callers keep the old one."""
     calls = [n for n in graph.graph.nodes if n.op == "call_module" and n.target == node.target]
     name = str(node.target)
     if len(calls) > 1:
@@ -142,17 +142,17 @@ def give_own_module(graph: fx.GraphModule, node: fx.Node, suffix: str, new: nn.M
 
 
 def replace_argument(node: fx.Node, old: fx.Node, new: Any) -> None:
-    """Hand `node` another argument (a node or a constant) wherever it took `old`."""
+    """Replace `old` by `new` (a node or a constant) among the arguments of `node`."""
 
-    def mapped(given: fx.Node) -> Any:
-        return new if given is old else given
+    def mapped(value: fx.Node) -> Any:
+        return new if value is old else value
 
     node.args = cast(Any, fx.map_arg(node.args, mapped))
     node.kwargs = cast(Any, fx.map_arg(node.kwargs, mapped))
 
 
 def tidy(graph: fx.GraphModule) -> None:
-    """Drop what nothing reads any more, check the graph and compile it."""
+    """Remove dead code, check the graph and compile it."""
     graph.graph.eliminate_dead_code()
     graph.delete_all_unused_submodules()
     graph.graph.lint()

@@ -1,41 +1,41 @@
-"""Drop calls that do nothing: they hide the patterns that other passes look for."""
+"""Remove no-ops: they hide the patterns that other passes look for."""
 
 from __future__ import annotations
 
 from torch import Tensor, fx
 
 from .fx import module_of, observe, replace_argument, replace_node, tidy
-from .layers import DOES_NOTHING
+from .layers import NO_OPS
 
 
 def drop_identities(graph: fx.GraphModule, example: Tensor) -> int:
-    """Remove dropout, Identity, and calls that return what they were given or None.
+    """Remove dropout, Identity, and calls that return their input or None; return how many.
 
-    timm's attention asks twice a block whether there is a mask; without one the answers are None
-    and the scores themselves.
+    timm's attention calls two such functions per block: without a mask they return None and the
+    scores themselves.
     """
     values = observe(graph, example)
-    dropped = 0
-    instead: dict[fx.Node, fx.Node] = {}
+    removed = 0
+    replacement: dict[fx.Node, fx.Node] = {}
     for node in list(graph.graph.nodes):
-        if isinstance(module_of(graph, node), DOES_NOTHING) and len(node.all_input_nodes) == 1:
-            instead[node] = node.all_input_nodes[0]
+        if isinstance(module_of(graph, node), NO_OPS) and len(node.all_input_nodes) == 1:
+            replacement[node] = node.all_input_nodes[0]
         elif node in values.same and not _torch_function(node):
-            # What it gave back may have been dropped itself.
-            instead[node] = instead.get(values.same[node], values.same[node])
+            # The input that it returns may have been removed itself.
+            replacement[node] = replacement.get(values.same[node], values.same[node])
         elif node in values.nothing and not _torch_function(node) and node.users:
-            # An argument's default, or a function of such: FX has already decided by it.
+            # A default argument, or a function of one: FX has already branched on it.
             for user in list(node.users):
                 replace_argument(user, node, None)
             if node.op == "placeholder":
                 continue
             graph.graph.erase_node(node)
-            dropped += 1
-        if node in instead:
-            replace_node(graph, node, instead[node])
-            dropped += 1
+            removed += 1
+        if node in replacement:
+            replace_node(graph, node, replacement[node])
+            removed += 1
     tidy(graph)
-    return dropped
+    return removed
 
 
 def _torch_function(node: fx.Node) -> bool:

@@ -1,4 +1,4 @@
-"""Layers as rewrites see them: which compute exactly what torch's own do, and copies of them."""
+"""Layers: which compute exactly what torch's own do, tables of activations, and modified copies."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import TypeGuard, TypeVar, cast
 
 from torch import Tensor, nn
 
-# What gives back its input in eval mode.
-DOES_NOTHING = (nn.Identity, nn.Dropout, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout)
-# XNNPACK clamps within the layer before.
+# Layers that return their input in eval mode.
+NO_OPS = (nn.Identity, nn.Dropout, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout)
+# XNNPACK fuses these into the preceding layer.
 CLAMPS = (nn.ReLU, nn.ReLU6, nn.Hardtanh)
-# Functions of one value at a time.
+# Elementwise functions.
 ACTIVATIONS = (
     *CLAMPS,
     nn.GELU,
@@ -57,7 +57,7 @@ def is_plain_linear(layer: nn.Module | None) -> TypeGuard[nn.Linear]:
 def is_plain_conv(layer: nn.Module | None, *, any_padding: bool = False) -> TypeGuard[nn.Conv2d]:
     """Whether `layer` computes exactly nn.Conv2d's forward with the weight that it holds.
 
-    Zero padding of so many rows and columns only, unless `any_padding`.
+    Padding has to be zeros, given in rows and columns, unless `any_padding`.
     """
     return (
         isinstance(layer, nn.Conv2d)
@@ -69,7 +69,7 @@ def is_plain_conv(layer: nn.Module | None, *, any_padding: bool = False) -> Type
 
 
 def takes_factors(layer: nn.Module | None) -> TypeGuard[nn.Conv2d | nn.Conv1d | nn.Linear]:
-    """Whether a factor on each output of `layer` can go into its weight."""
+    """Whether a factor per output of `layer` can be folded into its weight."""
     if isinstance(layer, nn.Conv1d):
         plain = type(layer).forward is nn.Conv1d.forward
         return plain and not hasattr(layer, "parametrizations")
@@ -82,7 +82,7 @@ def takes_factors(layer: nn.Module | None) -> TypeGuard[nn.Conv2d | nn.Conv1d | 
 def with_weights(layer: Layer, weight: Tensor, bias: Tensor | None) -> Layer:
     """Return a copy of `layer` with another weight and bias; `layer` keeps its own.
 
-    Everything else is shared. Values are rounded to the data type that the weight has.
+    Everything else is shared. Values are rounded to the data type of the old weight.
     """
     new = copy.copy(layer)
     new._parameters = dict(layer._parameters)
@@ -97,7 +97,7 @@ def with_weights(layer: Layer, weight: Tensor, bias: Tensor | None) -> Layer:
 
 
 def scaled_outputs(layer: Layer, factors: Tensor) -> Layer:
-    """Return a copy of `layer` whose outputs are multiplied by `factors`, one an output.
+    """Return a copy of `layer` whose outputs are multiplied by `factors`, one per output.
 
     Products are computed in float64.
     """
@@ -108,15 +108,17 @@ def scaled_outputs(layer: Layer, factors: Tensor) -> Layer:
 
 
 def part_of(layer: nn.Linear | nn.Conv2d, outputs: slice, inputs: slice, bias: bool) -> nn.Module:
-    """Return the layer from some inputs to some outputs, over a view of the same weights.
+    """Return a layer from some inputs to some outputs, over a view of the same weights.
 
-    `bias` says whether the bias of these outputs goes along. A convolution has to have one group.
+    `bias` says whether to keep the bias of these outputs. A convolution must have one group.
     """
     weight = layer.weight.detach()[outputs, inputs]
-    kept = layer.bias.detach()[outputs] if bias and layer.bias is not None else None
+    partial_bias = layer.bias.detach()[outputs] if bias and layer.bias is not None else None
     new: nn.Linear | nn.Conv2d
     if isinstance(layer, nn.Linear):
-        new = nn.Linear(weight.shape[1], weight.shape[0], bias=kept is not None, device="meta")
+        new = nn.Linear(
+            weight.shape[1], weight.shape[0], bias=partial_bias is not None, device="meta"
+        )
     else:
         new = nn.Conv2d(
             weight.shape[1],
@@ -125,10 +127,10 @@ def part_of(layer: nn.Linear | nn.Conv2d, outputs: slice, inputs: slice, bias: b
             stride=cast(tuple[int, int], layer.stride),
             padding=cast(tuple[int, int], layer.padding),
             dilation=cast(tuple[int, int], layer.dilation),
-            bias=kept is not None,
+            bias=partial_bias is not None,
             device="meta",
         )
     new.weight = nn.Parameter(weight, requires_grad=False)
-    if kept is not None:
-        new.bias = nn.Parameter(kept, requires_grad=False)
+    if partial_bias is not None:
+        new.bias = nn.Parameter(partial_bias, requires_grad=False)
     return new.eval()

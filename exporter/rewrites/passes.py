@@ -1,4 +1,4 @@
-"""The list of passes: everything that `--disable` knows, in the order in which they run.
+"""The list of passes: every name that `--disable` takes, in the order in which they run.
 
 To add a pass, write its function in a file of its own and add one line here.
 """
@@ -27,9 +27,9 @@ from .scales import fold_layer_scales, fold_scales
 from .split import split_wide_layers
 from .tokens import keep_read_tokens
 
-# What a pass changes: the module's layers, its traced graph, the int8 network, or TorchScript.
+# What a pass works on: the module's layers, its traced graph, the int8 network, or TorchScript.
 Level = Literal["modules", "graph", "int8", "script"]
-# Look at a module and say what to replace; the module itself is left as it is.
+# Look at a module and return what to replace; the module itself stays unchanged.
 FindEdits = Callable[[nn.Module, Tensor], list[Edit]]
 # Change a traced graph in place and return how many places changed.
 ChangeGraph = Callable[[fx.GraphModule, Tensor], int]
@@ -41,23 +41,23 @@ class Pass:
 
     `run` takes the module and one example input: `FindEdits` on modules, `ChangeGraph` on graphs.
     Int8 passes are run by the quantize step and script passes by `lower.optimize`.
-    `says` is what happened, after the number of times it did ("batch norms folded").
+    `says` completes the sentence that starts with the count ("12 batch norms folded").
     """
 
     name: str
     on: Level
     says: str
     run: FindEdits | ChangeGraph | None = None
-    # An operator that it writes, which not every device runtime has.
+    # An operator that the pass introduces and that not every device runtime has.
     needs_operator: str = ""
-    # Why it is left out before int8 of any kind, and before int8 with ranges for activations.
+    # Why it is skipped before int8 of any kind, and before int8 with activation ranges.
     not_before_int8: str = ""
     not_before_static: str = ""
-    # How many edits stand for one thing of those that `says` counts.
+    # How many edits make up one unit of what `says` counts.
     per_edit: int = 1
-    # Whether it alone is worth shipping a traced graph in place of the author's modules.
+    # Whether this pass alone justifies shipping a traced graph instead of the author's modules.
     worth_a_graph: bool = True
-    # Whether it only lays tensors out otherwise in memory, which int8 layers do by themselves.
+    # Whether it only changes the memory layout, which int8 layers choose themselves.
     layout_only: bool = False
 
 
@@ -68,8 +68,8 @@ Status = Literal["applied", "none", "disabled", "left_out", "undone"]
 class PassEffect:
     """What became of a pass.
 
-    "applied": `count` times, `why` says what. "none": there was nothing to do. "disabled" by the
-    user. "left_out": not run, for a reason. "undone": it raised, or changed the outputs.
+    "applied": `count` times, and `why` says to what. "none": there was nothing to do. "disabled":
+    by the user. "left_out": not run, because of `why`. "undone": it raised, or changed outputs.
     """
 
     status: Status
@@ -82,15 +82,17 @@ class PassEffect:
             case "applied":
                 return f"{self.count} {self.why}" if self.count else "applied"
             case "none":
-                return f"left alone: {self.why}"
+                return f"not applied: {self.why}"
             case "disabled":
                 return "disabled"
-            case "left_out" | "undone":
-                return f"left out: {self.why}"
+            case "left_out":
+                return f"skipped: {self.why}"
+            case "undone":
+                return f"undone: {self.why}"
 
 
 PASSES: tuple[Pass, ...] = (
-    # Fusing branches exposes convolutions, plain convolutions take batch norms in.
+    # Fusing branches exposes convolutions, and plain convolutions absorb batch norms.
     Pass(
         name="reparameterize",
         on="modules",
@@ -101,35 +103,35 @@ PASSES: tuple[Pass, ...] = (
         name="plain-convolutions",
         on="modules",
         run=plain_convolutions,
-        says="convolutions made plain",
+        says="convolutions replaced by plain ones",
     ),
     Pass(
         name="fold-batch-norm",
         on="modules",
         run=fold_batch_norm,
         says="batch norms folded",
-        per_edit=2,  # the layer that takes it in, and what is left of the norm
+        per_edit=2,  # the layer that absorbs it, and what remains of the norm
     ),
     Pass(
         name="plain-rms-norms",
         on="modules",
         run=plain_rms_norms,
-        says="RMSNorms written out",
+        says="RMSNorms decomposed",
     ),
     Pass(
         name="channels-last",
         on="modules",
         run=channels_last,
-        says="first convolutions given channels innermost",
+        says="first convolutions moved to channels-last",
         layout_only=True,
     ),
-    # What does nothing hides the patterns that the others look for.
+    # No-ops hide the patterns that the other passes look for.
     Pass(
         name="drop-identities",
         on="graph",
         run=drop_identities,
-        says="calls that do nothing dropped",
-        worth_a_graph=False,  # they cost nothing by themselves
+        says="no-ops removed",
+        worth_a_graph=False,  # no-ops cost nothing by themselves
     ),
     Pass(
         name="fold-scales",
@@ -142,55 +144,59 @@ PASSES: tuple[Pass, ...] = (
         on="graph",
         run=fold_layer_scales,
         says="LayerScales folded into linear layers",
-        not_before_static="it would coarsen int8 outputs",
+        not_before_static="it would make int8 outputs coarser",
     ),
     Pass(
         name="fold-positions",
         on="graph",
         run=fold_positions,
-        says="class token folded with its position",
+        says="class tokens merged with their position",
     ),
     Pass(
         name="keep-read-tokens",
         on="graph",
         run=keep_read_tokens,
-        says="linear layers on the tokens that are read only",
+        says="linear layers limited to the tokens that are read",
     ),
     Pass(
         name="fuse-attention",
         on="graph",
         run=fuse_attention,
-        says="attentions written as one operator",
+        says="attention blocks fused into one operator",
         needs_operator="aten::scaled_dot_product_attention",
     ),
     Pass(
         name="flip-same-padding",
         on="graph",
         run=flip_same_padding,
-        says="one-sided paddings of convolutions made equal",
+        says="asymmetric paddings made symmetric",
         needs_operator="aten::flip",
     ),
     Pass(
         name="split-wide-layers",
         on="graph",
         run=split_wide_layers,
-        says="layers split into parts that fit a core's cache",
-        not_before_int8="int8 weights are a quarter of these",
+        says="layers split to fit a core's cache",
+        not_before_int8="int8 weights are a quarter of the size",
     ),
-    Pass(name="cheap-activations", on="int8", says="GELUs and softmaxes made polynomials"),
-    Pass(name="freeze", on="script", says="parameters made constants"),
+    Pass(
+        name="cheap-activations", on="int8", says="GELUs and softmaxes approximated by polynomials"
+    ),
+    Pass(name="freeze", on="script", says="parameters turned into constants"),
     # torch's own, in the order in which optimize_for_mobile runs them.
     Pass(name="conv-bn-fusion", on="script", says="batch norms folded into convolutions"),
     Pass(name="insert-fold-prepack-ops", on="script", says="weights packed for XNNPACK"),
     Pass(name="remove-dropout", on="script", says="dropouts removed"),
-    Pass(name="hoist-conv-packed-params", on="script", says="packed weights moved to the top"),
-    Pass(name="fuse-add-relu", on="script", says="ReLUs fused with the additions before them"),
-    Pass(name="in-place-activations", on="script", says="activations written over their inputs"),
+    Pass(
+        name="hoist-conv-packed-params", on="script", says="packed weights moved to the top module"
+    ),
+    Pass(name="fuse-add-relu", on="script", says="ReLUs fused with the preceding additions"),
+    Pass(name="in-place-activations", on="script", says="activations computed in place"),
 )
 
 
 def names(*on: Level) -> tuple[str, ...]:
-    """Name the passes on these levels, or on all, in the order in which they run."""
+    """Name the passes on these levels (by default on all), in the order in which they run."""
     return tuple(one.name for one in PASSES if not on or one.on in on)
 
 
@@ -201,9 +207,9 @@ def left_out(
     method: str = "none",
     passes: Sequence[Pass] = PASSES,
 ) -> Mapping[str, PassEffect]:
-    """Say which passes not to run, and why: asked for, int8 follows, or a runtime lacks something.
+    """Return the passes to skip, and why: disabled, unsuitable before int8, or missing operators.
 
-    `targets` are device runtimes that the file must load on. `method` is that of the recipe:
+    `targets` are the device runtimes that the file must load on. `method` is the recipe's:
     "none", "dynamic", "static", "qat" or "auto". Raises `UsageError` for a name in `disable` that
     no pass has.
     """

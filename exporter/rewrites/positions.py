@@ -1,4 +1,4 @@
-"""Add the class token's position to the token itself, once."""
+"""Merge the class token with its position, at export time."""
 
 from __future__ import annotations
 
@@ -53,9 +53,9 @@ def _joined(graph: fx.GraphModule, add: fx.Node) -> _Joined | None:
 
 
 def fold_positions(graph: fx.GraphModule, example: Tensor) -> int:
-    """Add the class token's position to the token itself, once: `cat([cls, x]) + pos`.
+    """Merge the class token with its position: `cat([cls, x]) + pos`; return how often (0 or 1).
 
-    The patches' positions are then added before the concatenation, to a tensor that is read once.
+    The patches' positions are then added before the concatenation.
     """
     joined = next((j for n in graph.graph.nodes if (j := _joined(graph, n)) is not None), None)
     if joined is not None:

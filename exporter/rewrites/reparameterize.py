@@ -1,4 +1,4 @@
-"""Fuse the branches that a network only trains with (RepVGG, MobileOne, FastViT, LeViT)."""
+"""Fuse branches that only training needs (RepVGG, MobileOne, FastViT, LeViT)."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ _METHODS = ("fuse", "reparameterize", "switch_to_deploy")
 
 
 def _fused(layer: nn.Module, method: str) -> nn.Module:
-    """Fuse a copy: these methods write into the layer that they are called on."""
+    """Fuse a copy, because these methods modify the layer that they are called on."""
     copied = copy.deepcopy(layer)
     result = getattr(copied, method)()
     if isinstance(result, nn.Module):
         return result
-    # Its branches are gone: a second call (int8 prepares its own copy) would fail.
+    # Its branches are gone: a second call (int8 rewrites its own copy again) would fail.
     vars(copied)[method] = None
     return copied
 

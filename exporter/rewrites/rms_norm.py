@@ -1,4 +1,4 @@
-"""Write RMSNorm out, from operators that PyTorch 2.1 has."""
+"""Decompose RMSNorm into operators that PyTorch 2.1 has."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ class PlainRmsNorm(nn.Module):
 
     def __init__(self, weight: Tensor | None, dims: int, eps: float) -> None:
         super().__init__()
-        kept = None if weight is None else nn.Parameter(weight.detach(), requires_grad=False)
-        self.weight = kept
+        parameter = None if weight is None else nn.Parameter(weight.detach(), requires_grad=False)
+        self.weight = parameter
         self.over = [-1 - i for i in range(dims)]
         self.eps = eps
 
     def forward(self, x: Tensor) -> Tensor:
-        """Normalise `x`."""
+        """Normalize `x`."""
         y = x * torch.rsqrt((x * x).mean(self.over, True) + self.eps)
         return y if self.weight is None else y * self.weight
 
 
 class _RmsCalls(TorchFunctionMode):
-    """Keep the calls of `rms_norm`, which TorchScript would record as one operator."""
+    """Record the calls of `rms_norm`, which dispatch would show as its parts."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -55,16 +55,16 @@ def plain_rms_norms(module: nn.Module, example: Tensor) -> list[Edit]:
         for name, child in module.named_modules()
         if name and not list(child.children()) and "norm" in type(child).__name__.lower()
     }
-    seen = calls_of(module, norms, example)
+    calls_by_name = calls_of(module, norms, example)
     edits = []
-    for name, calls in seen.items():
+    for name, calls in calls_by_name.items():
         with torch.no_grad(), _RmsCalls() as recorded:
             norms[name](calls[0][0])
         if len(recorded.calls) != 1:
             continue
-        (given, shape, weight, eps), result = recorded.calls[0]
-        if given is not calls[0][0] or result.shape != calls[0][1].shape:
+        (source, shape, weight, eps), result = recorded.calls[0]
+        if source is not calls[0][0] or result.shape != calls[0][1].shape:
             continue
-        eps = torch.finfo(given.dtype).eps if eps is None else float(eps)
+        eps = torch.finfo(source.dtype).eps if eps is None else float(eps)
         edits.append(Edit(name, PlainRmsNorm(weight, len(shape), eps).eval()))
     return edits

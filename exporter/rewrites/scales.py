@@ -14,7 +14,7 @@ from .layers import is_plain_linear, scaled_outputs
 
 
 def fold_scales(graph: fx.GraphModule, example: Tensor) -> int:
-    """Move the attention scale, a constant times q, into the Linear before."""
+    """Fold the attention scale, a constant times q, into the Linear before it."""
     folded = 0
     for node in list(graph.graph.nodes):
         if not calls_function(node, MULS) or len(node.args) != 2:
@@ -39,7 +39,7 @@ def fold_scales(graph: fx.GraphModule, example: Tensor) -> int:
 
 @dataclass(frozen=True)
 class LayerScale:
-    """One `linear(x) * gamma`: the nodes, and where gamma lies."""
+    """One `linear(x) * gamma`: the nodes, and the dotted name of gamma."""
 
     multiply: fx.Node
     linear: fx.Node
@@ -47,8 +47,8 @@ class LayerScale:
 
 
 def find_layer_scales(graph: fx.GraphModule) -> list[LayerScale]:
-    """Find each learnt factor per channel that multiplies what one Linear gives, and that alone."""
-    found = []
+    """Find each learned factor per channel on the output of a Linear that nothing else reads."""
+    scales = []
     for node in graph.graph.nodes:
         if not calls_function(node, MULS) or len(node.args) != 2:
             continue
@@ -61,14 +61,14 @@ def find_layer_scales(graph: fx.GraphModule) -> list[LayerScale]:
         if gamma is None or not is_plain_linear(layer):
             continue
         if tuple(gamma.shape) == (layer.out_features,):
-            found.append(LayerScale(node, value, str(factor.target)))
-    return found
+            scales.append(LayerScale(node, value, str(factor.target)))
+    return scales
 
 
 def fold_layer_scales(graph: fx.GraphModule, example: Tensor) -> int:
-    """Move LayerScale into the Linear before.
+    """Fold LayerScale into the Linear before it.
 
-    Not for int8: one grid for all channels is the finer, the more alike they are.
+    Not for int8, where all channels share one grid: the more similar they are, the finer it is.
     """
     scales = find_layer_scales(graph)
     for scale in scales:

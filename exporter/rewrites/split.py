@@ -1,12 +1,11 @@
 """Split layers whose weights outgrow a core's cache.
 
-XNNPACK computes a matrix product a few rows at a time (6 on ARM64, 7 with AVX-512) and runs through
-all weights for each of them, also on several threads. Weights that stay in the core's second-level
-cache between two rounds cost nothing more; larger ones come from farther away in every round, and
-the product then runs at the pace of that memory. Pieces that fit, one after the other, read
-each weight from there once.
+XNNPACK computes a matrix product a few rows at a time (6 on ARM64, 7 with AVX-512) and reads all
+weights in each round, on every thread. Weights that stay in the core's second-level cache between
+rounds cost nothing more; larger ones are fetched from slower memory in every round, which then
+limits the product. Parts that fit, one after the other, fetch each weight once.
 
-`python -m tests.benchmarks.passes` prints what this is worth, here and in cache misses on ARM64.
+`python -m tests.benchmarks.passes` prints the gain, here and in cache misses on ARM64.
 """
 
 from __future__ import annotations
@@ -34,12 +33,12 @@ from .fx import (
 )
 from .layers import ACTIVATIONS, CLAMPS, is_plain_conv, is_plain_linear, part_of
 
-# Second-level caches are from 0.25 to 2 MiB a core; the rows and the results need room beside the
+# Second-level caches have 0.25 to 2 MiB per core, and the rows and results need room beside the
 # weights.
 PIECE_BYTES = 512 * 1024
-# Weights up to here are left whole: most of them stay in the cache.
+# Weights up to this size are not split: most of them stay in the cache.
 WHOLE_BYTES = 1024 * 1024
-# With fewer rows there are so few rounds that nothing is won.
+# With fewer rows there are too few rounds to gain anything.
 FEWEST_ROWS = 24
 # XNNPACK packs weights for this many outputs at once; a piece of another width computes padding.
 _OUTPUTS_AT_ONCE = 16
@@ -47,7 +46,7 @@ _OUTPUTS_AT_ONCE = 16
 
 @dataclass(frozen=True)
 class _Pair:
-    """Two linear layers with nothing between them but functions of one value: an MLP."""
+    """Two linear layers with only elementwise functions between them: an MLP."""
 
     first: fx.Node
     between: tuple[fx.Node, ...]
@@ -67,7 +66,7 @@ def _slices(size: int, count: int) -> list[slice]:
 
 
 def _layer(graph: fx.GraphModule, node: fx.Node, values: Values) -> nn.Linear | nn.Conv2d | None:
-    """Return the layer of a node where a split can pay and is possible."""
+    """Return the layer of a node if splitting it is possible and can pay off."""
     module = module_of(graph, node)
     if len(node.args) != 1 or node.kwargs or node not in values.shapes:
         return None
@@ -101,14 +100,14 @@ def _pair(graph: fx.GraphModule, first: fx.Node, values: Values) -> _Pair | None
 
 
 def _add_part(
-    graph: fx.GraphModule, node: fx.Node, index: int, given: fx.Node, part: nn.Module
+    graph: fx.GraphModule, node: fx.Node, index: int, source: fx.Node, part: nn.Module
 ) -> fx.Node:
-    """Call `part` of the layer of `node` on `given`; a layer called twice is split once."""
+    """Call `part` of the layer of `node` on `source`; one that is called twice is split once."""
     name = f"{node.target}_part{index}"
     parent, _, leaf = name.rpartition(".")
     if not hasattr(graph.get_submodule(parent), leaf):
         add_module(graph, name, part)
-    return graph.graph.call_module(name, (given,))
+    return graph.graph.call_module(name, (source,))
 
 
 def _instead(value: fx.Node, _: fx.Node) -> fx.Node:
@@ -122,21 +121,21 @@ def _apply(graph: fx.GraphModule, steps: Sequence[fx.Node], value: fx.Node) -> f
 
 
 def _split_pair(graph: fx.GraphModule, pair: _Pair) -> None:
-    """Write an MLP as a sum over parts of its hidden features.
+    """Compute an MLP as a sum over parts of its hidden features.
 
-    Nothing is put together again, and the hidden features exist a part at a time.
+    Nothing has to be concatenated, and only one part of the hidden features exists at a time.
     """
     first, second = module_of(graph, pair.first), module_of(graph, pair.second)
     assert isinstance(first, nn.Linear)
     assert isinstance(second, nn.Linear)
-    (given,) = pair.first.all_input_nodes
+    (source,) = pair.first.all_input_nodes
     count = math.ceil(max(_bytes(first), _bytes(second)) / PIECE_BYTES)
     whole = slice(None)
     with graph.graph.inserting_before(pair.second):
         total: fx.Node | None = None
         for index, hidden in enumerate(_slices(first.out_features, count)):
             part = part_of(first, hidden, whole, bias=True)
-            value = _apply(graph, pair.between, _add_part(graph, pair.first, index, given, part))
+            value = _apply(graph, pair.between, _add_part(graph, pair.first, index, source, part))
             part = part_of(second, whole, hidden, bias=index == 0)
             value = _add_part(graph, pair.second, index, value, part)
             if total is not None:
@@ -147,10 +146,10 @@ def _split_pair(graph: fx.GraphModule, pair: _Pair) -> None:
 
 
 def _split_alone(graph: fx.GraphModule, node: fx.Node, layer: nn.Linear | nn.Conv2d) -> None:
-    """Compute the outputs of a layer part by part and put them side by side."""
-    (given,) = node.all_input_nodes
+    """Compute the outputs of a layer part by part and concatenate them."""
+    (source,) = node.all_input_nodes
     count = math.ceil(_bytes(layer) / PIECE_BYTES)
-    # XNNPACK clamps within the product, but not behind a concatenation.
+    # XNNPACK fuses a clamp into the product, but not across a concatenation.
     clamp = only_user(node)
     clamped = clamp is not None and _is_one_of(graph, clamp, CLAMPS, CLAMP_CALLS)
     steps = [clamp] if clamp is not None and clamped else []
@@ -160,7 +159,7 @@ def _split_alone(graph: fx.GraphModule, node: fx.Node, layer: nn.Linear | nn.Con
             _apply(
                 graph,
                 steps,
-                _add_part(graph, node, index, given, part_of(layer, rows, slice(None), bias=True)),
+                _add_part(graph, node, index, source, part_of(layer, rows, slice(None), bias=True)),
             )
             for index, rows in enumerate(_slices(layer.weight.shape[0], count))
         ]
@@ -170,10 +169,10 @@ def _split_alone(graph: fx.GraphModule, node: fx.Node, layer: nn.Linear | nn.Con
 
 
 def split_wide_layers(graph: fx.GraphModule, example: Tensor) -> int:
-    """Split each layer of more than WHOLE_BYTES into pieces of PIECE_BYTES; return how many.
+    """Split each layer of more than WHOLE_BYTES into parts of PIECE_BYTES; return how many.
 
     Two linear layers with an activation between them are split along the hidden features, which
-    sums in another order; any other layer along its outputs, which changes nothing at all.
+    changes the order of summation; any other layer along its outputs, which changes no bit.
     """
     values = observe(graph, example)
     split = 0

@@ -1,8 +1,8 @@
-"""Trace a module symbolically, with leaves where it refuses, so that int8 sees the whole graph.
+"""Trace a module symbolically, with leaves where tracing fails.
 
-The graph brings functional activations (`F.relu(conv(x))`) and shape-only steps between layers
-into view; int8 itself is then placed by the same code as in eager mode, so both modes compute
-the same numbers wherever both work.
+The graph exposes functional activations (`F.relu(conv(x))`) and reshapes between layers. Int8 is
+then placed by the same code as in eager mode, so both modes compute the same numbers wherever
+both work.
 """
 
 from __future__ import annotations
@@ -70,10 +70,10 @@ def _activation_module(node: fx.Node) -> nn.Module | None:
 
 
 def trace(module: nn.Module, example: Tensor) -> tuple[fx.GraphModule, tuple[str, ...]]:
-    """Trace `module` into a GraphModule; return it with the leaves that had to stay whole.
+    """Trace `module` into a GraphModule; return it with the names of its untraced leaves.
 
     A submodule whose code cannot be traced becomes a leaf: it runs as it is, and its layers are
-    still quantised one by one. Raises Untraceable when the top level itself cannot be traced, or
+    still quantized one by one. Raises Untraceable when the top level itself cannot be traced, or
     when the traced graph computes something else.
     """
     leaves: frozenset[str] = frozenset()
@@ -104,22 +104,22 @@ def trace(module: nn.Module, example: Tensor) -> tuple[fx.GraphModule, tuple[str
             graph.erase_node(node)
     traced.recompile()
     traced.eval()
-    # A second batch size: a trace that wrote the first one down computes nonsense on it.
-    for given in (example, torch.cat([example, example.flip(-1)])):
-        if not _same(module, traced, given):
+    # A second batch size, because a trace may have recorded the first one as a constant.
+    for x in (example, torch.cat([example, example.flip(-1)])):
+        if not _same(module, traced, x):
             raise Untraceable(
                 f"The FX graph of {type(module).__name__} computes something else than the model "
-                f"for inputs of {tuple(given.shape)}."
+                f"for inputs of {tuple(x.shape)}."
             )
     return traced, tuple(sorted(leaves))
 
 
-def _same(module: nn.Module, traced: nn.Module, given: Tensor) -> bool:
+def _same(module: nn.Module, traced: nn.Module, x: Tensor) -> bool:
     with torch.no_grad():
-        expected = [leaf for leaf in tree_leaves(module(given)) if isinstance(leaf, Tensor)]
+        expected = [leaf for leaf in tree_leaves(module(x)) if isinstance(leaf, Tensor)]
         try:
-            actual = [leaf for leaf in tree_leaves(traced(given)) if isinstance(leaf, Tensor)]
-        except Exception:  # noqa: BLE001  a shape that was written down fails in any operator
+            actual = [leaf for leaf in tree_leaves(traced(x)) if isinstance(leaf, Tensor)]
+        except Exception:  # noqa: BLE001  a recorded shape can fail in any operator
             return False
     return len(expected) == len(actual) and all(
         one.shape == other.shape

@@ -37,7 +37,7 @@ def hooks(
 ) -> Iterator[None]:
     """Call `before(name, args)` and `after(name, args, output)` around each forward of `modules`.
 
-    Only within the `with` block: the hooks are removed at its end, also when a forward raises.
+    The hooks are removed at the end of the `with` block, also when a forward raises.
     """
 
     def enter(name: str, call: Before) -> Callable[[nn.Module, tuple[Any, ...]], None]:
@@ -73,7 +73,7 @@ class Recorder(TorchDispatchMode):
 def calls_of(
     module: nn.Module, children: Mapping[str, nn.Module], example: Tensor
 ) -> dict[str, list[tuple[Tensor, Tensor]]]:
-    """Run `module` once; return input and output of every call of `children` (tensors alone)."""
+    """Run `module` once; return input and output of every call of `children` (tensors only)."""
     calls: dict[str, list[tuple[Tensor, Tensor]]] = {}
 
     def keep(name: str, args: tuple[Any, ...], output: Any) -> None:
@@ -90,9 +90,9 @@ class Flow:
     """What was read by whom in one forward pass; names are module paths.
 
     `calls` counts forward calls. `inputs` and `outputs` are the tensors of modules that were
-    called once with one tensor and gave one. `input_dims` are the ranks of inputs, -1 where they
-    differ between calls. `readers[value]` names, per operator, the innermost module that read it;
-    `<output>` stands for the caller of the whole network.
+    called once, with one tensor, and returned one. `input_dims` are the ranks of inputs, -1 where
+    they differ between calls. `readers[value]` names, per operator, the innermost module that read
+    it; `<output>` stands for the caller of the whole network.
     """
 
     calls: dict[str, int]
@@ -117,10 +117,10 @@ class Flow:
 
 
 class _Values:
-    """Number tensors, which keeps none of them alive, and count how often each was written to."""
+    """Number tensors without keeping them alive, and count the writes to each."""
 
     def __init__(self) -> None:
-        # By identity, without keeping it: the id of a tensor that died goes to another one.
+        # Weak references, not ids: the id of a dead tensor is reused.
         self.numbers: WeakIdKeyDictionary = WeakIdKeyDictionary()
         self.count = 0
         self.versions: Counter[int] = Counter()
@@ -170,7 +170,7 @@ def watch(module: nn.Module, example: Tensor) -> Flow:
             outputs[name] = values.of(output)
 
     children = {name: child for name, child in module.named_modules() if name}
-    # Not inference mode: its tensors skip the bookkeeping that some in-place code needs.
+    # Not inference mode: its tensors skip bookkeeping that some in-place code needs.
     with torch.no_grad(), hooks(children, before=before, after=after), Recorder(record):
         result = module(example)
     for leaf in tree_leaves(result):

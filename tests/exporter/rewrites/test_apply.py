@@ -111,7 +111,7 @@ def test_what_failed_is_named_even_where_nothing_else_matches() -> None:
     assert result.module is module
     assert result.effects["raises"].status == "undone"
     # Dropout alone is no reason to ship a graph.
-    assert result.effects["drop-identities"] == PassEffect("none", why="nothing matches")
+    assert result.effects["drop-identities"] == PassEffect("none", why="nothing matched")
 
 
 # --- left out ------------------------------------------------------------------------------------
@@ -140,7 +140,7 @@ def test_convolutional_nets_keep_their_modules() -> None:
     result = rewritten(module, side=64)
     assert not isinstance(result.module, fx.GraphModule)
     effects = {str(result.effects[name]) for name in names("graph")}
-    assert effects == {"left alone: nothing matches"}
+    assert effects == {"not applied: nothing matched"}
 
 
 def test_a_model_that_cannot_be_traced_says_so() -> None:

@@ -1,4 +1,4 @@
-"""Networks turned by 180 degrees: exact where the pass applies, left alone elsewhere."""
+"""Networks on rotated images: exact where the pass applies, unchanged elsewhere."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_ports_of_tensorflow_lose_their_pads(name: str, side: int) -> None:
 
 def test_a_network_without_pads_is_left_alone() -> None:
     result = rewritten(same_padded("mobilenetv2_035"), 64)
-    assert str(result.effects["flip-same-padding"]) == "left alone: nothing matches"
+    assert str(result.effects["flip-same-padding"]) == "not applied: nothing matched"
 
 
 class _Head(nn.Module):

@@ -50,10 +50,10 @@ def test_the_readmes_own_pass_works() -> None:
     [
         (PassEffect("applied", 3, "batch norms folded"), "3 batch norms folded"),
         (PassEffect("applied"), "applied"),
-        (PassEffect("none", why="nothing matches"), "left alone: nothing matches"),
+        (PassEffect("none", why="nothing matched"), "not applied: nothing matched"),
         (PassEffect("disabled"), "disabled"),
-        (PassEffect("left_out", why="int8 follows"), "left out: int8 follows"),
-        (PassEffect("undone", why="outputs differ"), "left out: outputs differ"),
+        (PassEffect("left_out", why="int8 follows"), "skipped: int8 follows"),
+        (PassEffect("undone", why="outputs differ"), "undone: outputs differ"),
     ],
 )
 def test_effects_read_as_sentences(effect: PassEffect, text: str) -> None:
@@ -78,7 +78,7 @@ def test_nothing_is_left_out_of_a_float_file_for_todays_runtime() -> None:
 
 def test_a_target_that_lacks_an_operator_is_named() -> None:
     (effect,) = left_out([], targets=["pytorch-2.1.0", "pytorch-1.13.1"]).values()
-    assert str(effect) == "left out: pytorch-1.13.1 has no aten::scaled_dot_product_attention"
+    assert str(effect) == "skipped: pytorch-1.13.1 has no aten::scaled_dot_product_attention"
 
 
 @pytest.mark.parametrize(
@@ -106,5 +106,5 @@ def test_disabled_says_so_whatever_else_would_leave_it_out() -> None:
 def test_a_new_pass_needs_one_line() -> None:
     own = Pass(name="own", on="graph", says="changes", needs_operator="aten::none_such")
     effects = left_out([], targets=["pytorch-2.1.0"], passes=[own])
-    assert str(effects["own"]) == "left out: pytorch-2.1.0 has no aten::none_such"
+    assert str(effects["own"]) == "skipped: pytorch-2.1.0 has no aten::none_such"
     assert left_out(["own"], passes=[own])["own"].status == "disabled"

@@ -39,7 +39,7 @@ def test_two_read_tokens_are_both_kept() -> None:
 
 def test_average_pooling_reads_every_token() -> None:
     result = rewritten(small_vit(global_pool="avg"))
-    assert str(result.effects["keep-read-tokens"]) == "left alone: nothing matches"
+    assert str(result.effects["keep-read-tokens"]) == "not applied: nothing matched"
     assert linear_shapes(result.module, IMAGE)["blocks.1.mlp.fc1"] == (1, 17, 192)
 
 
