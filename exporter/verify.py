@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
@@ -12,9 +12,9 @@ import torch
 from torch import Tensor
 
 from runtime_check.compare import Comparison, Tolerance, compare
-from runtime_check.device import DeviceUnavailable, UnknownRuntime, find_installed, run_on_device
+from runtime_check.device import DeviceUnavailable, UnknownRuntime, find_installed
 from runtime_check.errors import RuntimeCheckError
-from runtime_check.runtimes.host import open_host
+from runtime_check.runtime import HOST, open_runtime
 
 from .errors import UsageError, VerifyError
 from .evaluation import Evaluation
@@ -24,7 +24,6 @@ from .outputs import stack
 from .package.archive import LiteFile
 from .plan import Plan
 
-HOST = "host"
 # Runs of the first sample that are timed, after one that is not.
 REPEATS = 3
 
@@ -38,12 +37,12 @@ class Verified:
     """
 
     runtime: str  # as `--run-on` takes it; `host` is the installed torch in a fresh process
-    version: str
+    description: str  # of the runtime: torch's version and the machine
     outputs: tuple[tuple[np.ndarray, ...], ...]
-    comparison: Comparison | None
+    comparison: Comparison
     milliseconds: float | None
     load_milliseconds: float | None
-    peak_bytes: int | None
+    peak_bytes: int  # 0 where it is not measured
     accuracy: float | None
 
 
@@ -70,68 +69,41 @@ def verify(
     where the runtime is not there.
     """
     where = "The saved file" if runtime == HOST else f"On {runtime} the file"
+    accuracy = None
     try:
-        if runtime == HOST:
-            ran = _on_host(path, samples, evaluation)
-        else:
-            ran = _on_device(path, samples, runtime)
+        with open_runtime(runtime, path) as loaded:
+            runs = [
+                loaded.forward(_arrays(sample.inputs), repeats=REPEATS + 1 if index == 0 else 1)
+                for index, sample in enumerate(samples)
+            ]
+            if evaluation is not None and not loaded.costly:
+                accuracy = evaluation.accuracy(
+                    lambda inputs: torch.from_numpy(loaded.forward(_arrays(inputs)).outputs[0])
+                )
     except DeviceUnavailable as error:
         raise UsageError(str(error)) from error
     except RuntimeCheckError as error:
         raise VerifyError(
             f"{where} fails where eager Python works, so it was not kept: {error}"
         ) from error
-    comparison = compare(stack(expected), stack(ran.outputs), tolerance)
+    outputs = [run.outputs for run in runs]
+    comparison = compare(stack(expected), stack(outputs), tolerance)
     if not comparison:
         raise VerifyError(f"{where} differs from eager Python, so it was not kept: {comparison}")
-    return replace(ran, comparison=comparison)
-
-
-def _on_host(path: Path, samples: Sequence[Sample], evaluation: Evaluation | None) -> Verified:
-    outputs: list[tuple[np.ndarray, ...]] = []
-    milliseconds = 0.0
-    with open_host(path, threads=1) as session:
-        peak = session.load_peak_bytes
-        for index, sample in enumerate(samples):
-            result = session.forward(
-                [t.numpy() for t in sample.inputs], repeats=REPEATS + 1 if index == 0 else 1
-            )
-            outputs.append(tuple(result.outputs))
-            if index == 0:
-                milliseconds = 1e3 * median(result.seconds[1:])
-            peak = max(peak, result.peak_bytes)
-        accuracy = None
-        if evaluation is not None:
-            accuracy = evaluation.accuracy(
-                lambda inputs: torch.from_numpy(
-                    session.forward([t.numpy() for t in inputs]).outputs[0]
-                )
-            )
-        return Verified(
-            runtime=HOST,
-            version=session.version,
-            outputs=tuple(outputs),
-            comparison=None,
-            milliseconds=milliseconds,
-            load_milliseconds=1e3 * session.load_seconds,
-            peak_bytes=peak,
-            accuracy=accuracy,
-        )
-
-
-def _on_device(path: Path, samples: Sequence[Sample], runtime: str) -> Verified:
-    inputs = [[t.numpy() for t in sample.inputs] for sample in samples]
-    ran = run_on_device(path, inputs, runtime=runtime, extras=())
     return Verified(
-        runtime=runtime,
-        version=ran.runtime,
-        outputs=tuple(tuple(arrays) for arrays in ran.outputs),
-        comparison=None,
-        milliseconds=None,
-        load_milliseconds=None,
-        peak_bytes=None,
-        accuracy=None,
+        runtime=loaded.name,
+        description=loaded.description,
+        outputs=tuple(tuple(arrays) for arrays in outputs),
+        comparison=comparison,
+        milliseconds=None if loaded.costly else 1e3 * median(runs[0].seconds[1:]),
+        load_milliseconds=None if loaded.costly else 1e3 * loaded.load_seconds,
+        peak_bytes=max([loaded.load_peak_bytes, *(run.peak_bytes for run in runs)]),
+        accuracy=accuracy,
     )
+
+
+def _arrays(tensors: Sequence[Tensor]) -> list[np.ndarray]:
+    return [tensor.numpy() for tensor in tensors]
 
 
 def verify_on(runtime: str, file: LiteFile, plan: Plan, expected: Expected) -> Verified:

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import platform
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from .artifact.archive import ArtifactFile, read_artifact
+from .device.errors import DeviceUnavailable
 from .errors import RuntimeCheckError
 from .properties import PROPERTIES, replay
-from .properties.base import Check, Outputs, PropertyResult, Runner
+from .properties.base import Check, PropertyResult
 from .properties.counterexample import load_counterexample
 from .reference.reference import NoReference, Reference, build_reference
 from .reference.weights import file_sha256
-from .runtimes.host import open_host
+from .runtime import open_runtime
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,18 +53,6 @@ class Report:
 
     def __bool__(self) -> bool:
         return all(self.results)
-
-
-def _answers(
-    calls: Sequence[Sequence[np.ndarray]], forward: Callable[[Sequence[np.ndarray]], Outputs]
-) -> list[Outputs | RuntimeCheckError]:
-    results: list[Outputs | RuntimeCheckError] = []
-    for inputs in calls:
-        try:
-            results.append(forward(inputs))
-        except RuntimeCheckError as error:
-            results.append(error)
-    return results
 
 
 def _reference(
@@ -118,24 +104,24 @@ def open_check(
     effort = PROFILES[profile]
     against = note if found is None else f"{found.name}{' (' + note + ')' if note else ''}"
     before = torch.get_num_threads()
-    with _open_runner(artifact, runtime, timeout, memory) as (runner, detail):
+    with open_runtime(runtime, artifact.path, timeout=timeout, memory=memory) as loaded:
         torch.set_num_threads(1)  # as the file runs: eager Python must not be another summation
         try:
             yield Opened(
                 check=Check(
                     artifact=artifact,
-                    runner=runner,
+                    runtime=loaded,
                     reference=found,
                     no_reference=note if found is None else "",
                     examples=examples
-                    or (effort.device_examples if runner.costly else effort.examples),
+                    or (effort.device_examples if loaded.costly else effort.examples),
                     seed=seed,
                     max_pixels=min(effort.max_pixels, 100_000)
-                    if runner.costly
+                    if loaded.costly
                     else effort.max_pixels,
                     folder=folder,
                 ),
-                runtime_detail=detail,
+                runtime_detail=f"{loaded.description}, engine {loaded.engine}",
                 reference=against,
             )
         finally:
@@ -200,7 +186,7 @@ def check_artifact(
     return Report(
         artifact=check.artifact,
         sha256=file_sha256(check.artifact.path),
-        runtime=check.runner.name,
+        runtime=check.runtime.name,
         runtime_detail=opened.runtime_detail,
         reference=opened.reference,
         has_reference=check.reference is not None,
@@ -215,27 +201,18 @@ def check_artifact(
 
 def _count(check: Check, runtime: str, timeout: float, memory: int) -> tuple[int | None, str]:
     """Count the instructions of one warm inference on the first golden input, or say why not."""
-    if not check.runner.costly:
+    if not check.runtime.costly:
         return None, "only emulated device runtimes count instructions (--runtime arm64-2.1.0)"
-    from .device import DeviceUnavailable, run_on_device
-
     case = check.artifact.golden.cases[0]
     inputs = [value.array() for value in case.inputs]
+    path = check.artifact.path
     try:
-        run = run_on_device(
-            check.artifact.path,
-            [inputs],
-            runtime=runtime,
-            timeout=timeout,
-            memory=memory,
-            count=True,
-            extras=(),
-        )
+        with open_runtime(runtime, path, timeout=timeout, memory=memory, count=True) as counting:
+            run = counting.forward(inputs, repeats=2)
     except DeviceUnavailable as error:
         return None, str(error)
     shape = " x ".join(str(n) for n in inputs[0].shape)
-    counted = run.instructions[0] if run.instructions else None
-    return counted, f"golden input {case.name!r}, {shape}, second run, one thread"
+    return run.instructions, f"golden input {case.name!r}, {shape}, second run, one thread"
 
 
 def _chosen(properties: Sequence[str] | None) -> list[str]:
@@ -243,34 +220,3 @@ def _chosen(properties: Sequence[str] | None) -> list[str]:
         if name not in PROPERTIES:
             raise RuntimeCheckError(f"There is no property {name!r}: {', '.join(PROPERTIES)}.")
     return [name for name in PROPERTIES if not properties or name in properties]
-
-
-@contextmanager
-def _open_runner(
-    artifact: ArtifactFile, runtime: str, timeout: float, memory: int
-) -> Iterator[tuple[Runner, str]]:
-    """Load the file in `runtime`; yields a runner and the runtime's description."""
-    if runtime == "host":
-        import torch
-
-        with open_host(artifact.path, timeout=timeout, memory=memory) as session:
-
-            def on_host(inputs: Sequence[np.ndarray], threads: int) -> Outputs:
-                return session.forward(inputs, threads=threads).outputs
-
-            yield (
-                Runner(
-                    name="host",
-                    run=lambda calls, threads: _answers(calls, lambda c: on_host(c, threads)),
-                ),
-                f"torch {torch.__version__} on {platform.machine()}, engine qnnpack",
-            )
-        return
-    from .device import open_runner
-
-    with open_runner(runtime, timeout=timeout, memory=memory) as device:
-        device.load(artifact.path)
-        yield (
-            Runner(name=runtime, run=lambda calls, _: _answers(calls, device.forward), costly=True),
-            f"{device.description}, engine {device.engine}",
-        )

@@ -13,13 +13,14 @@ from torch import Tensor, nn
 
 from runtime_check.artifact.metadata import SAVED_STAGE, LedgerRow
 from runtime_check.compare import Comparison, Tolerance, compare
+from runtime_check.runtime import HOST
 
 from ..evaluation import Evaluation
 from ..image.samples import Sample
 from ..outputs import run, stack
 from ..package.archive import LiteFile
 from ..plan import SLOW_SECONDS, Plan
-from ..verify import HOST, REPEATS, Verified
+from ..verify import REPEATS, Verified
 
 
 class Ledger:
@@ -74,7 +75,7 @@ class Ledger:
                 accuracy=verified.accuracy,
                 ms=verified.milliseconds,
                 mb=file.bytes / 1e6,
-                note="fresh process, QNNPACK engine" if on_host else verified.version,
+                note="fresh process, QNNPACK engine" if on_host else verified.description,
                 **self._figures(verified.outputs),
             )
         )

@@ -4,10 +4,9 @@ from .errors import DeviceUnavailable, InstallFailed, UnknownRuntime
 from .install import InstalledRuntime, RuntimeStatus, find_installed, install, status
 from .operators import OperatorTable, available_runtimes, load_table
 from .profile import Profile, SymbolCount, profile
-from .runner import DeviceAnswer, DeviceRun, DeviceSession, open_runner, run_on_device
+from .runner import DeviceRun, DeviceSession, open_runner, run_on_device
 
 __all__ = [
-    "DeviceAnswer",
     "DeviceRun",
     "DeviceSession",
     "DeviceUnavailable",

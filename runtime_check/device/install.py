@@ -20,7 +20,7 @@ from .errors import DeviceUnavailable, InstallFailed
 from .toolchain import (
     NATIVE,
     RUNTIMES,
-    Runtime,
+    DeviceRuntime,
     Say,
     atomic_folder,
     cache_root,
@@ -46,7 +46,7 @@ _PLUGIN_VERSIONS = (1, 2, 3, 4, 5)
 class InstalledRuntime:
     """A runtime that is ready to run: how to start its runner, and what it can count."""
 
-    runtime: Runtime
+    runtime: DeviceRuntime
     folder: Path
     runner: Path
     prefix: Path | None  # qemu's library prefix; None for a native runner
@@ -83,7 +83,7 @@ def _host_torch() -> tuple[Path, str, list[str]]:
     return Path(torch.__file__).resolve().parent, str(torch.__version__), flags
 
 
-def _recipe(runtime: Runtime) -> tuple[Path, str, list[str]]:
+def _recipe(runtime: DeviceRuntime) -> tuple[Path, str, list[str]]:
     """Return torch's folder, what identifies that torch, and the compiler flags."""
     if runtime.wheel is None:
         root, version, flags = _host_torch()
@@ -92,7 +92,7 @@ def _recipe(runtime: Runtime) -> tuple[Path, str, list[str]]:
     return root, runtime.wheel.sha256, ["-D_GLIBCXX_USE_CXX11_ABI=0"]
 
 
-def _build_key(runtime: Runtime) -> str:
+def _build_key(runtime: DeviceRuntime) -> str:
     root, identity, flags = _recipe(runtime)
     digest = hashlib.sha256(json.dumps([identity, str(root), flags]).encode())
     for name in (*_SOURCES, *_HEADERS, _PLUGIN_SOURCE):
@@ -100,11 +100,11 @@ def _build_key(runtime: Runtime) -> str:
     return digest.hexdigest()[:16]
 
 
-def _folder_of(runtime: Runtime) -> Path:
+def _folder_of(runtime: DeviceRuntime) -> Path:
     return cache_root() / "runtimes" / f"{runtime.name}-{_build_key(runtime)}"
 
 
-def _describe(runtime: Runtime, folder: Path) -> InstalledRuntime:
+def _describe(runtime: DeviceRuntime, folder: Path) -> InstalledRuntime:
     notes = json.loads((folder / "build.json").read_text(encoding="utf-8"))
     plugin = folder / "instruction_count.so"
     return InstalledRuntime(
@@ -131,7 +131,7 @@ def find_installed(name: str = DEFAULT_RUNTIME) -> InstalledRuntime:
     return _describe(runtime, folder)
 
 
-def _try_plugin(folder: Path, runtime: Runtime, version: int) -> str:
+def _try_plugin(folder: Path, runtime: DeviceRuntime, version: int) -> str:
     """Build the plugin for one API version and try it; return "" or why it does not work."""
     compiler = shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
     if compiler is None:
@@ -159,7 +159,7 @@ def _try_plugin(folder: Path, runtime: Runtime, version: int) -> str:
     return ""
 
 
-def _build_plugin(folder: Path, runtime: Runtime) -> str:
+def _build_plugin(folder: Path, runtime: DeviceRuntime) -> str:
     if runtime.arch == "native":
         return "only the emulated runtimes count instructions"
     reason = ""
@@ -170,7 +170,7 @@ def _build_plugin(folder: Path, runtime: Runtime) -> str:
     return reason
 
 
-def _check_starts(folder: Path, runtime: Runtime) -> None:
+def _check_starts(folder: Path, runtime: DeviceRuntime) -> None:
     """Start the fresh runner once, so that an install that says it worked did."""
     command = [] if runtime.arch == "native" else emulator_command(ensure_prefix())
     result = subprocess.run(

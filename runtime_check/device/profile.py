@@ -135,7 +135,7 @@ def profile(
     """
     with open_runner(runtime, count=True, blocks=True, timeout=timeout) as session:
         session.load(path)
-        answer = session.run(inputs, repeats=2)
+        answer = session.forward(inputs, repeats=2)
         return Profile(
             runtime=session.description,
             instructions=answer.instructions or 0,

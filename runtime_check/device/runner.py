@@ -20,7 +20,8 @@ from typing import IO, Any
 import numpy as np
 
 from ..errors import RuntimeCheckError, UnreadableArtifact
-from ..runtimes.host import ChildDied, ForwardError, translate
+from ..runtimes.run import ChildDied, ForwardError, Run
+from ..runtimes.translate import translate
 from ..runtimes.worker import NoAnswer, ask, start_worker
 from .errors import DeviceUnavailable
 from .install import DEFAULT_RUNTIME, InstalledRuntime, find_installed
@@ -28,16 +29,6 @@ from .install import DEFAULT_RUNTIME, InstalledRuntime, find_installed
 DEFAULT_TIMEOUT = 600.0
 DEFAULT_MEMORY = 8 * 2**30
 _DTYPES = frozenset({"uint8", "int8", "int16", "int32", "int64", "float32", "float64", "bool"})
-
-
-@dataclass(frozen=True, kw_only=True)
-class DeviceAnswer:
-    """What one input gave: outputs in order and wall seconds of each repeat."""
-
-    outputs: list[np.ndarray]
-    seconds: tuple[float, ...]
-    instructions: int | None
-    cache_misses: int | None  # lines of 64 bytes that the modelled cache did not hold
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,7 +58,10 @@ class Block:
 
 
 class DeviceSession:
-    """One runner process. Made by `open_runner`."""
+    """One runner process of a device runtime: a `Runtime` once a file is loaded."""
+
+    costly = True
+    load_peak_bytes = 0  # not measured there
 
     def __init__(
         self,
@@ -86,6 +80,7 @@ class DeviceSession:
         self._counts = counts
         self._counts_read = 0
         self._errors = errors
+        self.name = installed.runtime.name
         self._path = "no file"
         self.load_seconds = 0.0
         self.torch = ""
@@ -169,8 +164,13 @@ class DeviceSession:
             )
         return tensors[0].tobytes() if header["found"] else None
 
-    def run(self, inputs: Sequence[np.ndarray], *, repeats: int = 1) -> DeviceAnswer:
-        """Run `forward(*inputs)` `repeats` times; the last one is counted where counting is on."""
+    def forward(self, inputs: Sequence[np.ndarray], *, threads: int = 1, repeats: int = 1) -> Run:
+        """Run `forward(*inputs)` `repeats` times; raise `ForwardError` when it raises.
+
+        The last repeat is counted where counting is on. `threads` are those the runner was
+        started with: the frozen runtimes cannot change them later.
+        """
+        assert threads == self._threads, f"the runner has {self._threads} threads, not {threads}"
         payload: list[bytes] = []
         for value in inputs:
             array = np.asarray(value)
@@ -191,16 +191,12 @@ class DeviceSession:
                 f"{translate(str(header['error']))}"
             )
         counted = self._read_count()
-        return DeviceAnswer(
+        return Run(
             outputs=outputs,
             seconds=tuple(float(s) for s in header["seconds"]),
             instructions=None if counted is None else counted[0],
             cache_misses=None if counted is None else counted[1],
         )
-
-    def forward(self, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
-        """Run `forward(*inputs)` once; raise `ForwardError` when it raises."""
-        return self.run(inputs).outputs
 
     def _read_count(self) -> tuple[int, int | None] | None:
         """Return what the plugin wrote of the last run: instructions, and cache misses if asked."""
@@ -298,12 +294,14 @@ def run_on_device(
     ) as session:
         session.load(path)
         found = {name: session.extra(name) for name in extras}
-        answers = [session.run(arrays, repeats=2 if count else 1) for arrays in inputs]
+        runs = [
+            session.forward(arrays, threads=threads, repeats=2 if count else 1) for arrays in inputs
+        ]
         return DeviceRun(
-            outputs=[answer.outputs for answer in answers],
+            outputs=[run.outputs for run in runs],
             load_seconds=session.load_seconds,
-            seconds=tuple(answer.seconds[-1] for answer in answers),
+            seconds=tuple(run.seconds[-1] for run in runs),
             extras={name: content for name, content in found.items() if content is not None},
-            instructions=tuple(answer.instructions or 0 for answer in answers) if count else None,
+            instructions=tuple(run.instructions or 0 for run in runs) if count else None,
             runtime=session.description,
         )

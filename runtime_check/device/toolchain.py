@@ -77,7 +77,7 @@ class Wheel:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Runtime:
+class DeviceRuntime:
     """A named device runtime: which torch, which instruction set, and how it is run."""
 
     name: str
@@ -89,8 +89,8 @@ class Runtime:
 
 
 _ARM = "manylinux2014_aarch64"
-RUNTIMES: dict[str, Runtime] = {
-    "arm64-2.1.0": Runtime(
+RUNTIMES: dict[str, DeviceRuntime] = {
+    "arm64-2.1.0": DeviceRuntime(
         name="arm64-2.1.0",
         torch="2.1.0",
         arch="aarch64",
@@ -102,7 +102,7 @@ RUNTIMES: dict[str, Runtime] = {
         ),
         description=f"torch 2.1.0 aarch64 (qemu {_QEMU_CPU})",
     ),
-    "arm64-1.13.1": Runtime(
+    "arm64-1.13.1": DeviceRuntime(
         name="arm64-1.13.1",
         torch="1.13.1",
         arch="aarch64",
@@ -115,7 +115,7 @@ RUNTIMES: dict[str, Runtime] = {
         description=f"torch 1.13.1 aarch64 (qemu {_QEMU_CPU})",
     ),
     # PyPI has only the CUDA wheel for x86-64: 670 MB to download, of which the CPU part is kept.
-    "x86-2.1.0": Runtime(
+    "x86-2.1.0": DeviceRuntime(
         name="x86-2.1.0",
         torch="2.1.0",
         arch="native",
@@ -128,7 +128,7 @@ RUNTIMES: dict[str, Runtime] = {
         ),
         description="torch 2.1.0 x86_64 (native)",
     ),
-    "host": Runtime(
+    "host": DeviceRuntime(
         name="host",
         torch="installed",
         arch="native",
@@ -145,7 +145,7 @@ WHEEL_1_12_1 = Wheel(
 )
 
 
-def find_runtime(name: str) -> Runtime:
+def find_runtime(name: str) -> DeviceRuntime:
     """Look a runtime up by name; raise `UnknownRuntime` naming those there are."""
     if name in RUNTIMES:
         return RUNTIMES[name]
@@ -186,7 +186,7 @@ def require_tools(arch: str) -> None:
         )
 
 
-def require_runtime(runtime: Runtime) -> None:
+def require_runtime(runtime: DeviceRuntime) -> None:
     """Raise `DeviceUnavailable` when `runtime` cannot be built and run on this machine."""
     if runtime.machine is not None:
         here = f"{platform.system()} {platform.machine()}"

@@ -24,7 +24,8 @@ from ..artifact.archive import ArtifactFile, read_artifact
 from ..compare import compare
 from ..errors import RuntimeCheckError
 from ..properties.base import tolerance_of
-from ..runtimes.host import ChildDied, HostSession, start_host
+from ..runtimes.host import HostSession, start_host
+from ..runtimes.run import ChildDied
 from .mutate import MUTATORS, Mutation, mutate, plan_mutations
 
 # `refused`: an error with a sentence. `same`: outputs as before, the damage was in padding or in

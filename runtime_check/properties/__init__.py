@@ -59,7 +59,7 @@ def replay(check: Check, saved: Counterexample) -> PropertyResult:
             f"not know: {', '.join(EXAMINERS)}."
         )
     if check.reference is None and saved.property in NEEDS_REFERENCE:
-        actual = check.runner.forward(saved.inputs)
+        actual = check.runtime.forward(saved.inputs).outputs
         comparison = compare(list(saved.expected), actual, check.tolerance)
         verdict = Verdict(problem="" if comparison else str(comparison), comparison=comparison)
     else:

@@ -13,9 +13,9 @@ import numpy as np
 from ..artifact.archive import ArtifactFile
 from ..artifact.metadata import Metadata, ToleranceSpec
 from ..compare import Comparison, Tolerance
-from ..errors import RuntimeCheckError
 from ..reference.reference import Reference
-from ..runtimes.host import ForwardError
+from ..runtime import Runtime
+from ..runtimes.run import ForwardError
 
 Status = Literal["passed", "failed", "noted", "skipped"]
 
@@ -24,31 +24,11 @@ Outputs = list[np.ndarray]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Runner:
-    """One runtime with the artifact loaded.
-
-    `run` takes many calls' inputs and a thread count, and gives the outputs, or the error, of
-    each.
-    """
-
-    name: str
-    run: Callable[[Sequence[Sequence[np.ndarray]], int], list[Outputs | RuntimeCheckError]]
-    costly: bool = False  # seconds an input: draw few, shrink little, one thread
-
-    def forward(self, inputs: Sequence[np.ndarray], *, threads: int = 1) -> Outputs:
-        """Run one call; raise what it raised."""
-        result = self.run([inputs], threads)[0]
-        if isinstance(result, RuntimeCheckError):
-            raise result
-        return result
-
-
-@dataclass(frozen=True, kw_only=True)
 class Check:
     """Everything that a property looks at."""
 
     artifact: ArtifactFile
-    runner: Runner
+    runtime: Runtime
     reference: Reference | None
     no_reference: str = ""  # why there is none
     examples: int = 20

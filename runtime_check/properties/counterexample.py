@@ -43,7 +43,7 @@ def save_counterexample(check: Check, name: str, recipe: Recipe, verdict: Verdic
         "problem": verdict.problem,
         "artifact": check.artifact.path.name,
         "artifact_sha256": hashlib.sha256(check.artifact.path.read_bytes()).hexdigest(),
-        "runtime": check.runner.name,
+        "runtime": check.runtime.name,
     }
     arrays: dict[str, np.ndarray] = {"about": np.array(json.dumps(about))}
     for kind, values in (
@@ -53,7 +53,7 @@ def save_counterexample(check: Check, name: str, recipe: Recipe, verdict: Verdic
     ):
         arrays.update({f"{kind}_{i}": np.asarray(value) for i, value in enumerate(values)})
     check.folder.mkdir(parents=True, exist_ok=True)
-    path = check.folder / f"{check.artifact.path.stem}-{name}-{check.runner.name}.npz"
+    path = check.folder / f"{check.artifact.path.stem}-{name}-{check.runtime.name}.npz"
     with path.open("wb") as stream:
         np.savez_compressed(stream, allow_pickle=False, **arrays)
     return path

@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 
 from ..artifact.metadata import ImageInput
 from ..compare import Tolerance, compare
-from ..errors import RuntimeCheckError
 from .base import Check, PropertyResult, Verdict, skipped
 from .inputs import (
     recipes,
@@ -22,10 +21,9 @@ from .search import explore
 
 def examine_determinism(check: Check, inputs: Sequence[np.ndarray], natural: bool) -> Verdict:
     """Run one input twice on one thread and once on two."""
-    first = check.runner.forward(inputs)
-    for again in check.runner.run([inputs, inputs], 1):
-        if isinstance(again, RuntimeCheckError):
-            raise again
+    first = check.runtime.forward(inputs).outputs
+    for _ in range(2):
+        again = check.runtime.forward(inputs).outputs
         bits = compare(first, again, Tolerance())
         if not bits or any(a.tobytes() != b.tobytes() for a, b in zip(first, again, strict=True)):
             return Verdict(
@@ -34,9 +32,9 @@ def examine_determinism(check: Check, inputs: Sequence[np.ndarray], natural: boo
                 expected=tuple(first),
                 actual=tuple(again),
             )
-    if check.runner.costly:
+    if check.runtime.costly:
         return Verdict(comparison=bits)
-    threaded = check.runner.forward(inputs, threads=2)
+    threaded = check.runtime.forward(inputs, threads=2).outputs
     comparison = compare(first, threaded, scaled_tolerance(check, first))
     return Verdict(
         problem="" if comparison else f"2 threads against 1: {comparison}",
@@ -48,7 +46,7 @@ def examine_determinism(check: Check, inputs: Sequence[np.ndarray], natural: boo
 
 def determinism(check: Check) -> PropertyResult:
     """The same input gives the same bits; 2 threads agree with 1 within tolerance."""
-    if check.runner.costly:
+    if check.runtime.costly:
         check = replace(check, examples=min(check.examples, 2))  # each costs three runs
     strategy = recipes(check.metadata, max_pixels=check.max_pixels)
     return explore(check, "determinism", strategy, examine_determinism)
@@ -56,14 +54,9 @@ def determinism(check: Check) -> PropertyResult:
 
 def examine_batch(check: Check, inputs: Sequence[np.ndarray], natural: bool) -> Verdict:
     """Run a batch and its rows one by one."""
-    together = check.runner.forward(inputs)
+    together = check.runtime.forward(inputs).outputs
     count = inputs[0].shape[0]
-    rows = check.runner.run([[a[i : i + 1] for a in inputs] for i in range(count)], 1)
-    parts = []
-    for row in rows:
-        if isinstance(row, RuntimeCheckError):
-            raise row
-        parts.append(row)
+    parts = [check.runtime.forward([a[i : i + 1] for a in inputs]).outputs for i in range(count)]
     apart = [np.concatenate(list(column)) for column in zip(*parts, strict=True)]
     comparison = compare(apart, together, scaled_tolerance(check, apart))
     return Verdict(

@@ -24,7 +24,7 @@ def load_anywhere(check: Check) -> PropertyResult:
     vectors. Engines that phones do not have are tried too; what they do is only noted.
     """
     started = time.perf_counter()
-    if check.runner.costly:
+    if check.runtime.costly:
         return skipped("load-anywhere", "a device runtime has one engine")
     worst: Comparison | None = None
     for threads, environment in ENVIRONMENTS:

@@ -20,7 +20,7 @@ def examine_nonfinite(check: Check, inputs: Sequence[np.ndarray], natural: bool)
     """Run one input that is not finite in Python and in the file."""
     assert check.reference is not None
     expected = check.reference.forward(inputs)
-    actual = check.runner.forward(inputs)
+    actual = check.runtime.forward(inputs).outputs
     shapes = compare(expected, actual, Tolerance(atol=np.inf))
     if shapes.problem in ("count", "shape", "dtype", "empty"):
         return Verdict(problem=shapes.detail, expected=tuple(expected), actual=tuple(actual))

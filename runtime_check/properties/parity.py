@@ -59,7 +59,7 @@ def examine_parity(check: Check, inputs: Sequence[np.ndarray], natural: bool) ->
     """Run one input in Python and in the file."""
     assert check.reference is not None
     expected = check.reference.forward(inputs)
-    actual = check.runner.forward(inputs)
+    actual = check.runtime.forward(inputs).outputs
     comparison = compare(expected, actual, scaled_tolerance(check, expected))
     return Verdict(
         problem="" if comparison else str(comparison),
@@ -151,18 +151,21 @@ def _pairs(check: Check) -> list[_Pair]:
     else:
         strategy = tensor_recipes(spec, contents=("normal",))
     drawn = draw(strategy, check.examples, check.seed)
-    answers = check.runner.run([recipe.build() for recipe in drawn], 1)
     pairs = []
-    for recipe, answer in zip(drawn, answers, strict=True):
-        expected = check.reference.forward(recipe.build())
-        verdict = Verdict(problem=str(answer), expected=tuple(expected))
-        if not isinstance(answer, RuntimeCheckError):
-            single = compare(expected, answer, Tolerance(atol=np.inf))
+    for recipe in drawn:
+        inputs = recipe.build()
+        expected = check.reference.forward(inputs)
+        try:
+            actual = check.runtime.forward(inputs).outputs
+        except RuntimeCheckError as error:
+            verdict = Verdict(problem=str(error), expected=tuple(expected))
+        else:
+            single = compare(expected, actual, Tolerance(atol=np.inf))
             verdict = Verdict(
                 problem="" if single else str(single),
                 comparison=single,
                 expected=tuple(expected),
-                actual=tuple(answer),
+                actual=tuple(actual),
             )
         pairs.append(_Pair(recipe=recipe, verdict=verdict))
         if not verdict:

@@ -9,7 +9,6 @@ import numpy as np
 
 from ..artifact.metadata import ImageInput
 from ..compare import Tolerance, compare
-from ..errors import RuntimeCheckError
 from ..reference.reference import pillow_resize
 from .base import Check, Outputs, PropertyResult, Verdict, skipped
 from .inputs import (
@@ -42,7 +41,7 @@ def examine_preprocessing(check: Check, inputs: Sequence[np.ndarray], natural: b
     expected, shifted = steps(check, inputs[0], levels)
     pairs = [pair for outputs in shifted for pair in zip(expected, outputs, strict=True)]
     moved = max((_distance(one, other) for one, other in pairs), default=0.0)
-    actual = check.runner.forward(inputs)
+    actual = check.runtime.forward(inputs).outputs
     bound = Tolerance(atol=2 * moved + check.tolerance.atol, rtol=check.tolerance.rtol)
     comparison = compare(expected, actual, bound)
     size = f"{inputs[0].shape[0]} x {inputs[0].shape[1]}"
@@ -80,11 +79,7 @@ def _by_itself(check: Check, image: np.ndarray, levels: float) -> tuple[Outputs,
     noise = rng.choice((-levels, levels), (2, *resized.shape))
     moves = [resized.astype(np.float64) + change for change in (1, -1, noise[0], noise[1])]
     calls = [[resized], *([np.clip(moved, 0, 255).astype(np.uint8)] for moved in moves)]
-    outputs = []
-    for answer in check.runner.run(calls, 1):
-        if isinstance(answer, RuntimeCheckError):
-            raise answer
-        outputs.append(answer)
+    outputs = [check.runtime.forward(inputs).outputs for inputs in calls]
     return outputs[0], outputs[1:]
 
 

@@ -77,7 +77,7 @@ def explore(
         if verdict is None:
             if search.failing is not None:
                 search.shrinks += 1
-            if check.runner.costly and search.shrinks > MAX_DEVICE_SHRINKS:
+            if check.runtime.costly and search.shrinks > MAX_DEVICE_SHRINKS:
                 return
             verdict = judge(check, examine, recipe.build(), recipe.natural)
             search.verdicts[recipe] = verdict

@@ -7,13 +7,12 @@ the child and comes back as an error with a sentence.
 from __future__ import annotations
 
 import os
-import re
+import platform
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
@@ -21,102 +20,24 @@ import numpy as np
 
 from ..errors import RuntimeCheckError, UnreadableArtifact
 from .frames import write_frame
+from .run import ChildDied, ForwardError, Run
+from .translate import translate
 from .worker import NoAnswer, ask, start_worker
 
 DEFAULT_TIMEOUT = 300.0
 DEFAULT_MEMORY = 8 * 2**30
 
-# What torch says -> what it means. Each pattern was matched against the real message of torch
-# 2.12.1 or 2.1.0 (tests/runtime_check/test_host.py provokes them); `{0}` is the first group.
-_TRANSLATIONS = (
-    (
-        r"isGenericDict\(\)",
-        "it holds objects of a class that this torch does not have. Prepacked XNNPACK weights, "
-        "which optimize_for_mobile makes, need a torch built with XNNPACK: on Linux 2.12 or older",
-    ),
-    (
-        r"Following ops cannot be found: \[?([^\]\n]*)",
-        "it calls operators that this runtime does not have ({0}). Export it for this runtime "
-        "(`--runtime`)",
-    ),
-    (
-        r"Lite Interpreter version number does not match\. ([^()\n]*)",
-        "its bytecode version is outside what this runtime reads ({0}). Export it for this "
-        "runtime (`--runtime`)",
-    ),
-    (
-        r"Attempted to read a PyTorch file with version (\d+), but the maximum",
-        "its archive format {0} is newer than this torch reads",
-    ),
-    (
-        r"PytorchStreamReader failed locating file ([^:]*)",
-        "the archive has no record {0}, so it is no lite-interpreter file, or it is damaged",
-    ),
-    (
-        r"PytorchStreamReader failed ([^.]*)",
-        "the archive is damaged or incomplete ({0})",
-    ),
-    (
-        r"can't allocate memory: you tried to allocate (\d+) bytes|std::bad_alloc",
-        "it asked for more memory than it may have ({0} bytes at once). Raise `--memory`, or the "
-        "file is hostile",
-    ),
-    (
-        r"quantized engine (\w+) is not supported|Didn't find engine for operation (\S+)",
-        "it is quantised, and this torch has no quantised engine for it ({0})",
-    ),
-    (
-        r"(quantized::\w+) \(ONEDNN\)",
-        "it was quantised for phones (QNNPACK), and {0} ran on a server's engine: set "
-        "torch.backends.quantized.engine = 'qnnpack' before loading",
-    ),
-    (
-        r"XNNPACK (\w+) not usable",
-        "the input's dtype or shape is not what XNNPACK's {0} was prepared for",
-    ),
-)
-
-
-class ChildDied(RuntimeCheckError):
-    """The process that ran the file crashed, or was stopped at its time limit (`expired`)."""
-
-    def __init__(self, message: str, *, expired: bool) -> None:
-        super().__init__(message)
-        self.expired = expired
-
-
-class ForwardError(RuntimeCheckError):
-    """`forward` raised for this input."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Run:
-    """What one input gave: outputs in order, wall seconds of each repeat, peak bytes so far."""
-
-    outputs: list[np.ndarray]
-    seconds: tuple[float, ...]
-    peak_bytes: int
-
-
-def translate(error: str) -> str:
-    """Turn torch's first lines into a sentence; unknown ones are passed on, shortened."""
-    for pattern, meaning in _TRANSLATIONS:
-        found = re.search(pattern, error)
-        if found:
-            group = next((text for text in found.groups() if text), "an unknown number of")
-            return meaning.format(group.strip())
-    # The lite interpreter appends handles for a debugger that phones' files do not carry.
-    plain = error.split("Debug info for handle(s)")[0]
-    lines = [line.strip() for line in plain.splitlines() if line.strip()]
-    return " ".join(lines[:3])[:500].rstrip(".") or "torch gave no reason"
-
 
 class HostSession:
-    """One file loaded in one child. Made by `open_host`."""
+    """One file loaded in one child process on this machine's torch: a `Runtime`."""
+
+    name = "host"
+    costly = False
 
     def __init__(self, process: subprocess.Popen[bytes], timeout: float) -> None:
         self._process = process
         self._path = Path()
+        self.engine = ""
         self._timeout = timeout
         self.load_seconds = 0.0
         self.load_peak_bytes = 0
@@ -160,7 +81,7 @@ class HostSession:
 
         `peer` runs what `peers` builds from the file's provenance instead of the file.
         """
-        self._path = path
+        self._path, self.engine = path, engine
         header = {
             "do": "load",
             "path": str(self._path),
@@ -182,9 +103,10 @@ class HostSession:
         self.before_bytes = int(answer["before"])
         self.version = str(answer["version"])
 
-    def set_timeout(self, seconds: float) -> None:
-        """Change how long one answer may take."""
-        self._timeout = seconds
+    @property
+    def description(self) -> str:
+        """Name the runtime for a report, as 'torch 2.12.1 on x86_64'."""
+        return f"torch {self.version} on {platform.machine()}"
 
     def forward(self, inputs: Sequence[np.ndarray], *, threads: int = 1, repeats: int = 1) -> Run:
         """Run `forward(*inputs)` `repeats` times; raise `ForwardError` when it raises."""

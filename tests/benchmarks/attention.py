@@ -159,7 +159,7 @@ def measure(shape: Shape) -> dict[str, tuple[int, float]]:
             path = str(Path(folder) / "attention.ptl")
             torch.jit.freeze(captured.eval())._save_for_lite_interpreter(path)
             device.load(path)
-            counts[name] = device.run([x.numpy()], repeats=2).instructions or 0
+            counts[name] = device.forward([x.numpy()], repeats=2).instructions or 0
             loaded[name] = _load_for_lite_interpreter(path)
             out = loaded[name](x)
             expected = out if expected is None else expected

@@ -101,7 +101,7 @@ def _measure(names: Sequence[str]) -> dict[str, tuple[int, float]]:
             path = Path(folder) / "operator.ptl"
             torch.jit.freeze(captured.eval())._save_for_lite_interpreter(str(path))
             device.load(path)
-            instructions = device.run([x.numpy()], repeats=2).instructions or 0
+            instructions = device.forward([x.numpy()], repeats=2).instructions or 0
             lite = _load_for_lite_interpreter(str(path))
             times = []
             for _ in range(_REPEATS):

@@ -70,7 +70,7 @@ def _count(path: Path, x: torch.Tensor, cache: int) -> tuple[int, int]:
     """Return the instructions of one inference, and the bytes fetched from beyond a cache."""
     with open_runner("arm64-2.1.0", count=True, cache=cache, timeout=1800) as device:
         device.load(path)
-        answer = device.run([np.asarray(x)], repeats=2)
+        answer = device.forward([np.asarray(x)], repeats=2)
         return answer.instructions or 0, _LINE_BYTES * (answer.cache_misses or 0)
 
 

@@ -180,7 +180,7 @@ def _instructions(path: Path, size: tuple[int, int]) -> int | None:
     try:
         with open_runner(count=True) as session:
             session.load(path)
-            return session.run([np.array(make_photo(*size))], repeats=2).instructions
+            return session.forward([np.array(make_photo(*size))], repeats=2).instructions
     except DeviceUnavailable as error:
         print(f"no instructions: {error}", file=sys.stderr)
         return None

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -23,38 +27,40 @@ from exporter.verify import verify
 from runtime_check import device
 from runtime_check.artifact.metadata import Preprocessing
 from runtime_check.compare import Tolerance
+from runtime_check.runtime import Runtime
+from runtime_check.runtimes.run import Run
 
 from ..benchmarks.photo import write_lite
 
 SHAPE = (1, 3, 32, 32)
 
 
+class Off:
+    """A runtime whose outputs are all a tenth off."""
+
+    def __init__(self, real: Runtime) -> None:
+        self.real = real
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.real, name)
+
+    def forward(self, inputs: Any, **options: Any) -> Run:
+        run = self.real.forward(inputs, **options)
+        return replace(run, outputs=[output + 0.1 for output in run.outputs])
+
+
 def test_verification_failure_is_exit_code_1_and_keeps_nothing(tmp_path: Path, monkeypatch) -> None:
     """A file that computes something else after saving must not survive."""
     import exporter.verify as step
 
-    real = step.open_host
-
-    class Off:
-        def __init__(self, session) -> None:
-            self.session = session
-            self.load_peak_bytes, self.load_seconds, self.version = 0, 0.0, "2.12"
-
-        def forward(self, inputs, **options):
-            result = self.session.forward(inputs, **options)
-            outputs = [o + 0.1 for o in result.outputs]
-            return type(result)(
-                outputs=outputs, seconds=result.seconds, peak_bytes=result.peak_bytes
-            )
-
-    from contextlib import contextmanager
+    real = step.open_runtime
 
     @contextmanager
-    def off(path, **options):
-        with real(path, **options) as session:
-            yield Off(session)
+    def off(*arguments: Any, **options: Any) -> Iterator[Off]:
+        with real(*arguments, **options) as loaded:
+            yield Off(loaded)
 
-    monkeypatch.setattr(step, "open_host", off)
+    monkeypatch.setattr(step, "open_runtime", off)
     with pytest.raises(VerifyError, match="differs from eager") as caught:
         exporter.export(ConvNormNet(), out=tmp_path / "o", input_shape=SHAPE)
     assert caught.value.exit_code == 1

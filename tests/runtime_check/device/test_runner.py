@@ -11,7 +11,7 @@ import pytest
 import runtime_check.device as device
 from runtime_check.device import open_runner, run_on_device
 from runtime_check.errors import RuntimeCheckError, UnreadableArtifact
-from runtime_check.runtimes.host import ChildDied, ForwardError
+from runtime_check.runtimes.run import ChildDied, ForwardError
 
 from .conftest import SavedModel
 
@@ -52,7 +52,7 @@ def test_types_nesting_and_untouched_inputs(host_runtime: str, many_model: Path)
     before = image.copy()
     with open_runner(host_runtime) as session:
         session.load(many_model)
-        first = session.forward([image, index])
+        first = session.forward([image, index]).outputs
         assert [o.dtype.name for o in first] == [
             "float32", "bool", "float64", "int64", "int64", "float32"
         ]  # fmt: skip
@@ -67,7 +67,7 @@ def test_types_nesting_and_untouched_inputs(host_runtime: str, many_model: Path)
             session.forward([image])
         with pytest.raises(ForwardError, match="complex64"):
             session.forward([np.zeros(3, np.complex64), index])
-        again = session.forward([image, index])
+        again = session.forward([image, index]).outputs
         assert all(np.array_equal(a, b) for a, b in zip(first, again, strict=True))
 
 
@@ -260,7 +260,7 @@ def test_a_larger_cache_misses_less(float_model, arm_runtime) -> None:
     for size in (16 * 1024, 8 * 1024 * 1024):
         with open_runner(arm_runtime, count=True, cache=size) as session:
             session.load(float_model.path)
-            seen.append(session.run(float_model.inputs, repeats=2))
+            seen.append(session.forward(float_model.inputs, repeats=2))
     small, large = seen
     assert small.instructions == large.instructions
     assert small.cache_misses is not None

@@ -13,7 +13,8 @@ from runtime_check.artifact.metadata import GOLDEN_RECORD, METADATA_RECORD
 from runtime_check.fuzz import fuzz
 from runtime_check.fuzz.fuzz import fuzz_file
 from runtime_check.fuzz.mutate import MUTATORS, Mutation, mutate, plan_mutations
-from runtime_check.runtimes.host import ChildDied, open_host
+from runtime_check.runtimes.host import open_host
+from runtime_check.runtimes.run import ChildDied
 from runtime_check.testing.archives import (
     lying_bomb,
     records_of,

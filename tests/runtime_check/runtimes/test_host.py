@@ -10,7 +10,8 @@ import torch
 
 from runtime_check import UnreadableArtifact
 from runtime_check.artifact.bytecode import parse_bytecode
-from runtime_check.runtimes.host import ChildDied, ForwardError, HostSession, open_host, start_host
+from runtime_check.runtimes.host import HostSession, open_host, start_host
+from runtime_check.runtimes.run import ChildDied, ForwardError
 from runtime_check.testing.archives import records_of, with_records
 
 X = [np.zeros((1, 3, 32, 32), np.float32)]

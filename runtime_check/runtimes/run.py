@@ -1,0 +1,37 @@
+"""What running a file gives: a value, or an error with a sentence."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..errors import RuntimeCheckError
+
+
+class ChildDied(RuntimeCheckError):
+    """The process that ran the file crashed, or was stopped at its time limit (`expired`)."""
+
+    def __init__(self, message: str, *, expired: bool) -> None:
+        super().__init__(message)
+        self.expired = expired
+
+
+class ForwardError(RuntimeCheckError):
+    """`forward` raised for this input."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """What one input gave: outputs in order, and wall seconds of each repeat.
+
+    `peak_bytes` is the most memory the process has held so far; 0 where that is not measured.
+    `instructions` are those of the last repeat, and `cache_misses` the lines of 64 bytes that the
+    modelled cache did not hold; None where they were not asked for.
+    """
+
+    outputs: list[np.ndarray]
+    seconds: tuple[float, ...]
+    peak_bytes: int = 0
+    instructions: int | None = None
+    cache_misses: int | None = None
