@@ -80,7 +80,7 @@ def _origin(meta: Metadata) -> Iterator[tuple[str, str]]:
     versions = f"exporter {by.exporter}, torch {by.torch}, timm {by.timm}"
     yield "made by", f"{versions}, bytecode {by.bytecode_version}"
     yield "weights", f"{weights.origin}: {weights.detail}, SHA-256 {weights.sha256[:16]}…"
-    yield "licence", meta.provenance.licence or "not stated"
+    yield "license", meta.provenance.license or "not stated"
 
 
 def models(
@@ -110,11 +110,11 @@ def models(
         )
         rows.append((name, size, source, (config.license or "") if config else ""))
     if json:
-        keys = ("name", "input_size", "weights", "licence")
+        keys = ("name", "input_size", "weights", "license")
         print_json([dict(zip(keys, row, strict=True)) for row in rows])
         return
     table = Table(box=None, pad_edge=False)
-    for heading in ("model", "input", "weights", "licence"):
+    for heading in ("model", "input", "weights", "license"):
         table.add_column(heading, no_wrap=True)
     for row in rows:
         table.add_row(*row)

@@ -36,7 +36,7 @@ class Captured:
     reason: str
     comparison: Comparison
     scripted_modules: tuple[str, ...] = ()
-    specialised: tuple[Branch, ...] = ()
+    specialized: tuple[Branch, ...] = ()
     rejected: tuple[str, ...] = field(default=())
 
 
@@ -153,7 +153,7 @@ def agree(module: nn.Module, sampled: Sampled, tolerance: Tolerance) -> Comparis
     return worst if worst is not None else compare([], [], tolerance)
 
 
-def refuse_specialisation(branches: Sequence[Branch]) -> CaptureError:
+def refuse_specialization(branches: Sequence[Branch]) -> CaptureError:
     """Say which lines a trace would freeze, and the ways out."""
     listed = "; ".join(str(branch) for branch in branches[:5])
     more = f" (and {len(branches) - 5} more)" if len(branches) > 5 else ""
@@ -171,7 +171,7 @@ class _Way:
     name: Literal["script", "trace", "mixed"]
     make: Callable[[], tuple[torch.jit.ScriptModule, tuple[str, ...]]]
     reason: str
-    specialised: tuple[Branch, ...] = ()
+    specialized: tuple[Branch, ...] = ()
 
 
 def candidates(
@@ -207,7 +207,7 @@ def candidates(
             reason=way.reason,
             comparison=comparison,
             scripted_modules=scripted,
-            specialised=way.specialised,
+            specialized=way.specialized,
             rejected=tuple(rejected),
         )
     if not yielded:
@@ -238,14 +238,14 @@ def _ways(
         return
     branches = find_branches(module, example)
     if method == "trace" and branches and not allow_specialization:
-        raise refuse_specialisation(branches)
+        raise refuse_specialization(branches)
     if method == "trace" or (method == "auto" and not branches):
         agreed = f"no input value decides a branch, and outputs agree on {len(sampled)} inputs"
         yield _Way(
             name="trace",
             make=lambda: (trace(module, example), ()),
             reason="asked for" if asked else agreed,
-            specialised=branches,
+            specialized=branches,
         )
     if method == "mixed" or (method == "auto" and branches):
         named = ", ".join(dict.fromkeys(b.module or "the model itself" for b in branches))

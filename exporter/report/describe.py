@@ -88,7 +88,7 @@ def metadata_of(
             method=lowered.captured.method,
             reason=lowered.captured.reason,
             scripted_modules=list(lowered.captured.scripted_modules),
-            specialised=[_portable(str(branch)) for branch in lowered.captured.specialised],
+            specialized=[_portable(str(branch)) for branch in lowered.captured.specialized],
         ),
         passes=[
             *_passes("prepare", prepared.effects),

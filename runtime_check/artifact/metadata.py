@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Annotated, Literal, TypeVar
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError
 
 from ..errors import UnreadableArtifact, UnsupportedSchema
 
@@ -103,8 +103,10 @@ class Capture(Frozen):
     method: Literal["script", "trace", "mixed"]
     reason: str
     scripted_modules: list[str] = []
-    specialised: list[str] = Field(
-        default=[], description="data-dependent branches frozen by --allow-specialization"
+    specialized: list[str] = Field(
+        default=[],
+        validation_alias=AliasChoices("specialized", "specialised"),  # as schema 1.0 spelled it
+        description="data-dependent branches frozen by --allow-specialization",
     )
 
 
@@ -149,7 +151,10 @@ class Provenance(Frozen):
     source: Literal["timm", "factory", "module"]
     model: str
     weights: Weights
-    licence: str | None = None
+    license: str | None = Field(
+        default=None,
+        validation_alias=AliasChoices("license", "licence"),  # as schema 1.0 spelled it
+    )
     seed: int | None = Field(
         default=None, description="torch's seed when random weights were drawn or a factory called"
     )
@@ -162,7 +167,7 @@ class ToleranceSpec(Frozen):
     rtol: float
     basis: str
     step: float | None = Field(
-        default=None, description="int8: one quantisation step of the output"
+        default=None, description="int8: one quantization step of the output"
     )
 
 

@@ -75,12 +75,12 @@ def _built(
     origin: Literal["package", "hub", "file", "factory", "random", "module"],
     detail: str,
     checkpoint: Path | None = None,
-    licence: str | None = None,
+    license: str | None = None,
     seed: int | None = None,
 ) -> Built:
     module = module.eval().float().requires_grad_(False)
-    if source == "timm" and licence is None:
-        licence = (getattr(module, "pretrained_cfg", None) or {}).get("license")
+    if source == "timm" and license is None:
+        license = (getattr(module, "pretrained_cfg", None) or {}).get("license")
     return Built(
         module=module,
         provenance=Provenance(
@@ -92,7 +92,7 @@ def _built(
                 sha256=state_dict_sha256(module.state_dict()),
                 file_sha256=None if checkpoint is None else file_sha256(checkpoint),
             ),
-            licence=licence,
+            license=license,
             seed=seed,
         ),
     )
@@ -120,7 +120,7 @@ def _from_timm(
             origin="package",
             detail=f"{PACKAGED[name].distribution}: {path.name}",
             checkpoint=path,
-            licence=PACKAGED[name].license,
+            license=PACKAGED[name].license,
         )
     return built(timm_models.pretrained(name, exportable=exportable), origin="hub", detail=name)
 

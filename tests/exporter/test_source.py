@@ -18,7 +18,7 @@ from runtime_check.check import check_artifact
 def test_default_weights_come_with_a_package() -> None:
     source = load_source("tf_efficientnet_lite0")
     assert source.provenance.weights.origin == "package"
-    assert source.provenance.licence == "apache-2.0"
+    assert source.provenance.license == "apache-2.0"
     assert source.preprocessing is not None
     assert source.preprocessing.mean == (0.5, 0.5, 0.5)
     assert source.labels is not None

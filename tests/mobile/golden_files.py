@@ -104,7 +104,7 @@ def tiny_metadata() -> Metadata:
             source="factory",
             model="tests.mobile.golden_files:tiny_forward",
             weights=Weights(origin="factory", detail="no weights", sha256="0" * 64),
-            licence="apache-2.0",
+            license="apache-2.0",
         ),
         tolerance=TOLERANCE,
         ledger=[
@@ -155,6 +155,8 @@ def _as_schema_1_0(record: Json) -> None:
     record["schema_version"] = "1.0"
     del record["provenance"]["seed"]
     record["provenance"]["options"] = {}
+    record["provenance"]["licence"] = record["provenance"].pop("license")
+    record["capture"]["specialised"] = record["capture"].pop("specialized")
 
 
 def contract_files() -> dict[str, str]:
@@ -191,7 +193,7 @@ def contract_files() -> dict[str, str]:
             _edited(metadata, lambda r: r["input"].pop("max_aspect")),
         ),
         (
-            # As 0.1.0 wrote it: `seed` came with 1.1, in place of `options`.
+            # As 0.1.0 wrote it: without `seed`, with `options`, in British spelling.
             "metadata_1_0",
             "metadata",
             "ok",

@@ -57,6 +57,17 @@ def test_the_label_count_fixture_is_wrong_in_that_alone() -> None:
     assert len(metadata.output.labels) != metadata.output.tensors[0].shape[-1]
 
 
+def test_a_file_of_schema_1_0_keeps_what_it_spelled_in_british() -> None:
+    text = (FOLDER / "contract/metadata_1_0.json").read_bytes()
+    assert {"licence", "license"} & json.loads(text)["provenance"].keys() == {"licence"}
+    metadata = parse_metadata(text.replace(b'"specialised": []', b'"specialised": ["net.py:3"]'))
+    assert metadata.provenance.license == "apache-2.0"
+    assert metadata.capture.specialized == ["net.py:3"]
+    written = metadata.model_dump_json()
+    assert '"license"' in written
+    assert '"specialized"' in written
+
+
 def test_the_tiny_model_gives_its_golden_outputs() -> None:
     golden = parse_golden((FOLDER / "contract/golden.json").read_bytes())
     for case in golden.cases:

@@ -41,7 +41,7 @@ def test_specialization_has_to_be_allowed_and_is_still_checked() -> None:
     x = torch.ones(SHAPE)
     one_way = [((x,), [x]), ((2 * x,), [2 * x])]
     captured = next(candidates(module, one_way, TIGHT, method="trace", allow_specialization=True))
-    assert [b.type for b in captured.specialised] == ["Flip"]
+    assert [b.type for b in captured.specialized] == ["Flip"]
     both = [*one_way, ((-x,), [x])]
     with pytest.raises(CaptureError, match="differs from eager"):
         next(candidates(module, both, TIGHT, method="trace", allow_specialization=True))

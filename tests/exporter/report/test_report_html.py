@@ -143,7 +143,7 @@ def metadata(**changes):
             source="timm",
             model="small_net",
             weights=Weights(origin="file", detail="w.safetensors", sha256="a1" * 32),
-            licence="apache-2.0",
+            license="apache-2.0",
         ),
         "tolerance": ToleranceSpec(atol=3.09e-4, rtol=0.0, basis="16 x 1.93e-05 over 5 inputs"),
         "ledger": LEDGER,
@@ -251,7 +251,7 @@ def quantized():
             ),
             tolerance=ToleranceSpec(atol=0.01, rtol=0.0, basis="2 steps", step=0.0039),
             capture=Capture(
-                method="trace", reason="forced", specialised=["net.py:3 `if x.sum() > 0`"]
+                method="trace", reason="forced", specialized=["net.py:3 `if x.sum() > 0`"]
             ),
         )
     )
@@ -410,7 +410,7 @@ def test_hostile_names_and_labels_are_text(render):
     meta = metadata(
         name=evil,
         output=base.output.model_copy(update={"labels": [evil] * 3}),
-        capture=Capture(method="trace", reason=evil, scripted_modules=[evil], specialised=[evil]),
+        capture=Capture(method="trace", reason=evil, scripted_modules=[evil], specialized=[evil]),
         passes=[Pass(name=evil, stage="prepare", effect=evil)],
         operators={f"{evil}::{evil}": 1},
         runtimes=[RuntimeVerdict(runtime=evil, compatible=True, how="executed", detail=evil)],
@@ -418,7 +418,7 @@ def test_hostile_names_and_labels_are_text(render):
             source="module",
             model=evil,
             weights=Weights(origin="random", detail=evil, sha256=evil, file_sha256=evil),
-            licence=evil,
+            license=evil,
             options={evil: evil},
         ),
         tolerance=ToleranceSpec(atol=1e-3, rtol=0, basis=evil),

