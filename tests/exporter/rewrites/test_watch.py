@@ -101,6 +101,14 @@ def test_in_place_readers_are_seen() -> None:
     assert not flow.feeds_only("relu", "second")
 
 
+def test_a_layer_after_an_in_place_activation_reads_the_activation() -> None:
+    net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(inplace=True), nn.Conv2d(4, 4, 3)).eval()
+    flow = watch(net, torch.randn(1, 3, 8, 8))
+    assert flow.feeds_only("0", "1")
+    assert flow.feeds_only("1", "2")
+    assert flow.only_readers("2") == {"<output>"}
+
+
 def test_what_leaves_the_network_is_read_by_its_caller() -> None:
     flow = watch(nn.Sequential(nn.Linear(2, 2), nn.ReLU()).eval(), torch.randn(1, 2))
     assert flow.feeds_only("0", "1")
