@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -43,20 +43,15 @@ class Tolerance:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Comparison:
-    """How `actual` differs from `expected`; true when it is within `tolerance`.
+class Figures:
+    """By how much `actual` differs from `expected`, whatever is allowed.
 
-    `problem` is empty, or one of `empty`, `count`, `shape`, `dtype`, `nonfinite`, `values`, with
-    `detail` in words. Figures that do not apply are None (top-k without a class axis of at least
-    two, SQNR of a silent reference). `passing` is the smallest tolerance of the same kind that
-    would have passed.
+    Of the pairs of values where both are finite. Figures that do not apply are None (top-k without
+    a class axis of at least two, SQNR of a silent reference). `worst` is the index of the largest
+    difference: of the array, or of all outputs as one flat array.
     """
 
-    tolerance: Tolerance
-    problem: str
-    detail: str
     elements: int = 0
-    rows: int = 0
     max_abs: float | None = None
     mean_abs: float | None = None
     p99_abs: float | None = None
@@ -64,10 +59,24 @@ class Comparison:
     sqnr_db: float | None = None
     top1: float | None = None
     top5: float | None = None
-    steps: float | None = None
     worst: tuple[int, ...] = ()
     worst_expected: float | None = None
     worst_actual: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Comparison(Figures):
+    """How `actual` differs from `expected`; true when it is within `tolerance`.
+
+    `problem` is empty, or one of `empty`, `count`, `shape`, `dtype`, `nonfinite`, `values`, with
+    `detail` in words. `steps` is the largest difference in steps of the tolerance. `passing` is
+    the smallest tolerance of the same kind that would have passed.
+    """
+
+    tolerance: Tolerance
+    problem: str
+    detail: str
+    steps: float | None = None
     passing: Tolerance | None = None
 
     def __bool__(self) -> bool:
@@ -153,84 +162,122 @@ def compare(expected: Arrays, actual: Arrays, tolerance: Tolerance) -> Compariso
     return _compare_values(left, right, tolerance)
 
 
-def _compare_values(
-    left: list[np.ndarray], right: list[np.ndarray], tolerance: Tolerance
-) -> Comparison:
+@dataclass(frozen=True, eq=False)
+class _Pairs:
+    """Two flat float64 arrays, and which of their values have a distance."""
+
+    expected: np.ndarray
+    actual: np.ndarray
+    finite: np.ndarray  # both are
+    alike: np.ndarray  # both are finite, both NaN, or both the same infinity
+
+    @property
+    def reference(self) -> np.ndarray:
+        return self.expected[self.finite]
+
+    @property
+    def distance(self) -> np.ndarray:
+        return np.abs(self.reference - self.actual[self.finite])
+
+
+def _pair(left: list[np.ndarray], right: list[np.ndarray]) -> _Pairs:
     one = np.concatenate([array.astype(np.float64).ravel() for array in left])
     other = np.concatenate([array.astype(np.float64).ravel() for array in right])
     finite = np.isfinite(one) & np.isfinite(other)
     with np.errstate(invalid="ignore"):
         alike = finite | (one == other) | (np.isnan(one) & np.isnan(other))
-    # Only finite pairs have a distance; the others are alike or a failure of their own.
-    reference, value = one[finite], other[finite]
-    distance = np.abs(reference - value)
-    # Never above float64's own noise: the bound is on float32 data.
-    over = distance - (tolerance.atol + tolerance.rtol * np.abs(reference))
-    shaped = left[0] if len(left) == 1 else None
-    worst_flat = int(np.argmax(distance)) if distance.size else 0
-    flat = int(np.flatnonzero(finite)[worst_flat]) if distance.size else 0
-    max_abs = float(distance.max()) if distance.size else None
-    tiny = np.finfo(np.float32).tiny
-    relative = distance / np.maximum(np.abs(reference), tiny) if distance.size else distance
-    quality = sqnr_db(reference, value) if distance.size else None
-    rank_1 = topk_agreement(left[0], right[0], 1) if alike.all() else None
-    rank_5 = topk_agreement(left[0], right[0], 5) if alike.all() else None
-    steps = max_abs / tolerance.step if max_abs is not None and tolerance.step else None
+    return _Pairs(one, other, finite, alike)
 
-    problem, reasons = "", []
-    if not alike.all():
-        problem = "nonfinite"
-        at = int(np.flatnonzero(~alike)[0])
-        reasons.append(
-            f"{int((~alike).sum())} values are NaN or infinite on one side only "
-            f"(first: expected {one[at]:g}, got {other[at]:g})"
+
+def _measure(pairs: _Pairs, left: list[np.ndarray], right: list[np.ndarray]) -> Figures:
+    """Compute the figures of outputs of equal shapes."""
+    distance, all_alike = pairs.distance, bool(pairs.alike.all())
+    ranks = [topk_agreement(left[0], right[0], k) if all_alike else None for k in (1, 5)]
+    if not distance.size:
+        worst = 0
+        figures = Figures()
+    else:
+        worst = int(np.flatnonzero(pairs.finite)[int(np.argmax(distance))])
+        relative = distance / np.maximum(np.abs(pairs.reference), np.finfo(np.float32).tiny)
+        figures = Figures(
+            max_abs=float(distance.max()),
+            mean_abs=float(distance.mean()),
+            p99_abs=float(np.quantile(distance, 0.99)),
+            max_rel=float(relative.max()),
+            sqnr_db=sqnr_db(pairs.reference, pairs.actual[pairs.finite]),
         )
-    elif distance.size and float(over.max()) > 0.0:
-        problem = "values"
-        reasons.append(f"{int((over > 0).sum())} values are outside {tolerance}")
+    shape = left[0].shape if len(left) == 1 else pairs.expected.shape
+    return replace(
+        figures,
+        elements=pairs.expected.size,
+        top1=ranks[0],
+        top5=ranks[1],
+        worst=tuple(int(i) for i in np.unravel_index(worst, shape)),
+        worst_expected=float(pairs.expected[worst]),
+        worst_actual=float(pairs.actual[worst]),
+    )
+
+
+def _judge_values(pairs: _Pairs, tolerance: Tolerance) -> tuple[str, list[str]]:
+    """Judge value by value: the problem, and the reasons in words."""
+    if not pairs.alike.all():
+        apart = np.flatnonzero(~pairs.alike)
+        one, other = pairs.expected[apart[0]], pairs.actual[apart[0]]
+        return "nonfinite", [
+            f"{apart.size} values are NaN or infinite on one side only "
+            f"(first: expected {one:g}, got {other:g})"
+        ]
+    # Never above float64's own noise: the bound is on float32 data.
+    over = pairs.distance - (tolerance.atol + tolerance.rtol * np.abs(pairs.reference))
+    outside = int((over > 0).sum())
+    return ("values", [f"{outside} values are outside {tolerance}"]) if outside else ("", [])
+
+
+def _judge_figures(figures: Figures, steps: float | None, tolerance: Tolerance) -> list[str]:
+    """Judge the figures of all values together: the demands that are not met, in words."""
+    reasons = []
     if tolerance.max_steps is not None and steps is not None and steps > tolerance.max_steps:
-        problem = problem or "values"
         reasons.append(f"{steps:.2f} quantisation steps, at most {tolerance.max_steps:g} allowed")
+    quality, rank = figures.sqnr_db, figures.top1
     if tolerance.min_sqnr_db is not None and (quality is None or quality < tolerance.min_sqnr_db):
-        problem = problem or "values"
         got = "no SQNR" if quality is None else f"SQNR {quality:.1f} dB"
         reasons.append(f"{got}, at least {tolerance.min_sqnr_db:.1f} dB demanded")
-    if tolerance.min_top1 is not None and (rank_1 is None or rank_1 < tolerance.min_top1):
-        problem = problem or "values"
-        got = "no classes to rank" if rank_1 is None else f"top-1 agreement {rank_1:.1%}"
+    if tolerance.min_top1 is not None and (rank is None or rank < tolerance.min_top1):
+        got = "no classes to rank" if rank is None else f"top-1 agreement {rank:.1%}"
         reasons.append(f"{got}, at least {tolerance.min_top1:.1%} demanded")
+    return reasons
 
+
+def _compare_values(
+    left: list[np.ndarray], right: list[np.ndarray], tolerance: Tolerance
+) -> Comparison:
+    pairs = _pair(left, right)
+    figures = _measure(pairs, left, right)
+    steps = None
+    if figures.max_abs is not None and tolerance.step:
+        steps = figures.max_abs / tolerance.step
+    problem, reasons = _judge_values(pairs, tolerance)
+    unmet = _judge_figures(figures, steps, tolerance)
+    reasons += unmet
+    problem = problem or ("values" if unmet else "")
     passing = None
     if problem == "values":
-        needed = float(np.max(distance - tolerance.rtol * np.abs(reference), initial=0.0))
+        needed = pairs.distance - tolerance.rtol * np.abs(pairs.reference)
         passing = Tolerance(
-            atol=max(tolerance.atol, needed * (1 + 1e-6)),
+            atol=max(tolerance.atol, float(np.max(needed, initial=0.0)) * (1 + 1e-6)),
             rtol=tolerance.rtol,
-            min_sqnr_db=None if tolerance.min_sqnr_db is None else quality,
-            min_top1=None if tolerance.min_top1 is None else rank_1,
+            min_sqnr_db=None if tolerance.min_sqnr_db is None else figures.sqnr_db,
+            min_top1=None if tolerance.min_top1 is None else figures.top1,
             max_steps=None if tolerance.max_steps is None else steps,
             step=tolerance.step,
         )
         reasons.append(f"a tolerance of {passing} would have passed")
     return Comparison(
+        **vars(figures),
         tolerance=tolerance,
         problem=problem,
         detail="; ".join(reasons),
-        elements=one.size,
-        rows=sum(max(1, a.size // max(1, a.shape[-1] if a.ndim else 1)) for a in left),
-        max_abs=max_abs,
-        mean_abs=float(distance.mean()) if distance.size else None,
-        p99_abs=float(np.quantile(distance, 0.99)) if distance.size else None,
-        max_rel=float(relative.max()) if distance.size else None,
-        sqnr_db=quality,
-        top1=rank_1,
-        top5=rank_5,
         steps=steps,
-        worst=tuple(int(i) for i in np.unravel_index(flat, shaped.shape))
-        if shaped is not None
-        else (flat,),
-        worst_expected=float(one[flat]),
-        worst_actual=float(other[flat]),
         passing=passing,
     )
 
