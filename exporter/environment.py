@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .errors import UnsuitableTorch
+from .options import DEFAULT_MODEL
 
 MIN_TORCH = (2, 6)
 END_TORCH = (2, 13)
@@ -127,8 +128,6 @@ def _timm_findings() -> list[Finding]:
 
 def _weights_finding() -> Finding:
     from runtime_check.reference.packaged import packaged_file
-
-    from .source import DEFAULT_MODEL
 
     if packaged_file(DEFAULT_MODEL) is not None:
         return Finding("default weights", f"{DEFAULT_MODEL}, in its package", True)

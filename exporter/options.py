@@ -10,6 +10,9 @@ from runtime_check.device.operators import DEFAULT_RUNTIME, resolve_runtime
 
 from .errors import UsageError
 
+# Its real weights come with a package.
+DEFAULT_MODEL = "tf_efficientnet_lite0"
+
 InputKind = Literal["auto", "image", "tensor"]
 Activation = Literal["auto", "softmax", "sigmoid", "none"]
 CaptureMethod = Literal["auto", "script", "trace", "mixed"]

@@ -18,8 +18,7 @@ from runtime_check.reference.build import Built, build, is_factory
 from runtime_check.reference.hub import is_hub_id
 
 from .errors import SourceError, UsageError
-
-DEFAULT_MODEL = "tf_efficientnet_lite0"
+from .options import DEFAULT_MODEL
 
 
 @dataclass(frozen=True, kw_only=True)

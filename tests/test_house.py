@@ -19,8 +19,9 @@ LONGEST_FUNCTION = 60
 # Rooms from the ground floor up. A module imports from lower floors, or from its own room.
 FLOORS = {
     "exporter": (
-        ("errors", "notes", "progress", "quiet", "environment"),
+        ("errors", "notes", "progress", "quiet"),
         ("options", "outputs", "image", "package", "install"),
+        ("environment",),
         ("source",),
         ("plan",),
         ("rewrites",),
@@ -39,9 +40,10 @@ FLOORS = {
         ("errors",),
         ("compare", "artifact"),
         ("reference", "runtimes"),
-        ("device", "bench"),
+        ("device",),
         ("runtime",),
-        ("testing", "properties", "fuzz"),
+        ("testing", "properties"),
+        ("bench", "fuzz"),
         ("checking",),
         ("report",),
         ("pytest_plugin", "cli"),
@@ -83,7 +85,8 @@ def imports(name: str) -> Iterator[tuple[str, int]]:
         else:
             continue
         for target in targets:
-            if target in MODULES and target != name:
+            # A package's own face imports what it shows when that is first asked for.
+            if target in MODULES and target != name and target not in PACKAGES:
                 yield target, node.lineno
 
 
@@ -131,7 +134,8 @@ def test_no_circle() -> None:
             done.add(name)
 
     for name in MODULES:
-        visit(name, ())
+        if name not in PACKAGES:
+            visit(name, ())
 
 
 def test_the_checker_knows_nothing_of_the_exporter() -> None:

@@ -37,7 +37,7 @@ def default(
     from ..api import export as run_export
     from ..install import install as place
     from ..install import models_folder
-    from ..source import DEFAULT_MODEL
+    from ..options import DEFAULT_MODEL
 
     for folder in install or []:
         models_folder(folder)
