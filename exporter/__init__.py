@@ -14,15 +14,17 @@ if TYPE_CHECKING:
     from .artifact import load as load
     from .errors import ExportError as ExportError
     from .options import PreprocessingChoice as PreprocessingChoice
-    from .quantize.step import QuantizeChoice as QuantizeChoice
+    from .quantize.options import Budget as Budget
+    from .quantize.recipes import QuantizeRecipe as QuantizeRecipe
 
 __version__ = "0.1.0"
 
 _HOMES = {
     "Artifact": "artifact",
+    "Budget": "quantize.options",
     "ExportError": "errors",
     "PreprocessingChoice": "options",
-    "QuantizeChoice": "quantize.step",
+    "QuantizeRecipe": "quantize.recipes",
     "export": "api",
     "load": "artifact",
 }

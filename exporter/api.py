@@ -19,7 +19,8 @@ from .options import (
     PreprocessingChoice,
 )
 from .progress import Clock, Listener, silent
-from .quantize.step import QuantizeChoice
+from .quantize.options import NOISE, Budget, QuantizeOptions, resolve_recipes
+from .quantize.recipes import QuantizeRecipe
 
 
 def export(
@@ -37,7 +38,13 @@ def export(
     capture: CaptureMethod = "auto",
     allow_specialization: bool = False,
     target: str | Sequence[str] = DEFAULT_RUNTIME,
-    quantize: QuantizeChoice | None = None,
+    quantize: str | QuantizeRecipe | Sequence[QuantizeRecipe] | None = None,
+    calibration: Path | str | None = None,
+    calibration_images: int | None = None,
+    evaluate: Path | str | None = None,
+    train: Path | str | None = None,
+    checkpoint: Path | str | None = None,
+    budget: Budget | None = None,
     disable: Collection[str] = (),
     verify: bool = True,
     run_on: str | None = None,
@@ -48,7 +55,10 @@ def export(
     """Turn a model into a verified `.ptl` in `out`, with its reports.
 
     `model` is a timm name, a hub id (`hf-hub:...`), `package.module:factory`, or a module. The
-    keywords are the fields of `ExportOptions`. `on_step` is told each step's name,
+    keywords are the fields of `ExportOptions`. `quantize` makes it int8: a recipe or its name, or
+    `"auto"` or several recipes, of which the fastest within `budget` is taken. `calibration` is a
+    folder of typical images (or `"noise"`), `evaluate` one to judge candidates on; `train` and
+    `checkpoint` are for QAT. `on_step` is told each step's name,
     `on_progress(what, done, total)` how far a long one is.
 
     Raises subclasses of `ExportError`; then nothing was written.
@@ -56,7 +66,7 @@ def export(
     options = ExportOptions(
         out=Path(out),
         name=name,
-        weights=Path(weights) if weights is not None else None,
+        weights=_path(weights),
         random_weights=random_weights,
         labels=_labels(labels),
         input=input,
@@ -70,8 +80,21 @@ def export(
         verify=verify,
         run_on=run_on,
         seed=seed,
+        quantize=QuantizeOptions(
+            recipe=resolve_recipes(quantize, training=train is not None, seed=seed),
+            calibration="noise" if calibration == NOISE else _path(calibration),
+            calibration_images=calibration_images,
+            evaluate=_path(evaluate),
+            train=_path(train),
+            checkpoint=_path(checkpoint),
+            budget=budget,
+        ),
     )
-    return pipeline.export(model, options, quantize, Clock(on_step), on_progress)
+    return pipeline.export(model, options, Clock(on_step), on_progress)
+
+
+def _path(path: Path | str | None) -> Path | None:
+    return None if path is None else Path(path)
 
 
 def _labels(labels: Path | str | Sequence[str] | None) -> Path | tuple[str, ...] | None:

@@ -9,6 +9,7 @@ from typing import Literal
 from runtime_check.device.operators import DEFAULT_RUNTIME, resolve_runtime
 
 from .errors import UsageError
+from .quantize.options import QuantizeOptions
 
 # Its real weights come with a package.
 DEFAULT_MODEL = "tf_efficientnet_lite0"
@@ -39,6 +40,7 @@ class ExportOptions:
     preprocessing itself; `"tensor"` gives the bare network; `"auto"` takes `image` where the model
     says how it wants images. `disable` names passes to leave out. `targets` are the device
     runtimes the file must load on; `run_on` is one it is run on as well, as a row of the ledger.
+    `quantize` is how the network becomes int8, if it does.
     `verify=False` skips the comparison in a fresh process, and the metadata says so.
     Raises `UsageError` for values that do not go together and `UnknownRuntime` for targets.
     """
@@ -59,6 +61,7 @@ class ExportOptions:
     targets: tuple[str, ...] = (DEFAULT_RUNTIME,)
     verify: bool = True
     run_on: str | None = None
+    quantize: QuantizeOptions = field(default_factory=QuantizeOptions)
 
     def __post_init__(self) -> None:
         if self.input_shape is not None and any(size < 1 for size in self.input_shape):

@@ -3,8 +3,6 @@ check compatibility -> verify -> package -> report."""
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from torch import nn
 
 from runtime_check.artifact.metadata import EAGER_STAGE
@@ -18,7 +16,7 @@ from .package.archive import workspace, write_artifact
 from .plan import make_plan
 from .progress import Clock, Listener, silent
 from .quantize.engine import require_phone_packing
-from .quantize.step import QuantizeChoice, quantize_network, recipe_of
+from .quantize.step import quantize_network
 from .quiet import quiet
 from .report.describe import golden_vectors, metadata_of, report_of
 from .report.ledger import Ledger
@@ -32,7 +30,6 @@ from .verify import require_runtime, verify_on
 def export(
     model: str | nn.Module,
     options: ExportOptions,
-    quantize: QuantizeChoice | None = None,
     clock: Clock | None = None,
     listener: Listener = silent,
 ) -> Artifact:
@@ -42,12 +39,11 @@ def export(
     subclasses of `ExportError`; then nothing was written.
     """
     clock = clock or Clock()
-    choice = quantize or QuantizeChoice()
-    _check_options(options, choice)
-    method = choice.method.split("-")[0]
-    off = left_out(options.disable, targets=options.targets, method=method)
+    _check_options(options)
+    int8 = options.quantize
+    off = left_out(options.disable, targets=options.targets, method=int8.method)
     if "cheap-activations" in options.disable:
-        choice = replace(choice, cheap_activations=False)
+        int8 = int8.with_exact_activations()
     # One thread: sums then come in one order, so the same input gives the same bytes anywhere.
     with phone_engine(), one_thread(), quiet(), workspace(options.out) as scratch:
         clock.start("source")
@@ -82,7 +78,7 @@ def export(
         clock.start("quantize")
         network = quantize_network(
             prepared.module,
-            choice,
+            int8,
             example=plan.inputs[0],
             preprocess=plan.reader,
             labels=source.labels,
@@ -118,10 +114,8 @@ def export(
     return Artifact(path=path, metadata=metadata, report=report)
 
 
-def _check_options(options: ExportOptions, choice: QuantizeChoice) -> None:
+def _check_options(options: ExportOptions) -> None:
     """Fail before the work on what can be known before it."""
     require_suitable_torch()
-    if choice.method not in ("none", "auto"):
-        recipe_of(choice)
     if options.run_on is not None:
         require_runtime(options.run_on)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING
 
 import typer
 
@@ -78,15 +78,15 @@ def export(
     verify: options.Verify = True,
     run_on: options.RunOn = None,
     quantize: options.Quantize = "none",
-    mode: options.Mode = "auto",
-    scheme: options.Scheme = "xnnpack",
+    mode: options.Mode = None,
+    scheme: options.Scheme = None,
     observer: options.Observer = None,
     granularity: options.Granularity = None,
     rounding: options.Rounding = None,
     float_layers: options.FloatLayers = None,
-    equalize: options.Equalize = True,
+    equalize: options.Equalize = None,
     calibration: options.Calibration = None,
-    calibration_images: options.CalibrationImages = 256,
+    calibration_images: options.CalibrationImages = None,
     evaluate: options.Evaluate = None,
     max_accuracy_drop: options.MaxAccuracyDrop = None,
     min_agreement: options.MinAgreement = None,
@@ -110,12 +110,28 @@ def export(
     from ..install import install as place
     from ..install import models_folder
     from ..options import PreprocessingChoice
-    from ..quantize.step import QuantizeChoice
+    from ..quantize.options import Budget
+    from ..quantize.recipes import recipes_named
 
     for folder in install or []:
         models_folder(folder)
-    options.one_of("--mode", ("auto", "fx", "eager"))(mode)
-    options.one_of("--scheme", ("xnnpack", "qnnpack"))(scheme)
+    recipe = recipes_named(
+        quantize,
+        training=train is not None,
+        mode=mode,
+        scheme=scheme,
+        observer=observer,
+        granularity=granularity,
+        rounding=rounding,
+        float_layers=None if float_layers is None else tuple(float_layers),
+        equalize=equalize,
+        epochs=epochs,
+        learning_rate=learning_rate,
+        seed=seed,
+    )
+    budget = None
+    if max_accuracy_drop is not None or min_agreement is not None:
+        budget = Budget(max_accuracy_drop=max_accuracy_drop, min_agreement=min_agreement)
     choice = PreprocessingChoice(
         interpolation=interpolation,
         crop_pct=crop_pct,
@@ -143,26 +159,13 @@ def export(
             allow_specialization=allow_specialization,
             disable=disable or (),
             target=tuple(target) if target else DEFAULT_RUNTIME,
-            quantize=QuantizeChoice(
-                method=quantize,
-                mode=cast(Any, mode),
-                scheme=cast(Any, scheme),
-                observer=observer,
-                granularity=granularity,
-                rounding=rounding,
-                float_layers=tuple(float_layers or ()),
-                equalize=equalize,
-                calibration=calibration,
-                images=calibration_images,
-                evaluate=evaluate,
-                max_accuracy_drop=max_accuracy_drop,
-                min_agreement=min_agreement,
-                train=train,
-                epochs=epochs,
-                learning_rate=learning_rate,
-                checkpoint=checkpoint,
-                seed=seed,
-            ),
+            quantize=recipe,
+            calibration=calibration,
+            calibration_images=calibration_images,
+            evaluate=evaluate,
+            train=train,
+            checkpoint=checkpoint,
+            budget=budget,
             verify=verify,
             run_on=run_on,
             on_step=on_step,

@@ -13,6 +13,7 @@ from ..options import Activation as ActivationKind
 from ..options import CaptureMethod, InputKind
 from ..options import CropMode as CropModeKind
 from ..options import Interpolation as InterpolationKind
+from ..quantize import recipes
 
 # Old names, refused with the new one named.
 RENAMED = {"--runtime": "--target", "--device": "--run-on"}
@@ -254,48 +255,48 @@ Quantize = Annotated[
     ),
 ]
 Mode = Annotated[
-    str,
-    typer.Option(
+    recipes.Mode | None,
+    choice(
         "--mode",
-        metavar="auto|fx|eager",
+        recipes.Mode,
         help="How layers are found. auto: FX, or eager where FX cannot trace the model.",
-        rich_help_panel="Quantization",
+        panel="Quantization",
     ),
 ]
 Scheme = Annotated[
-    str,
-    typer.Option(
+    recipes.Scheme | None,
+    choice(
         "--scheme",
-        metavar="xnnpack|qnnpack",
+        recipes.Scheme,
         help="Number format of activations. xnnpack: symmetric, fast. qnnpack: affine.",
-        rich_help_panel="Quantization",
+        panel="Quantization",
     ),
 ]
 Observer = Annotated[
-    str | None,
-    typer.Option(
+    recipes.Observer | None,
+    choice(
         "--observer",
-        metavar="minmax|moving_average|histogram",
+        recipes.Observer,
         help="Observer of activation ranges.",
-        rich_help_panel="Quantization",
+        panel="Quantization",
     ),
 ]
 Granularity = Annotated[
-    str | None,
-    typer.Option(
+    recipes.Granularity | None,
+    choice(
         "--granularity",
-        metavar="per_tensor|per_channel",
+        recipes.Granularity,
         help="Granularity of weight scales.",
-        rich_help_panel="Quantization",
+        panel="Quantization",
     ),
 ]
 Rounding = Annotated[
-    str | None,
-    typer.Option(
+    recipes.WeightRounding | None,
+    choice(
         "--rounding",
-        metavar="auto|compensated|nearest",
+        recipes.WeightRounding,
         help="Rounding of convolution weights in static int8.",
-        rich_help_panel="Quantization",
+        panel="Quantization",
     ),
 ]
 FloatLayers = Annotated[
@@ -308,7 +309,7 @@ FloatLayers = Annotated[
     ),
 ]
 Equalize = Annotated[
-    bool,
+    bool | None,
     typer.Option(
         "--equalize/--no-equalize",
         help="Rescale neighboring layers first; exact in float.",
@@ -325,10 +326,11 @@ Calibration = Annotated[
     ),
 ]
 CalibrationImages = Annotated[
-    int,
+    int | None,
     typer.Option(
         "--calibration-images",
-        help="Number of calibration images to use at most.",
+        min=1,
+        help="Number of calibration images to use at most (256).",
         rich_help_panel="Quantization",
     ),
 ]

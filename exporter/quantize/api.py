@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 from torch import Tensor, fx, nn
-
-from runtime_check.compare import sqnr_db
 
 from ..errors import (
     CalibrationError,
@@ -27,6 +25,7 @@ from .calibrate import check_calibration
 from .dynamic import quantize_dynamic, quantize_recurrent
 from .engine import quantized_engine, require_phone_packing
 from .layers import Int8Layer, SimulatedLayer
+from .options import NO_TRAINING_IMAGES
 from .qat import Trained, TrainingSet, fine_tune
 from .recipes import QuantizeRecipe
 from .simulate import (
@@ -77,7 +76,6 @@ class Quantized:
     layers: tuple[LayerReport, ...]
     notes: tuple[str, ...]
     simulated: nn.Module | None = None
-    calibration_images: int = 0
     trained: Trained | None = None
 
     @property
@@ -91,65 +89,59 @@ class Quantized:
         return tuple(layer.name for layer in self.layers if not layer.int8)
 
 
+@dataclass(frozen=True, kw_only=True)
+class QuantizeImages:
+    """The images that a recipe is applied with, normalised: N,C,H,W float32.
+
+    `example` is one input; its size is the size of the result's inputs. `calibration` are batches
+    (static and QAT). `allow_noise` accepts noise as calibration, for random weights. `train` and
+    `checkpoint` (resumed when it exists) are for QAT.
+    """
+
+    example: Tensor
+    calibration: Sequence[Tensor] | None = None
+    allow_noise: bool = False
+    train: TrainingSet | None = None
+    checkpoint: Path | None = None
+
+
 def quantize(
-    module: nn.Module,
-    recipe: QuantizeRecipe,
-    *,
-    example: Tensor,
-    calibration: Iterable[Tensor] | None = None,
-    allow_noise: bool = False,
-    train: TrainingSet | None = None,
-    checkpoint: Path | None = None,
-    batch_size: int = 32,
-    tell: Listener = silent,
+    module: nn.Module, recipe: QuantizeRecipe, images: QuantizeImages, *, tell: Listener = silent
 ) -> Quantized:
     """Quantise a copy of `module` (eval, float32) as `recipe` says.
 
-    `example` is one normalised input, N,C,H,W; its size is the size of the result's inputs.
-    `calibration` gives normalised batches (static and QAT). `allow_noise` accepts noise as
-    calibration, for random weights. `train`, `checkpoint` (resumed when it exists) and
-    `batch_size` are for QAT. `tell(what, done, total)` hears how far it is.
+    `tell` hears how far it is. `module` is never changed.
 
     Raises CalibrationError, TrainingDataError, UnknownLayer, NotFinite, WrongEngine, and
-    NothingQuantized when no layer became int8. `module` is never changed.
+    NothingQuantized when no layer became int8.
     """
     if recipe.method == "none":
         return Quantized(module=module, recipe=recipe, layers=_report_float(module), notes=())
     if recipe.method == "dynamic":
-        return _dynamic(module, recipe, example)
-    if calibration is None:
+        return _dynamic(module, recipe, images.example)
+    batches = images.calibration
+    if batches is None:
         raise CalibrationError(
             f"Recipe {recipe.name} takes its ranges from images. Give a folder of 50 to 500 "
             "typical ones (--calibration DIR)."
         )
-    batches = tuple(calibration)
-    check_calibration(batches, allow_noise=allow_noise)
-    if recipe.method == "qat" and train is None:
-        raise TrainingDataError(
-            f"Recipe {recipe.name} trains: give images (--train DIR), in class folders for "
-            "training with labels, or plain for distillation from the float model."
-        )
+    check_calibration(batches, allow_noise=images.allow_noise)
+    if recipe.method == "qat" and images.train is None:
+        raise TrainingDataError(NO_TRAINING_IMAGES)
     with quantized_engine():
-        simulated = simulate_int8(module, recipe, example=example, calibration=batches)
+        simulated = simulate_int8(module, recipe, example=images.example, calibration=batches)
         if not simulated.layers:
             raise _nothing(module, recipe, simulated.float_layers)
-        images = calibrate(simulated, batches, tell=tell)
+        calibrate(simulated, batches, tell=tell)
         trained = None
-        if recipe.method == "qat" and train is not None:
+        if recipe.method == "qat" and images.train is not None:
             trained = fine_tune(
-                simulated,
-                module,
-                train,
-                batch_size=batch_size,
-                checkpoint=checkpoint,
-                tell=tell,
+                simulated, module, images.train, checkpoint=images.checkpoint, tell=tell
             )
-        return finish(simulated, batches[0][:1], images=images, trained=trained)
+        return finish(simulated, batches[0][:1], trained=trained)
 
 
-def finish(
-    simulated: Simulated, example: Tensor, *, images: int, trained: Trained | None = None
-) -> Quantized:
+def finish(simulated: Simulated, example: Tensor, *, trained: Trained | None = None) -> Quantized:
     """Convert a calibrated `simulated`, check each kernel against its simulation, and report.
 
     `example` is one real image: kernels are compared on what it brings to them. Raises
@@ -166,7 +158,8 @@ def finish(
         raise QuantizeError(
             f"The int8 kernels of {len(wrong)} layers compute something else than int8 arithmetic "
             f"says (worst: {worst}, {wrong[worst]:.1f} steps off on average). Keep them in float "
-            f"(--float-layers {','.join(list(wrong)[:5])}) or use the other scheme."
+            f"({' '.join(f'--float-layers {name}' for name in list(wrong)[:5])}) or use the other "
+            "scheme."
         )
     layers = [
         LayerReport(
@@ -201,7 +194,6 @@ def finish(
         layers=tuple(layers),
         notes=tuple(notes),
         simulated=simulated.module,
-        calibration_images=images,
         trained=trained,
     )
 
@@ -256,16 +248,6 @@ def kernel_steps(simulated: Simulated, int8: nn.Module, example: Tensor) -> dict
             actual = kernel.kernel(codes).dequantize()
         steps[name] = float((actual - outputs[name]).abs().mean() / grid_out.scale)
     return steps
-
-
-def conversion_sqnr(quantized: Quantized, batches: Sequence[Tensor]) -> float | None:
-    """Return the SQNR in dB of the converted module against its fake-quantised twin."""
-    if quantized.simulated is None:
-        return None
-    with torch.no_grad(), quantized_engine():
-        expected = torch.cat([quantized.simulated(batch) for batch in batches])
-        actual = torch.cat([quantized.module(batch) for batch in batches])
-    return sqnr_db(expected.numpy(), actual.numpy())
 
 
 def _suffix(layer: SimulatedLayer) -> str:
@@ -351,7 +333,7 @@ def _dynamic(module: nn.Module, recipe: QuantizeRecipe, example: Tensor) -> Quan
                     name=name,
                     kind="Linear",
                     int8=True,
-                    weights=f"int8 {recipe.weights}",
+                    weights=f"int8 {recipe.granularity}",
                     parameters=sum(p.numel() for p in layer.parameters()),
                 )
             )
@@ -361,7 +343,7 @@ def _dynamic(module: nn.Module, recipe: QuantizeRecipe, example: Tensor) -> Quan
         recurrent = quantize_recurrent(base)
         if not chosen and not recurrent:
             raise _nothing(module, recipe, {})
-        quantize_dynamic(base, chosen, per_channel=recipe.weights == "per_channel")
+        quantize_dynamic(base, chosen, per_channel=recipe.granularity == "per_channel")
         require_phone_packing(base)
         with torch.no_grad():
             base(example)

@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from torch import Tensor, nn
 
 from ..errors import BudgetNotMet, QuantizeError
 from ..progress import Listener, silent
-from .api import Quantized, finish, quantize
+from .api import Quantized, QuantizeImages, quantize
 from .engine import quantized_engine
-from .evaluate import Accuracy, Budget, Speed, judge, measure_speed, run
-from .qat import TrainingSet
-from .recipes import Mode, QuantizeRecipe, find_recipe
+from .evaluate import Accuracy, Speed, judge, measure_speed, run
+from .options import DEFAULT_BUDGET, Budget
+from .recipes import QuantizeRecipe
 from .sensitivity import measure_sensitivity, smallest_float_set
 from .simulate import calibrate, simulate_int8
 
-# Agreement asked for when the user states no budget: what a person would call "the same".
-DEFAULT_BUDGET = Budget(min_agreement=0.95)
 _SENSITIVITY_IMAGES = 16
+# Timed runs of each candidate.
+_ROUNDS = 15
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,10 +30,10 @@ class Candidate:
     """
 
     name: str
-    accuracy: Accuracy | None
-    speed: Speed | None
-    why_not: str
-    quantized: Quantized | None
+    accuracy: Accuracy | None = None
+    speed: Speed | None = None
+    why_not: str = ""
+    quantized: Quantized | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,119 +72,114 @@ def render(candidates: Sequence[Candidate], chosen: str = "") -> str:
     return "\n".join(lines)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Exam:
+    """What candidates are judged on: normalised batches, class indices if known, the budget."""
+
+    measured: Sequence[Tensor]
+    labels: Tensor | None = None
+    budget: Budget = DEFAULT_BUDGET
+
+    def judge(self, reference: Tensor, module: nn.Module) -> Accuracy:
+        """Compare `module` with the float model's outputs, and both with the labels."""
+        with quantized_engine():
+            return judge(reference, run(module, self.measured), self.labels)
+
+
 def choose(
     module: nn.Module,
+    recipes: Sequence[QuantizeRecipe],
+    images: QuantizeImages,
+    exam: Exam,
     *,
-    example: Tensor,
-    calibration: Sequence[Tensor],
-    measured: Sequence[Tensor],
-    labels: Tensor | None = None,
-    budget: Budget = DEFAULT_BUDGET,
-    mode: Mode = "auto",
-    train: TrainingSet | None = None,
-    checkpoint: Path | None = None,
-    allow_noise: bool = False,
-    cheap_activations: bool = True,
-    rounds: int = 15,
     tell: Listener = silent,
 ) -> AutoResult:
-    """Measure the ladder on `measured` batches and return the fastest recipe within `budget`.
+    """Measure the candidates and return the fastest within the budget.
 
-    The ladder: static on XNNPACK; the same with the fewest float layers that meet the budget,
-    where it missed; static on QNNPACK; dynamic; QAT when `train` is given and nothing else met
-    the budget. `measured` should be other images than `calibration`. Times are this machine's,
-    one thread. `tell(what, done, total)` hears which candidate is tried and how far it is.
-    Raises BudgetNotMet, with the table, when nothing is within the budget.
+    Where the first static recipe misses the budget, the same is tried with the fewest float layers
+    that meet it. QAT is tried where nothing before it met the budget. The exam's images should be
+    others than those of the calibration. Times are this machine's, one thread. `tell` hears which
+    candidate is tried and how far it is. Raises BudgetNotMet, with the table, when nothing is
+    within the budget.
     """
-    reference = run(module, measured)
-    float_accuracy = judge(reference, reference, labels)
-    budget.met_by(float_accuracy)  # a budget that can't be judged should fail before the work
-    suffix = "" if mode == "eager" else "-fx"
-    rows: list[Candidate] = [
-        Candidate(name="none", accuracy=float_accuracy, speed=None, why_not="", quantized=None)
-    ]
+    reference = run(module, exam.measured)
+    float_accuracy = judge(reference, reference, exam.labels)
+    exam.budget.met_by(float_accuracy)  # what can't be judged should fail before the work
+    rows = [Candidate(name="none", accuracy=float_accuracy)]
 
-    def attempt(name: str, make: Callable[[], Quantized]) -> bool:
-        tell(name, 0, 0)
-        try:
-            made = make()
-        except BudgetNotMet as error:
-            rows.append(_failed(name, str(error)))
-            return False
-        except QuantizeError as error:
-            rows.append(_failed(name, str(error)))
-            return False
-        with quantized_engine():
-            accuracy = judge(reference, run(made.module, measured), labels)
-        met = budget.met_by(accuracy)
-        why = "" if met else f"misses {budget}"
-        rows.append(
-            Candidate(name=name, accuracy=accuracy, speed=None, why_not=why, quantized=made)
-        )
-        return met
-
-    def plain(name: str) -> Callable[[], Quantized]:
-        recipe = replace(find_recipe(name), mode=mode, cheap_activations=cheap_activations)
-        return lambda: quantize(
-            module,
-            recipe,
-            example=example,
-            calibration=calibration,
-            allow_noise=allow_noise,
-            train=train,
-            checkpoint=checkpoint,
-            tell=lambda what, done, total: tell(f"{name}: {what}", done, total),
-        )
-
-    static = f"static-xnnpack{suffix}"
-    met = attempt(static, plain(static))
-    if not met:
-
-        def rescued() -> Quantized:
-            recipe = replace(find_recipe(static), mode=mode, cheap_activations=cheap_activations)
-            return _with_float_layers(
-                module, recipe, example, calibration, measured, labels, budget, tell
-            )
-
-        met = attempt(f"{static} + float layers", rescued)
-    attempt(f"static-qnnpack{suffix}", plain(f"static-qnnpack{suffix}"))
-    attempt(f"dynamic{suffix}", plain(f"dynamic{suffix}"))
-    if train is not None and not met:
-        attempt(f"qat-xnnpack{suffix}", plain(f"qat-xnnpack{suffix}"))
+    first = next((recipe for recipe in recipes if recipe.method == "static"), None)
+    for recipe in recipes:
+        tried = recipe.label in {row.name for row in rows}  # one recipe in modes auto and fx
+        if tried or (recipe.method == "qat" and _within(rows)):
+            continue
+        rows.append(_attempt(module, recipe, images, exam, reference, tell))
+        if recipe is first and rows[-1].why_not:
+            rows.append(_rescued(module, recipe, images, exam, reference, tell))
     tell("measuring latency", 0, 0)
-    rows = _with_speed(rows, module, example, rounds)
-    return _pick(rows, budget)
+    return _pick(_with_speed(rows, module, images.example), exam.budget)
 
 
-def _failed(name: str, why: str) -> Candidate:
-    return Candidate(name=name, accuracy=None, speed=None, why_not=why, quantized=None)
-
-
-def _with_float_layers(
+def _attempt(
     module: nn.Module,
     recipe: QuantizeRecipe,
-    example: Tensor,
-    calibration: Sequence[Tensor],
-    measured: Sequence[Tensor],
-    labels: Tensor | None,
-    budget: Budget,
+    images: QuantizeImages,
+    exam: Exam,
+    reference: Tensor,
     tell: Listener,
-) -> Quantized:
-    with quantized_engine():
-        simulated = simulate_int8(module, recipe, example=example, calibration=calibration)
-        calibrate(simulated, calibration)
-        few = _first_images(calibration, _SENSITIVITY_IMAGES)
-        order = measure_sensitivity(
-            simulated,
-            few,
-            leave_one_out=False,
-            tell=tell,
+) -> Candidate:
+    """Quantise by one recipe and judge it; a recipe that fails is a row without figures."""
+    tell(recipe.label, 0, 0)
+    try:
+        quantized = quantize(
+            module,
+            recipe,
+            images,
+            tell=lambda what, done, total: tell(f"{recipe.label}: {what}", done, total),
         )
-        found = smallest_float_set(simulated, order, measured, budget, labels=labels)
-        chosen = replace(recipe, float_layers=found.float_layers)
-        again = simulate_int8(module, chosen, example=example, calibration=calibration)
-        images = calibrate(again, calibration)
-        return finish(again, calibration[0][:1], images=images)
+    except QuantizeError as error:
+        return Candidate(name=recipe.label, why_not=str(error))
+    accuracy = exam.judge(reference, quantized.module)
+    return Candidate(
+        name=quantized.recipe.label,
+        accuracy=accuracy,
+        why_not="" if exam.budget.met_by(accuracy) else f"misses {exam.budget}",
+        quantized=quantized,
+    )
+
+
+def _rescued(
+    module: nn.Module,
+    recipe: QuantizeRecipe,
+    images: QuantizeImages,
+    exam: Exam,
+    reference: Tensor,
+    tell: Listener,
+) -> Candidate:
+    """Try a recipe again with the fewest float layers that meet the budget."""
+    assert images.calibration is not None
+    name = f"{recipe.label} + float layers"
+    tell(name, 0, 0)
+    try:
+        with quantized_engine():
+            simulated = simulate_int8(
+                module, recipe, example=images.example, calibration=images.calibration
+            )
+            calibrate(simulated, images.calibration)
+            name = f"{simulated.recipe.label} + float layers"
+            few = _first_images(images.calibration, _SENSITIVITY_IMAGES)
+            order = measure_sensitivity(simulated, few, leave_one_out=False, tell=tell)
+            found = smallest_float_set(
+                simulated, order, exam.measured, exam.budget, labels=exam.labels
+            )
+    except QuantizeError as error:
+        return Candidate(name=name, why_not=str(error))
+    kept = tuple(dict.fromkeys((*recipe.float_layers, *found.float_layers)))
+    chosen = replace(recipe, float_layers=kept)
+    return replace(_attempt(module, chosen, images, exam, reference, tell), name=name)
+
+
+def _within(rows: Sequence[Candidate]) -> list[Candidate]:
+    return [row for row in rows if row.quantized is not None and not row.why_not]
 
 
 def _first_images(batches: Sequence[Tensor], count: int) -> list[Tensor]:
@@ -198,17 +192,15 @@ def _first_images(batches: Sequence[Tensor], count: int) -> list[Tensor]:
     return taken
 
 
-def _with_speed(
-    rows: list[Candidate], module: nn.Module, example: Tensor, rounds: int
-) -> list[Candidate]:
+def _with_speed(rows: Sequence[Candidate], module: nn.Module, example: Tensor) -> list[Candidate]:
     modules = {"none": module}
     modules |= {row.name: row.quantized.module for row in rows if row.quantized is not None}
-    speeds = measure_speed(modules, example[:1], rounds=rounds)
+    speeds = measure_speed(modules, example[:1], rounds=_ROUNDS)
     return [replace(row, speed=speeds.get(row.name)) for row in rows]
 
 
 def _pick(rows: Sequence[Candidate], budget: Budget) -> AutoResult:
-    within = [row for row in rows if row.quantized is not None and not row.why_not]
+    within = _within(rows)
     if not within:
         raise BudgetNotMet(
             f"No recipe is within the budget ({budget}), so nothing was written.\n"

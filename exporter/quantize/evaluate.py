@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import tempfile
 import time
 import warnings
@@ -16,7 +15,6 @@ from torch import Tensor, nn
 
 from runtime_check.compare import sqnr_db, topk_agreement
 
-from ..errors import QuantizeError
 from ..package.archive import canonicalize
 from .engine import quantized_engine
 
@@ -42,46 +40,6 @@ class Accuracy:
         if self.accuracy is None or self.float_accuracy is None:
             return None
         return 100.0 * (self.float_accuracy - self.accuracy)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Budget:
-    """What an int8 model may cost; unset fields demand nothing.
-
-    `max_accuracy_drop` is in points and needs labels; `min_agreement` is a share of images.
-    """
-
-    max_accuracy_drop: float | None = None
-    min_agreement: float | None = None
-
-    def __post_init__(self) -> None:
-        if self.min_agreement is not None and not 0.0 <= self.min_agreement <= 1.0:
-            raise QuantizeError(
-                f"min_agreement is a share from 0 to 1, not {self.min_agreement:g}."
-            )
-        if self.max_accuracy_drop is not None and math.isnan(self.max_accuracy_drop):
-            raise QuantizeError("max_accuracy_drop is not a number.")
-
-    def met_by(self, accuracy: Accuracy) -> bool:
-        """Whether `accuracy` is within the budget; raise QuantizeError where it can't be told."""
-        if self.max_accuracy_drop is not None:
-            if accuracy.drop is None:
-                raise QuantizeError(
-                    "--max-accuracy-drop needs labelled images. Give them, or use --min-agreement."
-                )
-            if accuracy.drop > self.max_accuracy_drop + 1e-9:
-                return False
-        return self.min_agreement is None or (
-            accuracy.agreement is not None and accuracy.agreement >= self.min_agreement - 1e-9
-        )
-
-    def __str__(self) -> str:
-        parts = []
-        if self.max_accuracy_drop is not None:
-            parts.append(f"accuracy drop <= {self.max_accuracy_drop:g} points")
-        if self.min_agreement is not None:
-            parts.append(f"top-1 agreement >= {self.min_agreement:.1%}")
-        return ", ".join(parts) or "no budget"
 
 
 def run(module: Runner, batches: Sequence[Tensor]) -> Tensor:

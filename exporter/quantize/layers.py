@@ -27,7 +27,7 @@ from torch.ao.quantization.observer import (
 )
 
 from ..errors import CalibrationError, NotFinite
-from .recipes import Observer, QuantizeRecipe, Rounding
+from .recipes import Observer, QuantizeRecipe, WeightRounding
 from .rounding import InputMoments, compensated_codes
 
 # XNNPACK demands a requantisation scale (in x weight / out) of at least 2**-32 and below 256;
@@ -118,7 +118,7 @@ class SimulatedLayer(nn.Module):
         self.input_dim = input_dim
         self.dtype = torch.qint8 if recipe.scheme == "xnnpack" else torch.quint8
         # A Linear that can't become a 1x1 convolution has XNNPACK's linear, per tensor only.
-        self.per_channel = recipe.weights == "per_channel" and not (
+        self.per_channel = recipe.granularity == "per_channel" and not (
             recipe.scheme == "xnnpack"
             and isinstance(layer, nn.Linear)
             and input_dim not in (2, 3, 4)
@@ -147,7 +147,7 @@ class SimulatedLayer(nn.Module):
         self._moments = InputMoments() if compensated else None
         self._codes: Tensor | None = None
         # Codes (None: the nearest) and the bias correction that goes with them.
-        self.roundings: dict[Rounding, tuple[Tensor | None, Tensor]] = {}
+        self.roundings: dict[WeightRounding, tuple[Tensor | None, Tensor]] = {}
 
     @property
     def grids(self) -> tuple[Range, Range]:
@@ -193,7 +193,7 @@ class SimulatedLayer(nn.Module):
             self._moments = None  # the larger part of a calibration's memory
         self.round_to("compensated")
 
-    def round_to(self, rounding: Rounding) -> None:
+    def round_to(self, rounding: WeightRounding) -> None:
         """Take one of the settled roundings of the weight; the nearest codes if it has no other."""
         self._codes, self.bias_shift = self.roundings.get(rounding, self.roundings["nearest"])
 

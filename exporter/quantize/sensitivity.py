@@ -10,7 +10,8 @@ from torch import Tensor
 
 from ..errors import BudgetNotMet
 from ..progress import Listener, silent
-from .evaluate import Accuracy, Budget, judge, run
+from .evaluate import Accuracy, judge, run
+from .options import Budget
 from .simulate import Simulated
 
 

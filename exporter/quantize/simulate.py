@@ -28,7 +28,7 @@ from ..rewrites.watch import Flow, Value, watch
 from .activations import SimulatedGelu, SimulatedSoftmax
 from .equalize import equalize, equalize_attention, equalize_layer_scales
 from .layers import CLIPPINGS, Clipping, Int8Layer, SimulatedLayer, convert_layer
-from .recipes import QuantizeRecipe, Rounding
+from .recipes import QuantizeRecipe, WeightRounding
 
 # Images on which ways to cut ranges and to round are compared, each of which costs one pass over
 # them: as many as have the values of sixteen of 224 x 224, and no less.
@@ -294,7 +294,7 @@ def simulate_int8(
         else:
             recipe = replace(recipe, mode="fx")
     if recipe.equalize and calibration is not None:
-        per_tensor = recipe.weights == "per_tensor"
+        per_tensor = recipe.granularity == "per_tensor"
         count = len(equalize(base, calibration, example, convolutions=per_tensor))
         if count:
             notes.append(f"{count} layer pairs equalised before int8 (exact in float).")
@@ -378,7 +378,7 @@ def _choose_by_output(simulated: Simulated, batches: Sequence[Tensor]) -> None:
     recipe = simulated.recipe
     compensated = any("compensated" in layer.roundings for layer in simulated.layers.values())
     clippings: tuple[Clipping | None, ...] = CLIPPINGS if recipe.observer == "auto" else (None,)
-    roundings: tuple[Rounding | None, ...] = (None,)
+    roundings: tuple[WeightRounding | None, ...] = (None,)
     if recipe.rounding == "auto" and compensated:
         roundings = ("compensated", "nearest")
     ways = [(clipping, rounding) for clipping in clippings for rounding in roundings]
@@ -403,7 +403,7 @@ def _choose_by_output(simulated: Simulated, batches: Sequence[Tensor]) -> None:
         notes.append(f"Weights of convolutions: {rounding} rounding; measured to be better here.")
 
 
-def _set(simulated: Simulated, clipping: Clipping | None, rounding: Rounding | None) -> None:
+def _set(simulated: Simulated, clipping: Clipping | None, rounding: WeightRounding | None) -> None:
     for layer in simulated.layers.values():
         if clipping is not None:
             layer.clipping = clipping

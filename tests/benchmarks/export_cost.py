@@ -123,11 +123,7 @@ def export_once(
     import torch  # noqa: F401
 
     import exporter
-    from exporter.quantize.step import QuantizeChoice
 
-    choice = (
-        None if calibration is None else QuantizeChoice(method="static", calibration=calibration)
-    )
     profile = cProfile.Profile()
     forget_peak()
     before = memory()[RESIDENT]
@@ -147,7 +143,8 @@ def export_once(
         with profile if profiled else nullcontext():
             artifact = exporter.export(
                 name, out=folder, random_weights=name.startswith(("deit", "vit")),
-                verify=verified, quantize=choice, on_step=on_step,
+                verify=verified, on_step=on_step,
+                quantize="none" if calibration is None else "static", calibration=calibration,
             )  # fmt: skip
         total = time.perf_counter() - started
         settle()

@@ -124,7 +124,6 @@ def quantize_one(name: str) -> dict[str, Any]:
 
     from exporter.api import export
     from exporter.errors import ExportError, QuantizeError
-    from exporter.quantize.step import QuantizeChoice
     from tests.benchmarks.quantization import data
 
     started = time.perf_counter()
@@ -133,14 +132,14 @@ def quantize_one(name: str) -> dict[str, Any]:
         photos.mkdir()
         for index, crop in enumerate(data.photo_crops(12, random.Random(0))):
             crop.save(photos / f"{index:02}.png")
-        choice = QuantizeChoice(method="static", calibration=photos, images=12)
         try:
             artifact = export(
                 build(name),
                 out=Path(folder) / "out",
                 name=name,
                 activation="none",
-                quantize=choice,
+                quantize="static",
+                calibration=photos,
             )
         except (ExportError, QuantizeError) as error:
             return {"model": name, "ok": False, "error": str(error)}

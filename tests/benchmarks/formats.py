@@ -135,11 +135,10 @@ def _measured(
 def write_zip(name: str, method: str, folder: Path) -> Path:
     """Export `name` as a bare network, as users do: the zip format."""
     import exporter
-    from exporter.quantize.step import NOISE, QuantizeChoice
 
     made = exporter.export(
         name, out=folder, input="tensor", random_weights=name.startswith("deit"), verified=False,
-        quantize=QuantizeChoice(method=method, calibration=NOISE),
+        quantize=method, calibration="noise" if method == "static" else None,
     )  # fmt: skip
     return made.path
 

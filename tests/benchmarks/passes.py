@@ -22,7 +22,6 @@ from torch.jit.mobile import _load_for_lite_interpreter
 
 import exporter
 from exporter.environment import one_thread, phone_engine
-from exporter.quantize.step import NOISE, QuantizeChoice
 from exporter.quiet import quiet
 from runtime_check.device.runner import open_runner
 
@@ -61,7 +60,7 @@ _ROUNDS = 15
 def _export(name: str, method: str, without: tuple[str, ...], folder: Path) -> Path:
     artifact = exporter.export(
         name, out=folder, input="tensor", random_weights="lite0" not in name, verified=False,
-        disable=without, quantize=QuantizeChoice(method=method, calibration=NOISE),
+        disable=without, quantize=method, calibration="noise" if method == "static" else None,
     )  # fmt: skip
     return artifact.path
 

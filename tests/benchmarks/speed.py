@@ -70,7 +70,6 @@ def peer_python() -> Path:
 def export_all(name: str, folder: Path) -> list[Path]:
     """Export `name` as bare networks: float32, static int8, and for ViTs int8 with exact GELU."""
     import exporter
-    from exporter.quantize.step import NOISE, QuantizeChoice
 
     random = not name.startswith("tf_efficientnet_lite0")
     kinds: list[tuple[str, str, tuple[str, ...]]] = [("fp32", "none", ()), ("int8", "static", ())]
@@ -79,7 +78,7 @@ def export_all(name: str, folder: Path) -> list[Path]:
     for kind, method, disable in kinds:
         made = exporter.export(
             name, out=folder / kind, input="tensor", random_weights=random, verified=False,
-            quantize=QuantizeChoice(method=method, calibration=NOISE), disable=disable,
+            quantize=method, calibration="noise" if method == "static" else None, disable=disable,
         )  # fmt: skip
         target = folder / f"{name}-{kind}.ptl"
         made.path.replace(target)

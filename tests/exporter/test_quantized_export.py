@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,7 +15,6 @@ from torch import nn
 from torch.utils.mobile_optimizer import optimize_for_mobile
 
 import exporter
-from exporter import QuantizeChoice
 from exporter.errors import ExportError, UsageError
 from runtime_check.artifact.archive import read_artifact
 from runtime_check.compare import Tolerance, compare
@@ -41,9 +41,11 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def int8_default(photos: Path, tmp_path_factory: pytest.TempPathFactory):
-    choice = QuantizeChoice(method="static", calibration=photos)
     return exporter.export(
-        "tf_efficientnet_lite0", out=tmp_path_factory.mktemp("int8"), quantize=choice
+        "tf_efficientnet_lite0",
+        out=tmp_path_factory.mktemp("int8"),
+        quantize="static",
+        calibration=photos,
     )
 
 
@@ -113,7 +115,7 @@ def test_the_engine_set_while_exporting_decides_the_file(server_engine, tmp_path
         _linears(),
         out=tmp_path / "ours",
         input_shape=(1, 256),
-        quantize=QuantizeChoice(method="dynamic"),
+        quantize="dynamic",
     )
     weights = next(p.bytes for p in ours.report.parts if p.kind == "weights")
     assert weights < 1.1 * parameters
@@ -130,33 +132,42 @@ def test_noise_has_to_be_asked_for_and_is_loud(tmp_path: Path) -> None:
             ConvNormNet(),
             out=tmp_path / "a",
             input_shape=SHAPE,
-            quantize=QuantizeChoice(method="static"),
+            quantize="static",
         )
     artifact = exporter.export(
         ConvNormNet(),
         out=tmp_path / "b",
         input_shape=SHAPE,
-        quantize=QuantizeChoice(method="static", calibration="noise"),
+        quantize="static",
+        calibration="noise",
     )
     assert any(note.kind == "noise" for note in artifact.report.notes)
     assert artifact.metadata.quantization.int8_layers == 3
 
 
 @pytest.mark.parametrize(
-    ("choice", "says"),
+    ("quantize", "calibration", "says"),
     [
-        (QuantizeChoice(method="static-xnpack"), "Did you mean static-xnnpack"),
-        (QuantizeChoice(method="static", calibration="nowhere"), "nowhere"),
-        (
-            QuantizeChoice(method="static", calibration="noise", float_layers=("nothing",)),
-            "nothing",
-        ),
-        (QuantizeChoice(method="qat", calibration="noise"), "--train DIR"),
+        ("static-xnpack", None, "Did you mean static-xnnpack"),
+        ("static", "nowhere", "nowhere"),
+        (exporter.QuantizeRecipe(float_layers=("nothing",)), "noise", "nothing"),
+        ("qat", "noise", "--train DIR"),
+        ("dynamic", "noise", "`--calibration` has no meaning for `dynamic`"),
+        ((), "noise", "one or more int8 recipes"),
+        ((exporter.QuantizeRecipe(method="none"),), "noise", "float32 is the reference"),
     ],
 )
-def test_mistakes_leave_nothing(tmp_path: Path, choice: QuantizeChoice, says: str) -> None:
+def test_mistakes_leave_nothing(
+    tmp_path: Path, quantize: Any, calibration: str | None, says: str
+) -> None:
     with pytest.raises(ExportError, match=says):
-        exporter.export(ConvNormNet(), out=tmp_path / "o", input_shape=SHAPE, quantize=choice)
+        exporter.export(
+            ConvNormNet(),
+            out=tmp_path / "o",
+            input_shape=SHAPE,
+            quantize=quantize,
+            calibration=calibration,
+        )
     assert not (tmp_path / "o").exists()
 
 
@@ -168,9 +179,6 @@ def test_a_budget_nobody_meets_shows_the_table_and_writes_nothing(
         folder = tmp_path / "labelled" / f"l{index % 3}"
         folder.mkdir(parents=True, exist_ok=True)
         (folder / path.name).write_bytes(path.read_bytes())
-    choice = QuantizeChoice(
-        method="auto", calibration=photos, evaluate=tmp_path / "labelled", max_accuracy_drop=-200
-    )
     wanted = exporter.PreprocessingChoice(mean=(0.5, 0.5, 0.5), std=(0.25, 0.25, 0.25))
     with pytest.raises(ExportError, match=r"(?s)within the budget.*\| recipe \|"):
         exporter.export(
@@ -180,7 +188,10 @@ def test_a_budget_nobody_meets_shows_the_table_and_writes_nothing(
             input_shape=SHAPE,
             labels=[f"l{n}" for n in range(10)],
             preprocessing=wanted,
-            quantize=choice,
+            quantize="auto",
+            calibration=photos,
+            evaluate=tmp_path / "labelled",
+            budget=exporter.Budget(max_accuracy_drop=-200),
         )
     assert not (tmp_path / "o").exists()
 
@@ -193,7 +204,9 @@ def test_auto_picks_within_the_budget_and_shows_the_table(photos: Path, tmp_path
         input="image",
         input_shape=SHAPE,
         preprocessing=wanted,
-        quantize=QuantizeChoice(method="auto", calibration=photos, min_agreement=0.5),
+        quantize="auto",
+        calibration=photos,
+        budget=exporter.Budget(min_agreement=0.5),
     )
     assert artifact.metadata.quantization.method != "none"
     assert any("| recipe |" in note.text for note in artifact.report.notes)

@@ -24,22 +24,13 @@ import torch
 from torch import Tensor, nn
 
 from exporter.outputs import run as plainly
-from exporter.quantize import (
-    RECIPES,
-    Budget,
-    Quantized,
-    QuantizeRecipe,
-    conversion_sqnr,
-    find_recipe,
-    judge,
-    measure_sensitivity,
-    measure_speed,
-    quantize,
-    quantized_engine,
-    smallest_float_set,
-)
-from exporter.quantize.evaluate import run
+from exporter.quantize.api import Quantized, QuantizeImages, quantize
+from exporter.quantize.engine import quantized_engine
+from exporter.quantize.evaluate import judge, measure_speed, run
+from exporter.quantize.options import Budget
 from exporter.quantize.qat import TrainingSet, tensors_as_training_set
+from exporter.quantize.recipes import RECIPES, QuantizeRecipe
+from exporter.quantize.sensitivity import measure_sensitivity, smallest_float_set
 from exporter.quantize.simulate import calibrate, simulate_int8
 from exporter.rewrites import left_out, rewrite
 from runtime_check.compare import Tolerance
@@ -58,6 +49,13 @@ def _row(name: str, reference: Tensor, outputs: Tensor, labels: Tensor | None) -
         "accuracy": found.accuracy,
         "images": found.images,
     }
+
+
+def _against_simulation(made: Quantized, batches: Sequence[Tensor]) -> float | None:
+    if made.simulated is None:
+        return None
+    with quantized_engine():
+        return judge(run(made.simulated, batches), run(made.module, batches)).sqnr_db
 
 
 def prepared(module: nn.Module, example: Tensor) -> nn.Module:
@@ -92,10 +90,9 @@ def measure(
         made: Quantized = quantize(
             module,
             recipe,
-            example=example,
-            calibration=calibration,
-            train=train,
-            allow_noise=allow_noise,
+            QuantizeImages(
+                example=example, calibration=calibration, train=train, allow_noise=allow_noise
+            ),
         )
         seconds = time.perf_counter() - start
         with quantized_engine():
@@ -104,7 +101,7 @@ def measure(
         row |= {
             "int8_layers": made.int8_layers,
             "float_layers": list(made.float_layers),
-            "against_simulation_db": conversion_sqnr(made, measured[:1]),
+            "against_simulation_db": _against_simulation(made, measured[:1]),
             "seconds_to_make": round(seconds, 1),
         }
         if made.trained is not None:
@@ -133,12 +130,12 @@ def fashion() -> dict[str, Any]:
     recipes = {n: r for n, r in RECIPES.items() if r.method in ("dynamic", "static")}
     for observer in ("minmax", "moving_average", "histogram"):
         name = f"static-xnnpack, {observer}"
-        recipes[name] = replace(find_recipe("static-xnnpack"), observer=observer)
-    base = find_recipe("static-xnnpack")
-    recipes["static-xnnpack, per tensor"] = replace(base, weights="per_tensor")
+        recipes[name] = replace(RECIPES["static-xnnpack"], observer=observer)
+    base = RECIPES["static-xnnpack"]
+    recipes["static-xnnpack, per tensor"] = replace(base, granularity="per_tensor")
     recipes["static-xnnpack, nearest rounding"] = replace(base, rounding="nearest")
     for name in ("qat-xnnpack", "qat-qnnpack", "qat-xnnpack-fx"):
-        recipes[name] = replace(find_recipe(name), epochs=1, learning_rate=1e-4)
+        recipes[name] = replace(RECIPES[name], epochs=1, learning_rate=1e-4)
     rows = measure(
         data.fashion_vit(),
         recipes,
@@ -162,13 +159,13 @@ def lite0() -> dict[str, Any]:
     calibration = data.as_batches(photos.calibration, module)
     measured = data.as_batches(photos.measured, module)
     module = prepared(module, measured[0][:1])
-    base = find_recipe("static-xnnpack")
+    base = RECIPES["static-xnnpack"]
     recipes = {
-        "dynamic": find_recipe("dynamic"),
+        "dynamic": RECIPES["dynamic"],
         "static-xnnpack": base,
-        "static-xnnpack-fx": find_recipe("static-xnnpack-fx"),
-        "static-qnnpack": find_recipe("static-qnnpack"),
-        "static-xnnpack, per tensor": replace(base, weights="per_tensor"),
+        "static-xnnpack-fx": RECIPES["static-xnnpack-fx"],
+        "static-qnnpack": RECIPES["static-qnnpack"],
+        "static-xnnpack, per tensor": replace(base, granularity="per_tensor"),
         "static-xnnpack, nearest rounding": replace(base, rounding="nearest"),
         "static-xnnpack, first block float": replace(
             base, float_layers=("conv_stem", "blocks.0.0")
@@ -229,7 +226,7 @@ def dinov2() -> dict[str, Any]:
     whole = nn.Sequential(backbone, head).eval()
     everything = torch.cat(batches)
     module = prepared(whole, everything[:1])
-    base = find_recipe("static-xnnpack")
+    base = RECIPES["static-xnnpack"]
     calibration = list(everything[fit : fit + calibrated].split(8))
     with quantized_engine():
         simulated = simulate_int8(module, base, example=everything[:1], calibration=calibration)
@@ -242,7 +239,7 @@ def dinov2() -> dict[str, Any]:
             "static-xnnpack": base,
             "static-xnnpack, 4 layers float": replace(base, float_layers=worst),
             "static-xnnpack, histogram": replace(base, observer="histogram"),
-            "static-xnnpack, per tensor": replace(base, weights="per_tensor"),
+            "static-xnnpack, per tensor": replace(base, granularity="per_tensor"),
             "static-xnnpack, nearest rounding": replace(base, rounding="nearest"),
         },
         calibration=calibration,
@@ -267,15 +264,15 @@ def deit() -> dict[str, Any]:
     for name in ("deit_tiny_patch16_224", "deit_base_patch16_224"):
         torch.manual_seed(0)
         module = timm.create_model(name).eval()
-        base = find_recipe("static-xnnpack")
+        base = RECIPES["static-xnnpack"]
         noise = torch.randn(8, 3, 224, 224)
         rows = measure(
             module,
             {
-                "dynamic": find_recipe("dynamic"),
+                "dynamic": RECIPES["dynamic"],
                 "static-xnnpack": base,
-                "static-xnnpack, per tensor": replace(base, weights="per_tensor"),
-                "static-qnnpack": find_recipe("static-qnnpack"),
+                "static-xnnpack, per tensor": replace(base, granularity="per_tensor"),
+                "static-qnnpack": RECIPES["static-qnnpack"],
             },
             calibration=[noise],
             measured=[noise[:2]],

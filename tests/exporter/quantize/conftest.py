@@ -12,6 +12,8 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
+from exporter.quantize.api import QuantizeImages
+
 from ...benchmarks.quantization.data import efficientnet_lite0, fashion_normalise, fashion_vit
 
 DATA = Path(__file__).parents[2] / "data"
@@ -31,6 +33,10 @@ class Task:
     @property
     def example(self) -> Tensor:
         return self.measured[0][:1]
+
+    @property
+    def images(self) -> QuantizeImages:
+        return QuantizeImages(example=self.example, calibration=self.calibration)
 
 
 @pytest.fixture(autouse=True)

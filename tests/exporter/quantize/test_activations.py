@@ -9,7 +9,6 @@ import timm
 import torch
 from torch import nn
 
-from exporter.quantize import quantize
 from exporter.quantize.activations import (
     SOFTMAX_ERROR,
     PolynomialGelu,
@@ -18,7 +17,8 @@ from exporter.quantize.activations import (
     SimulatedSoftmax,
     fit_gelu,
 )
-from exporter.quantize.recipes import find_recipe
+from exporter.quantize.api import QuantizeImages, quantize
+from exporter.quantize.recipes import RECIPES
 
 
 @pytest.mark.parametrize(
@@ -85,8 +85,10 @@ def _vit() -> nn.Module:
 
 def test_int8_vit_has_no_exponential_left_and_says_so() -> None:
     images = torch.rand(8, 3, 32, 32)
-    recipe = find_recipe("static-xnnpack-fx")
-    made = quantize(_vit(), recipe, example=images[:1], calibration=[images], allow_noise=True)
+    recipe = RECIPES["static-xnnpack-fx"]
+    made = quantize(
+        _vit(), recipe, QuantizeImages(example=images[:1], calibration=[images], allow_noise=True)
+    )
     kinds = [type(module) for module in made.module.modules()]
     assert kinds.count(PowerSoftmax) == 2
     assert kinds.count(PolynomialGelu) + kinds.count(nn.GELU) == 2
@@ -101,8 +103,10 @@ def test_int8_vit_has_no_exponential_left_and_says_so() -> None:
 
 def test_exact_activations_can_be_asked_for() -> None:
     images = torch.rand(8, 3, 32, 32)
-    recipe = replace(find_recipe("static-xnnpack-fx"), cheap_activations=False)
-    made = quantize(_vit(), recipe, example=images[:1], calibration=[images], allow_noise=True)
+    recipe = replace(RECIPES["static-xnnpack-fx"], cheap_activations=False)
+    made = quantize(
+        _vit(), recipe, QuantizeImages(example=images[:1], calibration=[images], allow_noise=True)
+    )
     kinds = [type(module) for module in made.module.modules()]
     assert PowerSoftmax not in kinds
     assert PolynomialGelu not in kinds

@@ -4,8 +4,11 @@ import torch
 from PIL import Image
 
 from exporter.errors import CalibrationError
-from exporter.quantize import calibration_batches
-from exporter.quantize.calibrate import check_calibration, neighbour_correlation
+from exporter.quantize.calibrate import (
+    calibration_batches,
+    check_calibration,
+    neighbour_correlation,
+)
 
 
 def to_tensor(image: Image.Image) -> torch.Tensor:

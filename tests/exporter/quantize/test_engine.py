@@ -7,8 +7,13 @@ from torch import nn
 from torch.utils.mobile_optimizer import optimize_for_mobile
 
 from exporter.errors import WrongEngine
-from exporter.quantize import duplicated_weights, quantized_engine, require_single_weights
-from exporter.quantize.engine import foreign_packed_layers, require_phone_packing
+from exporter.quantize.engine import (
+    duplicated_weights,
+    foreign_packed_layers,
+    quantized_engine,
+    require_phone_packing,
+    require_single_weights,
+)
 from exporter.quantize.evaluate import save_lite
 
 

@@ -7,13 +7,14 @@ import torch
 from torch import nn
 
 from exporter.outputs import run
-from exporter.quantize import find_recipe, quantize
+from exporter.quantize.api import QuantizeImages, quantize
 from exporter.quantize.equalize import (
     equalize,
     equalize_attention,
     equalize_layer_scales,
     find_pairs,
 )
+from exporter.quantize.recipes import RECIPES
 from exporter.rewrites import PassEffect, rewrite
 from exporter.rewrites.trace import trace
 from exporter.rewrites.watch import watch
@@ -96,13 +97,14 @@ def test_equalised_attention_keeps_int8_closer() -> None:
     torch.manual_seed(1)
     images = torch.randn(8, 3, 32, 32)
     model = _attention_vit()
-    recipe = find_recipe("static-xnnpack-fx")
+    recipe = RECIPES["static-xnnpack-fx"]
     found = []
     for equal in (True, False):
         made = quantize(
-            model, replace(recipe, equalize=equal), example=images[:1], calibration=[images],
-            allow_noise=True,
-        )  # fmt: skip
+            model,
+            replace(recipe, equalize=equal),
+            QuantizeImages(example=images[:1], calibration=[images], allow_noise=True),
+        )
         found.append(sqnr_db(model(images).detach().numpy(), made.module(images).numpy()))
     assert found[0] > found[1] + 1
 

@@ -7,12 +7,12 @@ from torch import Tensor, nn
 
 from exporter.quantize.evaluate import judge, run
 from exporter.quantize.layers import SimulatedLayer
-from exporter.quantize.recipes import find_recipe
+from exporter.quantize.recipes import RECIPES
 from exporter.quantize.simulate import Simulated, calibrate, simulate_int8
 
 
 def calibrated(module: nn.Module, batches: list[Tensor]) -> Simulated:
-    recipe = find_recipe("static-xnnpack")
+    recipe = RECIPES["static-xnnpack"]
     simulated = simulate_int8(module, recipe, example=batches[0][:1], calibration=batches)
     calibrate(simulated, batches)
     return simulated

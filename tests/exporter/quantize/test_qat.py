@@ -6,25 +6,21 @@ import torch
 from PIL import Image
 
 from exporter.errors import CalibrationError, NotFinite, TrainingDataError
-from exporter.quantize import find_recipe, judge, quantize, quantized_engine, training_set
-from exporter.quantize.evaluate import run
-from exporter.quantize.qat import tensors_as_training_set
+from exporter.quantize.api import QuantizeImages, quantize
+from exporter.quantize.engine import quantized_engine
+from exporter.quantize.evaluate import judge, run
+from exporter.quantize.qat import tensors_as_training_set, training_set
+from exporter.quantize.recipes import RECIPES
 
-RECIPE = replace(find_recipe("qat-xnnpack"), epochs=2, learning_rate=1e-4)
+RECIPE = replace(RECIPES["qat-xnnpack"], epochs=2, learning_rate=1e-4)
 
 
-def made(fashion, recipe=RECIPE, labels=True, **options):
+def made(fashion, recipe=RECIPE, labels=True, checkpoint=None, **options):
     data = tensors_as_training_set(
         fashion.train, fashion.train_labels if labels else None, validation=32
     )
-    return quantize(
-        fashion.model,
-        recipe,
-        example=fashion.example,
-        calibration=fashion.calibration,
-        train=data,
-        **options,
-    )
+    images = replace(fashion.images, train=data, checkpoint=checkpoint)
+    return quantize(fashion.model, recipe, images, **options)
 
 
 @pytest.mark.parametrize(
@@ -33,7 +29,7 @@ def made(fashion, recipe=RECIPE, labels=True, **options):
 )
 def test_training_moves_weights_and_keeps_accuracy(fashion, name, labels):
     steps = []
-    recipe = replace(find_recipe(name), epochs=1, learning_rate=1e-4)
+    recipe = replace(RECIPES[name], epochs=1, learning_rate=1e-4)
     result = made(fashion, recipe, labels, tell=lambda *step: steps.append(step))
     assert steps[0][0] == "calibrating"
     assert steps[-1][0].startswith("training, epoch 1 of 1, loss ")
@@ -121,9 +117,7 @@ def test_a_loss_that_is_no_number_is_an_error(fashion):
         quantize(
             fashion.model,
             RECIPE,
-            example=fashion.example,
-            calibration=fashion.calibration,
-            train=data,
+            QuantizeImages(example=fashion.example, calibration=fashion.calibration, train=data),
         )
 
 

@@ -16,18 +16,11 @@ from exporter.errors import (
     TrainingDataError,
     UnknownLayer,
 )
-from exporter.quantize import (
-    RECIPES,
-    conversion_sqnr,
-    find_recipe,
-    judge,
-    make_recipe,
-    quantize,
-    quantized_engine,
-    require_single_weights,
-)
-from exporter.quantize.evaluate import load_lite, run, save_lite
+from exporter.quantize.api import QuantizeImages, quantize
+from exporter.quantize.engine import quantized_engine, require_single_weights
+from exporter.quantize.evaluate import judge, load_lite, run, save_lite
 from exporter.quantize.layers import SimulatedLayer
+from exporter.quantize.recipes import RECIPES, QuantizeRecipe
 
 POST_TRAINING = [name for name, r in RECIPES.items() if r.method in ("dynamic", "static")]
 
@@ -37,10 +30,17 @@ def outputs(made, batches):
         return run(made.module, batches)
 
 
+def against_simulation(made, batches):
+    """SQNR in dB of the int8 module against its fake-quantised twin."""
+    return judge(run(made.simulated, batches), outputs(made, batches)).sqnr_db
+
+
 @pytest.mark.parametrize("name", POST_TRAINING)
 def test_every_recipe_keeps_the_vit_accurate(fashion, name):
     made = quantize(
-        fashion.model, find_recipe(name), example=fashion.example, calibration=fashion.calibration
+        fashion.model,
+        RECIPES[name],
+        fashion.images,
     )
     found = judge(
         run(fashion.model, fashion.measured), outputs(made, fashion.measured), fashion.labels
@@ -56,7 +56,9 @@ def test_every_recipe_keeps_the_vit_accurate(fashion, name):
 @pytest.mark.parametrize("name", POST_TRAINING)
 def test_lite_file_computes_what_eager_int8_computes(fashion, name, tmp_path):
     made = quantize(
-        fashion.model, find_recipe(name), example=fashion.example, calibration=fashion.calibration
+        fashion.model,
+        RECIPES[name],
+        fashion.images,
     )
     path = tmp_path / "model.ptl"
     save_lite(made.module, fashion.example, path)
@@ -71,7 +73,9 @@ def test_lite_file_computes_what_eager_int8_computes(fashion, name, tmp_path):
 )
 def test_int8_module_scripts_and_gives_the_same(fashion, name):
     made = quantize(
-        fashion.model, find_recipe(name), example=fashion.example, calibration=fashion.calibration
+        fashion.model,
+        RECIPES[name],
+        fashion.images,
     )
     batch = fashion.measured[0][:3]
     with quantized_engine(), torch.inference_mode():
@@ -82,29 +86,30 @@ def test_int8_module_scripts_and_gives_the_same(fashion, name):
 @pytest.mark.parametrize("name", ["static-xnnpack", "static-xnnpack-fx"])
 def test_convnet_with_real_weights_keeps_its_answers(lite0, name):
     made = quantize(
-        lite0.model, find_recipe(name), example=lite0.example, calibration=lite0.calibration
+        lite0.model,
+        RECIPES[name],
+        lite0.images,
     )
     found = judge(run(lite0.model, lite0.measured), outputs(made, lite0.measured))
     # Plain FX static gives 8 dB here: the ReLU6 ranges and the weight scales make the rest.
     assert found.sqnr_db > 15.0
     assert found.agreement >= 0.75
     assert made.int8_layers == 50
-    assert conversion_sqnr(made, lite0.measured[:1]) > 22.0
+    assert against_simulation(made, lite0.measured[:1]) > 22.0
 
 
 def test_qnnpack_scheme_works_on_a_convnet_too(lite0):
     made = quantize(
         lite0.model,
-        find_recipe("static-qnnpack"),
-        example=lite0.example,
-        calibration=lite0.calibration,
+        RECIPES["static-qnnpack"],
+        lite0.images,
     )
     found = judge(run(lite0.model, lite0.measured), outputs(made, lite0.measured))
     assert found.sqnr_db > 15.0
 
 
 def test_dynamic_on_a_convnet_says_what_it_left_out(lite0):
-    made = quantize(lite0.model, find_recipe("dynamic"), example=lite0.example)
+    made = quantize(lite0.model, RECIPES["dynamic"], QuantizeImages(example=lite0.example))
     assert [layer.name for layer in made.layers if layer.int8] == ["classifier"]
     assert any("49 convolutions stay float" in note for note in made.notes)
 
@@ -112,12 +117,11 @@ def test_dynamic_on_a_convnet_says_what_it_left_out(lite0):
 def test_kernels_agree_with_the_simulation(fashion):
     made = quantize(
         fashion.model,
-        find_recipe("static-xnnpack"),
-        example=fashion.example,
-        calibration=fashion.calibration,
+        RECIPES["static-xnnpack"],
+        fashion.images,
     )
     assert all(layer.kernel_steps < 0.05 for layer in made.layers)
-    assert conversion_sqnr(made, fashion.measured[:1]) > 30.0
+    assert against_simulation(made, fashion.measured[:1]) > 30.0
 
 
 def test_a_kernel_that_disagrees_is_named(fashion, monkeypatch):
@@ -135,15 +139,18 @@ def test_a_kernel_that_disagrees_is_named(fashion, monkeypatch):
     with pytest.raises(QuantizeError, match=r"blocks\.2\.mlp\.fc1"):
         quantize(
             fashion.model,
-            find_recipe("static-xnnpack"),
-            example=fashion.example,
-            calibration=fashion.calibration,
+            RECIPES["static-xnnpack"],
+            fashion.images,
         )
 
 
 def test_float_layers_stay_float_and_are_reported(fashion):
-    recipe = make_recipe("static", float_layers=("blocks.0", "head"))
-    made = quantize(fashion.model, recipe, example=fashion.example, calibration=fashion.calibration)
+    recipe = QuantizeRecipe.named("static", mode="eager", float_layers=("blocks.0", "head"))
+    made = quantize(
+        fashion.model,
+        recipe,
+        fashion.images,
+    )
     assert set(made.float_layers) == {
         "blocks.0.attn.qkv",
         "blocks.0.attn.proj",
@@ -158,9 +165,8 @@ def test_float_layers_stay_float_and_are_reported(fashion):
 def test_simulated_twin_can_be_evaluated(fashion):
     made = quantize(
         fashion.model,
-        find_recipe("static-xnnpack"),
-        example=fashion.example,
-        calibration=fashion.calibration,
+        RECIPES["static-xnnpack"],
+        fashion.images,
     )
     assert any(isinstance(m, SimulatedLayer) for m in made.simulated.modules())
     found = judge(run(fashion.model, fashion.measured), run(made.simulated, fashion.measured))
@@ -170,8 +176,10 @@ def test_simulated_twin_can_be_evaluated(fashion):
 def test_size_of_a_fully_quantised_vit(tmp_path):
     model = timm.create_model("deit_tiny_patch16_224").eval()
     x = torch.randn(2, 3, 224, 224)
-    recipe = make_recipe("static", weights="per_tensor", observer="minmax")
-    made = quantize(model, recipe, example=x[:1], calibration=[x], allow_noise=True)
+    recipe = QuantizeRecipe.named(
+        "static", mode="eager", granularity="per_tensor", observer="minmax"
+    )
+    made = quantize(model, recipe, QuantizeImages(example=x[:1], calibration=[x], allow_noise=True))
     path = tmp_path / "deit.ptl"
     save_lite(made.module, x[:1], path)
     parameters = sum(p.numel() for p in model.parameters())
@@ -182,38 +190,43 @@ def test_engine_is_left_as_it_was(fashion):
     before = torch.backends.quantized.engine
     quantize(
         fashion.model,
-        find_recipe("static-xnnpack"),
-        example=fashion.example,
-        calibration=fashion.calibration,
+        RECIPES["static-xnnpack"],
+        fashion.images,
     )
     assert torch.backends.quantized.engine == before
 
 
 def test_quantised_nothing_is_an_error(fashion):
-    everything = replace(find_recipe("static-xnnpack"), float_layers=("*",))
-    static, x = find_recipe("static-xnnpack"), fashion.example
+    everything = replace(RECIPES["static-xnnpack"], float_layers=("*",))
+    static, x = RECIPES["static-xnnpack"], fashion.example
     with pytest.raises(NothingQuantized, match="Not one of 26"):
         quantize(
-            fashion.model, everything, example=fashion.example, calibration=fashion.calibration
+            fashion.model,
+            everything,
+            fashion.images,
         )
     with pytest.raises(NothingQuantized, match="no plain Conv2d or Linear"):
-        quantize(nn.Sequential(nn.ReLU()), static, example=x, calibration=[x])
+        quantize(nn.Sequential(nn.ReLU()), static, QuantizeImages(example=x, calibration=[x]))
     with pytest.raises(NothingQuantized, match="--quantize static"):
-        quantize(nn.Conv2d(1, 1, 1).eval(), find_recipe("dynamic"), example=fashion.example)
+        quantize(
+            nn.Conv2d(1, 1, 1).eval(), RECIPES["dynamic"], QuantizeImages(example=fashion.example)
+        )
 
 
 def test_bad_input_is_a_clear_error(fashion):
-    static, x = find_recipe("static-xnnpack"), fashion.example
+    static, x = RECIPES["static-xnnpack"], fashion.example
     with pytest.raises(CalibrationError, match="--calibration"):
-        quantize(fashion.model, static, example=x)
+        quantize(fashion.model, static, QuantizeImages(example=x))
     with pytest.raises(CalibrationError, match="no calibration image"):
-        quantize(fashion.model, static, example=x, calibration=[])
+        quantize(fashion.model, static, QuantizeImages(example=x, calibration=[]))
     recipe = replace(static, float_layers=("blocks.0.attn.qkw",))
     with pytest.raises(UnknownLayer, match=r"blocks\.0\.attn\.qkv"):
-        quantize(fashion.model, recipe, example=x, calibration=fashion.calibration)
+        quantize(fashion.model, recipe, QuantizeImages(example=x, calibration=fashion.calibration))
     with pytest.raises(TrainingDataError, match="--train"):
         quantize(
-            fashion.model, find_recipe("qat-xnnpack"), example=x, calibration=fashion.calibration
+            fashion.model,
+            RECIPES["qat-xnnpack"],
+            QuantizeImages(example=x, calibration=fashion.calibration),
         )
 
 
@@ -224,7 +237,9 @@ def test_nan_weights_are_named(fashion, name):
         broken.blocks[3].mlp.fc1.weight[0, 0] = float("nan")
     with pytest.raises(NotFinite, match=r"blocks\.3\.mlp\.fc1\.weight"):
         quantize(
-            broken, find_recipe(name), example=fashion.example, calibration=fashion.calibration
+            broken,
+            RECIPES[name],
+            fashion.images,
         )
 
 
@@ -238,8 +253,8 @@ def test_models_that_fx_struggles_with(name):
             nn.init.normal_(module.running_mean, 0.0, 0.2)
     size = model.default_cfg["input_size"][-1]
     x = torch.randn(2, 3, size, size)
-    recipe = make_recipe("static", mode="auto", observer="minmax")
-    made = quantize(model, recipe, example=x[:1], calibration=[x], allow_noise=True)
+    recipe = QuantizeRecipe.named("static", mode="auto", observer="minmax")
+    made = quantize(model, recipe, QuantizeImages(example=x[:1], calibration=[x], allow_noise=True))
     found = judge(run(model, [x]), outputs(made, [x]))
     assert made.int8_layers >= 0.9 * len(made.layers)
     assert found.sqnr_db > 8.0

@@ -14,7 +14,7 @@ from exporter.quantize.api import quantize
 from exporter.quantize.engine import quantized_engine
 from exporter.quantize.evaluate import judge, run
 from exporter.quantize.layers import weight_scales
-from exporter.quantize.recipes import find_recipe
+from exporter.quantize.recipes import RECIPES
 from exporter.quantize.rounding import InputMoments, compensated_codes, nearest_codes
 from exporter.quantize.simulate import _settle_grids, calibrate, convert, simulate_int8
 
@@ -119,7 +119,7 @@ def test_a_long_calibration_is_cut_off():
 def test_conversion_keeps_the_codes(lite0):
     """What was simulated is what is packed: not rounded anew."""
     name = "blocks.0.0.conv_dw"
-    recipe = replace(find_recipe("static-xnnpack"), rounding="compensated")
+    recipe = replace(RECIPES["static-xnnpack"], rounding="compensated")
     simulated = simulate_int8(lite0.model, recipe, example=lite0.example)
     calibrate(simulated, lite0.calibration[:1])
     layer = simulated.layers[name]
@@ -135,8 +135,12 @@ def test_it_serves_efficientnet_lite0(lite0):
     """Real weights whose depthwise convolutions hang on their rounding: at least 1 dB better."""
     found = []
     for rounding in ("nearest", "compensated"):
-        recipe = replace(find_recipe("static-xnnpack"), rounding=rounding, observer="histogram")
-        made = quantize(lite0.model, recipe, example=lite0.example, calibration=lite0.calibration)
+        recipe = replace(RECIPES["static-xnnpack"], rounding=rounding, observer="histogram")
+        made = quantize(
+            lite0.model,
+            recipe,
+            lite0.images,
+        )
         with quantized_engine():
             outputs = run(made.module, lite0.measured)
         found.append(judge(run(lite0.model, lite0.measured), outputs).sqnr_db)
@@ -155,7 +159,7 @@ def test_auto_keeps_what_leaves_less_noise(monkeypatch, better):
     torch.manual_seed(0)
     model = nn.Sequential(nn.Conv2d(64, 32, 1), nn.Sigmoid(), nn.Conv2d(32, 4, 1)).eval()
     images = (torch.randn(8, 400, 8) @ torch.randn(8, 64)).mT.reshape(8, 64, 20, 20)
-    recipe = replace(find_recipe("static-xnnpack"), observer="minmax")
+    recipe = replace(RECIPES["static-xnnpack"], observer="minmax")
     simulated = simulate_int8(model, recipe, example=images[:1])
     calibrate(simulated, [images])
     assert any(better in note for note in simulated.notes), simulated.notes
@@ -170,7 +174,7 @@ def test_auto_keeps_what_leaves_less_noise(monkeypatch, better):
 def test_ranges_and_rounding_are_chosen_together(fashion, monkeypatch):
     """One makes up for the other: chosen one after the other they can miss the best pair."""
     monkeypatch.setattr("exporter.quantize.simulate._correct_means", lambda *_: None)
-    recipe = find_recipe("static-xnnpack")
+    recipe = RECIPES["static-xnnpack"]
     simulated = simulate_int8(fashion.model, recipe, example=fashion.example)
     calibrate(simulated, fashion.calibration)
     reference = run(simulated.module, fashion.calibration)

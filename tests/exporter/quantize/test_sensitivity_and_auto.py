@@ -6,16 +6,13 @@ import torch
 from torch import nn
 
 from exporter.errors import BudgetNotMet, QuantizeError
-from exporter.quantize import (
-    Budget,
-    Speed,
-    choose,
-    find_recipe,
-    measure_sensitivity,
-    quantize,
-    smallest_float_set,
-)
 from exporter.quantize import auto as auto_module
+from exporter.quantize.api import quantize
+from exporter.quantize.auto import Exam, choose
+from exporter.quantize.evaluate import Speed
+from exporter.quantize.options import Budget
+from exporter.quantize.recipes import RECIPES, recipes_named
+from exporter.quantize.sensitivity import measure_sensitivity, smallest_float_set
 from exporter.quantize.simulate import calibrate, simulate_int8
 
 
@@ -46,7 +43,7 @@ def spoilt(fashion):
 def simulated(spoilt, fashion):
     made = simulate_int8(
         spoilt,
-        find_recipe("static-xnnpack"),
+        RECIPES["static-xnnpack"],
         example=fashion.example,
         calibration=fashion.calibration,
     )
@@ -106,12 +103,13 @@ def test_auto_rescues_with_float_layers_and_shows_the_table(spoilt, fashion):
     said = []
     result = choose(
         spoilt,
-        example=fashion.example,
-        calibration=fashion.calibration,
-        measured=fashion.measured[:1],
-        labels=fashion.labels[:256],
-        budget=Budget(min_agreement=0.97),
-        rounds=3,
+        recipes_named("auto"),
+        fashion.images,
+        Exam(
+            measured=fashion.measured[:1],
+            labels=fashion.labels[:256],
+            budget=Budget(min_agreement=0.97),
+        ),
         tell=lambda what, done, total: said.append(what),
     )
     by_name = {row.name: row for row in result.candidates}
@@ -142,9 +140,9 @@ def test_auto_says_when_int8_is_slower_than_float(fashion, monkeypatch):
     monkeypatch.setattr(auto_module, "measure_speed", slow)
     result = choose(
         fashion.model,
-        example=fashion.example,
-        calibration=fashion.calibration,
-        measured=[fashion.measured[0][:64]],
+        recipes_named("auto"),
+        fashion.images,
+        Exam(measured=[fashion.measured[0][:64]]),
     )
     assert any("slower than float32" in note for note in result.notes)
 
@@ -155,12 +153,13 @@ def test_a_budget_nothing_meets_shows_the_table(fashion):
     ) as e:
         choose(
             fashion.model,
-            example=fashion.example,
-            calibration=fashion.calibration,
-            measured=[fashion.measured[0][:64]],
-            labels=fashion.labels[:64],
-            budget=Budget(max_accuracy_drop=-50.0),
-            rounds=2,
+            recipes_named("auto"),
+            fashion.images,
+            Exam(
+                measured=[fashion.measured[0][:64]],
+                labels=fashion.labels[:64],
+                budget=Budget(max_accuracy_drop=-50.0),
+            ),
         )
     assert e.value.exit_code == 2
 
@@ -169,9 +168,8 @@ def test_float_reference_is_not_touched(fashion):
     before = copy.deepcopy(fashion.model.state_dict())
     quantize(
         fashion.model,
-        find_recipe("static-xnnpack"),
-        example=fashion.example,
-        calibration=fashion.calibration,
+        RECIPES["static-xnnpack"],
+        fashion.images,
     )
     after = fashion.model.state_dict()
     assert all(torch.equal(before[name], after[name]) for name in before)

@@ -1,13 +1,17 @@
 """How int8 is placed: clamps absorbed, neighbours joined, odd owners left alone."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 import torch.nn.functional as functional
 from torch import nn
 
 from exporter.errors import CalibrationError, QuantizeError, UnknownLayer
-from exporter.quantize import find_recipe, make_recipe, quantize, quantized_engine
+from exporter.quantize.api import QuantizeImages, quantize
+from exporter.quantize.engine import quantized_engine
 from exporter.quantize.layers import weight_scales
+from exporter.quantize.recipes import RECIPES, QuantizeRecipe
 from exporter.quantize.simulate import calibrate, convert, match_layers, simulate_int8
 from exporter.rewrites.trace import trace
 
@@ -45,11 +49,8 @@ def mobile() -> nn.Module:
 
 
 def simulated(model, recipe="static-xnnpack", **changes):
-    method, scheme = recipe.split("-")[:2]
     x = smooth(8, 3, 32)
-    made = simulate_int8(
-        model, make_recipe(method, scheme=scheme, **changes), example=x[:1], calibration=[x]
-    )
+    made = simulate_int8(model, replace(RECIPES[recipe], **changes), example=x[:1], calibration=[x])
     calibrate(made, [x])
     return made, x
 
@@ -100,7 +101,7 @@ def converted(model: nn.Module) -> tuple[nn.Module, torch.Tensor, list[str]]:
     """The int8 module, its distance from the simulation, and its graph's operators."""
     torch.manual_seed(0)
     images = torch.randn(4, 3, 16, 16)
-    recipe = make_recipe("static", mode="fx")
+    recipe = QuantizeRecipe.named("static", mode="fx")
     with quantized_engine():
         made = simulate_int8(model.eval(), recipe, example=images[:1], calibration=[images])
         calibrate(made, [images])
@@ -201,7 +202,7 @@ def test_patterns_find_layers_and_unknown_names_get_the_nearest():
 
 
 def test_a_layer_without_calibration_is_named(mobile):
-    made = simulate_int8(mobile, find_recipe("static-xnnpack"), example=smooth(1, 3, 32))
+    made = simulate_int8(mobile, RECIPES["static-xnnpack"], example=smooth(1, 3, 32))
     with pytest.raises(CalibrationError, match="no calibration image"):
         calibrate(made, [])
 
@@ -242,9 +243,15 @@ def test_fx_makes_a_leaf_of_what_it_cannot_trace_and_still_quantises_inside():
 def test_auto_mode_falls_back_to_eager_and_says_why():
     x = smooth(4, 3, 8)
     with pytest.raises(QuantizeError, match="--mode eager"):
-        quantize(Branching().eval(), make_recipe("static", mode="fx"), example=x, calibration=[x])
+        quantize(
+            Branching().eval(),
+            QuantizeRecipe.named("static", mode="fx"),
+            QuantizeImages(example=x, calibration=[x]),
+        )
     made = quantize(
-        Branching().eval(), make_recipe("static", mode="auto"), example=x, calibration=[x]
+        Branching().eval(),
+        QuantizeRecipe.named("static", mode="auto"),
+        QuantizeImages(example=x, calibration=[x]),
     )
     assert made.recipe.mode == "eager"
     assert any(note.startswith("Eager mode, because") for note in made.notes)
