@@ -7,6 +7,7 @@ A missing operator refuses the whole file at load; an argument too many loads an
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -72,6 +73,8 @@ def _line(source_range: str) -> str:
         place = f"{path}:{rest.split(',')[0]}"
     elif "): " in place:  # a trace: "/path/file.py(12): forward"
         place = place.split("): ")[0].replace("(", ":")
+    # torch numbers its traced graphs by what the process traced before.
+    place = re.sub(r"<eval_with_key>\.\d+", "<traced graph>", place)
     mark = next((i for i, line in enumerate(lines) if "~~~" in line or "<--- HERE" in line), 0)
     code = lines[mark - 1].strip() if mark else ""
     return f"{place}: {code}" if code and code != place else place

@@ -131,7 +131,7 @@ def _verdicts(lowered: Lowered, ran: Verified | None) -> list[contract.RuntimeVe
             runtime=verdict.runtime,
             compatible=bool(verdict),
             how="operator-table",
-            detail="; ".join(map(str, verdict.missing))
+            detail=_portable("; ".join(map(str, verdict.missing)))
             or f"all {len(bytecode.operators)} operators are there, bytecode {bytecode.version}",
         )
         for verdict in lowered.verdicts

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from exporter.errors import IncompatibleRuntime
-from exporter.lower.compatibility import Missing, Verdict, check_compatibility, refuse
+from exporter.lower.compatibility import Missing, Verdict, _line, check_compatibility, refuse
 from runtime_check.artifact.bytecode import Bytecode, Operator
 
 
@@ -62,6 +62,15 @@ def test_what_is_missing_is_named_with_its_python_line() -> None:
     called = operator("aten::rms_norm", arguments=4)
     (missing,) = check_compatibility(bytecode(called), "pytorch-2.1.0", graph=graph).missing
     assert "test_compatibility.py" in missing.source
+
+
+def test_a_line_is_the_same_whatever_was_traced_before() -> None:
+    """The detail of a verdict is in the file, whose bytes depend on nothing else in the process."""
+    ranges = [
+        f'  File "<eval_with_key>.{n}", line 12\n    x = torch.mean(y)\n    ~~~' for n in (3, 47)
+    ]
+    assert _line(ranges[0]) == _line(ranges[1])
+    assert "<traced graph>:12" in _line(ranges[0])
 
 
 def test_a_refusal_lists_six_and_counts_the_rest() -> None:

@@ -54,6 +54,9 @@ def test_fused_attention_and_the_older_runtime(tmp_path: Path) -> None:
         "pytorch-2.1.0": True,
         "pytorch-1.13.1": False,
     }
+    refused = next(v for v in new.metadata.runtimes if not v.compatible)
+    assert "own_models.py" in refused.detail
+    assert str(Path(__file__).parents[1]) not in refused.detail, "the file holds no machine paths"
     with pytest.raises(IncompatibleRuntime, match=r"own_models\.py.*matmul and softmax"):
         exporter.export(FusedAttention(), out=tmp_path / "o", target="pytorch-1.13", **options)
     with pytest.raises(IncompatibleRuntime, match="arguments, there it takes"):
