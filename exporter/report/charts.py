@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from .numbers import power_of_ten
-from .report import Histogram
+from .numbers import percent, power_of_ten, significant
+from .report import Histogram, TrainingView
 
 
 @dataclass(frozen=True)
@@ -86,3 +87,102 @@ def histogram_chart(histogram: Histogram, tolerance: float) -> HistogramChart:
         tolerance_x=round(max(start, place), 3) if place is not None else None,
         total=total,
     )
+
+
+@dataclass(frozen=True)
+class Dot:
+    """One epoch's value: where it stands in per cent and pixels, and its label, if it has room."""
+
+    x: float
+    y: float
+    label: str
+    label_y: float
+    best: bool
+
+
+@dataclass(frozen=True)
+class LineChart:
+    """Values by epoch laid out: dots to be joined in order, ticks, and a line to compare with."""
+
+    title: str
+    dots: tuple[Dot, ...]
+    ticks: tuple[tuple[float, str], ...]
+    reference: tuple[float, str] | None
+
+
+LINE_PIXELS = 120.0
+_MANY_DOTS = 8  # more labels than this would touch
+
+
+def line_chart(
+    title: str,
+    values: Sequence[tuple[int, float]],
+    write: Callable[[float], str],
+    *,
+    best: int,
+    reference: tuple[float, str] | None = None,
+) -> LineChart:
+    """Lay out `(epoch, value)` pairs; x in per cent of the width, y in pixels from the top.
+
+    `write` makes a value's label. `reference` is a value to mark across, and its name.
+    """
+    if not values:
+        return LineChart(title=title, dots=(), ticks=(), reference=None)
+    heights = [value for _, value in values] + ([reference[0]] if reference else [])
+    low, high = min(heights), max(heights)
+    room = (high - low) or abs(high) or 1.0
+    epochs = [epoch for epoch, _ in values]
+    first, span = epochs[0], max(1, epochs[-1] - epochs[0])
+
+    def x(epoch: int) -> float:
+        return round(8 + 84 * (epoch - first) / span, 3)
+
+    def y(value: float) -> float:
+        return round(LINE_PIXELS * (high - value) / room, 1)
+
+    across = y(reference[0]) if reference else None
+
+    def dot(epoch: int, value: float) -> Dot:
+        # Above the dot, but not on the line across.
+        under = across is not None and 0 <= y(value) - across < 28
+        return Dot(
+            x=x(epoch),
+            y=y(value),
+            label=write(value) if epoch in told else "",
+            label_y=y(value) + (19 if under else -9),
+            best=epoch == best,
+        )
+
+    told = {epochs[0], epochs[-1], best} if len(values) > _MANY_DOTS else set(epochs)
+    every = max(1, -(-len(epochs) // _MANY_DOTS))
+    return LineChart(
+        title=title,
+        dots=tuple(dot(epoch, value) for epoch, value in values),
+        ticks=tuple((x(e), str(e)) for e in epochs if (e - first) % every == 0 or e == epochs[-1]),
+        reference=(across, f"{reference[1]} {write(reference[0])}")
+        if reference and across is not None
+        else None,
+    )
+
+
+def training_charts(training: TrainingView) -> list[LineChart]:
+    """Lay out what each epoch gave: the score, from before training on, and the loss."""
+    scores = [(0, training.before), *((e.epoch, e.score) for e in training.epochs)]
+    measured = [(epoch, score) for epoch, score in scores if score is not None]
+    names = {"accuracy": "Accuracy", "agreement": "Top-1 agreement with float32"}
+    charts = [
+        line_chart(
+            names[training.metric],
+            measured,
+            percent,
+            best=training.best_epoch,
+            reference=None if training.float32 is None else (training.float32, "float32"),
+        ),
+        line_chart(
+            "Mean loss",
+            [(e.epoch, e.loss) for e in training.epochs],
+            significant,
+            best=training.best_epoch,
+        ),
+    ]
+    return [chart for chart in charts if chart.dots]

@@ -12,7 +12,7 @@ from typing import Literal
 from runtime_check.artifact.metadata import ImageInput, LedgerRow, Metadata, TensorSpec
 
 from ..install import ANDROID_MODELS, IOS_MODELS
-from .charts import histogram_chart
+from .charts import histogram_chart, training_charts
 from .numbers import brief, file_size, grouped, part, percent, scientific, score, significant
 from .report import Report
 
@@ -156,6 +156,7 @@ _FILTERS: dict[str, Callable[..., object]] = {
         score,
         significant,
         standing,
+        training_charts,
     )
 }
 

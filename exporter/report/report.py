@@ -7,6 +7,7 @@ import io
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from PIL import Image
@@ -63,6 +64,47 @@ class PreprocessingView(Frozen):
     differing: float
 
 
+class EpochView(Frozen):
+    """One epoch of fine-tuning; `score` is the validation's, int8 simulated, 0 to 1."""
+
+    epoch: int  # from 1
+    loss: float
+    score: float | None
+
+
+class TrainingView(Frozen):
+    """What quantization-aware training did; `metric` is what scores count.
+
+    `before` is the score before the first step, `float32` that of the model to match. The best
+    epoch is the one that was shipped; 0 is the state before training.
+    """
+
+    metric: Literal["accuracy", "agreement"]
+    images: int
+    before: float | None
+    float32: float | None
+    epochs: list[EpochView]
+    best_epoch: int
+    resumed_from: int = 0  # epochs that an earlier run had done
+
+
+class LayerView(Frozen):
+    """What became of one layer; `why_float` is empty for an int8 layer.
+
+    `weights` is `int8 per_channel`, `int8 per_tensor` or `float32`. `kernel_steps` is how far the
+    int8 kernel's output lies from its simulation's, in quantization steps on average; None where
+    that was not measured.
+    """
+
+    name: str
+    kind: str
+    int8: bool
+    weights: str
+    parameters: int
+    why_float: str = ""
+    kernel_steps: float | None = None
+
+
 class Report(Frozen):
     """`NAME.report.json`. `metadata.ledger` has no times (they are the machine's); `ledger` has."""
 
@@ -74,7 +116,9 @@ class Report(Frozen):
     load_ms: float | None
     peak_mb: float | None
     steps: list[Step]
-    layers: list[SizeRow]
+    training: TrainingView | None
+    layers: list[LayerView]
+    layer_types: list[SizeRow]
     parts: list[SizeRow]
     histogram: Histogram | None
     golden: list[GoldenView]

@@ -148,7 +148,7 @@ def export_once(
             )  # fmt: skip
         total = time.perf_counter() - started
         settle()
-    weights = sum(row.bytes for row in artifact.report.layers)
+    weights = sum(row.bytes for row in artifact.report.layer_types)
     steps: dict[str, float] = {}
     for step in artifact.report.steps:
         steps[step.name] = steps.get(step.name, 0.0) + step.seconds

@@ -49,7 +49,7 @@ def test_metadata_round_trips(default_artifact) -> None:
 def test_weights_are_stored_once(default_artifact) -> None:
     """18.6 MB of float32 parameters; twice that would be the wrong-engine trap."""
     weights = next(p for p in default_artifact.report.parts if p.kind == "weights")
-    parameters = sum(row.bytes for row in default_artifact.report.layers)
+    parameters = sum(row.bytes for row in default_artifact.report.layer_types)
     assert weights.bytes < 1.01 * parameters
 
 

@@ -1,0 +1,235 @@
+"""NAME.report.html: one file, all that the report knows, and never more than its figures say."""
+
+from __future__ import annotations
+
+import html.parser
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import get_args
+
+import numpy as np
+import pytest
+
+from exporter.notes import Note, NoteKind
+from exporter.progress import Step
+from exporter.report.page import operator_groups, standing, write_html
+from exporter.report.report import LayerView, Report, SizeRow, golden_view
+from runtime_check.artifact.metadata import LedgerRow, ToleranceSpec
+
+from .reports import CASES, PHOTO, features, int8, ledger, metadata, report, unverified
+
+VOID = {"meta", "link", "img", "br", "rect", "line", "circle"}
+
+
+class Page(html.parser.HTMLParser):
+    """A page as tests see it: tags with attributes, table rows, and the visible text."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(convert_charrefs=True)
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.rows: list[list[str]] = []
+        self.words: list[str] = []
+        self.open: list[str] = []
+        self.feed(text)
+        self.close()
+        assert not self.open, f"unclosed: {self.open}"
+        self.text = " ".join(" ".join(self.words).split())
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+        if tag == "tr":
+            self.rows.append([])
+        if tag in ("td", "th"):
+            self.rows[-1].append("")
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if self.open and self.open[-1] in ("style", "title"):
+            return
+        self.words.append(data)
+        if {"td", "th"} & set(self.open):
+            self.rows[-1][-1] = f"{self.rows[-1][-1]} {' '.join(data.split())}".strip()
+
+    def row(self, start: str) -> list[str]:
+        return next(row for row in self.rows if row[0].startswith(start))
+
+    def attributes(self, name: str) -> list[str | None]:
+        return [attributes[name] for _, attributes in self.tags if name in attributes]
+
+
+@pytest.fixture
+def render(tmp_path: Path) -> Callable[[Report], str]:
+    def render(value: Report) -> str:
+        write_html(value, tmp_path / "x.report.html")
+        return (tmp_path / "x.report.html").read_text(encoding="utf-8")
+
+    return render
+
+
+Render = Callable[[Report], str]
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_the_page_is_one_file_that_needs_no_other(render: Render, case: str) -> None:
+    text = render(CASES[case]())
+    page = Page(text)
+    for tag, attributes in page.tags:
+        assert tag not in ("script", "iframe", "object", "embed", "base", "form")
+        assert not [name for name in attributes if name.startswith("on")]
+        for name in ("src", "href", "srcset", "data", "action", "poster", "xlink:href"):
+            assert (attributes.get(name) or "data:").startswith("data:")
+        # What a machine that reads aloud needs.
+        assert tag != "img" or attributes["alt"]
+        assert tag != "svg" or attributes.get("aria-hidden") or attributes["aria-label"]
+    assert set(page.attributes("aria-labelledby")) <= set(page.attributes("id"))
+    assert "//" not in re.sub(r"data:image/png;base64,[A-Za-z0-9+/=]*", "", text)
+    assert "url(" not in text
+    assert "@import" not in text
+    assert "default-src 'none'" in text
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_all_that_the_report_knows_is_on_the_page(render: Render, case: str) -> None:
+    value = CASES[case]()
+    meta, page = value.metadata, Page(render(value))
+    for row in meta.ledger:
+        assert row.note in page.row(row.stage)[0]
+    for change in meta.passes:
+        assert change.effect in page.row(change.name)
+    for verdict in meta.runtimes:
+        assert verdict.detail in page.row(verdict.runtime)
+    for layer in value.layers:
+        assert not layer.why_float or layer.why_float in page.row(layer.name)
+    said = [value.file_sha256, meta.provenance.weights.sha256, meta.capture.reason]
+    said += [meta.tolerance.basis, *meta.capture.specialized, *meta.quantization.float_layers]
+    said += [name.split("::")[1] for name in meta.operators]
+    said += [step.name for step in value.steps]
+    said += [note.text for note in value.notes if note.kind != "random-weights"]  # has the alarm
+    assert [text for text in said if text not in page.text] == []
+    assert not re.search(r"\bNone\b(?!\.)|\bnan\b|\binf\b", page.text)
+
+
+def test_every_kind_of_note_has_a_place(render: Render) -> None:
+    kinds = set(get_args(NoteKind)) - {"random-weights"}
+    page = Page(render(report(notes=[Note(kind, f"text of {kind}") for kind in kinds])))
+    assert all(f"text of {kind}" in page.text for kind in kinds)
+
+
+@pytest.mark.parametrize(
+    ("case", "verdict", "words"),
+    [
+        ("image", "verified", "Verified within tolerance"),
+        ("int8", "verified", "Verified within tolerance"),
+        ("random", "verified", "RANDOM WEIGHTS"),
+        ("features", "verified", "All outputs are identical"),
+        ("unverified", "unverified", "NOT VERIFIED"),
+        ("outside", "outside", "NOT VERIFIED: outside the stated tolerance"),
+    ],
+)
+def test_the_verdict_is_never_better_than_the_figures(
+    render: Render, case: str, verdict: str, words: str
+) -> None:
+    value = CASES[case]()
+    page = Page(render(value))
+    assert standing(value) == verdict
+    assert page.attributes("data-verdict") == [verdict]
+    assert words in page.text
+    assert ("Verified within" in page.text) == (verdict == "verified")
+    assert ("RANDOM WEIGHTS" in page.text) == (case == "random")
+    # Without the saved file's row nothing was verified, whatever else is known.
+    assert standing(value.model_copy(update={"ledger": ledger()[:4]})) == "unverified"
+
+
+def test_what_was_not_measured_stays_blank(render: Render) -> None:
+    page = Page(render(report()))
+    assert page.row("eager fp32") == ["eager fp32", "5", "", "", "", "", "23.4", "18.8"]
+    assert page.row("optimized") == ["optimized"] + [""] * 7
+    assert page.row("prepared")[2:6] == ["0", "identical", "100%", "100%"]
+    assert page.row("saved")[2:7] == ["1.36×10⁻⁶", "111.2", ">99.9%", "100%", "30.5"]
+    page = Page(render(unverified()))
+    assert page.row("saved + reloaded")[1:] == [""] * 7
+    assert "Errors" not in page.text
+    assert "Golden inputs" not in page.text
+
+
+def test_accuracy_has_a_column_where_it_was_measured(render: Render) -> None:
+    """The column was always there and always empty."""
+    assert "Accuracy" not in Page(render(report())).row("Stage")
+    page = Page(render(int8()))
+    assert "Accuracy" in page.row("Stage")
+    assert page.row("saved + reloaded")[6] == "82.1%"
+    assert "eager fp32: 82.7%" in page.text
+
+
+def test_training_and_layers_are_told(render: Render) -> None:
+    page = Page(render(int8()))
+    assert "Epoch 2 of 3 was the best" in page.text
+    labels = [label for label in page.attributes("aria-label") if label and "by epoch" in label]
+    assert "78.1%. 81.0%. 82.0% (best epoch). 83.0%. float32 82.7%" in labels[0]
+    assert labels[1].startswith("Mean loss by epoch. 1.50. 0.750 (best epoch).")
+    assert page.row("stem.conv")[-1] == "asked for"
+    assert page.row("body.conv")[-1] == "0.0123"
+    # The tolerance is against the int8 module, the histogram's errors are against float32.
+    assert "limit-label" not in page.attributes("class")
+    page = Page(render(report()))
+    assert "limit-label" in page.attributes("class")
+    assert not {"training", "layers"} & set(page.attributes("id"))
+
+
+def test_names_and_labels_are_text_whatever_they_hold(render: Render) -> None:
+    evil = "<script>alert(1)</script>\"'><img src=http:// onerror=x>&{{ 7 * 7 }}"
+    weights = {"origin": "random", "detail": evil, "sha256": evil, "file_sha256": evil}
+    meta = metadata(
+        name=evil,
+        output={**metadata().output.model_dump(), "labels": [evil] * 3},
+        capture={"method": "trace", "reason": evil, "scripted_modules": [evil]},
+        passes=[{"name": evil, "stage": "prepare", "effect": evil}],
+        operators={f"{evil}::{evil}": 1},
+        runtimes=[{"runtime": evil, "compatible": True, "how": "executed", "detail": evil}],
+        provenance={"source": "module", "model": evil, "weights": weights},
+        tolerance=ToleranceSpec(atol=1e-3, rtol=0, basis=evil),
+        ledger=[LedgerRow(stage=evil, note=evil)],
+    )
+    layer = LayerView(name=evil, kind=evil, int8=False, weights=evil, parameters=1, why_float=evil)
+    value = report(
+        meta,
+        file=evil,
+        notes=[Note(kind, evil) for kind in get_args(NoteKind)],
+        layers=[layer, layer.model_copy(update={"int8": True})],
+        layer_types=[SizeRow(kind=evil, count=1, bytes=1)],
+        steps=[Step(name=evil, seconds=1)],
+        golden=[golden_view(evil, PHOTO, np.ones(3), np.ones(3), [evil] * 3)],
+    )
+    page = Page(render(value))
+    tags = [tag for tag, _ in page.tags]
+    assert "script" not in tags
+    assert tags.count("img") == 1
+    assert not [name for _, a in page.tags for name in a if name.startswith("on")]
+    assert page.text.count(evil) > 25
+
+
+def test_bars_stay_inside(render: Render) -> None:
+    """Outputs below zero have bars of no length, and labels of their own."""
+    view = golden_view("dark", None, np.float32([-3, -1, -2]), np.float32([-3, -1, -2]), None)
+    text = render(features().model_copy(update={"golden": [view]}))
+    assert "-1.000" in text
+    assert "class 1" in text
+    widths = [float(width) for width in re.findall(r'width="([-\d.]+)%"', text)]
+    assert all(0 <= width <= 100 for width in widths)
+
+
+def test_operators_are_grouped_and_sorted() -> None:
+    groups = operator_groups(
+        {"prim::max.int": 4, "aten::b": 1, "aten::a": 9, "prepacked::x": 49, "mine::y": 1}
+    )
+    assert [group.namespace for group in groups] == ["prepacked", "aten", "prim", "mine"]
+    assert groups[1].operators == (("a", 9), ("b", 1))
+    assert groups[1].calls == 10
