@@ -26,6 +26,10 @@ class UnsuitableTorch(ExportError):
     """This torch (or timm) cannot do the job."""
 
 
+class ImageFolderError(ExportError):
+    """A folder of images is missing, unreadable, or does not fit the model's labels."""
+
+
 class CaptureError(ExportError):
     """The module cannot become TorchScript without changing what it computes."""
 
@@ -69,11 +73,11 @@ class NotFinite(QuantizeError):
 
 
 class CalibrationError(QuantizeError):
-    """The calibration images are missing, unreadable, or not images of anything."""
+    """The calibration images are missing, or not images of anything."""
 
 
 class TrainingDataError(QuantizeError):
-    """The training images or their class folders do not fit the model."""
+    """The training images are missing or too few, or the checkpoint belongs to others."""
 
 
 class WrongEngine(QuantizeError):

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 from PIL import Image
-from torch import Tensor
+from torch import Tensor, nn
 
 from .errors import UsageError
+from .image.folders import open_folder
 from .outputs import run
-from .plan import Plan
-from .quantize.qat import training_set
 
 # Every stage runs on all of them, one at a time: enough to tell a percent, in minutes.
 MOST_IMAGES = 1000
@@ -42,17 +41,15 @@ class Evaluation:
         return hits / len(self.classes)
 
 
-def load_evaluation(plan: Plan, folder: Path | None) -> Evaluation | None:
-    """Open a folder of class folders as what the file takes; None without a folder.
+def load_evaluation(
+    folder: Path, labels: Sequence[str] | None, reader: nn.Module | None, *, as_photos: bool
+) -> Evaluation | None:
+    """Open a folder of class folders as what the file takes; None where its images have no class.
 
-    An image artifact gets the pixels as they are in the file, a bare network what the stated
-    preprocessing makes of them. Raises `UsageError` where the model has no labels to match class
-    folders with, or does not say how it wants images, and `TrainingDataError` where the folders do
-    not fit.
+    `reader` turns uint8 H,W,3 into the network's input. With `as_photos` the file takes the photos
+    themselves. Raises `UsageError` where the model has no labels to match class folders with, or
+    does not say how it wants images, and `ImageFolderError` where the folders do not fit.
     """
-    if folder is None:
-        return None
-    labels, reader = plan.source.labels, plan.reader
     if labels is None:
         raise UsageError(
             "--evaluate measures accuracy, and this model has no labels to match class folders "
@@ -64,14 +61,15 @@ def load_evaluation(plan: Plan, folder: Path | None) -> Evaluation | None:
             "give --mean and --std."
         )
 
-    def pixels(image: Image.Image) -> Tensor:
-        values = torch.from_numpy(np.array(image.convert("RGB")))
-        return values if plan.preprocess is not None else run(reader, (values,))[0]
+    def as_input(image: Image.Image) -> Tensor:
+        pixels = torch.from_numpy(np.array(image.convert("RGB")))
+        return pixels if as_photos else run(reader, (pixels,))[0][0]
 
-    images = training_set(folder, pixels, classes=labels, limit=MOST_IMAGES)
-    assert images.labels is not None, "classes were given"
-    return Evaluation(
-        load=lambda index: (images.load([index])[0],),
-        classes=tuple(images.labels.tolist()),
-        skipped=images.skipped,
-    )
+    def load(index: int) -> tuple[Tensor, ...]:
+        batch = images.load([index], as_input)
+        return (batch[0] if as_photos else batch,)
+
+    images = open_folder(folder, labels=labels, limit=MOST_IMAGES)
+    if images.classes is None:
+        return None
+    return Evaluation(load=load, classes=images.classes, skipped=images.skipped)

@@ -18,6 +18,7 @@ from runtime_check.compare import Tolerance
 from .errors import ExportError, UsageError
 from .outputs import run
 from .plan import Plan
+from .rewrites import Evidence
 
 # How far two correct float32 evaluations may lie apart, in units of one evaluation's distance
 # from float64. Kernels that sum in another order (XNNPACK, another CPU, folded batch norms) have
@@ -39,13 +40,12 @@ Finish = Callable[[Sequence[Tensor]], list[Tensor]]
 class Expected:
     """The outputs that a file has to reproduce for each of the plan's samples.
 
-    `network_*` is about the bare network, the rest about the artifact with its preprocessing and
-    activation: `tolerance` on this machine, `phone` on another CPU, where preprocessing may round
-    a few grey levels the other way.
+    `network` is what the bare network has to compute. The rest is about the artifact, with its
+    preprocessing and activation: `tolerance` on this machine, `phone` on another CPU, where
+    preprocessing may round a few gray levels the other way.
     """
 
-    network_outputs: Sequence[Sequence[Tensor]]
-    network_tolerance: Tolerance
+    network: Evidence
     outputs: Sequence[Sequence[Tensor]]
     tolerance: Tolerance
     phone: ToleranceSpec
@@ -70,8 +70,7 @@ def expect(plan: Plan) -> Expected:
         images=[sample.inputs[0] for sample in plan.samples],
     )
     return Expected(
-        network_outputs=network_outputs,
-        network_tolerance=as_tolerance(rounding.network),
+        network=Evidence(plan.inputs, network_outputs, as_tolerance(rounding.network)),
         outputs=outputs,
         tolerance=as_tolerance(rounding.here),
         phone=rounding.phone,
@@ -88,8 +87,7 @@ def expect_int8(plan: Plan, network: nn.Module) -> Expected:
     inner = int8_tolerance(network, inputs, outputs, list, steps=HOST_STEPS)
     here = int8_tolerance(network, inputs, outputs, plan.finish, steps=HOST_STEPS)
     return Expected(
-        network_outputs=outputs,
-        network_tolerance=as_tolerance(inner),
+        network=Evidence(plan.inputs, outputs, as_tolerance(inner)),
         outputs=[run(plan.whole(network), sample.inputs) for sample in plan.samples],
         tolerance=as_tolerance(here),
         phone=int8_tolerance(network, inputs, outputs, plan.finish, steps=PHONE_STEPS),

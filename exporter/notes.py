@@ -8,7 +8,14 @@ from typing import Literal
 # random-weights, noise: the file computes nothing useful. repair: what made a capture or an
 # optimization right. rejected-capture: a capture that was tried and not taken, and why.
 NoteKind = Literal[
-    "random-weights", "noise", "repair", "rejected-capture", "quantize", "auto", "batch"
+    "random-weights",
+    "noise",
+    "repair",
+    "rejected-capture",
+    "quantize",
+    "auto",
+    "batch",
+    "evaluation",
 ]
 
 _PREFIXES: dict[NoteKind, str] = {

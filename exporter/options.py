@@ -66,4 +66,6 @@ class ExportOptions:
     def __post_init__(self) -> None:
         if self.input_shape is not None and any(size < 1 for size in self.input_shape):
             raise UsageError(f"--input-shape takes positive sizes, not {list(self.input_shape)}.")
+        if "cheap-activations" in self.disable:
+            object.__setattr__(self, "quantize", self.quantize.with_exact_activations())
         object.__setattr__(self, "targets", tuple(resolve_runtime(t) for t in self.targets))

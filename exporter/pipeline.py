@@ -23,7 +23,7 @@ from .report.ledger import Ledger
 from .report.page import write_html
 from .report.report import write_json
 from .rewrites import left_out, rewrite
-from .source import load_source
+from .source import source_of
 from .verify import require_runtime, verify_on
 
 
@@ -39,71 +39,42 @@ def export(
     subclasses of `ExportError`; then nothing was written.
     """
     clock = clock or Clock()
-    _check_options(options)
-    int8 = options.quantize
-    off = left_out(options.disable, targets=options.targets, method=int8.method)
-    if "cheap-activations" in options.disable:
-        int8 = int8.with_exact_activations()
+    _check_machine(options)
+    off = left_out(options.disable, targets=options.targets, method=options.quantize.method)
     # One thread: sums then come in one order, so the same input gives the same bytes anywhere.
     with phone_engine(), one_thread(), quiet(), workspace(options.out) as scratch:
         clock.start("source")
-        source = load_source(
-            model,
-            weights=options.weights,
-            random_weights=options.random_weights,
-            labels=options.labels,
-            input_shape=options.input_shape,
-            name=options.name,
-            seed=options.seed,
-        )
+        source = source_of(model, options)
         require_phone_packing(source.module)
+        plan = make_plan(source, options)
 
         clock.start("reference")
-        plan = make_plan(source, options)
         expected = expect(plan)
         ledger = Ledger(plan, expected.outputs)
-        eager = plan.whole(source.module)
-        ledger.note(EAGER_STAGE, eager, weights=source.module, outputs=ledger.eager)
+        ledger.note(EAGER_STAGE, plan.whole(source.module), source.module, expected.outputs)
 
         clock.start("prepare")
-        prepared = rewrite(
-            source.module,
-            plan.inputs,
-            expected.network_outputs,
-            expected.network_tolerance,
-            left_out=off,
-        )
-        ledger.note("prepared", plan.whole(prepared.module), weights=prepared.module)
+        prepared = rewrite(source.module, expected.network, left_out=off)
+        ledger.note("prepared", plan.whole(prepared.module), prepared.module)
 
         clock.start("quantize")
-        network = quantize_network(
-            prepared.module,
-            int8,
-            example=plan.inputs[0],
-            preprocess=plan.reader,
-            labels=source.labels,
-            tell=listener,
-        )
-        if network.described.method != "none":
+        network = quantize_network(prepared.module, plan, options.quantize, listener)
+        if network.is_int8:
             expected = expect_int8(plan, network.module)
             if network.simulated is not None:
-                ledger.note("fake-quantised", plan.whole(network.simulated))
+                ledger.note("fake-quantized", plan.whole(network.simulated))
             ledger.note("quantized", plan.whole(network.module))
 
         lowered = lower(plan, network.module, expected, options, scratch=scratch, clock=clock)
         clock.start("ledger")
         ledger.note("captured", plan.shipped(lowered.captured.module))
         ledger.note("optimized", lowered.optimized.module)
-        if lowered.verified is not None:
-            ledger.note_file(lowered.verified, lowered.file)
-        ran = None
-        if options.run_on is not None:
-            clock.start(f"verify on {options.run_on}")
-            ran = verify_on(options.run_on, lowered.file, plan, expected)
-            ledger.note_file(ran, lowered.file)
+        ledger.note_file(lowered.verified, lowered.file)
+        on_device = verify_on(options.run_on, lowered.file, plan, expected)
+        ledger.note_file(on_device, lowered.file)
 
         clock.start("package")
-        metadata = metadata_of(plan, expected, prepared, network, lowered, ledger, ran)
+        metadata = metadata_of(plan, expected, prepared, network, lowered, ledger, on_device)
         path = options.out / f"{source.name}.ptl"
         write_artifact(lowered.file, metadata, golden_vectors(plan, expected), path)
 
@@ -114,8 +85,8 @@ def export(
     return Artifact(path=path, metadata=metadata, report=report)
 
 
-def _check_options(options: ExportOptions) -> None:
-    """Fail before the work on what can be known before it."""
+def _check_machine(options: ExportOptions) -> None:
+    """Fail before the work where this torch cannot export, or a demanded runtime is absent."""
     require_suitable_torch()
     if options.run_on is not None:
         require_runtime(options.run_on)

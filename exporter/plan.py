@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from runtime_check.artifact.metadata import Preprocessing
 
 from .errors import CaptureError, UsageError
+from .evaluation import Evaluation, load_evaluation
 from .image.preprocess import MAX_SIDE, MIN_SIDE, ImageModel, Preprocess
 from .image.samples import Sample, image_samples, tensor_samples
 from .options import Activation, ExportOptions, PreprocessingChoice
@@ -29,7 +30,7 @@ class Plan:
     """What stays fixed while a module is turned into a file.
 
     `samples` are the arguments of the file's `forward`; `inputs` are what the bare network gets
-    for each of them, `[N, C, H, W]`.
+    for each of them, `[N, C, H, W]`. `evaluation` has labeled images, where the user gave some.
     """
 
     source: SourceModel
@@ -38,6 +39,7 @@ class Plan:
     activation: Literal["softmax", "sigmoid", "none"]
     samples: tuple[Sample, ...]
     inputs: tuple[Tensor, ...]
+    evaluation: Evaluation | None = None
 
     @property
     def reader(self) -> Preprocess | None:
@@ -88,12 +90,27 @@ def make_plan(source: SourceModel, options: ExportOptions) -> Plan:
             "--interpolation, --crop-pct, --crop-mode), or export the bare network with "
             "`--input tensor`."
         )
-    if stated is not None and options.input != "tensor":
-        return _affordable(_image_plan(source, stated, options.activation))
-    return _affordable(_tensor_plan(source, stated, options.activation))
+    image = stated is not None and options.input != "tensor"
+    plan = (_image_plan if image else _tensor_plan)(source, stated, options.activation)
+    return replace(_affordable(plan), evaluation=_evaluation(plan, options))
 
 
-def _image_plan(source: SourceModel, stated: Preprocessing, activation: Activation) -> Plan:
+def _evaluation(plan: Plan, options: ExportOptions) -> Evaluation | None:
+    folder = options.quantize.evaluate
+    if folder is None:
+        return None
+    as_photos = plan.preprocess is not None
+    found = load_evaluation(folder, plan.source.labels, plan.reader, as_photos=as_photos)
+    if found is None and options.quantize.method != "auto":  # which can judge by agreement
+        raise UsageError(
+            f"--evaluate {folder} has no class folders, so there is no accuracy to measure. Sort "
+            "the images into one folder a class, named like the labels."
+        )
+    return found
+
+
+def _image_plan(source: SourceModel, stated: Preprocessing | None, activation: Activation) -> Plan:
+    assert stated is not None
     in_graph = stated.model_copy(update={"in_graph": True})
     preprocess = Preprocess(in_graph, min_side=MIN_SIDE, max_side=MAX_SIDE).eval()
     samples = tuple(image_samples())

@@ -18,7 +18,7 @@ from runtime_check.reference.build import Built, build, is_factory
 from runtime_check.reference.hub import is_hub_id
 
 from .errors import SourceError, UsageError
-from .options import DEFAULT_MODEL
+from .options import DEFAULT_MODEL, ExportOptions
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +35,19 @@ class SourceModel:
     preprocessing: Preprocessing | None
     labels: tuple[str, ...] | None
     provenance: Provenance
+
+
+def source_of(model: str | nn.Module, options: ExportOptions) -> SourceModel:
+    """Load what `options` say about the model; see `load_source`."""
+    return load_source(
+        model,
+        weights=options.weights,
+        random_weights=options.random_weights,
+        labels=options.labels,
+        input_shape=options.input_shape,
+        name=options.name,
+        seed=options.seed,
+    )
 
 
 def load_source(

@@ -95,14 +95,15 @@ def _candidates(
 ) -> Iterator[_Candidate]:
     """Yield captures that take batches, where eager does, then those of the fixed batch size."""
     sampled: Sampled = [
-        ((x,), list(y)) for x, y in zip(plan.inputs, expected.network_outputs, strict=True)
+        ((x,), list(y))
+        for x, y in zip(expected.network.inputs, expected.network.outputs, strict=True)
     ]
     batches = _batches(plan, network)
     for index, extra in enumerate([batches, []] if batches else [[]]):
         captures = candidates(
             network,
             [*sampled, *extra],
-            expected.network_tolerance,
+            expected.network.tolerance,
             method=options.capture,
             allow_specialization=options.allow_specialization,
         )
@@ -144,7 +145,13 @@ def _finish(
     verified = None
     if options.verify:
         clock.start("verify")
-        verified = verify(file.path, plan.samples, expected.outputs, expected.tolerance)
+        verified = verify(
+            file.path,
+            plan.samples,
+            expected.outputs,
+            expected.tolerance,
+            evaluation=plan.evaluation,
+        )
     return Lowered(
         captured=captured,
         optimized=optimized,

@@ -20,6 +20,7 @@ from runtime_check.artifact.metadata import Quantization
 from ..errors import UsageError
 from ..notes import Note
 from ..outputs import run
+from ..plan import Plan
 from ..progress import Listener, silent
 from .api import Quantized, QuantizeImages, quantize
 from .auto import Exam, choose
@@ -39,24 +40,23 @@ class QuantizedNetwork:
     described: Quantization
     notes: tuple[Note, ...]
 
+    @property
+    def is_int8(self) -> bool:
+        """Whether anything became int8."""
+        return self.described.method != "none"
+
 
 def quantize_network(
-    module: nn.Module,
-    options: QuantizeOptions,
-    *,
-    example: Tensor,
-    preprocess: nn.Module | None,
-    labels: Sequence[str] | None,
-    tell: Listener = silent,
+    module: nn.Module, plan: Plan, options: QuantizeOptions, tell: Listener = silent
 ) -> QuantizedNetwork:
-    """Quantise `module` as chosen; `example` is one preprocessed input, N,C,H,W.
+    """Make `module` int8 as `options` say, on images that go through the plan's preprocessing.
 
-    `preprocess` is the in-graph preprocessing (uint8 H,W,3 to 1,C,H,W): calibration sees exactly
-    what the shipped network will. Raises `QuantizeError` and its leaves.
+    Calibration sees exactly what the shipped network will. Raises `QuantizeError` and its leaves.
     """
+    example, labels = plan.inputs[0], plan.source.labels
     if options.methods == {"none"}:
         return QuantizedNetwork(module=module, simulated=None, described=Quantization(), notes=())
-    through = _reader(preprocess)
+    through = _reader(plan.reader)
     train = None
     if options.train is not None:
         train = training_set(options.train, through, classes=_classes(options.train, labels))

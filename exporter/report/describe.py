@@ -225,6 +225,11 @@ def _notes(
     if metadata.provenance.weights.origin == "random":
         warning = "RANDOM WEIGHTS: this file computes nothing useful, only sizes and speed."
         notes.insert(0, Note("random-weights", warning))
+    if plan.evaluation is not None:
+        text = f"accuracy is of {len(plan.evaluation.classes)} labeled images"
+        if plan.evaluation.skipped:
+            text += f"; {len(plan.evaluation.skipped)} files skipped, which are not readable images"
+        notes.append(Note("evaluation", text))
     if plan.preprocess is None and not lowered.dynamic_batch and plan.inputs[0].shape[0] == 1:
         notes.append(Note("batch", "the batch dimension is fixed at 1"))
     return notes

@@ -15,7 +15,6 @@ from runtime_check.artifact.metadata import SAVED_STAGE, LedgerRow
 from runtime_check.compare import Comparison, Tolerance, compare
 from runtime_check.runtime import HOST
 
-from ..evaluation import Evaluation
 from ..image.samples import Sample
 from ..outputs import run, stack
 from ..package.archive import LiteFile
@@ -27,22 +26,18 @@ class Ledger:
     """Record each stage's figures on the plan's samples; what was not measured stays blank.
 
     `eager` is what the float32 model gives for each sample, and what every stage is compared
-    with. Where `evaluation` has labeled images, every stage that runs here is judged on them too.
+    with. Where the plan has labeled images, every stage that runs here is judged on them too.
     """
 
-    def __init__(
-        self, plan: Plan, eager: Sequence[Sequence[Tensor]], evaluation: Evaluation | None = None
-    ) -> None:
+    def __init__(self, plan: Plan, eager: Sequence[Sequence[Tensor]]) -> None:
         self.eager = eager
         self.rows: list[LedgerRow] = []
         self._plan = plan
-        self._evaluation = evaluation
 
     def note(
         self,
         stage: str,
         whole: nn.Module,
-        *,
         weights: nn.Module | None = None,
         outputs: Sequence[Sequence[Tensor]] | None = None,
     ) -> None:
@@ -65,8 +60,10 @@ class Ledger:
             )
         )
 
-    def note_file(self, verified: Verified, file: LiteFile) -> None:
-        """Add the row of the saved file, as `verified` ran it in a process of its own."""
+    def note_file(self, verified: Verified | None, file: LiteFile) -> None:
+        """Add the row of the saved file, where it was run in a process of its own."""
+        if verified is None:
+            return
         on_host = verified.runtime == HOST
         self.rows.append(
             LedgerRow(
@@ -81,9 +78,9 @@ class Ledger:
         )
 
     def _accuracy(self, whole: nn.Module) -> float | None:
-        if self._evaluation is None:
+        if self._plan.evaluation is None:
             return None
-        return self._evaluation.accuracy(lambda inputs: run(whole, inputs)[0])
+        return self._plan.evaluation.accuracy(lambda inputs: run(whole, inputs)[0])
 
     def _figures(self, outputs: Sequence[Sequence[Tensor | np.ndarray]]) -> dict[str, Any]:
         if outputs is self.eager:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .apply import Rewritten, rewrite
+from .apply import Evidence, Rewritten, rewrite
 from .passes import PASSES, Pass, PassEffect, left_out
 
-__all__ = ["PASSES", "Pass", "PassEffect", "Rewritten", "left_out", "rewrite"]
+__all__ = ["PASSES", "Evidence", "Pass", "PassEffect", "Rewritten", "left_out", "rewrite"]

@@ -34,8 +34,11 @@ class Rewritten:
 
 
 @dataclass(frozen=True)
-class _Evidence:
-    """Inputs, and the outputs that must be reproduced within a tolerance."""
+class Evidence:
+    """What a network must go on computing: `outputs[i]` for `inputs[i]`, within `tolerance`.
+
+    Inputs are the network's, N,C,H,W; outputs are flat lists of tensors.
+    """
 
     inputs: Sequence[Tensor]
     outputs: Sequence[Sequence[Tensor]]
@@ -43,6 +46,7 @@ class _Evidence:
 
     @property
     def example(self) -> Tensor:
+        """The first input."""
         return self.inputs[0]
 
     def against(self, module: nn.Module) -> str:
@@ -59,21 +63,17 @@ class _Evidence:
 
 def rewrite(
     module: nn.Module,
-    inputs: Sequence[Tensor],
-    outputs: Sequence[Sequence[Tensor]],
-    tolerance: Tolerance,
+    evidence: Evidence,
     *,
     left_out: Mapping[str, PassEffect] | None = None,
     passes: Sequence[Pass] = PASSES,
 ) -> Rewritten:
     """Run the passes on modules and on the traced graph, except those in `left_out`.
 
-    `inputs` are network inputs, N,C,H,W, and `outputs[i]` what `module` gives for them. A pass
-    that raises, or whose outputs are outside `tolerance`, is undone and reported as such.
-    `module` is never changed: its modules are copied before the first edit, its weights are
-    shared.
+    A pass that raises, or after which the outputs are outside the evidence's tolerance, is undone
+    and reported as such. `module` is never changed: its modules are copied before the first edit,
+    its weights are shared.
     """
-    evidence = _Evidence(inputs, outputs, tolerance)
     effects: Effects = {}
     for level in (_on_modules, _on_graph):
         module, more = level(module, passes, left_out or {}, evidence)
@@ -106,7 +106,7 @@ def _on_modules(
     module: nn.Module,
     passes: Sequence[Pass],
     left_out: Mapping[str, PassEffect],
-    evidence: _Evidence,
+    evidence: Evidence,
 ) -> tuple[nn.Module, Effects]:
     """Run the passes on modules one by one; passes that find nothing are not reported."""
     effects: Effects = {}
@@ -134,7 +134,7 @@ def _on_graph(
     module: nn.Module,
     passes: Sequence[Pass],
     left_out: Mapping[str, PassEffect],
-    evidence: _Evidence,
+    evidence: Evidence,
 ) -> tuple[nn.Module, Effects]:
     """Run the passes on the traced graph; return the module itself where none pays off."""
     passes = [one for one in passes if one.on == "graph"]
@@ -156,7 +156,7 @@ def _on_graph(
 
 
 def _each_on_graph(
-    graph: fx.GraphModule, passes: Sequence[Pass], evidence: _Evidence, *, compared: bool
+    graph: fx.GraphModule, passes: Sequence[Pass], evidence: Evidence, *, compared: bool
 ) -> tuple[fx.GraphModule, Effects]:
     """Run each pass on a copy of the graph; if `compared`, undo those that change the outputs."""
     effects: Effects = {}

@@ -12,7 +12,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 import exporter
-from exporter.errors import TrainingDataError, UsageError
+from exporter.errors import ImageFolderError, UsageError
 
 COLORS = {"red": (250, 10, 10), "green": (10, 250, 10), "blue": (10, 10, 250)}
 HALVES = exporter.PreprocessingChoice(mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))
@@ -85,7 +85,7 @@ def test_without_labels_or_with_other_folders_it_is_refused(photos: Path, tmp_pa
     options = {"out": tmp_path / "out", "input_shape": (1, 3, 16, 16), "evaluate": photos}
     with pytest.raises(UsageError, match="--labels"):
         exporter.export(BrightestChannel(), preprocessing=HALVES, **options)
-    with pytest.raises(TrainingDataError, match="match none"):
+    with pytest.raises(ImageFolderError, match="match none"):
         exporter.export(
             BrightestChannel(), preprocessing=HALVES, labels=["cyan", "pink", "gray"], **options
         )

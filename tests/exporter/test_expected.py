@@ -42,7 +42,7 @@ def test_the_tolerance_is_sixteen_times_the_distance_from_float64() -> None:
     distance = max(float((e - s.double()).abs().max()) for e, s in zip(exact, single, strict=True))
     assert SAFETY == 16
     assert expected.tolerance.atol == pytest.approx(16 * distance, rel=1e-6)
-    assert expected.phone.atol == expected.network_tolerance.atol == expected.tolerance.atol
+    assert expected.phone.atol == expected.network.tolerance.atol == expected.tolerance.atol
     assert all(torch.equal(o[0], s) for o, s in zip(expected.outputs, single, strict=True))
 
 
@@ -60,7 +60,7 @@ def test_the_artifacts_tolerance_is_of_probabilities_and_the_networks_of_logits(
     with torch.no_grad():
         by_hand = torch.softmax(plan.source.module(plan.inputs[0]), -1)[0]
     assert torch.allclose(expected.outputs[0][0].reshape(-1), by_hand, atol=1e-6)
-    assert expected.tolerance.atol < expected.network_tolerance.atol
+    assert expected.tolerance.atol < expected.network.tolerance.atol
     assert expected.phone.atol >= expected.tolerance.atol, "another CPU may round a gray level"
 
 

@@ -32,7 +32,7 @@ from exporter.quantize.qat import TrainingSet, tensors_as_training_set
 from exporter.quantize.recipes import RECIPES, QuantizeRecipe
 from exporter.quantize.sensitivity import measure_sensitivity, smallest_float_set
 from exporter.quantize.simulate import calibrate, simulate_int8
-from exporter.rewrites import left_out, rewrite
+from exporter.rewrites import Evidence, left_out, rewrite
 from runtime_check.compare import Tolerance
 from tests.benchmarks.quantization import data
 
@@ -64,7 +64,7 @@ def prepared(module: nn.Module, example: Tensor) -> nn.Module:
     largest = max(float(t.abs().max()) for t in expected)
     alike = Tolerance(atol=1e-4 * largest)
     off = left_out((), method="static")
-    return rewrite(module, [example], [expected], alike, left_out=off).module
+    return rewrite(module, Evidence([example], [expected], alike), left_out=off).module
 
 
 def measure(

@@ -11,7 +11,7 @@ from exporter.lower import optimize as step
 from exporter.lower.capture import agree, trace
 from exporter.lower.optimize import Attempt, apply, optimize
 from exporter.outputs import run
-from exporter.rewrites import rewrite
+from exporter.rewrites import Evidence, rewrite
 from exporter.rewrites.passes import names
 from runtime_check.compare import Tolerance
 
@@ -55,7 +55,7 @@ def test_folding_first_leaves_nothing_to_break(net) -> None:
     """With batch norm folded before the trace, even the official recipe is right."""
     module, sampled = net
     inputs = [x for (x,), _ in sampled]
-    prepared = rewrite(module, inputs, [y for _, y in sampled], TIGHT)
+    prepared = rewrite(module, Evidence(inputs, [y for _, y in sampled], TIGHT))
     assert str(prepared.effects["fold-batch-norm"]) == "2 batch norms folded"
     assert agree(apply(trace(prepared.module, sampled[0][0]), OFFICIAL), sampled, TIGHT)
 

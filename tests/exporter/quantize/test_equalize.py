@@ -15,7 +15,7 @@ from exporter.quantize.equalize import (
     find_pairs,
 )
 from exporter.quantize.recipes import RECIPES
-from exporter.rewrites import PassEffect, rewrite
+from exporter.rewrites import Evidence, PassEffect, rewrite
 from exporter.rewrites.trace import trace
 from exporter.rewrites.watch import watch
 from runtime_check.compare import Tolerance, sqnr_db
@@ -52,7 +52,9 @@ def _attention_vit(options: dict[str, object] | None = None, *left_out: str) -> 
     model.eval()
     x = torch.randn(1, 3, 32, 32)
     off = {name: PassEffect("disabled") for name in left_out}
-    return rewrite(model, [x], [run(model, (x,))], Tolerance(atol=1e-3), left_out=off).module
+    return rewrite(
+        model, Evidence([x], [run(model, (x,))], Tolerance(atol=1e-3)), left_out=off
+    ).module
 
 
 @pytest.mark.parametrize("left_out", [(), ("fuse-attention",), ("fold-scales",)])

@@ -11,7 +11,7 @@ from torch import Tensor, fx, nn
 
 from exporter.expected import measure_rounding
 from exporter.outputs import run
-from exporter.rewrites import Rewritten, rewrite
+from exporter.rewrites import Evidence, Rewritten, rewrite
 from exporter.rewrites.apply import edited
 from exporter.rewrites.layers import Edit
 from exporter.rewrites.watch import hooks
@@ -43,7 +43,7 @@ def rewritten(module: nn.Module, side: int = 32, **options: Any) -> Rewritten:
     expected = [run(module, (x,)) for x in inputs]
     largest = max(float(t.abs().max()) for outputs in expected for t in outputs)
     tolerance = Tolerance(atol=2e-5 * largest)
-    result = rewrite(module, inputs, expected, tolerance, **options)
+    result = rewrite(module, Evidence(inputs, expected, tolerance), **options)
     for x, outputs in zip(inputs, expected, strict=True):
         assert float((run(result.module, (x,))[0] - outputs[0]).abs().max()) <= tolerance.atol
     return result

@@ -9,7 +9,7 @@ from own_models import ConvNormNet
 from torch import Tensor, fx, nn
 
 from exporter.outputs import run
-from exporter.rewrites import PASSES, Pass, PassEffect, rewrite
+from exporter.rewrites import PASSES, Evidence, Pass, PassEffect, rewrite
 from exporter.rewrites.apply import edit_modules, edited
 from exporter.rewrites.convolutions import ChannelsLast
 from exporter.rewrites.layers import Edit
@@ -71,7 +71,9 @@ def test_source_module_is_not_changed_and_bad_passes_are_undone() -> None:
         return [Edit("head", nn.Linear(8, 10))]
 
     own = Pass(name="wrong", on="modules", run=wrong, says="heads replaced")
-    result = rewrite(module, inputs, expected, Tolerance(atol=1e-5), passes=(*PASSES, own))
+    result = rewrite(
+        module, Evidence(inputs, expected, Tolerance(atol=1e-5)), passes=(*PASSES, own)
+    )
     assert all(torch.equal(before[k], v) for k, v in module.state_dict().items())
     assert isinstance(module.bn1, nn.BatchNorm2d)
     assert result.effects["wrong"].status == "undone"
