@@ -13,18 +13,18 @@ if TYPE_CHECKING:
     from .artifact import Artifact as Artifact
     from .artifact import load as load
     from .errors import ExportError as ExportError
+    from .options import Budget as Budget
     from .options import PreprocessingChoice as PreprocessingChoice
-    from .quantize.options import Budget as Budget
-    from .quantize.recipes import QuantizeRecipe as QuantizeRecipe
+    from .recipes import QuantizeRecipe as QuantizeRecipe
 
 __version__ = "0.1.0"
 
 _HOMES = {
     "Artifact": "artifact",
-    "Budget": "quantize.options",
+    "Budget": "options",
     "ExportError": "errors",
     "PreprocessingChoice": "options",
-    "QuantizeRecipe": "quantize.recipes",
+    "QuantizeRecipe": "recipes",
     "export": "api",
     "load": "artifact",
 }

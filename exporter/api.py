@@ -12,15 +12,18 @@ from runtime_check.device.operators import DEFAULT_RUNTIME
 from . import pipeline
 from .artifact import Artifact
 from .options import (
+    NOISE,
     Activation,
+    Budget,
     CaptureMethod,
     ExportOptions,
     InputKind,
     PreprocessingChoice,
+    QuantizeOptions,
+    resolve_recipes,
 )
 from .progress import Clock, Listener, silent
-from .quantize.options import NOISE, Budget, QuantizeOptions, resolve_recipes
-from .quantize.recipes import QuantizeRecipe
+from .recipes import QuantizeRecipe
 
 
 def export(

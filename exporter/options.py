@@ -2,17 +2,30 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import math
+from collections.abc import Collection, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from runtime_check.device.operators import DEFAULT_RUNTIME, resolve_runtime
 
-from .errors import UsageError
-from .quantize.options import QuantizeOptions
+from .errors import QuantizeError, RecipeError, UsageError
+from .recipes import AUTO, CALIBRATED, QAT, RECIPES, QuantizeRecipe, no_meaning, recipes_named
+
+if TYPE_CHECKING:
+    from .quantize.evaluate import Accuracy  # loads torch
 
 # Its real weights come with a package.
 DEFAULT_MODEL = "tf_efficientnet_lite0"
+
+NOISE = "noise"
+# Images that calibrate where the user does not say how many.
+CALIBRATION_IMAGES = 256
+NO_TRAINING_IMAGES = (
+    "This recipe trains: give images (--train DIR), in class folders for training with labels, or "
+    "plain for distillation from the float model."
+)
 
 InputKind = Literal["auto", "image", "tensor"]
 Activation = Literal["auto", "softmax", "sigmoid", "none"]
@@ -30,6 +43,134 @@ class PreprocessingChoice:
     crop_mode: CropMode | None = None
     mean: tuple[float, ...] | None = None
     std: tuple[float, ...] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Budget:
+    """What an int8 model may cost; unset fields demand nothing.
+
+    `max_accuracy_drop` is in points and needs labels; `min_agreement` is a share of images.
+    """
+
+    max_accuracy_drop: float | None = None
+    min_agreement: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.min_agreement is not None and not 0.0 <= self.min_agreement <= 1.0:
+            raise QuantizeError(
+                f"min_agreement is a share from 0 to 1, not {self.min_agreement:g}."
+            )
+        if self.max_accuracy_drop is not None and math.isnan(self.max_accuracy_drop):
+            raise QuantizeError("max_accuracy_drop is not a number.")
+
+    def met_by(self, accuracy: Accuracy) -> bool:
+        """Whether `accuracy` is within the budget; raise QuantizeError where it can't be told."""
+        if self.max_accuracy_drop is not None:
+            if accuracy.drop is None:
+                raise QuantizeError(
+                    "--max-accuracy-drop needs labelled images. Give them, or use --min-agreement."
+                )
+            if accuracy.drop > self.max_accuracy_drop + 1e-9:
+                return False
+        return self.min_agreement is None or (
+            accuracy.agreement is not None and accuracy.agreement >= self.min_agreement - 1e-9
+        )
+
+    def __str__(self) -> str:
+        parts = []
+        if self.max_accuracy_drop is not None:
+            parts.append(f"accuracy drop <= {self.max_accuracy_drop:g} points")
+        if self.min_agreement is not None:
+            parts.append(f"top-1 agreement >= {self.min_agreement:.1%}")
+        return ", ".join(parts) or "no budget"
+
+
+# Agreement asked for when the user states no budget: what a person would call "the same".
+DEFAULT_BUDGET = Budget(min_agreement=0.95)
+
+
+@dataclass(frozen=True, kw_only=True)
+class QuantizeOptions:
+    """How a network becomes int8 and on which images; checked when made.
+
+    `recipe` is one recipe, or the candidates of which the fastest within `budget` is taken.
+    `calibration` and `evaluate` are folders of images (class folders give accuracy),
+    `calibration="noise"` asks for noise by name. `train` is for QAT: class folders named like the
+    labels, or plain images to distil on; `checkpoint` is resumed where it exists.
+
+    Raises RecipeError for an option that the recipe has no use for, UsageError for one it lacks.
+    """
+
+    recipe: QuantizeRecipe | tuple[QuantizeRecipe, ...] = RECIPES["none"]
+    calibration: Path | Literal["noise"] | None = None
+    calibration_images: int | None = None
+    evaluate: Path | None = None
+    train: Path | None = None
+    checkpoint: Path | None = None
+    budget: Budget | None = None
+
+    def __post_init__(self) -> None:
+        asked = self.method
+        if not self.recipes or (asked == AUTO and "none" in self.methods):
+            raise RecipeError("Candidates are one or more int8 recipes; float32 is the reference.")
+        calibrated = set(CALIBRATED) | ({AUTO} if self.evaluate is None else set())
+        self._require_meaning(asked, calibrated)
+        if self.calibration is None and (self.methods | {asked}) & calibrated:
+            raise UsageError(
+                "Static quantisation takes its ranges from images: give `--calibration DIR` with "
+                "50 to 500 typical ones. For sizes and speed only, `--calibration noise`."
+            )
+        if self.train is None and "qat" in self.methods:
+            raise UsageError(NO_TRAINING_IMAGES)
+
+    def _require_meaning(self, asked: str, calibrated: Collection[str]) -> None:
+        options: dict[str, tuple[object, Sequence[str]]] = {
+            "--calibration": (self.calibration, (*CALIBRATED, AUTO)),
+            "--calibration-images": (self.calibration_images, (*CALIBRATED, AUTO)),
+            "--train": (self.train, QAT),
+            "--checkpoint": (self.checkpoint, QAT),
+        }
+        if self.budget is not None:
+            for field, value in asdict(self.budget).items():
+                options[f"--{field.replace('_', '-')}"] = (value, (AUTO,))
+        for option, (value, meant_for) in options.items():
+            if value is not None and not (self.methods | {asked}) & set(meant_for):
+                raise no_meaning(option, asked, meant_for)
+        if self.calibration == NOISE and self.calibration_images is not None:
+            raise no_meaning("--calibration-images", "--calibration noise", ("a folder of images",))
+
+    @property
+    def method(self) -> str:
+        """The recipe's method, or "auto" for candidates."""
+        return AUTO if isinstance(self.recipe, tuple) else self.recipe.method
+
+    @property
+    def recipes(self) -> tuple[QuantizeRecipe, ...]:
+        """The recipe, or the candidates."""
+        return self.recipe if isinstance(self.recipe, tuple) else (self.recipe,)
+
+    @property
+    def methods(self) -> frozenset[str]:
+        """The methods of the recipes."""
+        return frozenset(recipe.method for recipe in self.recipes)
+
+    def with_exact_activations(self) -> QuantizeOptions:
+        """Return the same without polynomials for GELU and softmax."""
+        changed = tuple(
+            replace(r, cheap_activations=False) if r.needs_calibration else r for r in self.recipes
+        )
+        return replace(self, recipe=changed if isinstance(self.recipe, tuple) else changed[0])
+
+
+def resolve_recipes(
+    quantize: str | QuantizeRecipe | Sequence[QuantizeRecipe] | None, *, training: bool, seed: int
+) -> QuantizeRecipe | tuple[QuantizeRecipe, ...]:
+    """Turn what Python's caller gave into a recipe or candidates; a name gets `seed`."""
+    if quantize is None or isinstance(quantize, QuantizeRecipe):
+        return quantize or RECIPES["none"]
+    if isinstance(quantize, str):
+        return recipes_named(quantize, training=training, seed=seed)
+    return tuple(quantize)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -173,11 +173,13 @@ class _Pairs:
 
     @property
     def reference(self) -> np.ndarray:
-        return self.expected[self.finite]
+        values: np.ndarray = self.expected[self.finite]
+        return values
 
     @property
     def distance(self) -> np.ndarray:
-        return np.abs(self.reference - self.actual[self.finite])
+        values: np.ndarray = np.abs(self.reference - self.actual[self.finite])
+        return values
 
 
 def _pair(left: list[np.ndarray], right: list[np.ndarray]) -> _Pairs:

@@ -20,13 +20,13 @@ LONGEST_FUNCTION = 60
 FLOORS = {
     "exporter": (
         ("errors", "notes", "progress", "quiet"),
-        ("options", "outputs", "image", "package", "install"),
+        ("recipes", "image", "package", "install", "outputs"),
+        ("options", "evaluation"),
         ("environment",),
         ("source",),
         ("plan",),
         ("rewrites",),
         ("expected", "quantize"),
-        ("evaluation",),
         ("verify",),
         ("lower",),
         ("report",),

@@ -109,9 +109,8 @@ def export(
     from ..api import export as run_export
     from ..install import install as place
     from ..install import models_folder
-    from ..options import PreprocessingChoice
-    from ..quantize.options import Budget
-    from ..quantize.recipes import recipes_named
+    from ..options import Budget, PreprocessingChoice
+    from ..recipes import recipes_named
 
     for folder in install or []:
         models_folder(folder)

@@ -124,7 +124,7 @@ def models(
 
 def recipes(json: options.Json = False, traceback: options.Traceback = False) -> None:
     """List the quantisation recipes: what becomes int8, and when."""
-    from ..quantize.recipes import RECIPES
+    from ..recipes import RECIPES
 
     rows = [recipe.describe() for recipe in RECIPES.values()]
     if json:

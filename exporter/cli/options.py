@@ -8,12 +8,12 @@ from typing import Annotated, Any, get_args
 
 import typer
 
+from .. import recipes
 from ..errors import UsageError, did_you_mean
 from ..options import Activation as ActivationKind
 from ..options import CaptureMethod, InputKind
 from ..options import CropMode as CropModeKind
 from ..options import Interpolation as InterpolationKind
-from ..quantize import recipes
 
 # Old names, refused with the new one named.
 RENAMED = {"--runtime": "--target", "--device": "--run-on"}

@@ -5,6 +5,6 @@ Only the recipes are imported here: the command line needs them before it needs 
 
 from __future__ import annotations
 
-from .recipes import RECIPES, QuantizeRecipe, recipes_named
+from ..recipes import RECIPES, QuantizeRecipe, recipes_named
 
 __all__ = ["RECIPES", "QuantizeRecipe", "recipes_named"]

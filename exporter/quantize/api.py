@@ -16,7 +16,9 @@ from ..errors import (
     TrainingDataError,
     Untraceable,
 )
+from ..options import NO_TRAINING_IMAGES
 from ..progress import Listener, silent
+from ..recipes import QuantizeRecipe
 from ..rewrites.layers import is_plain_conv, is_plain_linear
 from ..rewrites.trace import trace
 from ..rewrites.watch import watch
@@ -25,9 +27,7 @@ from .calibrate import check_calibration
 from .dynamic import quantize_dynamic, quantize_recurrent
 from .engine import quantized_engine, require_phone_packing
 from .layers import Int8Layer, SimulatedLayer
-from .options import NO_TRAINING_IMAGES
 from .qat import Trained, TrainingSet, fine_tune
-from .recipes import QuantizeRecipe
 from .simulate import (
     EAGER_WORKS,
     Simulated,

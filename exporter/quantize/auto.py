@@ -8,12 +8,12 @@ from dataclasses import dataclass, replace
 from torch import Tensor, nn
 
 from ..errors import BudgetNotMet, QuantizeError
+from ..options import DEFAULT_BUDGET, Budget
 from ..progress import Listener, silent
+from ..recipes import QuantizeRecipe
 from .api import Quantized, QuantizeImages, quantize
 from .engine import quantized_engine
 from .evaluate import Accuracy, Speed, judge, measure_speed, run
-from .options import DEFAULT_BUDGET, Budget
-from .recipes import QuantizeRecipe
 from .sensitivity import measure_sensitivity, smallest_float_set
 from .simulate import calibrate, simulate_int8
 

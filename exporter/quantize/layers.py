@@ -27,7 +27,7 @@ from torch.ao.quantization.observer import (
 )
 
 from ..errors import CalibrationError, NotFinite
-from .recipes import Observer, QuantizeRecipe, WeightRounding
+from ..recipes import Observer, QuantizeRecipe, WeightRounding
 from .rounding import InputMoments, compensated_codes
 
 # XNNPACK demands a requantisation scale (in x weight / out) of at least 2**-32 and below 256;

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from ..errors import BudgetNotMet
+from ..options import Budget
 from ..progress import Listener, silent
 from .evaluate import Accuracy, judge, run
-from .options import Budget
 from .simulate import Simulated
 
 

@@ -20,6 +20,7 @@ from torch.utils._pytree import tree_leaves
 
 from ..errors import CalibrationError, NotFinite, QuantizeError, UnknownLayer, Untraceable
 from ..progress import Listener, silent
+from ..recipes import QuantizeRecipe, WeightRounding
 from ..rewrites.apply import edit_modules
 from ..rewrites.attention import open_attention
 from ..rewrites.layers import is_plain_conv, is_plain_linear, replace_submodule
@@ -28,7 +29,6 @@ from ..rewrites.watch import Flow, Value, watch
 from .activations import SimulatedGelu, SimulatedSoftmax
 from .equalize import equalize, equalize_attention, equalize_layer_scales
 from .layers import CLIPPINGS, Clipping, Int8Layer, SimulatedLayer, convert_layer
-from .recipes import QuantizeRecipe, WeightRounding
 
 # Images on which ways to cut ranges and to round are compared, each of which costs one pass over
 # them: as many as have the values of sixteen of 224 x 224, and no less.

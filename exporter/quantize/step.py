@@ -19,13 +19,13 @@ from runtime_check.artifact.metadata import Quantization
 
 from ..errors import UsageError
 from ..notes import Note
+from ..options import CALIBRATION_IMAGES, DEFAULT_BUDGET, NOISE, QuantizeOptions
 from ..outputs import run
 from ..plan import Plan
 from ..progress import Listener, silent
 from .api import Quantized, QuantizeImages, quantize
 from .auto import Exam, choose
 from .calibrate import calibration_batches
-from .options import CALIBRATION_IMAGES, DEFAULT_BUDGET, NOISE, QuantizeOptions
 from .qat import TrainingSet, training_set
 
 # Passes of this step that `--disable` knows.

@@ -23,15 +23,15 @@ import timm
 import torch
 from torch import Tensor, nn
 
+from exporter.options import Budget
 from exporter.outputs import run as plainly
 from exporter.quantize.api import Quantized, QuantizeImages, quantize
 from exporter.quantize.engine import quantized_engine
 from exporter.quantize.evaluate import judge, measure_speed, run
-from exporter.quantize.options import Budget
 from exporter.quantize.qat import TrainingSet, tensors_as_training_set
-from exporter.quantize.recipes import RECIPES, QuantizeRecipe
 from exporter.quantize.sensitivity import measure_sensitivity, smallest_float_set
 from exporter.quantize.simulate import calibrate, simulate_int8
+from exporter.recipes import RECIPES, QuantizeRecipe
 from exporter.rewrites import Evidence, left_out, rewrite
 from runtime_check.compare import Tolerance
 from tests.benchmarks.quantization import data

@@ -18,7 +18,7 @@ from exporter.quantize.activations import (
     fit_gelu,
 )
 from exporter.quantize.api import QuantizeImages, quantize
-from exporter.quantize.recipes import RECIPES
+from exporter.recipes import RECIPES
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from exporter.quantize.equalize import (
     equalize_layer_scales,
     find_pairs,
 )
-from exporter.quantize.recipes import RECIPES
+from exporter.recipes import RECIPES
 from exporter.rewrites import Evidence, PassEffect, rewrite
 from exporter.rewrites.trace import trace
 from exporter.rewrites.watch import watch

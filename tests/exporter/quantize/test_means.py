@@ -7,8 +7,8 @@ from torch import Tensor, nn
 
 from exporter.quantize.evaluate import judge, run
 from exporter.quantize.layers import SimulatedLayer
-from exporter.quantize.recipes import RECIPES
 from exporter.quantize.simulate import Simulated, calibrate, simulate_int8
+from exporter.recipes import RECIPES
 
 
 def calibrated(module: nn.Module, batches: list[Tensor]) -> Simulated:

@@ -10,7 +10,7 @@ from exporter.quantize.api import QuantizeImages, quantize
 from exporter.quantize.engine import quantized_engine
 from exporter.quantize.evaluate import judge, run
 from exporter.quantize.qat import tensors_as_training_set, training_set
-from exporter.quantize.recipes import RECIPES
+from exporter.recipes import RECIPES
 
 RECIPE = replace(RECIPES["qat-xnnpack"], epochs=2, learning_rate=1e-4)
 

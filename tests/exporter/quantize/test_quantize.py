@@ -20,7 +20,7 @@ from exporter.quantize.api import QuantizeImages, quantize
 from exporter.quantize.engine import quantized_engine, require_single_weights
 from exporter.quantize.evaluate import judge, load_lite, run, save_lite
 from exporter.quantize.layers import SimulatedLayer
-from exporter.quantize.recipes import RECIPES, QuantizeRecipe
+from exporter.recipes import RECIPES, QuantizeRecipe
 
 POST_TRAINING = [name for name, r in RECIPES.items() if r.method in ("dynamic", "static")]
 

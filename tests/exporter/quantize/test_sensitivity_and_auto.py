@@ -6,14 +6,14 @@ import torch
 from torch import nn
 
 from exporter.errors import BudgetNotMet, QuantizeError
+from exporter.options import Budget
 from exporter.quantize import auto as auto_module
 from exporter.quantize.api import quantize
 from exporter.quantize.auto import Exam, choose
 from exporter.quantize.evaluate import Speed
-from exporter.quantize.options import Budget
-from exporter.quantize.recipes import RECIPES, recipes_named
 from exporter.quantize.sensitivity import measure_sensitivity, smallest_float_set
 from exporter.quantize.simulate import calibrate, simulate_int8
+from exporter.recipes import RECIPES, recipes_named
 
 
 @pytest.fixture(scope="module")

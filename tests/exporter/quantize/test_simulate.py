@@ -11,8 +11,8 @@ from exporter.errors import CalibrationError, QuantizeError, UnknownLayer
 from exporter.quantize.api import QuantizeImages, quantize
 from exporter.quantize.engine import quantized_engine
 from exporter.quantize.layers import weight_scales
-from exporter.quantize.recipes import RECIPES, QuantizeRecipe
 from exporter.quantize.simulate import calibrate, convert, match_layers, simulate_int8
+from exporter.recipes import RECIPES, QuantizeRecipe
 from exporter.rewrites.trace import trace
 
 

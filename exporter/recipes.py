@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, Literal, TypedDict, get_args
 
-from ..errors import RecipeError, did_you_mean
+from .errors import RecipeError, did_you_mean
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
