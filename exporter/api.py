@@ -61,7 +61,7 @@ def export(
     keywords are the fields of `ExportOptions`. `quantize` makes it int8: a recipe or its name, or
     `"auto"` or several recipes, of which the fastest within `budget` is taken. `calibration` is a
     folder of typical images (or `"noise"`), `evaluate` one to judge candidates on; `train` and
-    `checkpoint` are for QAT. `on_step` is told each step's name,
+    `checkpoint` are for QAT. `on_step` is called with each step's name,
     `on_progress(what, done, total)` how far a long one is.
 
     Raises subclasses of `ExportError`; then nothing was written.

@@ -64,7 +64,7 @@ class Budget:
             raise QuantizeError("max_accuracy_drop is not a number.")
 
     def met_by(self, accuracy: Accuracy) -> bool:
-        """Whether `accuracy` is within the budget; raise QuantizeError where it can't be told."""
+        """Whether `accuracy` is within the budget; raise QuantizeError where that is unknown."""
         if self.max_accuracy_drop is not None:
             if accuracy.drop is None:
                 raise QuantizeError(

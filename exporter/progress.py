@@ -1,4 +1,4 @@
-"""How long each step of an export takes, and who is told how far a long one is."""
+"""How long each step of an export takes, and a listener for those that take long."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Step 1, source: a timm name, a checkpoint, a factory or a module becomes a `SourceModel`.
+"""Source: a timm name, a checkpoint, a factory or a module becomes a `SourceModel`.
 
 `runtime_check` builds the module, here and again when a file is checked. This module adds what only
 an export needs: preprocessing, labels, the input shape, and checks of the options.

@@ -71,7 +71,7 @@ class Resample(nn.Module):
     ) -> Tensor:
         """Return the weights of each block, float `[blocks, block, reach]`, multiples of 2^-15.
 
-        The last block repeats the last output where `length` is no multiple of the block.
+        The last block repeats the last output where `length` is not a multiple of the block.
         """
         scale = size / target
         output = torch.arange(first, first + len(starts) * self.block, dtype=torch.float64)

@@ -1,4 +1,4 @@
-"""Step 4, capture: the Python module becomes a ScriptModule, by evidence.
+"""Capture: the Python module becomes a ScriptModule, by evidence.
 
 Scripting keeps control flow but not every module scripts; a trace takes any module but records
 one path. `candidates` yields what there is in order of preference, each already compared with

@@ -1,4 +1,4 @@
-"""Step 6, compatibility: what a named device runtime makes of the file, decided offline.
+"""Compatibility: what a named device runtime makes of the file, decided offline.
 
 The runtime's operator table (generated from its real build, `runtime_check/data/operators`)
 answers for every operator the bytecode calls: is it there, and does it take that many arguments.

@@ -1,4 +1,4 @@
-"""Step 5, optimize: `optimize_for_mobile`, guarded.
+"""Optimize: `optimize_for_mobile`, guarded.
 
 The official recipe, `optimize_for_mobile(torch.jit.trace(m))`, folds batch norm wrongly and says
 nothing (pytorch#76807, #116515; 30 of timm's 98 families). So every result is compared with what

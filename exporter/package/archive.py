@@ -1,4 +1,4 @@
-"""Step 7, package: one `.ptl` with metadata and golden vectors inside, the same bytes every time.
+"""Package: one `.ptl` with metadata and golden vectors inside, the same bytes every time.
 
 torch numbers type names by what the process did before (`___torch_mangle_463`), and stores the
 source text and file paths of the machine. Both would make two exports of one model differ, so

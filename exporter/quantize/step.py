@@ -1,4 +1,4 @@
-"""Step 3, quantize: what the user chose becomes an int8 module, with evidence, or an error.
+"""Quantize: what the user chose becomes an int8 module, with evidence, or an error.
 
 The recipes and their arithmetic are in `exporter.quantize`; this is where they meet the pipeline:
 images through the model's own preprocessing, the budget, and what the metadata says about it.

@@ -1,1 +1,1 @@
-"""What is told of an export: the ledger, metadata, the page."""
+"""Reports of an export: the ledger, the metadata, the page."""

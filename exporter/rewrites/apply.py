@@ -1,4 +1,4 @@
-"""Step 2, prepare: run the passes, compare outputs after each, and undo those that fail.
+"""Prepare: run the passes, compare outputs after each, and undo those that fail.
 
 Matches come from watching the module run and from its traced graph, never from layer names, so
 they hold for anybody's code.
