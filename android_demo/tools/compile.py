@@ -74,14 +74,6 @@ def compile_core() -> Path:
     return kotlinc(kotlin_sources("core/src/main/kotlin"), core_classpath(), module="core")
 
 
-def compile_core_tests() -> Path:
-    """Compile the JUnit tests of :core."""
-    core = compile_core()
-    classpath = [core, *core_classpath(), *maven("junit")]
-    sources = kotlin_sources("core/src/test/kotlin")
-    return kotlinc(sources, classpath, module="core-test", friends=[core])
-
-
 def aar_classes(version: str = "auto") -> Path:
     """Return `classes.jar` of the runtime's AAR."""
     aar = runtime_aar(version)

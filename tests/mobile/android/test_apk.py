@@ -10,7 +10,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from .conftest import ROOT
+from .conftest import ROOT, RunTool
 
 tomllib = pytest.importorskip("tomllib")
 DEMO = ROOT / "android_demo"
@@ -18,7 +18,9 @@ MODEL = b"stands for a model: preflight looks at how it is packed, not at what i
 
 
 @pytest.fixture(scope="module", params=["debug", "release"])
-def apk(request: pytest.FixtureRequest, run_tool, tmp_path_factory) -> Path:
+def apk(
+    request: pytest.FixtureRequest, run_tool: RunTool, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
     folder = tmp_path_factory.mktemp(request.param)
     (folder / "assets").mkdir()
     (folder / "assets" / "model.ptl").write_bytes(MODEL)
@@ -29,7 +31,7 @@ def apk(request: pytest.FixtureRequest, run_tool, tmp_path_factory) -> Path:
     return path
 
 
-def test_the_apk_passes_its_preflight(apk: Path, run_tool) -> None:
+def test_the_apk_passes_its_preflight(apk: Path, run_tool: RunTool) -> None:
     result = run_tool("preflight.py", apk)
     assert result.returncode == 0, result.stdout + result.stderr
     assert "FAIL" not in result.stdout
@@ -52,7 +54,7 @@ def test_pages_of_16_kb_are_a_warning_and_strictly_a_failure(apk: Path) -> None:
         assert "libpytorch_jni_lite.so (4 KB)" in finding.what
 
 
-def test_the_native_libraries_are_the_aars_own(apk: Path, tools: Path) -> None:
+def test_the_native_libraries_are_the_aars_own(apk: Path, tools: None) -> None:
     from downloads import runtime_aar
 
     with zipfile.ZipFile(apk) as packed, zipfile.ZipFile(runtime_aar()) as aar:
@@ -73,7 +75,9 @@ def test_a_tampered_apk_fails(apk: Path, tmp_path: Path) -> None:
     assert {finding.verdict for finding in check_signature(copy)} == {"FAIL"}
 
 
-def test_references_to_nothing_are_found(apk: Path, tools: Path, monkeypatch) -> None:
+def test_references_to_nothing_are_found(
+    apk: Path, tools: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Without Android's own classes to look in, the check must complain."""
     import preflight
 
@@ -83,7 +87,7 @@ def test_references_to_nothing_are_found(apk: Path, tools: Path, monkeypatch) ->
     assert "android.app.Activity" in failed[0]
 
 
-def test_what_is_no_apk_is_refused_in_words(run_tool, tmp_path: Path) -> None:
+def test_what_is_no_apk_is_refused_in_words(run_tool: RunTool, tmp_path: Path) -> None:
     (tmp_path / "x.apk").write_bytes(b"no zip")
     result = run_tool("preflight.py", tmp_path / "x.apk")
     assert result.returncode == 2
@@ -108,12 +112,12 @@ def test_core_knows_no_android() -> None:
         assert not re.search(r"(?m)^import android", path.read_text(encoding="utf-8")), path
 
 
-def test_ktlint_is_content(run_tool) -> None:
+def test_ktlint_is_content(run_tool: RunTool) -> None:
     result = run_tool("lint.py")
     assert result.returncode == 0, result.stdout[-3000:] + result.stderr[-1000:]
 
 
-def test_gradle_files_parse(tools: Path) -> None:
+def test_gradle_files_parse(tools: None) -> None:
     """The catalog as TOML, XML as XML; the scripts are parsed by ktlint's rung."""
     catalog = tomllib.loads((DEMO / "gradle/libs.versions.toml").read_text(encoding="utf-8"))
     for entry in (*catalog["libraries"].values(), *catalog["plugins"].values()):
@@ -127,7 +131,7 @@ def test_gradle_files_parse(tools: Path) -> None:
         ElementTree.parse(path)
 
 
-def test_gradle_and_the_tools_use_the_same_versions(tools: Path) -> None:
+def test_gradle_and_the_tools_use_the_same_versions(tools: None) -> None:
     from build_apk import versions
     from downloads import DEFAULT_RUNTIME, pins
 
@@ -142,7 +146,7 @@ def test_gradle_and_the_tools_use_the_same_versions(tools: Path) -> None:
     assert known["pytorch"] == DEFAULT_RUNTIME
 
 
-def test_a_build_that_fails_leaves_nothing(tools: Path, run_tool, tmp_path: Path) -> None:
+def test_a_build_that_fails_leaves_nothing(tools: None, run_tool: RunTool, tmp_path: Path) -> None:
     out = tmp_path / "x.apk"
     result = run_tool("build_apk.py", "-o", out, "--runtime", "0.0.1")
     assert result.returncode == 2

@@ -5,7 +5,6 @@ from __future__ import annotations
 import struct
 import subprocess
 from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,16 +12,21 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
+from .conftest import RunTool
 
-def test_junit_passes_on_the_shared_fixtures(run_tool) -> None:
+Kotlin = subprocess.Popen[bytes]
+
+
+def test_junit_passes_on_the_shared_fixtures(run_tool: RunTool) -> None:
     result = run_tool("junit_core.py")
     assert result.returncode == 0, result.stdout[-4000:] + result.stderr[-2000:]
     assert "OK (" in result.stdout
 
 
 @pytest.fixture(scope="module")
-def kotlin(tools: Path) -> Iterator[subprocess.Popen[bytes]]:
-    from compile import compile_core, compile_core_tests, core_classpath, joined
+def kotlin(tools: None) -> Iterator[Kotlin]:
+    from compile import compile_core, core_classpath, joined
+    from junit_core import compile_core_tests
 
     classpath = joined([compile_core_tests(), compile_core(), *core_classpath()])
     command = ["java", "-cp", classpath, "dev.torchmobile.core.ServerKt"]
@@ -31,7 +35,7 @@ def kotlin(tools: Path) -> Iterator[subprocess.Popen[bytes]]:
         process.stdin.close()
 
 
-def _kotlin_bytes(process: subprocess.Popen[bytes], argb: np.ndarray, orientation: int):
+def _kotlin_bytes(process: Kotlin, argb: np.ndarray, orientation: int) -> np.ndarray:
     height, width = argb.shape
     request = struct.pack(">iii", width, height, orientation) + argb.astype(">u4").tobytes()
     process.stdin.write(request)
@@ -51,7 +55,7 @@ def _kotlin_bytes(process: subprocess.Popen[bytes], argb: np.ndarray, orientatio
     data=st.data(),
 )
 def test_the_model_gets_the_bytes_python_would_give_it(
-    kotlin, height: int, width: int, orientation: int, data: st.DataObject
+    kotlin: Kotlin, height: int, width: int, orientation: int, data: st.DataObject
 ) -> None:
     raw = data.draw(st.binary(min_size=4 * height * width, max_size=4 * height * width))
     rgba = np.frombuffer(raw, np.uint8).reshape(height, width, 4)
@@ -64,6 +68,6 @@ def test_the_model_gets_the_bytes_python_would_give_it(
     assert np.array_equal(_kotlin_bytes(kotlin, argb, orientation), expected)
 
 
-def test_the_comparison_can_fail(kotlin) -> None:
+def test_the_comparison_can_fail(kotlin: Kotlin) -> None:
     argb = np.array([[0xFF000000, 0xFFFFFFFF]], np.uint32)
     assert not np.array_equal(_kotlin_bytes(kotlin, argb, 2), _kotlin_bytes(kotlin, argb, 1))

@@ -6,6 +6,7 @@ import json
 import platform
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,9 +14,15 @@ import pytest
 from runtime_check.artifact.archive import read_artifact
 from runtime_check.bench.format import read_bench
 
+from .conftest import RunTool
+
+Reports = dict[str, dict[str, Any]]
+
 
 @pytest.fixture(scope="module")
-def reports(tools: Path, default_artifact: Path, tmp_path_factory: pytest.TempPathFactory):
+def reports(
+    tools: None, default_artifact: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Reports:
     """What the app's code makes of a good file, a cut one, no zip, and one with wrong goldens."""
     if platform.machine() != "x86_64":
         pytest.skip("the AAR's desktop-loadable library is x86_64")
@@ -46,7 +53,7 @@ def _with_wrong_golden(source: Path, target: Path) -> None:
             new.writestr(info.filename, data)
 
 
-def test_androids_binary_gives_what_python_gave(reports, default_artifact: Path) -> None:
+def test_androids_binary_gives_what_python_gave(reports: Reports, default_artifact: Path) -> None:
     report = reports["good"]
     assert report["passes"], report["sentence"]
     assert report["cases"] == report["passed"] == 5
@@ -60,7 +67,7 @@ def test_androids_binary_gives_what_python_gave(reports, default_artifact: Path)
     assert report["max_abs"] > 0, "another library computed this: equal to the bit is no evidence"
 
 
-def test_damaged_files_are_sentences_not_crashes(reports) -> None:
+def test_damaged_files_are_sentences_not_crashes(reports: Reports) -> None:
     for name in ("cut", "text"):
         assert not reports[name]["passes"]
         assert f"{name}.ptl is damaged" in reports[name]["sentence"]
@@ -68,14 +75,14 @@ def test_damaged_files_are_sentences_not_crashes(reports) -> None:
         assert "\n" not in reports[name]["sentence"]
 
 
-def test_a_wrong_answer_fails_the_badge(reports) -> None:
+def test_a_wrong_answer_fails_the_badge(reports: Reports) -> None:
     report = reports["wrong"]
     assert not report["passes"]
     assert (report["passed"], report["cases"]) == (4, 5)
     assert report["sentence"].startswith("NOT verified: only 4 of 5")
 
 
-def test_bench_import_reads_what_the_app_shares(reports, tmp_path: Path) -> None:
+def test_bench_import_reads_what_the_app_shares(reports: Reports, tmp_path: Path) -> None:
     path = tmp_path / "benchmark.json"
     path.write_text(reports["good"]["benchmark"], encoding="utf-8")
     (device,) = read_bench(path).devices
@@ -85,7 +92,7 @@ def test_bench_import_reads_what_the_app_shares(reports, tmp_path: Path) -> None
     assert device.runs[0].model == "tf_efficientnet_lite0"
 
 
-def test_the_command(run_tool, default_artifact: Path, tmp_path: Path) -> None:
+def test_the_command(run_tool: RunTool, default_artifact: Path, tmp_path: Path) -> None:
     result = run_tool("desktop_native.py", default_artifact)
     assert result.returncode == 0, result.stderr
     assert "Verified on this phone: 5 of 5" in result.stdout

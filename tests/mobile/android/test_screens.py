@@ -1,7 +1,8 @@
 """Rung 3: the app's screens under Robolectric, with screenshots a person has looked at.
 
-To renew them: run `python android_demo/tools/ui_tests.py tests/mobile/android/screenshots`, look at
-every picture, and delete `benchmark.json` there.
+To renew them, run this, look at every picture, and delete `benchmark.json` there:
+
+    python tests/mobile/android/tools/ui_tests.py tests/mobile/android/screenshots
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ def differing(one: Image.Image, other: Image.Image) -> float:
 
 
 @pytest.fixture(scope="module")
-def taken(tools: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def taken(tools: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
     from ui_tests import run_ui_tests
 
     folder = tmp_path_factory.mktemp("screenshots")
@@ -66,7 +67,7 @@ def test_bench_import_reads_what_the_screen_shares(taken: Path) -> None:
 
 
 def test_the_whole_app_on_androids_own_library(
-    tools: Path, default_artifact: Path, tmp_path: Path
+    tools: None, default_artifact: Path, tmp_path: Path
 ) -> None:
     """Assets, LiteModuleLoader, the AAR's library, top-5 on the screen: a cat is a cat."""
     if platform.machine() != "x86_64":

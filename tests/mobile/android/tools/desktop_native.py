@@ -1,6 +1,6 @@
 """Run `.ptl` files on the AAR's own Android libraries, in a desktop Java on Linux x86-64.
 
-    python android_demo/tools/desktop_native.py FILE.ptl ...
+    python tests/mobile/android/tools/desktop_native.py FILE.ptl ...
 
 The binary that ships in the APK (`libpytorch_jni_lite.so`, x86_64), loaded through the app's own
 Kotlin class and `LiteModuleLoader`, replays the golden inputs. Two things make Android's libraries
@@ -21,13 +21,14 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
+from app_tools import HERE
 from build_apk import app_classpath
 from compile import DEMO, fingerprint, joined, kotlinc
 from downloads import ToolError, cache, find_program, run, runtime_aar, sha256
 
 LIBRARIES = ("libpytorch_jni_lite.so", "libfbjni.so", "libc++_shared.so")
 SHIM_NAMES = ("libc.so", "libm.so", "libdl.so", "liblog.so", "libandroid.so")
-BIONIC = DEMO / "tools" / "native" / "bionic.c"
+BIONIC = HERE / "native" / "bionic.c"
 # In both C libraries, with another contract: their capitalised namesakes are in bionic.c.
 RENAMED = (
     "fflush", "fwrite", "fputc", "getc", "ungetc", "vfprintf", "fprintf",
@@ -112,7 +113,7 @@ def replay(files: list[Path], version: str = "auto") -> list[dict[str, Any]]:
     """Replay the golden inputs of `files`; return one report a file."""
     sources = [
         DEMO / "app/src/main/kotlin/dev/torchmobile/demo/LiteModuleRuntime.kt",
-        DEMO / "tools/native/Replay.kt",
+        HERE / "native/Replay.kt",
     ]
     classpath = app_classpath(version)
     classes = kotlinc(sources, classpath, module="replay")

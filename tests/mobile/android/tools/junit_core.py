@@ -1,14 +1,22 @@
-"""Run the JUnit tests of :core: `python android_demo/tools/junit_core.py`."""
+"""Run the JUnit tests of :core: `python tests/mobile/android/tools/junit_core.py`."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
-from compile import DEMO, compile_core, compile_core_tests, core_classpath, joined
+from app_tools import GOLDEN
+from compile import DEMO, compile_core, core_classpath, joined, kotlin_sources, kotlinc
 from downloads import ToolError, find_program, maven
 
-GOLDEN = DEMO.parent / "tests" / "golden"
+
+def compile_core_tests() -> Path:
+    """Compile the JUnit tests of :core."""
+    core = compile_core()
+    classpath = [core, *core_classpath(), *maven("junit")]
+    sources = kotlin_sources("core/src/test/kotlin")
+    return kotlinc(sources, classpath, module="core-test", friends=[core])
 
 
 def command() -> list[str]:

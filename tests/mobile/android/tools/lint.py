@@ -1,14 +1,18 @@
-"""Check the Kotlin with ktlint: `python android_demo/tools/lint.py [--format]`."""
+"""Check the Kotlin of the app and of its tests with ktlint.
+
+    python tests/mobile/android/tools/lint.py [--format]
+"""
 
 from __future__ import annotations
 
 import subprocess
 import sys
 
+from app_tools import HERE
 from compile import DEMO
 from downloads import ToolError, find_program, maven
 
-PATTERNS = ("**/*.kt", "**/*.kts", "!**/build/**")
+PATTERNS = ("**/*.kt", "**/*.kts", "!**/build/**", f"{HERE}/**/*.kt")
 
 
 def command(*, write: bool = False) -> list[str]:
@@ -16,7 +20,10 @@ def command(*, write: bool = False) -> list[str]:
     java = find_program("java", "default-jdk-headless")
     # ktlint's compiler looks into Java's own modules.
     opened = ["--add-opens=java.base/java.lang=ALL-UNNAMED"]
-    return [java, *opened, "-jar", str(maven("ktlint")[0]), *(["-F"] if write else []), *PATTERNS]
+    # The app's own rules for the Kotlin of the tests too, which no .editorconfig is above.
+    rules = f"--editorconfig={DEMO / '.editorconfig'}"
+    jar = str(maven("ktlint")[0])
+    return [java, *opened, "-jar", jar, rules, *(["-F"] if write else []), *PATTERNS]
 
 
 def main() -> int:

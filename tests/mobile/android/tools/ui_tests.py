@@ -1,6 +1,6 @@
 """Run the app's screens on the JVM under Robolectric with native graphics, and take screenshots.
 
-python android_demo/tools/ui_tests.py [FOLDER FOR SCREENSHOTS]
+python tests/mobile/android/tools/ui_tests.py [FOLDER FOR SCREENSHOTS]
 """
 
 from __future__ import annotations
@@ -13,19 +13,18 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from app_tools import GOLDEN, HERE
 from build_apk import MAIN, PACKAGE, Build, app_classpath, compile_app, link_resources
 from compile import DEMO, framework_classes, joined, kotlin_sources, kotlinc
 from desktop_native import environment, native_folder
 from downloads import ToolError, cache, find_program, maven
-
-GOLDEN = DEMO.parent / "tests" / "golden"
 
 
 def compile_ui_tests(app: list[Path]) -> list[Path]:
     """Compile the tests and the androidx.test types they need; return all their class paths."""
     framework = framework_classes()
     stand_ins = kotlinc(
-        kotlin_sources("tools/androidx_test"),
+        sorted((HERE / "androidx_test").glob("*.kt")),
         [*maven("core"), framework],
         module="androidx-test",
     )
