@@ -40,8 +40,6 @@ from exporter.image.preprocess import (
     measure_preprocessing,
 )
 from exporter.image.samples import PHOTOS, photo
-from exporter.lower.optimize import apply, attempts
-from exporter.package.archive import save_lite
 from exporter.quiet import quiet
 from exporter.source import DEFAULT_MODEL
 from runtime_check.artifact.metadata import Preprocessing
@@ -49,6 +47,7 @@ from runtime_check.device.errors import DeviceUnavailable
 from runtime_check.device.runner import open_runner
 from runtime_check.reference.reference import timm_transform
 from tests.benchmarks.memory import PEAK, RESIDENT, forget_peak, memory
+from tests.lite import write_lite
 
 HERE = Path(__file__).parent
 # Height and width of what cameras and decoders give: 0.3, 2 and 12 megapixels.
@@ -118,13 +117,6 @@ def make_photo(height: int, width: int) -> Image.Image:
     """Return a packaged photo at this size."""
     small = Image.fromarray(photo(PHOTOS[0]))
     return small.resize((width, height), Image.Resampling.BICUBIC)
-
-
-def write_lite(module: Preprocess, path: Path) -> None:
-    """Save a module as a lite file, optimised as an export's is."""
-    with quiet(), one_thread(), tempfile.TemporaryDirectory() as scratch:
-        scripted = torch.jit.script(module.eval())
-        save_lite(apply(scripted, next(attempts(()))), Path(scratch)).path.replace(path)
 
 
 def _job(kind: str, path: Path, spec: Preprocessing, image: Image.Image) -> Callable[[], Tensor]:

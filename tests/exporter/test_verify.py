@@ -29,7 +29,7 @@ from runtime_check.compare import Tolerance
 from runtime_check.runtime import Runtime
 from runtime_check.runtimes.run import Run
 
-from ..benchmarks.photo import write_lite
+from ..lite import write_lite
 
 SHAPE = (1, 3, 32, 32)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import importlib.resources
 import random
 from collections.abc import Sequence
@@ -13,45 +12,6 @@ import timm
 import torch
 from PIL import Image
 from torch import Tensor, nn
-
-REPOSITORY = Path(__file__).resolve().parents[3]
-FASHION_CHECKPOINT = REPOSITORY / "tests" / "data" / "fashion_vit.safetensors"
-FASHION_DATA = Path("/usr/share/datasets/fashion-mnist")
-FASHION_MEAN, FASHION_STD = 0.2860, 0.3530
-
-
-def fashion_images(split: str, folder: Path = FASHION_DATA) -> tuple[Tensor, Tensor]:
-    """Read Fashion-MNIST's `train` or `test` split as (uint8 N,1,28,28, int64 N).
-
-    Raises FileNotFoundError that names the Debian package when the data is not installed.
-    """
-    prefix = {"train": "train", "test": "t10k"}[split]
-    arrays = []
-    for name, header in (("images-idx3", 16), ("labels-idx1", 8)):
-        path = folder / f"{prefix}-{name}-ubyte.gz"
-        if not path.exists():
-            raise FileNotFoundError(f"{path} is missing: apt-get install dataset-fashion-mnist")
-        raw = bytearray(gzip.decompress(path.read_bytes())[header:])
-        arrays.append(torch.frombuffer(raw, dtype=torch.uint8))
-    return arrays[0].view(-1, 1, 28, 28), arrays[1].long()
-
-
-def fashion_normalise(images: Tensor) -> Tensor:
-    """Turn uint8 pixels into the network's normalised float input."""
-    return (images.float() / 255.0 - FASHION_MEAN) / FASHION_STD
-
-
-def fashion_vit(checkpoint: Path = FASHION_CHECKPOINT, *, load: bool = True) -> nn.Module:
-    """Build the Fashion-MNIST ViT (patch 7, dim 128, depth 6, heads 4), in eval mode."""
-    model: nn.Module = timm.models.vision_transformer.VisionTransformer(
-        img_size=28, patch_size=7, in_chans=1, num_classes=10, embed_dim=128, depth=6, num_heads=4
-    )
-    if load:
-        from safetensors.torch import load_file
-
-        model.load_state_dict({k: v.float() for k, v in load_file(checkpoint).items()})
-    return model.eval()
-
 
 # Photographed things with a transparent surround; the drawn ones (cartoon) are left out.
 STAMPS = Path("/usr/share/tuxpaint/stamps")
@@ -161,13 +121,6 @@ def as_batches(
     transform = timm.data.create_transform(**config, is_training=False)
     tensors = [transform(image) for image in images]
     return [torch.stack(tensors[i : i + size]) for i in range(0, len(tensors), size)]
-
-
-def efficientnet_lite0() -> nn.Module:
-    """Load timm's tf_efficientnet_lite0 with the ImageNet weights of the installed package."""
-    from exporter.source import load_source
-
-    return load_source("tf_efficientnet_lite0").module
 
 
 def stamp_classes() -> tuple[list[Image.Image], Tensor, tuple[str, ...]]:

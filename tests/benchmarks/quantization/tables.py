@@ -34,6 +34,7 @@ from exporter.quantize.simulate import calibrate, simulate_int8
 from exporter.recipes import RECIPES, QuantizeRecipe
 from exporter.rewrites import Evidence, left_out, rewrite
 from runtime_check.compare import Tolerance
+from tests import data_sets
 from tests.benchmarks.quantization import data
 
 FOLDER = Path(__file__).parent
@@ -122,9 +123,9 @@ def measure(
 
 def fashion() -> dict[str, Any]:
     """All recipes on the Fashion-MNIST ViT, 10,000 test images; calibrated on 512 training ones."""
-    images, labels = data.fashion_images("test")
-    train, train_labels = data.fashion_images("train")
-    normalised = data.fashion_normalise(train)
+    images, labels = data_sets.fashion_images("test")
+    train, train_labels = data_sets.fashion_images("train")
+    normalised = data_sets.fashion_normalize(train)
     # Validation is the training set's tail: the test images choose nothing.
     taught = tensors_as_training_set(normalised[:22_000], train_labels[:22_000], validation=2_000)
     recipes = {n: r for n, r in RECIPES.items() if r.method in ("dynamic", "static")}
@@ -137,10 +138,10 @@ def fashion() -> dict[str, Any]:
     for name in ("qat-xnnpack", "qat-qnnpack", "qat-xnnpack-fx"):
         recipes[name] = replace(RECIPES[name], epochs=1, learning_rate=1e-4)
     rows = measure(
-        data.fashion_vit(),
+        data_sets.fashion_vit(),
         recipes,
         calibration=list(normalised[:512].split(64)),
-        measured=list(data.fashion_normalise(images).split(500)),
+        measured=list(data_sets.fashion_normalize(images).split(500)),
         labels=labels,
         train=taught,
     )
@@ -154,7 +155,7 @@ def fashion() -> dict[str, Any]:
 
 def lite0() -> dict[str, Any]:
     """Static recipes on EfficientNet-Lite0's ImageNet weights and photos."""
-    module = data.efficientnet_lite0().eval()
+    module = data_sets.efficientnet_lite0().eval()
     photos = data.photos()
     calibration = data.as_batches(photos.calibration, module)
     measured = data.as_batches(photos.measured, module)

@@ -1,6 +1,6 @@
 """Train the small Fashion-MNIST ViT whose checkpoint the quantisation table is measured on.
 
-Run `python tests/benchmarks/quantization/train_fashion_vit.py`. The data is Debian's package
+Run `python -m tests.benchmarks.quantization.train_fashion_vit`. The data is Debian's package
 `dataset-fashion-mnist` (60,000 training and 10,000 test images, MIT). The checkpoint is stored in
 float16, which halves the file; accuracy is stated for the float16-rounded weights.
 """
@@ -14,10 +14,10 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from tests.benchmarks.quantization.data import (
+from tests.data_sets import (
     FASHION_CHECKPOINT,
     fashion_images,
-    fashion_normalise,
+    fashion_normalize,
     fashion_vit,
 )
 
@@ -40,7 +40,7 @@ def accuracy(model: torch.nn.Module, images: Tensor, labels: Tensor) -> float:
     correct = 0
     with torch.inference_mode():
         for batch, target in zip(images.split(500), labels.split(500), strict=True):
-            correct += int((model(fashion_normalise(batch)).argmax(1) == target).sum())
+            correct += int((model(fashion_normalize(batch)).argmax(1) == target).sum())
     return 100.0 * correct / len(labels)
 
 
@@ -66,7 +66,7 @@ def train(out: Path, epochs: int, threads: int, seed: int = 0) -> None:
         order = torch.randperm(len(images), generator=generator)
         for step in range(len(images) // batch_size):
             index = order[step * batch_size : (step + 1) * batch_size]
-            batch = fashion_normalise(augment(images[index], generator))
+            batch = fashion_normalize(augment(images[index], generator))
             loss = torch.nn.functional.cross_entropy(
                 model(batch), labels[index], label_smoothing=0.05
             )

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from exporter.quantize.api import QuantizeImages
 
-from ...benchmarks.quantization.data import efficientnet_lite0, fashion_normalise, fashion_vit
+from ...data_sets import efficientnet_lite0, fashion_normalize, fashion_vit
 
 DATA = Path(__file__).parents[2] / "data"
 
@@ -52,8 +52,8 @@ def one_thread():
 def fashion() -> Task:
     """The ViT of tests/data with 64 + 128 training and 512 test images of Fashion-MNIST."""
     with np.load(DATA / "fashion_sample.npz") as arrays:
-        train = fashion_normalise(torch.from_numpy(arrays["train"])[:, None])
-        test = fashion_normalise(torch.from_numpy(arrays["test"])[:, None])
+        train = fashion_normalize(torch.from_numpy(arrays["train"])[:, None])
+        test = fashion_normalize(torch.from_numpy(arrays["test"])[:, None])
         labels = torch.from_numpy(arrays["test_labels"]).long()
         train_labels = torch.from_numpy(arrays["train_labels"]).long()
     return Task(

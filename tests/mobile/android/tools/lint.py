@@ -1,6 +1,6 @@
 """Check the Kotlin of the app and of its tests with ktlint.
 
-    python tests/mobile/android/tools/lint.py [--format]
+python tests/mobile/android/tools/lint.py [--format]
 """
 
 from __future__ import annotations
