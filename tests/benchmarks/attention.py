@@ -11,10 +11,11 @@ Writes `attention.md` beside this file.
 
 from __future__ import annotations
 
+import argparse
 import statistics
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -175,8 +176,10 @@ def measure(shape: Shape) -> dict[str, tuple[int, float]]:
     return {name: (counts[name], statistics.median(times[name][3:])) for name in FORMS}
 
 
-def main() -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
     """Print the tables and write them beside this file."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.parse_args(arguments)
     out = ["# Forms of attention", "", "`python -m tests.benchmarks.attention`"]
     with phone_engine(), one_thread(), quiet(), torch.no_grad():
         for shape in SHAPES:

@@ -93,6 +93,7 @@ def export_one(name: str, device: bool) -> dict[str, Any]:
             row |= {"ok": False, "error": str(error)}
             return row
         meta, report = artifact.metadata, artifact.report
+        assert report is not None  # an export has one
         saved = report.ledger[-1]
         optimized = {p.name: p.effect for p in meta.passes}
         row |= {
@@ -144,6 +145,7 @@ def quantize_one(name: str) -> dict[str, Any]:
         except (ExportError, QuantizeError) as error:
             return {"model": name, "ok": False, "error": str(error)}
         meta, report = artifact.metadata, artifact.report
+        assert report is not None  # an export has one
         device = run_on(artifact.path, "x86-2.1.0")
         saved = report.ledger[-1]
         return {

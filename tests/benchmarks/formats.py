@@ -137,7 +137,7 @@ def write_zip(name: str, method: str, folder: Path) -> Path:
     import exporter
 
     made = exporter.export(
-        name, out=folder, input="tensor", random_weights=name.startswith("deit"), verified=False,
+        name, out=folder, input="tensor", random_weights=name.startswith("deit"), verify=False,
         quantize=method, calibration="noise" if method == "static" else None,
     )  # fmt: skip
     return made.path

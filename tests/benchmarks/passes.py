@@ -11,9 +11,11 @@ cache model. Writes `passes.md` beside this file.
 
 from __future__ import annotations
 
+import argparse
 import statistics
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -59,7 +61,7 @@ _ROUNDS = 15
 
 def _export(name: str, method: str, without: tuple[str, ...], folder: Path) -> Path:
     artifact = exporter.export(
-        name, out=folder, input="tensor", random_weights="lite0" not in name, verified=False,
+        name, out=folder, input="tensor", random_weights="lite0" not in name, verify=False,
         disable=without, quantize=method, calibration="noise" if method == "static" else None,
     )  # fmt: skip
     return artifact.path
@@ -88,8 +90,10 @@ def _milliseconds(paths: list[Path], x: torch.Tensor) -> list[list[float]]:
     return times
 
 
-def main() -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
     """Print the table and write it beside this file."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.parse_args(arguments)
     torch.manual_seed(0)
     x = torch.randn(1, 3, 224, 224)
     out = [

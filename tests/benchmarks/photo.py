@@ -40,8 +40,8 @@ from exporter.image.preprocess import (
     measure_preprocessing,
 )
 from exporter.image.samples import PHOTOS, photo
+from exporter.options import DEFAULT_MODEL
 from exporter.quiet import quiet
-from exporter.source import DEFAULT_MODEL
 from runtime_check.artifact.metadata import Preprocessing
 from runtime_check.device.errors import DeviceUnavailable
 from runtime_check.device.runner import open_runner

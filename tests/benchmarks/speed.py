@@ -77,7 +77,7 @@ def export_all(name: str, folder: Path) -> list[Path]:
     paths = []
     for kind, method, disable in kinds:
         made = exporter.export(
-            name, out=folder / kind, input="tensor", random_weights=random, verified=False,
+            name, out=folder / kind, input="tensor", random_weights=random, verify=False,
             quantize=method, calibration="noise" if method == "static" else None, disable=disable,
         )  # fmt: skip
         target = folder / f"{name}-{kind}.ptl"
