@@ -16,7 +16,7 @@ IOS_MODELS = Path("Models")
 
 
 def models_folder(app: Path) -> Path:
-    """Return the folder an app loads models from; raise `UsageError` when it is not one of our apps."""
+    """Return the folder an app loads models from; raise `UsageError` when `app` is not ours."""
     if not app.is_dir():
         raise UsageError(
             f"--install: there is no folder {app}. Give the folder of the Android or iOS app, for "
