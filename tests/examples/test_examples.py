@@ -8,6 +8,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
+import pytest
+import skimage.data
+from PIL import Image
+
 EXAMPLES = Path(__file__).parent
 
 
@@ -39,3 +44,51 @@ def test_own_module(tmp_path: Path) -> None:
     assert len(answers) == 3
     assert all(label == answer for label, answer in answers)
     assert "clothes_by_name.ptl: own_module:make" in printed
+
+
+@pytest.mark.slow
+def test_int8_on_photos(tmp_path: Path) -> None:
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    for name in ("astronaut", "chelsea", "rocket"):
+        photo = Image.fromarray(np.asarray(getattr(skimage.data, name)())).convert("RGB")
+        for index, left in enumerate((0, 40, 80, 120)):
+            photo.crop((left, 0, left + 300, 300)).save(photos / f"{name}{index}.png")
+    printed = run("int8_on_photos.py", str(photos), "out", cwd=tmp_path)
+    stages = dict(re.findall(r"^(.+?) +(\d+\.\d) dB$", printed, re.MULTILINE))
+    assert float(stages["prepared"]) > 90
+    assert 15 < float(stages["saved + reloaded"]) < 60
+    assert len(re.findall(r"\.png: .+ \d+\.\d%", printed)) == 3
+
+
+@pytest.mark.slow
+def test_deit_to_phones(tmp_path: Path) -> None:
+    """The tutorial's claims: where hand-made files are wrong, and what each step gains."""
+    apps = {name: tmp_path / name for name in ("android_demo", "ios_demo")}
+    (apps["android_demo"] / "app" / "src" / "main").mkdir(parents=True)
+    (apps["ios_demo"] / "Models").mkdir(parents=True)
+    install = [part for app in apps.values() for part in ("--install", str(app))]
+    printed = run("deit_to_phones.py", "--out", str(tmp_path / "out"), *install, cwd=tmp_path)
+
+    assert "eager says Sneaker" in printed
+    assert "script says Sneaker" in printed
+    assert "trace says Sneaker" not in printed
+    errors = dict(re.findall(r"of (a.* trace) with batch norms: max \|d\| (\S+)", printed))
+    assert float(errors["a trace"]) > 1e-2, "torch has fixed pytorch#76807: say so"
+    assert float(errors["a frozen trace"]) < 1e-5
+
+    pattern = r"^(.+?) +(\S+e[-+]\d+) +(\S+) +(\S+)(?: +(\d+\.\d))? +(\d+\.\d)%$"
+    rows = re.findall(pattern, printed, re.MULTILINE)
+    assert len(rows) == 12
+    sqnr = {step: float(db) for step, _, db, *_ in rows}
+    mb = {step: float(size) for step, *_, size, _ in rows if size}
+    accuracy = {step: float(share) for step, *_, share in rows}
+    assert sqnr["scripted, optimized, saved"] > 100
+    assert sqnr["exporter, float32"] > 100
+    assert sqnr["static, FX mode, all operators"] < sqnr["static, FX mode, layers"] - 3
+    assert sqnr["exporter, static"] > 20
+    assert mb["exporter, static"] < 0.4 * mb["exporter, float32"]
+    assert all(abs(share - accuracy["eager float32"]) < 2 for share in accuracy.values())
+
+    assert (apps["android_demo"] / "app/src/main/assets/clothes_static.ptl").exists()
+    assert (apps["ios_demo"] / "Models/clothes_static.ptl").exists()
