@@ -14,20 +14,16 @@ Writes `formats.md` beside this file.
 from __future__ import annotations
 
 import argparse
-import hashlib
 import importlib
 import importlib.metadata
 import importlib.util
 import json
 import os
-import statistics
 import subprocess
 import sys
 import tempfile
-import time
 import zipfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +38,8 @@ from runtime_check.device.toolchain import (
     require_runtime,
     wheel_folder,
 )
-from tests.benchmarks.memory import ANONYMOUS, PEAK, RESIDENT, forget_peak, memory
+from tests.benchmarks.formats_load import ONNX, SHAPE
+from tests.benchmarks.formats_table import RUNTIMES, Contestant, render, summarize
 
 HERE = Path(__file__).parent
 # Model, quantisation.
@@ -51,82 +48,9 @@ CASES = (
     ("deit_tiny_patch16_224", "static"),
     ("tf_efficientnet_lite0", "none"),
 )
-# Loads are timed in the first, which runs natively; the phone's own instruction set is emulated.
-_RUNTIMES = ("x86-2.1.0", "arm64-2.1.0")
-_SHAPE = (1, 3, 224, 224)
-_ONNX = "onnxruntime"
 # What libraries of Android builds without flatbuffer hold (torch's mobile/import.cpp).
 _REFUSAL = b"Flatbuffer input file but the build hasn't enabled flatbuffer"
 _ANDROID = "1.12.2"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Contestant:
-    """One file, and the command that loads it in a fresh process."""
-
-    case: str
-    reader: str
-    format: str
-    path: Path
-    command: tuple[str, ...]
-
-
-# --- the fresh process ---------------------------------------------------------------------------
-
-
-def load_lite(path: Path) -> dict[str, Any]:
-    """Load a lite file here, run it once, and return seconds, memory and the output's digest."""
-    import torch
-    from torch.jit.mobile import _load_for_lite_interpreter
-
-    from exporter.environment import phone_engine
-    from exporter.quiet import quiet
-
-    torch.set_num_threads(1)
-    values = torch.arange(torch.Size(_SHAPE).numel(), dtype=torch.float32)
-    ramp = values.remainder(255).div(255).reshape(_SHAPE)
-    with phone_engine(), quiet(), torch.inference_mode():
-        forget_peak()
-        before, started = memory(), time.perf_counter()
-        module = _load_for_lite_interpreter(str(path))
-        seconds, loaded = time.perf_counter() - started, memory()
-        started = time.perf_counter()
-        output = module(ramp)
-        first, ran = time.perf_counter() - started, memory()
-    digest = hashlib.sha256(output.contiguous().numpy().tobytes()).hexdigest()
-    return _measured(before, loaded, ran, seconds, first, digest)
-
-
-def load_onnx(path: Path) -> dict[str, Any]:
-    """Do the same with ONNX Runtime."""
-    import numpy as np
-
-    onnxruntime: Any = importlib.import_module(_ONNX)  # optional, and untyped
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    ramp = (np.arange(np.prod(_SHAPE), dtype=np.float32) % 255 / 255).reshape(_SHAPE)
-    forget_peak()
-    before, started = memory(), time.perf_counter()
-    session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    seconds, loaded = time.perf_counter() - started, memory()
-    started = time.perf_counter()
-    session.run(None, {session.get_inputs()[0].name: ramp})
-    first, ran = time.perf_counter() - started, memory()
-    return _measured(before, loaded, ran, seconds, first, "")
-
-
-def _measured(
-    before: Mapping[str, int],
-    loaded: Mapping[str, int],
-    ran: Mapping[str, int],
-    load: float,
-    first: float,
-    digest: str,
-) -> dict[str, Any]:
-    return {
-        "before": before, "loaded": loaded, "ran": ran,
-        "load": load, "first": first, "digest": digest,
-    }  # fmt: skip
 
 
 # --- the files -----------------------------------------------------------------------------------
@@ -176,7 +100,7 @@ def write_onnx(path: Path, target: Path) -> None:
     with quiet():
         # The classic exporter: it needs no further package.
         torch.onnx.export(
-            reference.network, (torch.zeros(_SHAPE),), str(target), opset_version=17, dynamo=False
+            reference.network, (torch.zeros(SHAPE),), str(target), opset_version=17, dynamo=False
         )
 
 
@@ -244,131 +168,6 @@ def play(contestants: Sequence[Contestant], rounds: int) -> dict[Contestant, lis
     return found
 
 
-def _growth(run: Mapping[str, Any], when: str, field: str) -> float:
-    base = ANONYMOUS if field == ANONYMOUS else RESIDENT
-    return float(run[when][field] - run["before"][base]) / 1e6
-
-
-def _paired(own: Sequence[Mapping[str, Any]], base: Sequence[Mapping[str, Any]], key: str) -> float:
-    return statistics.median(float(a[key] / b[key]) for a, b in zip(own, base, strict=True))
-
-
-@dataclass(frozen=True, kw_only=True)
-class Row:
-    """Medians of one contestant; `load_ratio` is against the zip file in the same reader."""
-
-    case: str
-    reader: str
-    format: str
-    megabytes: float
-    load_ms: float
-    load_ratio: float
-    first_ms: float
-    resident: float
-    anonymous: float
-    peak: float
-    peak_run: float
-
-
-def summarise(found: Mapping[Contestant, Sequence[dict[str, Any]]]) -> list[Row]:
-    """Reduce the rounds to rows; contestants that refused their file have none."""
-    rows = []
-    for contestant, runs in found.items():
-        if any("error" in run for run in runs):
-            continue
-        base = next(
-            (
-                other
-                for one, other in found.items()
-                if (one.case, one.reader, one.format) == (contestant.case, contestant.reader, "zip")
-            ),
-            runs,
-        )
-
-        def median(when: str, field: str, runs: Sequence[dict[str, Any]] = runs) -> float:
-            return statistics.median(_growth(run, when, field) for run in runs)
-
-        rows.append(
-            Row(
-                case=contestant.case,
-                reader=contestant.reader,
-                format=contestant.format,
-                megabytes=contestant.path.stat().st_size / 1e6,
-                load_ms=1e3 * statistics.median(run["load"] for run in runs),
-                load_ratio=_paired(runs, base, "load"),
-                first_ms=1e3 * statistics.median(run["first"] for run in runs),
-                resident=median("loaded", RESIDENT),
-                anonymous=median("ran", ANONYMOUS),
-                peak=median("loaded", PEAK),
-                peak_run=median("ran", PEAK),
-            )
-        )
-    return rows
-
-
-def conclude(rows: Sequence[Row], verdicts: Sequence[tuple[str, str, str]]) -> str:
-    """Say in one sentence which format the exporter writes, and why, from what was measured."""
-    shares: dict[str, list[float]] = {"load": [], "peak": [], "anonymous": []}
-    # What the phone's own version needs, where it was timed.
-    phone = next((row.reader for row in rows if row.reader in _RUNTIMES), "")
-    reader = phone or (rows[0].reader if rows else "")
-    rows = [row for row in rows if row.reader == reader]
-    zipped = {row.case: row for row in rows if row.format == "zip"}
-    for row in rows:
-        if row.format == "flatbuffer" and row.case in zipped:
-            base = zipped[row.case]
-            shares["load"].append(row.load_ratio)
-            shares["peak"].append(row.peak_run / base.peak_run)
-            shares["anonymous"].append(row.anonymous / base.anonymous)
-    if not shares["load"]:
-        return "The exporter writes zip: no reader measured here takes flatbuffer."
-    ranges = {name: f"{min(v):.2f} to {max(v):.2f}" for name, v in shares.items()}
-    refused = [reader for reader, _, says in verdicts if says.startswith("no: ")]
-    reach = (
-        f"{' and '.join(dict.fromkeys(refused))} cannot read it"
-        if refused
-        else "what an app ships with is not tried here"
-    )
-    return (
-        f"The exporter writes zip: on {reader} flatbuffer takes {ranges['load']} of its load time, "
-        f"{ranges['anonymous']} of its memory that no file backs and {ranges['peak']} of its peak "
-        f"with the first result, but {reach}, and its metadata and golden vectors would no "
-        "longer be records of a zip, which `runtime_check` and the iOS app read without running "
-        "the file."
-    )
-
-
-def render(
-    rows: Sequence[Row], verdicts: Sequence[tuple[str, str, str]], *, rounds: int, torch: str
-) -> str:
-    """Lay the results out as Markdown."""
-    out = [
-        "# Zip against flatbuffer",
-        "",
-        f"One thread; medians of {rounds} rounds, interleaved, a fresh process for each load, the "
-        f"file in the page cache; torch {torch}, load average {os.getloadavg()[1]:.1f}; "
-        "`python -m tests.benchmarks.formats`. Memory is growth since before the load. "
-        "Flatbuffer files are mapped, not read: their pages are resident, and the system may drop "
-        "them; `no file behind it` is what it has to keep. The 2.1.0 runtimes drop float weights "
-        "once XNNPACK has packed them, as phone builds do; Python cannot, and keeps both.",
-        "",
-        "| model | loaded by | format | MB | load ms | / zip, paired | first result ms "
-        "| resident MB, loaded | peak MB, loading | peak MB, with first result "
-        "| no file behind it MB, after it |",
-        "|---|---|---|---:|---:|---:|---:|---:|---:|---:|---:|",
-    ]
-    for row in rows:
-        ratio = f"{row.load_ratio:.2f}" if row.format == "flatbuffer" else ""
-        out.append(
-            f"| {row.case} | {row.reader} | {row.format} | {row.megabytes:.1f} | "
-            f"{row.load_ms:.1f} | {ratio} | {row.first_ms:.1f} | {row.resident:.1f} | "
-            f"{row.peak:.1f} | {row.peak_run:.1f} | {row.anonymous:.1f} |"
-        )
-    out += ["", "| runtime | file | reads flatbuffer |", "|---|---|---|"]
-    out += [f"| {' | '.join(verdict)} |" for verdict in verdicts]
-    return "\n".join([*out, "", conclude(rows, verdicts)]) + "\n"
-
-
 def _says(zipped: Mapping[str, Any], flat: Mapping[str, Any]) -> str:
     if "error" in flat:
         return f"no: {flat['error']}"
@@ -378,75 +177,86 @@ def _says(zipped: Mapping[str, Any], flat: Mapping[str, Any]) -> str:
 
 
 def _here(kind: str, path: Path) -> tuple[str, ...]:
-    return (sys.executable, "-m", "tests.benchmarks.formats", "--one", kind, str(path))
+    return (sys.executable, "-m", "tests.benchmarks.formats_load", kind, str(path))
+
+
+def contestants(
+    name: str, method: str, probes: Mapping[str, tuple[str, ...]], own: str, folder: Path
+) -> list[Contestant]:
+    """Write one model in every format and say who loads which file; `own` is the torch here."""
+    case = f"{name}, {'float32' if method == 'none' else 'int8'}"
+    zipped = write_zip(name, method, folder / method)
+    files = {"zip": zipped, "flatbuffer": write_flatbuffer(zipped)}
+    found = [
+        Contestant(case=case, reader=own, format=form, path=path, command=_here("lite", path))
+        for form, path in files.items()
+    ]
+    for runtime, command in probes.items():
+        found += [
+            Contestant(
+                case=case, reader=runtime, format=form, path=path,
+                command=(*command, str(path), *map(str, SHAPE)),
+            )
+            for form, path in files.items()
+        ]  # fmt: skip
+    if (name, method) == CASES[0] and importlib.util.find_spec(ONNX):
+        target = folder / "float.onnx"
+        write_onnx(zipped, target)
+        reader = f"ONNX Runtime {importlib.metadata.version(ONNX)}"
+        command = _here(ONNX, target)
+        found.append(
+            Contestant(case=case, reader=reader, format="onnx", path=target, command=command)
+        )
+    return found
+
+
+def build_probes(folder: Path) -> tuple[dict[str, tuple[str, ...]], dict[str, str]]:
+    """Return the probes that can be built, and why the others cannot."""
+    probes: dict[str, tuple[str, ...]] = {}
+    missing: dict[str, str] = {}
+    for name in RUNTIMES:
+        try:
+            probes[name] = build_probe(name, folder)
+        except DeviceUnavailable as error:
+            missing[name] = str(error)
+    return probes, missing
+
+
+def _is_emulated(contestant: Contestant, probes: Mapping[str, tuple[str, ...]]) -> bool:
+    return contestant.reader in probes and find_runtime(contestant.reader).arch != "native"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the benchmark and write `formats.md` beside this file."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--rounds", type=int, default=11)
-    parser.add_argument("--one", nargs=2, metavar=("KIND", "FILE"), help="a fresh process's part")
     options = parser.parse_args(arguments)
-    if options.one:
-        kind, path = options.one[0], Path(options.one[1])
-        print(json.dumps(load_onnx(path) if kind == _ONNX else load_lite(path)))
-        return 0
 
     import torch
 
     own = f"torch {torch.__version__}"
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
-        probes: dict[str, tuple[str, ...]] = {}
-        missing: dict[str, str] = {}
-        for name in _RUNTIMES:
-            try:
-                probes[name] = build_probe(name, folder)
-            except DeviceUnavailable as error:
-                missing[name] = str(error)
-        timed: list[Contestant] = []
-        emulated: list[Contestant] = []
-        for name, method in CASES:
-            case = f"{name}, {'float32' if method == 'none' else 'int8'}"
-            zipped = write_zip(name, method, folder / method)
-            files = {"zip": zipped, "flatbuffer": write_flatbuffer(zipped)}
-            for form, path in files.items():
-                timed.append(
-                    Contestant(
-                        case=case, reader=own, format=form, path=path, command=_here("lite", path)
-                    )
-                )
-            for runtime, command in probes.items():
-                into = timed if find_runtime(runtime).arch == "native" else emulated
-                into += [
-                    Contestant(
-                        case=case, reader=runtime, format=form, path=path,
-                        command=(*command, str(path), *map(str, _SHAPE)),
-                    )
-                    for form, path in files.items()
-                ]  # fmt: skip
-            if (name, method) == CASES[0] and importlib.util.find_spec(_ONNX):
-                target = folder / "float.onnx"
-                write_onnx(zipped, target)
-                version = importlib.metadata.version(_ONNX)
-                timed.append(
-                    Contestant(
-                        case=case, reader=f"ONNX Runtime {version}", format="onnx", path=target,
-                        command=_here(_ONNX, target),
-                    )
-                )  # fmt: skip
+        probes, missing = build_probes(folder)
+        everyone = [
+            contestant
+            for name, method in CASES
+            for contestant in contestants(name, method, probes, own, folder)
+        ]
+        timed = [c for c in everyone if not _is_emulated(c, probes)]
         found = play(timed, options.rounds)
-        found_emulated = {c: [run_once(c)] for c in emulated}
-        once = {(c.case, c.reader, c.format): r[0] for c, r in {**found, **found_emulated}.items()}
+        # Emulation says only whether a file can be read.
+        tried = {c: [run_once(c)] for c in everyone if _is_emulated(c, probes)}
+        once = {(c.case, c.reader, c.format): r[0] for c, r in {**found, **tried}.items()}
         verdicts = [
             (reader, case, _says(once[case, reader, "zip"], once[case, reader, "flatbuffer"]))
             for reader in (own, *probes)
-            for case in dict.fromkeys(c.case for c in timed)
+            for case in dict.fromkeys(c.case for c in everyone)
         ]
         verdicts += [(name, "", f"not tried: {why}") for name, why in missing.items()]
         verdicts.append((f"Android's own library, {_ANDROID}", "any", _android()))
         text = render(
-            summarise(found), verdicts, rounds=options.rounds, torch=str(torch.__version__)
+            summarize(found), verdicts, rounds=options.rounds, torch=str(torch.__version__)
         )
     print(text)
     (HERE / "formats.md").write_text(text, encoding="utf-8")
