@@ -20,7 +20,7 @@ INDEX = json.loads((FOLDER / "contract/index.json").read_text(encoding="utf-8"))
 @pytest.mark.parametrize("name", sorted(golden_files()))
 def test_regenerating_gives_the_committed_bytes(name: str) -> None:
     made = golden_files()[name].encode()
-    assert (FOLDER / name).read_bytes() == made, "run: python tests/mobile/golden_files.py"
+    assert (FOLDER / name).read_bytes() == made, "run: python -m tests.mobile.golden_files"
 
 
 def test_no_fixture_is_left_over() -> None:

@@ -49,7 +49,7 @@ private class TinyRuntime : Runtime {
 
 private fun golden(name: String) = File(checkNotNull(System.getProperty("golden")), "contract/$name.json").readText()
 
-/** `tiny_forward` of `tests/mobile/golden_files.py`; [shift] makes it wrong. */
+/** `tiny_forward` of `tests/mobile/golden/tiny.py`; [shift] makes it wrong. */
 private fun forward(
     image: TensorValue,
     shift: Int,

@@ -11,7 +11,7 @@ internal object Fixtures {
     fun read(name: String): JsonNode = JsonNode.parse(text(name))
 }
 
-/** The tiny model of `tests/mobile/golden_files.py`: class c gets the share of bytes c mod 5. */
+/** The tiny model of `tests/mobile/golden/tiny.py`: class c gets the share of bytes c mod 5. */
 internal fun tinyForward(image: TensorValue): TensorValue {
     val sums = LongArray(5)
     image.bytes.forEachIndexed { index, byte -> sums[index % 5] += (byte.toInt() and 0xFF).toLong() }
