@@ -15,8 +15,8 @@ from torch import Tensor
 
 from runtime_check.artifact.archive import read_artifact
 from runtime_check.artifact.metadata import Metadata
+from runtime_check.runtimes.lite import load_lite, quantized_engine
 
-from .environment import phone_engine
 from .quiet import quiet
 from .report.report import Report, read_report
 
@@ -34,10 +34,8 @@ class Artifact:
 
     @cached_property
     def _module(self) -> Any:
-        from torch.jit.mobile import _load_for_lite_interpreter
-
-        with quiet(), phone_engine():
-            return _load_for_lite_interpreter(str(self.path))
+        with quiet(), quantized_engine(required=False):
+            return load_lite(self.path)
 
     def __call__(self, *inputs: Tensor | np.ndarray | Image) -> Any:
         """Run `forward` of the saved file: uint8 RGB `[H, W, 3]` for image artifacts.
@@ -50,7 +48,7 @@ class Artifact:
         """
         tensors = [x if isinstance(x, Tensor) else torch.from_numpy(np.array(x)) for x in inputs]
         check_inputs(self.metadata, tensors)
-        with quiet(), phone_engine(), torch.no_grad():
+        with quiet(), quantized_engine(required=False), torch.no_grad():
             return self._module(*tensors)
 
 

@@ -190,25 +190,6 @@ def require_suitable_torch() -> None:
 
 
 @contextmanager
-def phone_engine() -> Iterator[None]:
-    """Select the phone's quantised engine (QNNPACK) inside, and restore what was set.
-
-    The engine set while exporting decides how int8 weights are packed into the file: under the
-    Linux wheels' default they are packed for servers and written twice.
-    """
-    import torch
-
-    engines = torch.backends.quantized.supported_engines
-    before = torch.backends.quantized.engine
-    if "qnnpack" in engines:
-        torch.backends.quantized.engine = "qnnpack"
-    try:
-        yield
-    finally:
-        torch.backends.quantized.engine = before
-
-
-@contextmanager
 def one_thread() -> Iterator[None]:
     """Run torch on one thread inside: latencies in the ledger are for one thread."""
     import torch

@@ -3,42 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from runtime_check.outputs import flatten
+
 from .errors import CaptureError
-
-
-def flatten(value: Any) -> list[Tensor]:
-    """Return the tensors in `value` (tensor, tuple, list or dict, nested), in order.
-
-    The order is that of `runtime_check.runtimes.child`. Raises `CaptureError` on anything else.
-    """
-    if isinstance(value, Tensor):
-        return [value.dequantize() if value.is_quantized else value]
-    if isinstance(value, dict):
-        return [tensor for item in value.values() for tensor in flatten(item)]
-    if isinstance(value, (tuple, list)):
-        return [tensor for item in value for tensor in flatten(item)]
-    raise CaptureError(
-        f"forward returns a {type(value).__name__}; it has to return tensors (or tuples, lists or "
-        "dicts of them) for an app to read."
-    )
 
 
 def run(module: nn.Module, inputs: Sequence[Tensor]) -> list[Tensor]:
     """Run `module` without gradients and return its outputs, detached and contiguous.
 
-    Outputs are copied: a module may hand out a view of its input or of a buffer.
+    Outputs are copied: a module may hand out a view of its input or of a buffer. Raises
+    `CaptureError` when they are not tensors.
     """
     with torch.no_grad():
         result = module(*inputs)
-    return [
-        tensor.detach().clone(memory_format=torch.contiguous_format) for tensor in flatten(result)
-    ]
+    try:
+        tensors = flatten(result)
+    except TypeError as error:
+        raise CaptureError(f"{error} for an app to read.") from error
+    return [tensor.detach().clone(memory_format=torch.contiguous_format) for tensor in tensors]
 
 
 def stack(outputs: Sequence[Sequence[Tensor | np.ndarray]]) -> list[np.ndarray]:

@@ -6,9 +6,10 @@ from __future__ import annotations
 from torch import nn
 
 from runtime_check.artifact.metadata import EAGER_STAGE
+from runtime_check.runtimes.lite import quantized_engine
 
 from .artifact import Artifact
-from .environment import one_thread, phone_engine, require_suitable_torch
+from .environment import one_thread, require_suitable_torch
 from .expected import expect, expect_int8
 from .lower.lower import lower
 from .options import ExportOptions
@@ -42,7 +43,7 @@ def export(
     _check_machine(options)
     off = left_out(options.disable, targets=options.targets, method=options.quantize.method)
     # One thread: sums then come in one order, so the same input gives the same bytes anywhere.
-    with phone_engine(), one_thread(), quiet(), workspace(options.out) as scratch:
+    with quantized_engine(required=False), one_thread(), quiet(), workspace(options.out) as scratch:
         clock.start("source")
         source = source_of(model, options)
         require_phone_packing(source.module)

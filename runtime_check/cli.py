@@ -194,14 +194,17 @@ def bench(
     traceback: Annotated[bool, typer.Option("--traceback", hidden=True)] = False,
 ) -> None:
     """Time files and peers side by side: load, first, median, p95, peak memory, ratios."""
-    from .bench.run import print_bench, read_bench, run_bench, write_plot
+    from .bench.format import read_bench
+    from .bench.peers import peer_name
+    from .bench.run import run_bench
+    from .bench.show import print_bench, write_plot
 
     results = [read_bench(path) for path in imported or []]
     if files:
         results.append(
             run_bench(
                 files,
-                against=[name for name in against.split(",") if name],
+                against=[peer_name(name) for name in against.split(",") if name],
                 threads=_thread_counts(threads),
                 rounds=rounds,
                 reference=reference,

@@ -164,22 +164,14 @@ def compare(expected: Arrays, actual: Arrays, tolerance: Tolerance) -> Compariso
 
 @dataclass(frozen=True, eq=False)
 class _Pairs:
-    """Two flat float64 arrays, and which of their values have a distance."""
+    """Two flat float64 arrays of equal length; only pairs of finite values have a distance."""
 
     expected: np.ndarray
     actual: np.ndarray
-    finite: np.ndarray  # both are
-    alike: np.ndarray  # both are finite, both NaN, or both the same infinity
-
-    @property
-    def reference(self) -> np.ndarray:
-        values: np.ndarray = self.expected[self.finite]
-        return values
-
-    @property
-    def distance(self) -> np.ndarray:
-        values: np.ndarray = np.abs(self.reference - self.actual[self.finite])
-        return values
+    finite: np.ndarray  # which pairs are
+    alike: np.ndarray  # which are finite, both NaN, or both the same infinity
+    reference: np.ndarray  # the expected values of finite pairs
+    distance: np.ndarray  # of finite pairs
 
 
 def _pair(left: list[np.ndarray], right: list[np.ndarray]) -> _Pairs:
@@ -188,7 +180,8 @@ def _pair(left: list[np.ndarray], right: list[np.ndarray]) -> _Pairs:
     finite = np.isfinite(one) & np.isfinite(other)
     with np.errstate(invalid="ignore"):
         alike = finite | (one == other) | (np.isnan(one) & np.isnan(other))
-    return _Pairs(one, other, finite, alike)
+    reference = one[finite]
+    return _Pairs(one, other, finite, alike, reference, np.abs(reference - other[finite]))
 
 
 def _measure(pairs: _Pairs, left: list[np.ndarray], right: list[np.ndarray]) -> Figures:

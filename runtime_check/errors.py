@@ -34,6 +34,10 @@ class UnsupportedSchema(RuntimeCheckError):
     """The metadata's major schema version is one this release does not know."""
 
 
+class MissingEngine(RuntimeCheckError):
+    """This torch was built without the quantized engine that is needed."""
+
+
 class ParityError(RuntimeCheckError):
     """Two computations that should agree do not."""
 

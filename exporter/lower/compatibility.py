@@ -16,6 +16,7 @@ import torch
 
 from runtime_check.artifact.bytecode import Bytecode, Operator
 from runtime_check.device.operators import OperatorTable, load_table
+from runtime_check.runtimes.lite import backport as backport_lite
 
 from ..errors import IncompatibleRuntime
 
@@ -125,16 +126,13 @@ def check_compatibility(
 
 def backport(path: Path, version: int) -> bytes:
     """Rewrite the lite file at `path` with an older bytecode version; return the new file."""
-    from torch.jit.mobile import _backport_for_mobile_to_buffer
-
     try:
-        data: bytes = _backport_for_mobile_to_buffer(str(path), version)
+        return backport_lite(path, version)
     except RuntimeError as error:
         raise IncompatibleRuntime(
             f"Bytecode version {version} is what the runtime reads, and torch cannot write this "
             f"model in it: {str(error).splitlines()[0]}."
         ) from error
-    return data
 
 
 # What is known to help, by what is missing.

@@ -25,6 +25,7 @@ import torch
 
 from runtime_check.artifact.bytecode import Bytecode, parse_bytecode
 from runtime_check.artifact.metadata import GOLDEN_RECORD, METADATA_RECORD, Golden, Metadata
+from runtime_check.runtimes.lite import write_lite
 
 from ..errors import ExportError, UsageError
 from ..quiet import quiet
@@ -143,7 +144,7 @@ def save_lite(module: torch.jit.ScriptModule, scratch: Path) -> LiteFile:
     """Save an optimised module as a canonical lite file in `scratch`."""
     raw = scratch / "raw.ptl"
     with quiet():
-        module._save_for_lite_interpreter(str(raw))
+        write_lite(module, raw)
     return canonicalize(raw, scratch)
 
 

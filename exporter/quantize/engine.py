@@ -1,4 +1,4 @@
-"""Choose the quantised engine, and catch files that were packed for the wrong one.
+"""Catch files that were packed for another quantized engine than the phone's.
 
 Phones run QNNPACK and XNNPACK, both behind torch's engine name `qnnpack`. The engine that is set
 while weights are packed decides what the saved file holds: `x86`, `onednn` and `fbgemm` make a
@@ -8,38 +8,17 @@ fresh copy of the weights each time they are read, so the saver writes them twic
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import torch
 from torch import nn
 
+from runtime_check.runtimes.lite import quantized_engine as quantized_engine
+
 from ..errors import WrongEngine
 
-PHONE_ENGINE = "qnnpack"
 # Smaller equal records (scales, zero biases) are equal by chance, not by a second copy.
 _SMALLEST_WEIGHT_RECORD = 1024
-
-
-@contextmanager
-def quantized_engine(name: str = PHONE_ENGINE) -> Iterator[None]:
-    """Set torch's quantised engine to `name` for a `with` block and restore it afterwards.
-
-    Raises WrongEngine when this torch was built without it.
-    """
-    if name not in torch.backends.quantized.supported_engines:
-        have = ", ".join(e for e in torch.backends.quantized.supported_engines if e != "none")
-        raise WrongEngine(
-            f"This torch has no quantised engine {name!r} (it has: {have or 'none'}). Install a "
-            "torch that has it; PyPI's wheels up to 2.12 do."
-        )
-    before = torch.backends.quantized.engine
-    torch.backends.quantized.engine = name
-    try:
-        yield
-    finally:
-        torch.backends.quantized.engine = before
 
 
 # A file of a server engine holds every int8 weight twice: nearly half of its bytes are copies.

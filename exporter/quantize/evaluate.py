@@ -14,9 +14,9 @@ import torch
 from torch import Tensor, nn
 
 from runtime_check.compare import sqnr_db, topk_agreement
+from runtime_check.runtimes.lite import load_lite, quantized_engine, write_lite
 
 from ..package.archive import canonicalize
-from .engine import quantized_engine
 
 Runner = Callable[[Tensor], Tensor]
 
@@ -76,16 +76,7 @@ def save_lite(module: nn.Module, example: Tensor, path: Path) -> None:
     with warnings.catch_warnings(), torch.no_grad(), quantized_engine():
         warnings.simplefilter("ignore")
         traced = torch.jit.trace(module, example, check_trace=False)
-        optimize_for_mobile(traced)._save_for_lite_interpreter(str(path))
-
-
-def load_lite(path: Path) -> Runner:
-    """Load a lite file with the phone's engine."""
-    from torch.jit.mobile import _load_for_lite_interpreter
-
-    with quantized_engine():
-        loaded: Runner = _load_for_lite_interpreter(str(path))
-    return loaded
+        write_lite(optimize_for_mobile(traced), path)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,7 +97,8 @@ def measure_speed(
     threads = torch.get_num_threads()
     times: dict[str, list[float]] = {name: [] for name in modules}
     with tempfile.TemporaryDirectory() as folder, quantized_engine():
-        runners, sizes = {}, {}
+        runners: dict[str, Runner] = {}
+        sizes = {}
         for index, (name, module) in enumerate(modules.items()):
             scratch = Path(folder) / str(index)
             scratch.mkdir()

@@ -103,6 +103,12 @@ class Benchmark(Frozen):
         return Benchmark(devices=[d for b in (self, *others) for d in b.devices])
 
 
+def paired_ratio(run: BenchmarkRun, base: BenchmarkRun) -> float:
+    """Return the median of `run`'s time over `base`'s within each round; above 1 is slower."""
+    pairs = zip(run.samples_ms, base.samples_ms, strict=False)
+    return statistics.median(one / other for one, other in pairs)
+
+
 def read_bench(path: Path | str) -> Benchmark:
     """Read a benchmark JSON; raise `RuntimeCheckError` that names the field when it is none."""
     path = Path(path)

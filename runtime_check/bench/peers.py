@@ -10,20 +10,33 @@ import importlib
 import importlib.util
 import tempfile
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from ..artifact.archive import read_artifact
+from ..errors import RuntimeCheckError
 from ..reference.reference import Reference, build_reference
 
+# How the child process names `build_peer`.
+BUILD = "runtime_check.bench.peers:build_peer"
 Forward = Callable[[list[np.ndarray]], list[np.ndarray]]
 
+PeerName = Literal[
+    "eager",
+    "onnxruntime",
+    "onnxruntime-dynamic",
+    "onnxruntime-static",
+    "executorch",
+    "executorch-dynamic",
+    "executorch-static",
+]
 # Peer -> the modules it needs besides this package's own dependencies.
 _ONNX = ("onnxruntime", "onnx")
 _EXECUTORCH = ("executorch", "torchao")
-NEEDS = {
+NEEDS: dict[PeerName, tuple[str, ...]] = {
     "eager": (),
     "onnxruntime": _ONNX,
     "onnxruntime-dynamic": _ONNX,
@@ -34,9 +47,17 @@ NEEDS = {
 }
 
 
+def peer_name(name: str) -> PeerName:
+    """Look up a peer by name; raise `RuntimeCheckError` that names those there are."""
+    for known in NEEDS:
+        if name == known:
+            return known
+    raise RuntimeCheckError(f"There is no peer {name!r}: {', '.join(NEEDS)}.")
+
+
 def package(peer: str) -> str:
     """Name the package whose version a peer's results belong to."""
-    return {"lite": "torch", "eager": "torch"}.get(peer, peer.partition("-")[0])
+    return "torch" if peer == "eager" else peer.partition("-")[0]
 
 
 def quantization(peer: str) -> str:
@@ -44,14 +65,14 @@ def quantization(peer: str) -> str:
     return peer.partition("-")[2] or "none"
 
 
-def missing(peer: str) -> str:
+def missing(peer: PeerName) -> str:
     """Say in a word why a peer cannot run here; empty when it can."""
     absent = [name for name in NEEDS[peer] if importlib.util.find_spec(name) is None]
     return f"not installed (pip install {' '.join(absent)})" if absent else ""
 
 
-def load(header: dict[str, Any]) -> Forward:
-    """Build the peer named in a `load` frame for the artifact it names."""
+def build_peer(header: dict[str, Any]) -> tuple[Forward, str]:
+    """Build the peer named in a `load` frame for the artifact it names; returns its version too."""
     metadata = read_artifact(str(header["path"])).metadata
     weights = header.get("weights")
     reference = build_reference(
@@ -65,10 +86,11 @@ def load(header: dict[str, Any]) -> Forward:
         side = metadata.input.min_side  # timm is imported here, not in the first timed call
         reference.preprocess(np.zeros((side, side, 3), np.uint8))
     peer = str(header["peer"])
-    builders = {"eager": _eager, "onnxruntime": _onnxruntime, "executorch": _executorch}
-    return builders[package(peer) if peer != "eager" else peer](
+    builders = {"torch": _eager, "onnxruntime": _onnxruntime, "executorch": _executorch}
+    forward = builders[package(peer)](
         reference, quantization(peer), int(header["threads"]), str(header["path"])
     )
+    return forward, version(package(peer))
 
 
 def _eager(reference: Reference, how: str, threads: int, path: str) -> Forward:

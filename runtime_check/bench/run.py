@@ -9,29 +9,24 @@ from __future__ import annotations
 
 import os
 import platform
-import statistics
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from html import escape as escape_html
 from pathlib import Path
 
 import numpy as np
 from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
 from ..artifact.archive import ArtifactFile, read_artifact
 from ..artifact.metadata import ImageInput, Metadata
 from ..errors import RuntimeCheckError
 from ..properties.inputs import ImageRecipe, TensorRecipe
 from ..reference.weights import file_sha256
-from ..runtimes.host import HostSession, start_host
+from ..runtimes.host import HostSession, Peer, start_host
 from . import peers
-from .format import Benchmark, BenchmarkRun, Device, DeviceRuns, Skipped, read_bench
-
-__all__ = ["print_bench", "read_bench", "run_bench", "write_plot"]
+from .format import Benchmark, BenchmarkRun, Device, DeviceRuns, Skipped
+from .peers import PeerName
 
 _WARM_UP = 3
 # Seconds before each turn. Idle threads spin for a while before they sleep (XNNPACK's pool for a
@@ -68,7 +63,7 @@ def _input(metadata: Metadata) -> list[np.ndarray]:
 def run_bench(
     files: Sequence[Path],
     *,
-    against: Sequence[str] = (),
+    against: Sequence[PeerName] = (),
     threads: Sequence[int] = (1, 2),
     rounds: int = 30,
     reference: str | None = None,
@@ -86,41 +81,35 @@ def run_bench(
     `pythons` names another interpreter for a peer whose packages clash with these; it must be
     able to import `runtime_check` too.
     """
-    pythons = pythons or {}
-    for name in against:
-        if name not in peers.NEEDS:
-            raise RuntimeCheckError(f"There is no peer {name!r}: {', '.join(peers.NEEDS)}.")
     artifacts = [read_artifact(path) for path in files]
-    skipped: list[Skipped] = []
-    runs: list[BenchmarkRun] = []
     options = {
         "reference": reference,
         "weights": None if weights is None else str(weights),
         "trust_factory": trust_factory,
     }
+    skipped: dict[str, str] = {}
+    runs: list[BenchmarkRun] = []
     for count in threads:
         with ExitStack() as stack:
-            contestants = []
-            for artifact in artifacts:
-                contestants.append(_start(stack, artifact, "lite", count, {}, {}))
+            contestants = [_start(stack, artifact, count) for artifact in artifacts]
             for name in against:
-                why = "" if name in pythons else peers.missing(name)
-                if not why:
-                    try:
-                        contestants.append(
-                            _start(stack, artifacts[0], name, count, options, pythons)
-                        )
-                    except RuntimeCheckError as error:
-                        why = str(error)
-                if why and count == threads[0]:
-                    skipped.append(Skipped(label=name, reason=why))
+                started = _start_peer(stack, artifacts[0], count, name, options, pythons or {})
+                if isinstance(started, str):
+                    skipped.setdefault(name, started)
+                else:
+                    contestants.append(started)
             _play(contestants, rounds, progress, f"{count} thread{'s' * (count > 1)}")
             runs.extend(_result(contestant) for contestant in contestants)
-    device = DeviceRuns(device=this_device(), runs=runs, skipped=skipped, interleaved=True)
+    device = DeviceRuns(
+        device=this_device(),
+        runs=runs,
+        skipped=[Skipped(label=name, reason=why) for name, why in skipped.items()],
+        interleaved=True,
+    )
     return Benchmark(devices=[device])
 
 
-def _environment(peer: str, threads: int) -> dict[str, str]:
+def _environment(own_file: bool, threads: int) -> dict[str, str]:
     """Say under which variables a contestant is at its best with `threads` threads.
 
     For all: glibc keeps the memory it was given, as other runtimes' own allocators do; otherwise
@@ -133,33 +122,47 @@ def _environment(peer: str, threads: int) -> dict[str, str]:
     work, gets the threads. A phone's build has one pool for both.
     """
     keep = {"MALLOC_MMAP_THRESHOLD_": str(2**25), "MALLOC_TRIM_THRESHOLD_": str(2**30)}
-    return keep | ({"OMP_THREAD_LIMIT": "1"} if peer == "lite" and threads > 1 else {})
+    return keep | ({"OMP_THREAD_LIMIT": "1"} if own_file and threads > 1 else {})
+
+
+def _start_peer(
+    stack: ExitStack,
+    artifact: ArtifactFile,
+    threads: int,
+    name: PeerName,
+    options: Mapping[str, object],
+    pythons: Mapping[str, str],
+) -> _Contestant | str:
+    """Start a peer, or return in words why it cannot take part."""
+    why = "" if name in pythons else peers.missing(name)
+    if why:
+        return why
+    peer = Peer(name=name, build=peers.BUILD, options={**options, "peer": name})
+    try:
+        return _start(stack, artifact, threads, peer=peer, python=pythons.get(name))
+    except RuntimeCheckError as error:
+        return str(error)
 
 
 def _start(
     stack: ExitStack,
     artifact: ArtifactFile,
-    peer: str,
     threads: int,
-    options: Mapping[str, object],
-    pythons: Mapping[str, str],
+    *,
+    peer: Peer | None = None,
+    python: str | None = None,
 ) -> _Contestant:
-    session = stack.enter_context(
-        start_host(environment=_environment(peer, threads), python=pythons.get(peer))
-    )
-    session.load(
-        path=artifact.path, engine="qnnpack", threads=threads, memory=0, peer=peer, options=options
-    )
+    environment = _environment(peer is None, threads)
+    session = stack.enter_context(start_host(environment=environment, python=python))
+    session.load(path=artifact.path, engine="qnnpack", threads=threads, memory=0, peer=peer)
     inputs = _input(artifact.metadata)
     run = session.forward(inputs, threads=threads)
-    lite = peer == "lite"
-    import torch
-
+    runtime = f"{'lite interpreter' if peer is None else peer.name} {session.version}"
     return _Contestant(
-        label=artifact.path.name if lite else peer,
-        runtime=f"lite interpreter {torch.__version__}" if lite else f"{peer} {session.version}",
+        label=artifact.path.name if peer is None else peer.name,
+        runtime=runtime,
         artifact=artifact,
-        own_file=lite,
+        own_file=peer is None,
         threads=threads,
         session=session,
         inputs=inputs,
@@ -230,89 +233,3 @@ def _processor() -> str:
         return platform.processor() or platform.machine()
     named = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
     return named[0] if named else platform.machine()
-
-
-def paired_ratio(run: BenchmarkRun, base: BenchmarkRun) -> float:
-    """Return the median of `run`'s time over `base`'s within each round; above 1 is slower."""
-    pairs = zip(run.samples_ms, base.samples_ms, strict=False)
-    return statistics.median(one / other for one, other in pairs)
-
-
-def _base(device: DeviceRuns, run: BenchmarkRun) -> BenchmarkRun | None:
-    """The first run with the same thread count, which the ratios are told against."""
-    same = [other for other in device.runs if other.threads == run.threads]
-    return same[0] if device.interleaved and len(same) > 1 else None
-
-
-def print_bench(benchmark: Benchmark, console: Console) -> None:
-    """Print one table a device, ratios against its first run of the same thread count."""
-
-    def shown(value: float | None, digits: int = 1) -> str:
-        return "" if value is None else f"{value:.{digits}f}"
-
-    for device in benchmark.devices:
-        where = device.device
-        console.print(
-            f"[bold]{escape(where.model)}[/bold], {escape(where.os)}, {where.cpu}, "
-            f"{where.cores} cores"
-        )
-        table = Table(box=None, pad_edge=False)
-        table.add_column("", overflow="fold")  # figures keep their width, names are folded
-        for name in ("threads", "load", "first", "median", "p95 ms", "x first", "peak MB", "MB"):
-            table.add_column(name, justify="right", no_wrap=True)
-        for run in device.runs:
-            base = _base(device, run)
-            table.add_row(
-                escape(run.label),
-                str(run.threads),
-                shown(run.load_ms),
-                shown(run.first_ms),
-                shown(run.median_ms, 2),
-                shown(run.p95_ms, 2),
-                "" if base is None else f"{paired_ratio(run, base):.2f}",
-                shown(run.peak_mb),
-                shown(run.size_mb, 2),
-            )
-        console.print(table)
-        for label, runtime in dict.fromkeys((run.label, run.runtime) for run in device.runs):
-            console.print(f"{escape(label)}: {escape(runtime)}")
-        for entry in device.skipped:
-            console.print(f"skipped {escape(entry.label)}: {escape(entry.reason)}")
-
-
-def write_plot(benchmark: Benchmark, path: Path) -> None:
-    """Draw medians as bars with a whisker to the 95th percentile, as one SVG file."""
-    bars = [
-        (f"{run.label}, {run.threads} thr", device.device.model, run)
-        for device in benchmark.devices
-        for run in device.runs
-    ]
-    longest = max(run.p95_ms for _, _, run in bars)
-    left, width, step, top = 260, 520, 30, 46
-    height = top + step * len(bars) + 30
-    rows = []
-    for index, (label, device, run) in enumerate(bars):
-        y = top + step * index
-        size, reach = width * run.median_ms / longest, width * run.p95_ms / longest
-        colour = "#2f6fb3" if run.quantization == "none" else "#c9762b"
-        rows.append(
-            f'<text x="{left - 8}" y="{y + 14}" text-anchor="end">{escape_html(label)}</text>'
-            f'<rect x="{left}" y="{y + 2}" width="{size:.1f}" height="16" fill="{colour}">'
-            f"<title>{escape_html(device)}, {escape_html(run.runtime)}: median "
-            f"{run.median_ms:.2f} ms, p95 {run.p95_ms:.2f} ms</title></rect>"
-            f'<path d="M{left + size:.1f} {y + 10}H{left + reach:.1f}m0 -4v8" stroke="#444"/>'
-            f'<text x="{left + reach + 6:.1f}" y="{y + 14}">{run.median_ms:.1f}</text>'
-        )
-    models = ", ".join(dict.fromkeys(run.model for _, _, run in bars))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {left + width + 70} {height}" '
-        'font-family="system-ui, sans-serif" font-size="12" fill="#222">'
-        f'<rect width="100%" height="100%" fill="#fff"/>'
-        f'<text x="16" y="24" font-size="15" font-weight="600">{escape_html(models)}: '
-        "milliseconds an image, median and 95th percentile</text>"
-        f"{''.join(rows)}"
-        f'<text x="16" y="{height - 10}" fill="#666">blue float32, orange int8; shorter is '
-        "faster</text></svg>\n",
-        encoding="utf-8",
-    )

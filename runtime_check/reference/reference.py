@@ -6,7 +6,7 @@ the graph does: a mistake made twice would agree with itself.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from ..artifact.metadata import Metadata, Preprocessing, Provenance
 from ..errors import BuildError, NoPretrainedWeights, RuntimeCheckError
+from ..outputs import flatten
 from .build import build, is_factory
 from .timm_models import import_timm
 
@@ -54,8 +55,14 @@ class Reference:
 
     def finish(self, value: Any) -> list[np.ndarray]:
         """Apply the activation to what the network returned, and shape it as the artifact does."""
+        try:
+            tensors = flatten(value)
+        except TypeError as error:
+            raise NoReference(
+                f"In the Python model {error}: there is nothing to compare the artifact with."
+            ) from error
         arrays = []
-        for index, tensor in enumerate(_flatten(value)):
+        for index, tensor in enumerate(tensors):
             if index == 0 and self.metadata.output.activation == "softmax":
                 tensor = torch.softmax(tensor, dim=-1)
             elif index == 0 and self.metadata.output.activation == "sigmoid":
@@ -67,22 +74,6 @@ class Reference:
                 array = array[0]
             arrays.append(array)
         return arrays
-
-
-def _flatten(value: Any) -> Iterator[Tensor]:
-    if isinstance(value, Tensor):
-        yield value
-    elif isinstance(value, Mapping):
-        for item in value.values():
-            yield from _flatten(item)
-    elif isinstance(value, (tuple, list)):
-        for item in value:
-            yield from _flatten(item)
-    else:
-        raise NoReference(
-            f"The Python model returned a {type(value).__name__}, which is not a tensor: there is "
-            "nothing to compare the artifact with."
-        )
 
 
 @lru_cache(maxsize=8)

@@ -6,6 +6,7 @@ loading, because both decide which kernels run (the Linux wheels default to x86 
 
 from __future__ import annotations
 
+import importlib
 import os
 import sys
 import time
@@ -16,21 +17,9 @@ import numpy as np
 
 from .frames import read_frame, write_frame
 
+Header = dict[str, Any]
 Forward = Callable[[list[np.ndarray]], list[np.ndarray]]
-
-
-def _flatten(value: Any) -> list[np.ndarray]:
-    import torch
-
-    if isinstance(value, torch.Tensor):
-        if value.is_quantized:
-            value = value.dequantize()
-        return [value.detach().contiguous().numpy()]
-    if isinstance(value, dict):
-        return [array for item in value.values() for array in _flatten(item)]
-    if isinstance(value, (tuple, list)):
-        return [array for item in value for array in _flatten(item)]
-    raise TypeError(f"forward returned a {type(value).__name__}, which is no tensor")
+Builder = Callable[[Header], tuple[Forward, str]]  # what a `load` frame names, and its version
 
 
 def _status_bytes(field: str) -> int:
@@ -76,33 +65,65 @@ def _peak_bytes() -> int:
     return int(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 
 
-def _load_lite(header: dict[str, Any]) -> Forward:
+def _build_lite(header: Header) -> tuple[Forward, str]:
+    """Load the lite file named in the frame; returns its `forward` and torch's version."""
     import torch
-    from torch.jit import mobile
 
+    from ..outputs import flatten
+    from .lite import load_lite
+
+    # For good: this process runs nothing else.
     torch.backends.quantized.engine = str(header["engine"])
-    load: Any = mobile._load_for_lite_interpreter  # untyped in torch
-    module = load(str(header["path"]))
+    module = load_lite(str(header["path"]))
 
     def forward(inputs: list[np.ndarray]) -> list[np.ndarray]:
         with torch.inference_mode():
-            return _flatten(module(*(torch.from_numpy(array) for array in inputs)))
+            outputs = flatten(module(*(torch.from_numpy(array) for array in inputs)))
+            return [tensor.detach().contiguous().numpy() for tensor in outputs]
 
-    return forward
-
-
-def _load_peer(header: dict[str, Any]) -> Forward:
-    from ..bench import peers
-
-    return peers.load(header)
+    return forward, str(torch.__version__)
 
 
-def _version(peer: str) -> str:
-    from importlib.metadata import version
+def _builder(name: str) -> Builder:
+    """Import what a frame names as `module:function`; "" means lite files."""
+    if not name:
+        return _build_lite
+    module, _, function = name.partition(":")
+    builder: Builder = getattr(importlib.import_module(module), function)
+    return builder
 
-    from ..bench.peers import package
 
-    return version(package(peer))
+class _Server:
+    """What the child holds between frames: the loaded file, and the limit once it is set."""
+
+    def __init__(self) -> None:
+        self._forward: Forward | None = None
+        self._limited = False
+
+    def load(self, header: Header) -> Header:
+        """Build what the frame names, in place of what was there; returns the load figures."""
+        if header["memory"] and not self._limited:
+            self._limited = True  # a limit once set cannot be raised, nor need it
+            _limit_memory(int(header["memory"]))
+        builder = _builder(str(header["build"]))
+        self._forward = None  # freed first: two models would count twice against the limit
+        _reset_peak()
+        before = _status_bytes("VmRSS")
+        started = time.perf_counter()
+        self._forward, version = builder(header)
+        seconds = time.perf_counter() - started
+        return {"seconds": seconds, "peak": _peak_bytes(), "before": before, "version": version}
+
+    def run(self, header: Header, tensors: list[np.ndarray]) -> tuple[Header, list[np.ndarray]]:
+        """Run the inputs as often as the frame says; returns the figures and the last outputs."""
+        assert self._forward is not None
+        inputs = [tensor.copy() for tensor in tensors]  # frames are read-only
+        seconds, outputs = [], []
+        for _ in range(max(1, int(header["repeats"]))):
+            started = time.perf_counter()
+            outputs = self._forward(inputs)
+            seconds.append(time.perf_counter() - started)
+        return {"seconds": seconds, "peak": _peak_bytes()}, outputs
 
 
 def serve(source: IO[bytes], sink: IO[bytes]) -> None:
@@ -112,45 +133,22 @@ def serve(source: IO[bytes], sink: IO[bytes]) -> None:
     warnings.simplefilter("ignore")
     import torch
 
-    forward: Forward | None = None
-    limited = False
+    server = _Server()
     while True:
         try:
             header, tensors = read_frame(source)
         except EOFError:
             return
+        outputs: list[np.ndarray] = []
         try:
             torch.set_num_threads(int(header["threads"]))
             if header["do"] == "load":
-                if header["memory"] and not limited:
-                    limited = True  # a limit once set cannot be raised, nor need it
-                    _limit_memory(int(header["memory"]))
-                forward = None  # freed first: two models would count twice against the limit
-                _reset_peak()
-                before = _status_bytes("VmRSS")
-                started = time.perf_counter()
-                forward = (_load_lite if header["peer"] == "lite" else _load_peer)(header)
-                seconds = time.perf_counter() - started
-                loaded = {
-                    "seconds": seconds,
-                    "peak": _peak_bytes(),
-                    "before": before,
-                    "version": _version(str(header["peer"])),
-                }
-                write_frame(sink, {"ok": True, **loaded}, [])
+                answer = server.load(header)
             else:
-                assert forward is not None
-                inputs = [tensor.copy() for tensor in tensors]  # frames are read-only
-                seconds_each, outputs = [], []
-                for _ in range(max(1, int(header["repeats"]))):
-                    started = time.perf_counter()
-                    outputs = forward(inputs)
-                    seconds_each.append(time.perf_counter() - started)
-                ran = {"seconds": seconds_each, "peak": _peak_bytes()}
-                write_frame(sink, {"ok": True, **ran}, outputs)
+                answer, outputs = server.run(header, tensors)
         except Exception as error:  # noqa: BLE001  every failure of the file is an answer
-            kind = type(error).__name__
-            write_frame(sink, {"ok": False, "kind": kind, "error": str(error)}, [])
+            answer, outputs = {"kind": type(error).__name__, "error": str(error)}, []
+        write_frame(sink, {"ok": "error" not in answer, **answer}, outputs)
 
 
 def main() -> None:

@@ -13,6 +13,7 @@ import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
@@ -26,6 +27,19 @@ from .worker import NoAnswer, ask, start_worker
 
 DEFAULT_TIMEOUT = 300.0
 DEFAULT_MEMORY = 8 * 2**30
+
+
+@dataclass(frozen=True, kw_only=True)
+class Peer:
+    """Something else that does a file's job, for comparisons of speed.
+
+    `build` is a `module:function` that the child imports and calls with the `load` frame's header
+    (the file's path, the threads, `options`); it returns the peer's `forward` and its version.
+    """
+
+    name: str
+    build: str
+    options: Mapping[str, object]
 
 
 class HostSession:
@@ -74,12 +88,11 @@ class HostSession:
         engine: str,
         threads: int,
         memory: int,
-        peer: str = "lite",
-        options: Mapping[str, object] | None = None,
+        peer: Peer | None = None,
     ) -> None:
         """Load a file, in place of the one before; raise `UnreadableArtifact` with the reason.
 
-        `peer` runs what `peers` builds from the file's provenance instead of the file.
+        `peer` runs instead of the file.
         """
         self._path, self.engine = path, engine
         header = {
@@ -88,12 +101,12 @@ class HostSession:
             "engine": engine,
             "threads": threads,
             "memory": memory,
-            "peer": peer,
-            **(options or {}),
+            "build": "" if peer is None else peer.build,
+            **({} if peer is None else peer.options),
         }
         answer, _ = self._ask(header, [])
-        if not answer["ok"] and peer != "lite":
-            raise RuntimeCheckError(f"{peer} cannot run it: {translate(answer['error'])}.")
+        if not answer["ok"] and peer is not None:
+            raise RuntimeCheckError(f"{peer.name} cannot run it: {translate(answer['error'])}.")
         if not answer["ok"]:
             raise UnreadableArtifact(
                 f"{self._path} does not load in the lite interpreter: {translate(answer['error'])}."

@@ -21,12 +21,12 @@ from pathlib import Path
 
 import torch
 from torch import Tensor, nn
-from torch.jit.mobile import _load_for_lite_interpreter
 from torch.nn.functional import scaled_dot_product_attention
 
-from exporter.environment import one_thread, phone_engine
+from exporter.environment import one_thread
 from exporter.quiet import quiet
 from runtime_check.device.runner import open_runner
+from runtime_check.runtimes.lite import load_lite, quantized_engine, write_lite
 
 HERE = Path(__file__).parent
 _ROUNDS = 40
@@ -158,10 +158,10 @@ def measure(shape: Shape) -> dict[str, tuple[int, float]]:
         for name, form in FORMS.items():
             captured = torch.jit.trace(_Form(form, shape).eval(), (x,), check_trace=False)
             path = str(Path(folder) / "attention.ptl")
-            torch.jit.freeze(captured.eval())._save_for_lite_interpreter(path)
+            write_lite(torch.jit.freeze(captured.eval()), path)
             device.load(path)
             counts[name] = device.forward([x.numpy()], repeats=2).instructions or 0
-            loaded[name] = _load_for_lite_interpreter(path)
+            loaded[name] = load_lite(path)
             out = loaded[name](x)
             expected = out if expected is None else expected
             same = torch.allclose(out, expected, rtol=1e-4, atol=1e-4)
@@ -181,7 +181,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.parse_args(arguments)
     out = ["# Forms of attention", "", "`python -m tests.benchmarks.attention`"]
-    with phone_engine(), one_thread(), quiet(), torch.no_grad():
+    with quantized_engine(), one_thread(), quiet(), torch.no_grad():
         for shape in SHAPES:
             found = measure(shape)
             out += ["", f"## {shape.what}: {shape.heads} heads of {shape.size}", ""]

@@ -70,10 +70,9 @@ def write_zip(name: str, method: str, folder: Path) -> Path:
 def write_flatbuffer(path: Path) -> Path:
     """Write the lite module of a `.ptl`, with its metadata and golden vectors, as flatbuffer."""
     import torch
-    from torch.jit.mobile import _load_for_lite_interpreter
 
-    from exporter.environment import phone_engine
     from exporter.quiet import quiet
+    from runtime_check.runtimes.lite import load_lite, quantized_engine
 
     with zipfile.ZipFile(path) as archive:
         root = archive.namelist()[0].split("/", 1)[0]
@@ -83,8 +82,8 @@ def write_flatbuffer(path: Path) -> Path:
         }
     target = path.with_suffix(".ff")
     save: Any = torch._C._save_mobile_module  # what `_use_flatbuffer=True` ends in
-    with phone_engine(), quiet():  # int8 weights are packed for the engine set now
-        save(_load_for_lite_interpreter(str(path))._c, str(target), extra)
+    with quantized_engine(), quiet():  # int8 weights are packed for the engine set now
+        save(load_lite(path)._c, str(target), extra)
     return target
 
 

@@ -23,18 +23,17 @@ ONNX = "onnxruntime"
 def load_lite(path: Path) -> dict[str, Any]:
     """Load a lite file here, run it once, and return seconds, memory and the output's digest."""
     import torch
-    from torch.jit.mobile import _load_for_lite_interpreter
 
-    from exporter.environment import phone_engine
     from exporter.quiet import quiet
+    from runtime_check.runtimes import lite
 
     torch.set_num_threads(1)
     values = torch.arange(torch.Size(SHAPE).numel(), dtype=torch.float32)
     ramp = values.remainder(255).div(255).reshape(SHAPE)
-    with phone_engine(), quiet(), torch.inference_mode():
+    with lite.quantized_engine(), quiet(), torch.inference_mode():
         forget_peak()
         before, started = memory(), time.perf_counter()
-        module = _load_for_lite_interpreter(str(path))
+        module = lite.load_lite(path)
         seconds, loaded = time.perf_counter() - started, memory()
         started = time.perf_counter()
         output = module(ramp)

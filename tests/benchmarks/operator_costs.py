@@ -20,12 +20,12 @@ from pathlib import Path
 
 import torch
 from torch import Tensor, nn
-from torch.jit.mobile import _load_for_lite_interpreter
 
-from exporter.environment import one_thread, phone_engine
+from exporter.environment import one_thread
 from exporter.quantize.activations import PolynomialGelu, PowerSoftmax, fit_gelu
 from exporter.quiet import quiet
 from runtime_check.device.runner import open_runner
+from runtime_check.runtimes.lite import load_lite, quantized_engine, write_lite
 
 SHAPE = (197, 768)
 HERE = Path(__file__).parent
@@ -99,10 +99,10 @@ def _measure(names: Sequence[str]) -> dict[str, tuple[int, float]]:
             whole = module if isinstance(module, nn.Module) else _Function(module)
             captured = torch.jit.trace(whole.eval(), (x,), check_trace=False)
             path = Path(folder) / "operator.ptl"
-            torch.jit.freeze(captured.eval())._save_for_lite_interpreter(str(path))
+            write_lite(torch.jit.freeze(captured.eval()), path)
             device.load(path)
             instructions = device.forward([x.numpy()], repeats=2).instructions or 0
-            lite = _load_for_lite_interpreter(str(path))
+            lite = load_lite(path)
             times = []
             for _ in range(_REPEATS):
                 started = time.perf_counter()
@@ -128,7 +128,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     shown = [n for n in options.names or CASES if CASES[n][1]]
     wanted = [n for n in CASES if n in shown or n in {CASES[s][1] for s in shown}]
-    with phone_engine(), one_thread(), quiet(), torch.no_grad():
+    with quantized_engine(), one_thread(), quiet(), torch.no_grad():
         found = _measure(wanted)
     out = [
         "# What single operators cost",

@@ -20,12 +20,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch.jit.mobile import _load_for_lite_interpreter
 
 import exporter
-from exporter.environment import one_thread, phone_engine
+from exporter.environment import one_thread
 from exporter.quiet import quiet
 from runtime_check.device.runner import open_runner
+from runtime_check.runtimes.lite import load_lite, quantized_engine
 
 HERE = Path(__file__).parent
 # Model, quantisation, whether to model a cache, passes to leave out one by one.
@@ -76,8 +76,8 @@ def _count(path: Path, x: torch.Tensor, cache: int) -> tuple[int, int]:
 
 
 def _milliseconds(paths: list[Path], x: torch.Tensor) -> list[list[float]]:
-    with phone_engine(), one_thread(), quiet(), torch.no_grad():
-        modules = [_load_for_lite_interpreter(str(path)) for path in paths]
+    with quantized_engine(), one_thread(), quiet(), torch.no_grad():
+        modules = [load_lite(path) for path in paths]
         times: list[list[float]] = [[] for _ in modules]
         for turn in range(-2, _ROUNDS):
             shift = turn % len(modules)

@@ -123,10 +123,10 @@ def _job(kind: str, path: Path, spec: Preprocessing, image: Image.Image) -> Call
     if kind == PILLOW:
         transform = timm_transform(spec)
         return lambda: transform(image).unsqueeze(0)
-    from torch.jit.mobile import _load_for_lite_interpreter
+    from runtime_check.runtimes.lite import load_lite
 
     pixels = torch.from_numpy(np.array(image))
-    module: Callable[[Tensor], Tensor] = _load_for_lite_interpreter(str(path))
+    module: Callable[[Tensor], Tensor] = load_lite(path)
     return lambda: module(pixels)
 
 

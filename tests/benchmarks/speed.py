@@ -29,9 +29,10 @@ from typing import Any
 
 from rich.console import Console
 
-from runtime_check.bench.format import Benchmark, BenchmarkRun
+from runtime_check.bench.format import Benchmark, BenchmarkRun, paired_ratio
 from runtime_check.bench.peers import NEEDS
-from runtime_check.bench.run import paired_ratio, run_bench, write_plot
+from runtime_check.bench.run import run_bench
+from runtime_check.bench.show import write_plot
 from runtime_check.device.errors import DeviceUnavailable
 from runtime_check.device.profile import Profile, profile
 from runtime_check.device.toolchain import cache_root
@@ -121,15 +122,15 @@ def arm(paths: Sequence[Path]) -> dict[str, Any]:
 def operators(path: Path) -> list[dict[str, Any]]:
     """Return milliseconds of one inference here by operator, dearest first; one thread."""
     import torch
-    from torch.jit.mobile import _load_for_lite_interpreter
 
-    from exporter.environment import one_thread, phone_engine
+    from exporter.environment import one_thread
     from exporter.quiet import quiet
     from runtime_check.artifact.archive import read_artifact
+    from runtime_check.runtimes.lite import load_lite, quantized_engine
 
     (spec,) = read_artifact(path).metadata.input.tensors  # type: ignore[union-attr]  # bare network
-    with phone_engine(), one_thread(), quiet(), torch.inference_mode():
-        module, x = _load_for_lite_interpreter(str(path)), torch.randn(*spec.shape)
+    with quantized_engine(), one_thread(), quiet(), torch.inference_mode():
+        module, x = load_lite(path), torch.randn(*spec.shape)
         for _ in range(5):
             module(x)
         with torch.profiler.profile() as profiled:

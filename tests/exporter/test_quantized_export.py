@@ -19,6 +19,7 @@ from exporter.errors import ExportError, UsageError
 from runtime_check.artifact.archive import read_artifact
 from runtime_check.compare import Tolerance, compare
 from runtime_check.runtimes.host import open_host
+from runtime_check.runtimes.lite import write_lite
 
 SHAPE = (1, 3, 32, 32)
 
@@ -109,7 +110,7 @@ def test_the_engine_set_while_exporting_decides_the_file(server_engine, tmp_path
     parameters = 4 * 256 * 256
     plain = torch.ao.quantization.quantize_dynamic(_linears(), {nn.Linear}, dtype=torch.qint8)
     recipe = optimize_for_mobile(torch.jit.script(plain))
-    recipe._save_for_lite_interpreter(str(tmp_path / "plain.ptl"))
+    write_lite(recipe, tmp_path / "plain.ptl")
     assert (tmp_path / "plain.ptl").stat().st_size > 1.9 * parameters
     ours = exporter.export(
         _linears(),

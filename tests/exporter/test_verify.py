@@ -15,7 +15,6 @@ import torch
 from own_models import (
     ConvNormNet,
 )
-from torch.jit.mobile import _load_for_lite_interpreter
 
 import exporter
 from exporter.api import export
@@ -27,6 +26,7 @@ from runtime_check import device
 from runtime_check.artifact.metadata import Preprocessing
 from runtime_check.compare import Tolerance
 from runtime_check.runtime import Runtime
+from runtime_check.runtimes.lite import load_lite
 from runtime_check.runtimes.run import Run
 
 from ..lite import write_lite
@@ -134,7 +134,7 @@ def test_a_phone_sees_the_same_pixels(
     noise = np.random.default_rng(0).integers(0, 256, (*size, 3), dtype=np.uint8)
     with torch.inference_mode():
         wanted = module(torch.from_numpy(noise)).numpy()
-        here = _load_for_lite_interpreter(str(path))(torch.from_numpy(noise)).numpy()
+        here = load_lite(path)(torch.from_numpy(noise)).numpy()
     assert np.array_equal(here, wanted)
     (answer,) = device.run_on_device(path, [[noise]], runtime=RUNTIME, extras=()).outputs
     assert np.array_equal(answer[0], wanted)

@@ -16,6 +16,7 @@ from torch import nn
 
 from runtime_check.artifact.metadata import Golden, Metadata, TensorData
 from runtime_check.reference.weights import state_dict_sha256
+from runtime_check.runtimes.lite import quantized_engine, write_lite
 from runtime_check.testing.models import small_classifier
 
 FACTORY = "runtime_check.testing.models:small_classifier"
@@ -120,7 +121,7 @@ def save(
     """Write the lite file with both records; fill in operators from the bytecode."""
     from runtime_check.artifact.archive import read_bytecode
 
-    path.write_bytes(scripted._save_to_buffer_for_lite_interpreter())
+    write_lite(scripted, path)
     bytecode = read_bytecode(path)
     metadata = {**metadata, "operators": bytecode.calls}
     metadata["produced_by"] = {**metadata["produced_by"], "bytecode_version": bytecode.version}
@@ -139,7 +140,7 @@ def save(
         "metadata.json": Metadata.model_validate(metadata).model_dump_json(),
         "golden.json": Golden.model_validate(golden).model_dump_json(),
     }
-    path.write_bytes(scripted._save_to_buffer_for_lite_interpreter(_extra_files=files))
+    write_lite(scripted, path, extra=files)
     return path
 
 
@@ -156,7 +157,7 @@ def _quantise(net: nn.Module) -> nn.Module:
     from torch.ao.quantization.backend_config import get_qnnpack_backend_config
     from torch.ao.quantization.quantize_fx import convert_fx, prepare_fx
 
-    with warnings.catch_warnings():
+    with quantized_engine(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         mapping = QConfigMapping().set_global(default_symmetric_qnnpack_qconfig)
         example = torch.randn(1, 3, 32, 32)
@@ -193,11 +194,10 @@ def make_image(path: Path, *, quantised: bool = False, **changes: Any) -> Made:
     tolerance = dict(EXACT)
     inner: nn.Module = net
     if quantised:
-        torch.backends.quantized.engine = "qnnpack"
         inner = _quantise(net)
         tolerance = {"atol": 0.05, "rtol": 0.0, "basis": "steps of the output", "step": 0.02}
     module = InGraph(inner, 32, 40).eval()
-    with torch.no_grad():
+    with quantized_engine(), torch.no_grad():
         outputs = [module(torch.from_numpy(i)).numpy() for i in images]
     metadata = describe(net, "image", [outputs[0]], tolerance)
     if quantised:
@@ -210,7 +210,8 @@ def make_image(path: Path, *, quantised: bool = False, **changes: Any) -> Made:
         }
     metadata |= changes
     cases = [([i], [y]) for i, y in zip(images, outputs, strict=True)]
-    save(_optimize(module), path, metadata, cases)
+    with quantized_engine():  # which packs the weights
+        save(_optimize(module), path, metadata, cases)
     return Made(path, Metadata.model_validate(metadata), net)
 
 

@@ -10,12 +10,11 @@ import pytest
 import torch
 from torch import nn
 from torch.ao.nn.quantized import Conv2d
-from torch.jit.mobile import _load_for_lite_interpreter
 
 from exporter.package.archive import canonicalize
 from exporter.package.compact import compact_records
-from exporter.quantize.engine import quantized_engine
 from exporter.quantize.layers import QuantizeInput, Range, quantized_weight
+from runtime_check.runtimes.lite import load_lite, quantized_engine, write_lite
 
 
 @pytest.fixture(autouse=True)
@@ -55,7 +54,7 @@ class Int8(nn.Module):
 def save(module: nn.Module, folder: Path, shape: tuple[int, ...]) -> Path:
     path = folder / "raw.ptl"
     traced = torch.jit.freeze(torch.jit.trace(module.eval(), torch.randn(shape)))
-    traced._save_for_lite_interpreter(str(path))
+    write_lite(traced, path)
     return path
 
 
@@ -67,10 +66,10 @@ def records_of(path: Path) -> dict[str, bytes]:
 def test_the_same_bits_from_fewer_and_smaller_records(tmp_path: Path) -> None:
     raw = save(Int8(), tmp_path, (1, 8, 64, 64))
     x = torch.randn(1, 8, 64, 64)
-    before = _load_for_lite_interpreter(str(raw))(x)
+    before = load_lite(raw)(x)
     size, count = raw.stat().st_size, len(records_of(raw))
     lite = canonicalize(raw, tmp_path)
-    assert torch.equal(_load_for_lite_interpreter(str(lite.path))(x), before)
+    assert torch.equal(load_lite(lite.path)(x), before)
     assert torch.equal(torch.jit.load(str(lite.path))(x), before)
     records = records_of(lite.path)
     # Nine bias, scale and zero-point records became one of floats and one of zero points.

@@ -10,11 +10,11 @@ from exporter.errors import WrongEngine
 from exporter.quantize.engine import (
     duplicated_weights,
     foreign_packed_layers,
-    quantized_engine,
     require_phone_packing,
     require_single_weights,
 )
 from exporter.quantize.evaluate import save_lite
+from runtime_check.runtimes.lite import quantized_engine, write_lite
 
 
 def packed(engine: str) -> nn.Module:
@@ -42,26 +42,6 @@ def server_engine() -> str:
         if engine in torch.backends.quantized.supported_engines:
             return engine
     pytest.skip("this torch has no server engine")
-
-
-def test_engine_is_restored_even_after_an_error():
-    before = torch.backends.quantized.engine
-    seen = []
-
-    def fails() -> None:
-        with quantized_engine():
-            seen.append(torch.backends.quantized.engine)
-            raise ZeroDivisionError
-
-    with pytest.raises(ZeroDivisionError):
-        fails()
-    assert seen == ["qnnpack"]
-    assert torch.backends.quantized.engine == before
-
-
-def test_missing_engine_says_what_there_is():
-    with pytest.raises(WrongEngine, match="qnnpack"), quantized_engine("tpu"):
-        pass
 
 
 def test_phone_packing_passes():
@@ -98,7 +78,7 @@ def test_a_server_engine_stores_dynamic_weights_twice(tmp_path, engine):
     with quantized_engine(engine):
         module = torch.ao.quantization.quantize_dynamic(layers, {nn.Linear})
         optimized = optimize_for_mobile(torch.jit.script(module))
-        optimized._save_for_lite_interpreter(str(path))
+        write_lite(optimized, path)
     if engine == "qnnpack":
         require_single_weights(path)
     else:

@@ -17,10 +17,11 @@ from exporter.errors import (
     UnknownLayer,
 )
 from exporter.quantize.api import QuantizeImages, quantize
-from exporter.quantize.engine import quantized_engine, require_single_weights
-from exporter.quantize.evaluate import judge, load_lite, run, save_lite
+from exporter.quantize.engine import require_single_weights
+from exporter.quantize.evaluate import judge, run, save_lite
 from exporter.quantize.layers import SimulatedLayer
 from exporter.recipes import RECIPES, QuantizeRecipe
+from runtime_check.runtimes.lite import load_lite, quantized_engine
 
 POST_TRAINING = [name for name, r in RECIPES.items() if r.method in ("dynamic", "static")]
 

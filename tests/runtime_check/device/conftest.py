@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from runtime_check.device import DeviceUnavailable, find_installed, install
+from runtime_check.runtimes.lite import quantized_engine, write_lite
 
 
 @dataclass(frozen=True)
@@ -38,12 +39,8 @@ def arm_runtime() -> str:
 
 @pytest.fixture(autouse=True)
 def phone_engine() -> Iterator[None]:
-    import torch
-
-    before = torch.backends.quantized.engine
-    torch.backends.quantized.engine = "qnnpack"
-    yield
-    torch.backends.quantized.engine = before
+    with quantized_engine():
+        yield
 
 
 def _net():
@@ -97,9 +94,7 @@ def float_model(tmp_path_factory: pytest.TempPathFactory) -> SavedModel:
     with torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         scripted = optimize_for_mobile(torch.jit.script(net))
-        scripted._save_for_lite_interpreter(
-            str(path), _extra_files={"metadata.json": '{"name": "Größe"}', "empty": ""}
-        )
+        write_lite(scripted, path, extra={"metadata.json": '{"name": "Größe"}', "empty": ""})
         eager = net(image)
     return SavedModel(path, [image.numpy()], [eager.numpy()], 0.0)
 
@@ -113,16 +108,15 @@ def int8_model(tmp_path_factory: pytest.TempPathFactory) -> SavedModel:
     from torch.ao.quantization.quantize_fx import convert_fx, prepare_fx
 
     path = tmp_path_factory.mktemp("models") / "int8.ptl"
-    torch.backends.quantized.engine = "qnnpack"
     images = torch.from_numpy(_images(8))
-    with torch.no_grad(), warnings.catch_warnings():
+    with quantized_engine(), torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         mapping = QConfigMapping().set_global(default_symmetric_qnnpack_qconfig)
         net = prepare_fx(_net(), mapping, images, backend_config=get_qnnpack_backend_config())
         net(images)
         net = convert_fx(net, backend_config=get_qnnpack_backend_config())
         scripted = torch.jit.script(net)
-        scripted._save_for_lite_interpreter(str(path))
+        write_lite(scripted, path)
         eager = net(images[:2])
     step = float(net.get_submodule("7").scale)
     return SavedModel(path, [images[:2].numpy()], [eager.numpy()], step)
@@ -151,5 +145,5 @@ def many_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("models") / "many.ptl"
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        torch.jit.script(Many())._save_for_lite_interpreter(str(path))
+        write_lite(torch.jit.script(Many()), path)
     return path

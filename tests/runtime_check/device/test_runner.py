@@ -11,6 +11,7 @@ import pytest
 import runtime_check.device as device
 from runtime_check.device import open_runner, run_on_device
 from runtime_check.errors import RuntimeCheckError, UnreadableArtifact
+from runtime_check.runtimes.lite import load_lite, write_lite
 from runtime_check.runtimes.run import ChildDied, ForwardError
 
 from .conftest import SavedModel
@@ -18,9 +19,8 @@ from .conftest import SavedModel
 
 def _host_lite(model: SavedModel) -> list[np.ndarray]:
     import torch
-    from torch.jit.mobile import _load_for_lite_interpreter
 
-    module = _load_for_lite_interpreter(str(model.path))
+    module = load_lite(model.path)
     return [module(*[torch.from_numpy(a) for a in model.inputs]).numpy()]
 
 
@@ -219,7 +219,7 @@ def test_arm_refuses_what_2_1_0_lacks(arm_runtime: str, tmp_path: Path) -> None:
             return torch.rms_norm(x, [4])
 
     path = tmp_path / "new.ptl"
-    torch.jit.script(New())._save_for_lite_interpreter(str(path))
+    write_lite(torch.jit.script(New()), path)
     with pytest.raises(UnreadableArtifact, match="aten::rms_norm"):
         run_on_device(path, [[np.ones((2, 4), np.float32)]], runtime=arm_runtime)
 

@@ -14,6 +14,7 @@ from runtime_check.fuzz import fuzz
 from runtime_check.fuzz.fuzz import fuzz_file
 from runtime_check.fuzz.mutate import MUTATORS, Mutation, mutate, plan_mutations
 from runtime_check.runtimes.host import open_host
+from runtime_check.runtimes.lite import write_lite
 from runtime_check.runtimes.run import ChildDied
 from runtime_check.testing.archives import (
     lying_bomb,
@@ -63,7 +64,7 @@ def test_torchscript_and_checkpoints_are_named(tmp_path: Path) -> None:
 
 def test_a_plain_lite_file_is_not_an_artifact(tmp_path: Path) -> None:
     path = tmp_path / "plain.ptl"
-    path.write_bytes(torch.jit.script(torch.nn.ReLU())._save_to_buffer_for_lite_interpreter())
+    write_lite(torch.jit.script(torch.nn.ReLU()), path)
     assert "not made by this exporter" in refused(path)
 
 

@@ -11,6 +11,7 @@ import torch
 from runtime_check import UnreadableArtifact
 from runtime_check.artifact.bytecode import parse_bytecode
 from runtime_check.runtimes.host import HostSession, open_host, start_host
+from runtime_check.runtimes.lite import write_lite
 from runtime_check.runtimes.run import ChildDied, ForwardError
 from runtime_check.testing.archives import records_of, with_records
 
@@ -111,7 +112,7 @@ def test_an_authors_own_message_comes_through(session: HostSession, tmp_path: Pa
             return x
 
     path = tmp_path / "picky.ptl"
-    path.write_bytes(torch.jit.script(Picky())._save_to_buffer_for_lite_interpreter())
+    write_lite(torch.jit.script(Picky()), path)
     load(session, path)
     with pytest.raises(ForwardError, match="forward failed: image is 32 pixels high, at least 64"):
         session.forward(X)
@@ -134,10 +135,10 @@ def test_a_hang_is_stopped(tmp_path: Path) -> None:
             return x
 
     path = tmp_path / "endless.ptl"
-    path.write_bytes(torch.jit.script(Endless())._save_to_buffer_for_lite_interpreter())
+    write_lite(torch.jit.script(Endless()), path)
     with start_host(timeout=60) as hanging:
         load(hanging, path)
-        hanging.set_timeout(2)
+        hanging._timeout = 2.0  # importing torch may take longer than that
         with pytest.raises(ChildDied, match="still running after 2 s"):
             hanging.forward(X)
 

@@ -1,0 +1,24 @@
+"""Fill the templates in `templates/`: pages and drawings of this package."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+TEMPLATES = Path(__file__).parent / "templates"
+
+
+def write_page(template: str, values: Mapping[str, object], path: Path) -> None:
+    """Fill `template` with `values`, escaped for HTML and XML, and write it to `path`."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(environment.get_template(template).render(values), encoding="utf-8")
