@@ -8,16 +8,24 @@ import torch
 from torch import Tensor, nn
 
 from exporter.errors import CaptureError
-from exporter.outputs import flatten, run, stack
+from exporter.outputs import run, stack
 
 
-def test_nested_outputs_are_flattened_in_order() -> None:
-    a, b, c, d = (torch.full((2,), float(i)) for i in range(4))
-    assert [float(t[0]) for t in flatten((a, [b, {"x": c, "a": d}]))] == [0, 1, 2, 3]
-    int8 = torch.quantize_per_tensor(a + 1, 0.5, 0, torch.qint8)
-    assert torch.equal(flatten(int8)[0], a + 1)
-    with pytest.raises(CaptureError, match="returns a str"):
-        flatten((a, "label"))
+class Named(nn.Module):
+    def forward(self, x: Tensor) -> dict[str, object]:
+        return {"b": x, "a": (x + 1, [x + 2])}
+
+
+class Labeled(nn.Module):
+    def forward(self, x: Tensor) -> tuple[Tensor, str]:
+        return x, "label"
+
+
+def test_nested_outputs_come_in_order_and_others_are_refused() -> None:
+    outputs = run(Named(), (torch.zeros(1),))
+    assert [float(t) for t in outputs] == [0, 1, 2]
+    with pytest.raises(CaptureError, match=r"returns a str; it has to return .* for an app"):
+        run(Labeled(), (torch.zeros(1),))
 
 
 class View(nn.Module):
