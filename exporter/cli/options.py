@@ -32,13 +32,17 @@ def one_of(option: str, known: tuple[str, ...]) -> Callable[[str], Any]:
 
 
 def choice(option: str, literal: Any, *, help: str, panel: str) -> Any:
-    """Declare an option that takes the words of a `Literal`, and only those."""
+    """Declare an option that takes the words of a `Literal`, and only those.
+
+    The words are in the help, not in the metavar: a wide column of metavars would leave too little
+    of an 80-column terminal for the names of the options.
+    """
     known = get_args(literal)
     return typer.Option(
         option,
         parser=one_of(option, known),
-        metavar="|".join(known),
-        help=help,
+        metavar=option.removeprefix("--").upper(),
+        help=f"{help} One of {', '.join(known[:-1])} and {known[-1]}.",
         rich_help_panel=panel,
     )
 
@@ -249,8 +253,9 @@ Quantize = Annotated[
     str,
     typer.Option(
         "--quantize",
-        metavar="none|dynamic|static|qat|auto",
-        help="Quantization method, or the name of a recipe (`recipes` lists them).",
+        metavar="RECIPE",
+        help="Quantization: none, dynamic, static, qat or auto; or the name of a recipe "
+        "(`recipes` lists them).",
         rich_help_panel="Quantization",
     ),
 ]
@@ -329,6 +334,7 @@ CalibrationImages = Annotated[
     int | None,
     typer.Option(
         "--calibration-images",
+        metavar="N",
         min=1,
         help="Number of calibration images to use at most (256).",
         rich_help_panel="Quantization",

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import typing
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from exporter.cli import app, export, options
 from exporter.errors import UsageError
+
+from .conftest import Done
 
 HINTS = typing.get_type_hints(export.export, include_extras=True)
 
@@ -30,7 +33,7 @@ def test_choices_are_the_words_of_their_literal(name: str) -> None:
     kind, declared = typing.get_args(HINTS[name])[:2]
     literal = next((k for k in typing.get_args(kind) if typing.get_args(k)), kind)
     words = typing.get_args(literal)
-    assert declared.metavar == "|".join(words)
+    assert all(word in declared.help for word in words)
     assert [declared.parser(word) for word in words] == [*words]
     with pytest.raises(UsageError, match="is one of"):
         declared.parser("other")
@@ -57,3 +60,11 @@ def test_old_names_are_options_no_more() -> None:
 def test_every_command_is_registered() -> None:
     names = [command.callback.__name__ for command in app.registered_commands]
     assert names == ["export", "inspect", "models", "recipes", "doctor"]
+
+
+@pytest.mark.parametrize("command", [["--help"], ["export", "--help"], ["inspect", "--help"]])
+def test_names_are_whole_on_a_narrow_terminal(
+    command: list[str], run: Callable[..., Done], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    assert "…" not in run(*command).out
