@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from runtime_check.artifact.metadata import ToleranceSpec
-from runtime_check.compare import Tolerance
+from runtime_check.comparison import Tolerance
 
 from .errors import ExportError, UsageError
 from .outputs import run

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from runtime_check.compare import Comparison, Tolerance, compare
+from runtime_check.comparison import Comparison, Tolerance, compare
 from runtime_check.device import DeviceUnavailable, UnknownRuntime, find_installed
 from runtime_check.errors import RuntimeCheckError
 from runtime_check.runtime import HOST, open_runtime

@@ -5,7 +5,7 @@ Imports nothing of `exporter`, so an app team can use it alone.
 
 from .artifact.archive import ArtifactFile, read_artifact, read_bytecode
 from .artifact.metadata import Golden, Metadata
-from .compare import Comparison, Tolerance, assert_parity, compare
+from .comparison import Comparison, Tolerance, assert_parity, compare
 from .errors import ParityError, RuntimeCheckError, UnreadableArtifact, UnsupportedSchema
 
 __all__ = [

@@ -93,7 +93,7 @@ def check(
     traceback: Annotated[bool, typer.Option("--traceback", hidden=True)] = False,
 ) -> None:
     """Check a file's properties: parity with Python, golden vectors, determinism and more."""
-    from .check import check_artifact
+    from .checking import check_artifact
     from .report import print_report, to_json, write_html
 
     with _console(stderr=True).status(f"opening {escape(file.name)}") as spinner:

@@ -60,7 +60,7 @@ class ArtifactNode(pytest.Collector):
 
     def opened(self) -> Check:
         """Load the artifact and rebuild its reference, the first time; raise what that raised."""
-        from .check import open_check
+        from .checking import open_check
         from .errors import RuntimeCheckError
 
         if self.error is not None:

@@ -13,8 +13,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from .artifact.metadata import LedgerRow
-from .check import Report
-from .compare import Comparison
+from .checking import Report
+from .comparison import Comparison
 from .properties.base import PropertyResult
 
 FORMAT_VERSION = "1.0"

@@ -38,7 +38,7 @@ FLOORS = {
     ),
     "runtime_check": (
         ("errors",),
-        ("compare", "artifact"),
+        ("comparison", "artifact"),
         ("reference", "runtimes"),
         ("device",),
         ("runtime",),

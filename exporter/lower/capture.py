@@ -16,7 +16,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from runtime_check.compare import Comparison, Tolerance, compare
+from runtime_check.comparison import Comparison, Tolerance, compare
 
 from ..errors import CaptureError
 from ..options import CaptureMethod

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch.utils.mobile_optimizer import optimize_for_mobile
 
-from runtime_check.compare import Comparison, Tolerance
+from runtime_check.comparison import Comparison, Tolerance
 
 from ..errors import OptimizeError
 from ..quiet import quiet

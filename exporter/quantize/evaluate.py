@@ -13,7 +13,7 @@ from statistics import median
 import torch
 from torch import Tensor, nn
 
-from runtime_check.compare import sqnr_db, topk_agreement
+from runtime_check.comparison import sqnr_db, topk_agreement
 from runtime_check.runtimes.lite import load_lite, quantized_engine, write_lite
 
 from ..package.archive import canonicalize

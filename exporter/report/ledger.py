@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from runtime_check.artifact.metadata import SAVED_STAGE, LedgerRow
-from runtime_check.compare import Comparison, Tolerance, compare
+from runtime_check.comparison import Comparison, Tolerance, compare
 from runtime_check.runtime import HOST
 
 from ..image.samples import Sample

@@ -13,7 +13,7 @@ from typing import cast
 
 from torch import Tensor, fx, nn
 
-from runtime_check.compare import Tolerance, compare
+from runtime_check.comparison import Tolerance, compare
 
 from ..outputs import run
 from .layers import Edit, replace_submodule

@@ -21,7 +21,7 @@ import numpy as np
 from rich.console import Console
 
 from ..artifact.archive import ArtifactFile, read_artifact
-from ..compare import compare
+from ..comparison import compare
 from ..errors import RuntimeCheckError
 from ..properties.base import tolerance_of
 from ..runtimes.host import HostSession, start_host

@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from ..compare import compare
+from ..comparison import compare
 from ..errors import RuntimeCheckError
 from .base import Check, Examiner, PropertyResult, Verdict, judge, within
 from .counterexample import Counterexample

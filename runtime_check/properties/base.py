@@ -12,7 +12,7 @@ import numpy as np
 
 from ..artifact.archive import ArtifactFile
 from ..artifact.metadata import Metadata, ToleranceSpec
-from ..compare import Comparison, Tolerance
+from ..comparison import Comparison, Tolerance
 from ..reference.reference import Reference
 from ..runtime import Runtime
 from ..runtimes.run import ForwardError

@@ -9,7 +9,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 from ..artifact.metadata import ImageInput
-from ..compare import Tolerance, compare
+from ..comparison import Tolerance, compare
 from .base import Check, PropertyResult, Verdict, skipped
 from .inputs import (
     recipes,

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from ..artifact.metadata import Golden, Metadata
-from ..compare import Comparison, compare
+from ..comparison import Comparison, compare
 from ..errors import RuntimeCheckError
 from .base import Check, PropertyResult, Verdict, failed, tolerance_of, within, worse
 from .inputs import (

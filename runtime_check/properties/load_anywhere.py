@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 
-from ..compare import Comparison, compare
+from ..comparison import Comparison, compare
 from ..errors import RuntimeCheckError
 from ..runtimes.host import open_host
 from .base import Check, PropertyResult, Status, failed, skipped, tolerance_of, worse

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from ..artifact.metadata import ImageInput
-from ..compare import Tolerance, compare
+from ..comparison import Tolerance, compare
 from .base import Check, PropertyResult, Verdict, skipped
 from .inputs import (
     NONFINITE_CONTENTS,

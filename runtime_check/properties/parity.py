@@ -11,7 +11,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 from ..artifact.metadata import EAGER_STAGE, ImageInput, Metadata, TensorInput
-from ..compare import Tolerance, compare
+from ..comparison import Tolerance, compare
 from ..errors import RuntimeCheckError
 from .base import Check, Outputs, PropertyResult, Verdict, skipped
 from .counterexample import save_counterexample

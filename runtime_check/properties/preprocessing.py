@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from ..artifact.metadata import ImageInput
-from ..compare import Tolerance, compare
+from ..comparison import Tolerance, compare
 from ..reference.reference import pillow_resize
 from .base import Check, Outputs, PropertyResult, Verdict, skipped
 from .inputs import (

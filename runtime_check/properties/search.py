@@ -12,7 +12,7 @@ from hypothesis import seed as hypothesis_seed
 from hypothesis import strategies as st
 from hypothesis.errors import Flaky, HypothesisException
 
-from ..compare import Comparison
+from ..comparison import Comparison
 from .base import Check, Examiner, PropertyResult, Verdict, judge, within, worse
 from .counterexample import save_counterexample
 from .inputs import (

@@ -165,7 +165,7 @@ def quantize_one(name: str) -> dict[str, Any]:
 def run_on(path: Path, runtime: str) -> dict[str, Any]:
     """Run the first golden input on a device runtime and compare with what the file expects."""
     from runtime_check.artifact.archive import read_artifact
-    from runtime_check.compare import Tolerance, compare
+    from runtime_check.comparison import Tolerance, compare
     from runtime_check.device import run_on_device
     from runtime_check.errors import RuntimeCheckError
 

@@ -17,7 +17,7 @@ from torch.utils.mobile_optimizer import optimize_for_mobile
 import exporter
 from exporter.errors import ExportError, UsageError
 from runtime_check.artifact.archive import read_artifact
-from runtime_check.compare import Tolerance, compare
+from runtime_check.comparison import Tolerance, compare
 from runtime_check.runtimes.host import open_host
 from runtime_check.runtimes.lite import write_lite
 

@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 import exporter
 from exporter.errors import SourceError, UsageError
 from exporter.source import load_source
-from runtime_check.check import check_artifact
+from runtime_check.checking import check_artifact
 
 
 def test_default_weights_come_with_a_package() -> None:

@@ -24,7 +24,7 @@ from exporter.image.samples import tensor_samples
 from exporter.verify import verify
 from runtime_check import device
 from runtime_check.artifact.metadata import Preprocessing
-from runtime_check.compare import Tolerance
+from runtime_check.comparison import Tolerance
 from runtime_check.runtime import Runtime
 from runtime_check.runtimes.lite import load_lite
 from runtime_check.runtimes.run import Run

@@ -33,7 +33,7 @@ from exporter.quantize.sensitivity import measure_sensitivity, smallest_float_se
 from exporter.quantize.simulate import calibrate, simulate_int8
 from exporter.recipes import RECIPES, QuantizeRecipe
 from exporter.rewrites import Evidence, left_out, rewrite
-from runtime_check.compare import Tolerance
+from runtime_check.comparison import Tolerance
 from tests import data_sets
 from tests.benchmarks.quantization import data
 

@@ -8,7 +8,7 @@ from torch import nn
 from exporter.errors import CaptureError
 from exporter.lower.capture import candidates
 from exporter.outputs import run
-from runtime_check.compare import Tolerance
+from runtime_check.comparison import Tolerance
 
 SHAPE = (1, 3, 8, 8)
 TIGHT = Tolerance(atol=1e-5)

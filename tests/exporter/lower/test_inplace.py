@@ -11,7 +11,7 @@ from exporter.lower import optimize as step
 from exporter.lower.capture import trace
 from exporter.lower.optimize import Attempt, apply, optimize
 from exporter.outputs import run
-from runtime_check.compare import Tolerance
+from runtime_check.comparison import Tolerance
 
 TIGHT = Tolerance(atol=1e-5)
 

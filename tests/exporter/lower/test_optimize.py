@@ -13,7 +13,7 @@ from exporter.lower.optimize import Attempt, apply, optimize
 from exporter.outputs import run
 from exporter.rewrites import Evidence, rewrite
 from exporter.rewrites.passes import names
-from runtime_check.compare import Tolerance
+from runtime_check.comparison import Tolerance
 
 TIGHT = Tolerance(atol=1e-5)
 OFFICIAL = Attempt(freeze=False, without=frozenset())

@@ -18,7 +18,7 @@ from exporter.recipes import RECIPES
 from exporter.rewrites import Evidence, PassEffect, rewrite
 from exporter.rewrites.trace import trace
 from exporter.rewrites.watch import watch
-from runtime_check.compare import Tolerance, sqnr_db
+from runtime_check.comparison import Tolerance, sqnr_db
 
 
 def test_layernorm_smoothing_is_exact_on_a_real_vit(fashion):

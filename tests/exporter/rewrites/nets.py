@@ -15,7 +15,7 @@ from exporter.rewrites import Evidence, Rewritten, rewrite
 from exporter.rewrites.apply import edited
 from exporter.rewrites.layers import Edit
 from exporter.rewrites.watch import hooks
-from runtime_check.compare import Tolerance, compare
+from runtime_check.comparison import Tolerance, compare
 
 
 def edited_exactly(

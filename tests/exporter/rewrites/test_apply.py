@@ -14,7 +14,7 @@ from exporter.rewrites.apply import edit_modules, edited
 from exporter.rewrites.convolutions import ChannelsLast
 from exporter.rewrites.layers import Edit
 from exporter.rewrites.passes import names
-from runtime_check.compare import Tolerance, compare
+from runtime_check.comparison import Tolerance, compare
 
 from .nets import rewritten, small_vit
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from runtime_check.artifact.metadata import TensorData, ToleranceSpec
-from runtime_check.compare import Tolerance, compare
+from runtime_check.comparison import Tolerance, compare
 
 from .tiny import TOLERANCE, Json, text
 

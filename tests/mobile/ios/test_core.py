@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from runtime_check.artifact.metadata import parse_golden, parse_metadata
-from runtime_check.compare import compare
+from runtime_check.comparison import compare
 from runtime_check.device.toolchain import compile_program, native_compiler
 from runtime_check.properties.base import tolerance_of
 

@@ -198,7 +198,7 @@ def test_what_loads_but_computes_otherwise_is_detected(tensor_ptl: Any, tmp_path
     )
     other = (np.frombuffer(weights, np.float32) * np.float32(1.5)).tobytes()
     path = with_records(tensor_ptl.path, tmp_path / "other.ptl", {name: other})
-    from runtime_check.check import check_artifact
+    from runtime_check.checking import check_artifact
 
     report = check_artifact(path, properties=["golden"], folder=tmp_path)
     assert not report

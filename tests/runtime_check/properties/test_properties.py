@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from runtime_check.check import Report, check_artifact, open_check
+from runtime_check.checking import Report, check_artifact, open_check
 from runtime_check.properties import PROPERTIES, nonfinite
 from runtime_check.properties.base import PropertyResult
 from runtime_check.properties.counterexample import load_counterexample

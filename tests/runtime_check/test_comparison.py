@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from runtime_check import ParityError, Tolerance, assert_parity, compare
-from runtime_check.compare import sqnr_db, topk_agreement
+from runtime_check.comparison import sqnr_db, topk_agreement
 
 FLOATS = hnp.arrays(
     np.float32,
