@@ -37,7 +37,7 @@ FLOORS = {
         ("__main__",),
     ),
     "runtime_check": (
-        ("errors",),
+        ("errors", "outputs", "pages"),
         ("comparison", "artifact"),
         ("reference", "runtimes"),
         ("device",),
