@@ -198,7 +198,7 @@ def runtime_aar(version: str = "auto") -> Path:
         return maven("runtime")[0]
     with tempfile.TemporaryDirectory(dir=path.parent) as scratch:
         try:
-            # Not pinned: it could not be had where the pins were made. Maven checks its SHA-1.
+            # Not pinned: it was not available where the pins were made. Maven checks its SHA-1.
             _copy_with_maven([f"org.pytorch:pytorch_android_lite:{wanted}:aar"], Path(scratch))
         except ToolError as error:
             if version != "auto":

@@ -209,7 +209,7 @@ def main() -> int:
     parser.add_argument("--strict", action="store_true", help="16 KB pages are a must")
     options = parser.parse_args()
     if not zipfile.is_zipfile(options.apk):
-        sys.stderr.write(f"{options.apk} is no APK. Build one: tools/build_apk.py\n")
+        sys.stderr.write(f"{options.apk} is not an APK. Build one: tools/build_apk.py\n")
         return 2
     try:
         findings = preflight(options.apk, strict=options.strict)

@@ -50,7 +50,7 @@ private func thumbnail(_ source: CGImageSource, _ longSide: Int) -> CGImage? {
 
 /// Draw into memory whose layout we know, and take the RGB bytes out of it.
 private func rgb(_ image: CGImage) -> RGBImage? {
-  // In the picture's own colour space nothing is converted: Python's loaders ignore profiles too.
+  // In the picture's own color space nothing is converted: Python's loaders ignore profiles too.
   let own = image.colorSpace.flatMap { $0.model == .rgb ? $0 : nil }
   return own.flatMap { rgb(image, in: $0) } ?? rgb(image, in: CGColorSpaceCreateDeviceRGB())
 }

@@ -8,7 +8,7 @@ verification in turn (interleaved, so that a slow minute of the machine falls on
 the rounds. Peak memory is the process's peak resident size less its size after the imports,
 against the bytes of the weights. An int8 export also tells each step's peak, and which lines copied
 a module or its weights (`copy.deepcopy`; what torch copies in C++ shows in the peaks alone). One
-more int8 export, not among the rounds, runs under a profiler that says which of the quantiser's
+more int8 export, not among the rounds, runs under a profiler that says which of the quantizer's
 functions the time goes to. Writes `export_cost.json` and `export_cost.md` beside this file; models
 measured before keep their rows.
 """
@@ -105,7 +105,7 @@ def counted_copies() -> Iterator[Copies]:
 
 
 def _functions(profile: cProfile.Profile) -> list[dict[str, Any]]:
-    """Return the dearest functions of the quantiser, callees included; the whole step first."""
+    """Return the dearest functions of the quantizer, callees included; the whole step first."""
     stats: Any = pstats.Stats(profile)
     found = [
         {"function": f"{Path(file).name}:{line} {name}", "seconds": row[3], "calls": row[1]}

@@ -5,7 +5,7 @@
     python -m tests.benchmarks.families --int8          # the int8 columns, about as long
     python -m tests.benchmarks.families --choose        # pick the smallest models anew
 
-Random weights with randomised BatchNorm statistics (untrained ones, 0 and 1, hide folding
+Random weights with randomized BatchNorm statistics (untrained ones, 0 and 1, hide folding
 errors). Each row is a real export of the image artifact: the file as saved is compared with eager
 in a fresh process, and with `--device` run on torch 2.1.0's ARM64 build. `--int8` exports the bare
 network in static int8, calibrated on crops of scikit-image's photos, and runs the file on torch
@@ -61,7 +61,7 @@ def choose() -> dict[str, str]:
 
 
 def build(name: str, *, seed: int = 0) -> Any:
-    """Build a timm model as the exporter does, random weights, BatchNorm statistics randomised.
+    """Build a timm model as the exporter does, random weights, BatchNorm statistics randomized.
 
     Some families start their classifier at zero; all outputs would be equal and nothing compared.
     """
@@ -210,7 +210,7 @@ def table(rows: dict[str, dict[str, Any]]) -> str:
         "# timm's families through the exporter",
         "",
         f"**fp32: {len(good)} of {len(rows)}** exported and verified: image artifact, random "
-        "weights, BatchNorm statistics randomised; the saved file agrees with eager on five images "
+        "weights, BatchNorm statistics randomized; the saved file agrees with eager on five images "
         f"in a fresh process. Captured: {', '.join(f'{n} by {how}' for how, n in captured.items())}"
         f". By its operator table {fits} load on torch 2.1.0"
         + (f"; {sum(d['loads'] for d in ran)} of {len(ran)} ran on its ARM64 build" if ran else "")

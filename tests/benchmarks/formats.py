@@ -42,7 +42,7 @@ from tests.benchmarks.formats_load import ONNX, SHAPE
 from tests.benchmarks.formats_table import RUNTIMES, Contestant, render, summarize
 
 HERE = Path(__file__).parent
-# Model, quantisation.
+# Model, quantization.
 CASES = (
     ("deit_tiny_patch16_224", "none"),
     ("deit_tiny_patch16_224", "static"),

@@ -5,7 +5,7 @@
 Each row is one operator on a float32 or int8 tensor of 197 x 768, a ViT-Tiny MLP activation:
 instructions per value on PyTorch 2.1's ARM64 build (exact and repeatable), and microseconds in the
 lite interpreter on this machine, one thread, median. What it takes to get the tensor there
-(quantising, for the int8 rows) is counted apart and taken off. Needs
+(quantizing, for the int8 rows) is counted apart and taken off. Needs
 `python -m runtime_check device install`. Writes `operator_costs.md` beside this file.
 """
 

@@ -3,7 +3,7 @@
     python -m tests.benchmarks.passes
 
 One export with every pass, then one without each; ARM64 instructions of one inference on PyTorch
-2.1's build (exact and repeatable), how much a modelled second-level cache of a phone's core has to
+2.1's build (exact and repeatable), how much a modeled second-level cache of a phone's core has to
 fetch for it (where a pass is about that), and paired, interleaved milliseconds on this machine,
 one thread. Needs `python -m runtime_check device install`; takes ten minutes, most of them in the
 cache model. Writes `passes.md` beside this file.
@@ -28,7 +28,7 @@ from runtime_check.device.runner import open_runner
 from runtime_check.runtimes.lite import load_lite, quantized_engine
 
 HERE = Path(__file__).parent
-# Model, quantisation, whether to model a cache, passes to leave out one by one.
+# Model, quantization, whether to model a cache, passes to leave out one by one.
 CASES = (
     (
         "deit_tiny_patch16_224",

@@ -194,10 +194,10 @@ def render(
         f"({spec.interpolation}), one thread; medians of {rounds} interleaved rounds, a fresh "
         f"process each; torch {torch.__version__}, Pillow {PIL.__version__}, load average "
         f"{os.getloadavg()[1]:.1f}; `python -m tests.benchmarks.photo`. Memory is the peak "
-        "above the photo itself. Grey levels are the largest distance from Pillow on this photo, "
+        "above the photo itself. Gray levels are the largest distance from Pillow on this photo, "
         "then the share of values that differ. Instructions are exact.",
         "",
-        "| photo | | ms | / Pillow, paired | peak MB | grey levels off | values off | "
+        "| photo | | ms | / Pillow, paired | peak MB | gray levels off | values off | "
         "ARM64 M instructions |",
         "|---|---|---:|---:|---:|---:|---:|---:|",
     ]

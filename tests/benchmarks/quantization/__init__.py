@@ -1,1 +1,1 @@
-"""Measure quantisation on real weights and images; the tables are in RESULTS.md."""
+"""Measure quantization on real weights and images; the tables are in RESULTS.md."""

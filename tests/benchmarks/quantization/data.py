@@ -1,4 +1,4 @@
-"""Load the real weights and images the quantisation tables are measured on."""
+"""Load the real weights and images the quantization tables are measured on."""
 
 from __future__ import annotations
 
@@ -68,14 +68,14 @@ def _compose(stamp: Path, background: Image.Image) -> Image.Image:
 def photos(*, calibration: int = 64, measured: int = 300) -> Photos:
     """Build the two sets of photos from installed packages; the same ones every time.
 
-    Measured: the 20 labelled ImageNet photos of foolbox, then things of Debian's
+    Measured: the 20 labeled ImageNet photos of foolbox, then things of Debian's
     tuxpaint-stamps-default composed on grass, gravel and brick. Calibration: crops of
     scikit-image's and scikit-learn's photos, every second one with another such thing in front.
     No photo, thing or background is in both sets. Without the Debian package, both sets are
     smaller. Raises ModuleNotFoundError when foolbox, scikit-image or scikit-learn is missing.
     """
     random_ = random.Random(0)
-    colour = _package_photos(
+    color = _package_photos(
         "skimage",
         "data",
         (
@@ -90,7 +90,7 @@ def photos(*, calibration: int = 64, measured: int = 300) -> Photos:
     ) + _package_photos("sklearn", "datasets/images", ("flower.jpg", "china.jpg"))
     textures = _package_photos("skimage", "data", ("grass.png", "gravel.png", "brick.png"))
     root = Path(str(importlib.resources.files("foolbox"))) / "data"
-    labelled = sorted(root.glob("imagenet_*.jpg"))
+    labeled = sorted(root.glob("imagenet_*.jpg"))
     stamps = sorted(
         path
         for folder in STAMP_FOLDERS
@@ -99,13 +99,13 @@ def photos(*, calibration: int = 64, measured: int = 300) -> Photos:
     )
     random_.shuffle(stamps)
     for_calibration, for_measuring = stamps[: calibration // 2], stamps[calibration // 2 :]
-    calibrating = [_crop(random_.choice(colour), random_) for _ in range(calibration)]
+    calibrating = [_crop(random_.choice(color), random_) for _ in range(calibration)]
     for index, stamp in enumerate(for_calibration):
         calibrating[2 * index] = _compose(stamp, calibrating[2 * index])
-    measuring = [Image.open(path).convert("RGB") for path in labelled]
+    measuring = [Image.open(path).convert("RGB") for path in labeled]
     for stamp in for_measuring[: max(0, measured - len(measuring))]:
         measuring.append(_compose(stamp, _crop(random_.choice(textures), random_)))
-    labels = tuple(int(path.stem.rsplit("_", 1)[1]) for path in labelled)
+    labels = tuple(int(path.stem.rsplit("_", 1)[1]) for path in labeled)
     return Photos(tuple(calibrating), tuple(measuring[:measured]), labels)
 
 
@@ -204,7 +204,7 @@ def dinov2_small() -> nn.Module:
 def fit_head(features: Tensor, labels: Tensor, classes: int, *, l2: float) -> nn.Linear:
     """Fit a linear classifier to `features` (N,D): logistic regression, `l2` on the weights.
 
-    Features are standardised for the fit; the returned layer takes them as they are.
+    Features are standardized for the fit; the returned layer takes them as they are.
     """
     mean, std = features.mean(0), features.std(0) + 1e-6
     scaled = (features - mean) / std

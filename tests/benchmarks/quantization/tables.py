@@ -60,7 +60,7 @@ def _against_simulation(made: Quantized, batches: Sequence[Tensor]) -> float | N
 
 
 def prepared(module: nn.Module, example: Tensor) -> nn.Module:
-    """Return `module` after the exporter's exact rewrites: the float network that it quantises."""
+    """Return `module` after the exporter's exact rewrites: the float network that it quantizes."""
     expected = plainly(module, (example,))
     largest = max(float(t.abs().max()) for t in expected)
     alike = Tolerance(atol=1e-4 * largest)
@@ -79,7 +79,7 @@ def measure(
     rounds: int = 30,
     allow_noise: bool = False,
 ) -> list[Row]:
-    """Quantise `module` by each recipe and return one row each, float32 first."""
+    """Quantize `module` by each recipe and return one row each, float32 first."""
     example = measured[0][:1]
     module = prepared(module, example)
     reference = run(module, measured)
@@ -125,9 +125,9 @@ def fashion() -> dict[str, Any]:
     """All recipes on the Fashion-MNIST ViT, 10,000 test images; calibrated on 512 training ones."""
     images, labels = data_sets.fashion_images("test")
     train, train_labels = data_sets.fashion_images("train")
-    normalised = data_sets.fashion_normalize(train)
+    normalized = data_sets.fashion_normalize(train)
     # Validation is the training set's tail: the test images choose nothing.
-    taught = tensors_as_training_set(normalised[:22_000], train_labels[:22_000], validation=2_000)
+    taught = tensors_as_training_set(normalized[:22_000], train_labels[:22_000], validation=2_000)
     recipes = {n: r for n, r in RECIPES.items() if r.method in ("dynamic", "static")}
     for observer in ("minmax", "moving_average", "histogram"):
         name = f"static-xnnpack, {observer}"
@@ -140,7 +140,7 @@ def fashion() -> dict[str, Any]:
     rows = measure(
         data_sets.fashion_vit(),
         recipes,
-        calibration=list(normalised[:512].split(64)),
+        calibration=list(normalized[:512].split(64)),
         measured=list(data_sets.fashion_normalize(images).split(500)),
         labels=labels,
         train=taught,

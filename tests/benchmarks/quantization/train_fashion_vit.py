@@ -1,4 +1,4 @@
-"""Train the small Fashion-MNIST ViT whose checkpoint the quantisation table is measured on.
+"""Train the small Fashion-MNIST ViT whose checkpoint the quantization table is measured on.
 
 Run `python -m tests.benchmarks.quantization.train_fashion_vit`. The data is Debian's package
 `dataset-fashion-mnist` (60,000 training and 10,000 test images, MIT). The checkpoint is stored in

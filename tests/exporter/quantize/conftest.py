@@ -1,4 +1,4 @@
-"""Real weights and real images for the quantisation tests; small, so that every test is quick."""
+"""Real weights and real images for the quantization tests; small, so that every test is quick."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def photo(name: str) -> np.ndarray:
 
 
 def crops(names: list[str], count: int, seed: int) -> Tensor:
-    """Cut `count` random crops out of scikit-image photos, normalised to mean = std = 0.5."""
+    """Cut `count` random crops out of scikit-image photos, normalized to mean = std = 0.5."""
     generator = np.random.default_rng(seed)
     out = []
     for index in range(count):

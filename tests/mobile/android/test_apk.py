@@ -88,10 +88,10 @@ def test_references_to_nothing_are_found(
 
 
 def test_what_is_no_apk_is_refused_in_words(run_tool: RunTool, tmp_path: Path) -> None:
-    (tmp_path / "x.apk").write_bytes(b"no zip")
+    (tmp_path / "x.apk").write_bytes(b"not a zip")
     result = run_tool("preflight.py", tmp_path / "x.apk")
     assert result.returncode == 2
-    assert "is no APK" in result.stderr
+    assert "is not an APK" in result.stderr
 
 
 def test_no_literal_of_a_model_in_the_app() -> None:

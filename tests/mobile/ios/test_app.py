@@ -137,7 +137,7 @@ def test_nothing_about_a_model_is_written_down() -> None:
 
 
 def test_what_is_drawn_is_also_spoken() -> None:
-    """Symbols that stand alone have a label for VoiceOver; colours come from the system."""
+    """Symbols that stand alone have a label for VoiceOver; colors come from the system."""
     text = "".join(path.read_text(encoding="utf-8") for path in APP_SOURCES)
     assert text.count("accessibilityLabel") >= 5
     assert "AccessibilityNotification.Announcement" in text

@@ -105,7 +105,7 @@ def test_threads_share_a_shipped_model(core: Core, models: Models) -> None:
 def test_a_thousand_rounds_under_the_address_sanitizer_do_not_grow(
     small: Small, torch_here: tuple[Path, str, list[str]], tmp_path: Path
 ) -> None:
-    """Address and undefined-behaviour sanitizers watch; the heap is as large after as before."""
+    """Address and undefined-behavior sanitizers watch; the heap is as large after as before."""
     compiler = native_compiler()
     if compiler is None:
         pytest.skip("no C++ compiler: apt-get install -y g++")

@@ -305,13 +305,13 @@ def test_the_privacy_manifest_says_that_nothing_is_collected() -> None:
     assert not re.search(r"URLSession|NWConnection|UserDefaults", sources)
 
 
-def test_the_asset_catalogue_is_complete() -> None:
-    catalogue = APP / "App/Assets.xcassets"
-    for folder in (catalogue, *catalogue.iterdir()):
+def test_the_asset_catalog_is_complete() -> None:
+    catalog = APP / "App/Assets.xcassets"
+    for folder in (catalog, *catalog.iterdir()):
         if folder.is_dir():
             assert json.loads((folder / "Contents.json").read_text(encoding="utf-8"))["info"]
-    assert (catalogue / "AppIcon.appiconset").is_dir()
-    assert (catalogue / "AccentColor.colorset").is_dir()
+    assert (catalog / "AppIcon.appiconset").is_dir()
+    assert (catalog / "AccentColor.colorset").is_dir()
 
 
 def test_install_puts_models_where_the_app_looks() -> None:

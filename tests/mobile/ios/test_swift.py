@@ -77,7 +77,7 @@ def test_a_changed_golden_file_fails_the_swift_tests(
 def test_a_golden_file_that_cannot_be_read_fails_the_swift_tests(
     swift: Swift, scratch: list[str], tmp_path: Path
 ) -> None:
-    """A parameterised test without arguments would run nothing and pass."""
+    """A parameterized test without arguments would run nothing and pass."""
     folder = tmp_path / "golden"
     subprocess.run(["cp", "-r", str(GOLDEN), str(folder)], check=True)
     (folder / "golden_checks.json").unlink()

@@ -54,7 +54,7 @@ public final class ClassifierModel {
   ///   - folder: where `--install` put the `.ptl` files.
   ///   - threads: how many one inference uses.
   ///   - app: name and version, for benchmarks.
-  ///   - digest: the SHA-256 of a file, for benchmarks; nil where it cannot be had.
+  ///   - digest: the SHA-256 of a file, for benchmarks; nil where it is not available.
   public init(
     folder: URL, runtime: any ModelRuntime.Type, threads: Int, app: String,
     digest: @escaping @Sendable (URL) -> String? = { _ in nil }

@@ -97,6 +97,6 @@ public struct GoldenVerdict: Equatable, Sendable {
         + "\(distance)\(agreement)."
     }
     return "This device does not compute what Python computes: \(failed.count) of \(cases) golden "
-      + "vectors are off (\(failed.joined(separator: ", ")))\(distance)\(agreement)."
+      + "vectors differ (\(failed.joined(separator: ", ")))\(distance)\(agreement)."
   }
 }

@@ -18,7 +18,7 @@ public enum ModelError: Error, Equatable, LocalizedError {
   public var errorDescription: String? {
     switch self {
     case .missing(let file, let record):
-      "\(file) holds no \(record): it was not made by this project's exporter. "
+      "\(file) has no \(record): it was not made by this project's exporter. "
         + "Export the model with “python -m exporter” and install it again."
     case .unsupported(let file, let record, let version):
       "\(file): \(record) has schema version \(version), and this app reads "
@@ -225,7 +225,7 @@ private func readRecord<Record: Decodable>(
     let version = try decoder.decode(Versioned.self, from: json).version
     guard let major = Int(version.prefix { $0 != "." }) else {
       throw ModelError.damaged(
-        file: file, record: record, why: "field schema_version: “\(version)” is no version")
+        file: file, record: record, why: "field schema_version: “\(version)” is not a version")
     }
     guard major == Metadata.schemaMajor else {
       throw ModelError.unsupported(file: file, record: record, version: version)

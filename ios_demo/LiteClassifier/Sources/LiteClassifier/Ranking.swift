@@ -19,7 +19,7 @@ public struct Prediction: Equatable, Sendable, Identifiable {
   public let id: Int
   public let label: String
   public let score: Double
-  /// Length of its bar, 0 to 1; nil where the score is no probability and not comparable to one.
+  /// Length of its bar, 0 to 1; nil where the score is not a probability and not comparable to one.
   public let bar: Double?
   /// The score as text: a percentage for probabilities, else the number.
   public let text: String

@@ -70,7 +70,7 @@ final class FakeRuntime: ModelRuntime {
   static let version = "0.0.0-fake"
   let metadata: String
   let golden: String
-  let behaviour: String
+  let behavior: String
 
   static func setThreads(_ threads: Int) throws {
     guard threads > 0 else { throw Failure(errorDescription: "threads must be 1 to 1024") }
@@ -79,7 +79,7 @@ final class FakeRuntime: ModelRuntime {
   init(path: String) throws {
     let words = try String(contentsOfFile: path, encoding: .utf8).split(separator: " ")
     guard words.count == 3 else { throw Failure(errorDescription: "not a zip archive") }
-    (metadata, golden, behaviour) = (String(words[0]), String(words[1]), String(words[2]))
+    (metadata, golden, behavior) = (String(words[0]), String(words[1]), String(words[2]))
   }
 
   func extra(_ name: String) throws -> Data? {
@@ -89,7 +89,7 @@ final class FakeRuntime: ModelRuntime {
 
   func forward(_ inputs: [Tensor]) throws -> [Tensor] {
     let output = try tinyForward(inputs[0])
-    switch behaviour {
+    switch behavior {
     case "throws":
       throw Failure(errorDescription: "the image must have three channels")
     case "wrong":

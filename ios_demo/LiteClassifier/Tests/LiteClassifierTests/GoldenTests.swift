@@ -57,6 +57,6 @@ struct GoldenCheckVector: Decodable, Sendable, CustomTestStringConvertible {
     }
     #expect(!verdict.passes)
     #expect(verdict.failed == ["tall"])
-    #expect(verdict.sentence.contains("1 of 2 golden vectors are off (tall)"))
+    #expect(verdict.sentence.contains("1 of 2 golden vectors differ (tall)"))
   }
 }

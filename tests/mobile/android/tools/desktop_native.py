@@ -29,7 +29,7 @@ from downloads import ToolError, cache, find_program, run, runtime_aar, sha256
 LIBRARIES = ("libpytorch_jni_lite.so", "libfbjni.so", "libc++_shared.so")
 SHIM_NAMES = ("libc.so", "libm.so", "libdl.so", "liblog.so", "libandroid.so")
 BIONIC = HERE / "native" / "bionic.c"
-# In both C libraries, with another contract: their capitalised namesakes are in bionic.c.
+# In both C libraries, with another contract: their capitalized namesakes are in bionic.c.
 RENAMED = (
     "fflush", "fwrite", "fputc", "getc", "ungetc", "vfprintf", "fprintf",
     "strerror_r", "newlocale", "setlocale", "sysconf",
@@ -43,7 +43,7 @@ _IGNORED_TAG = 0x6FFFFEF0  # a number the dynamic linker knows nothing of and sk
 
 
 def adapt(library: bytes) -> bytes:
-    """Strip the symbol versions of an ELF64 library and capitalise its `RENAMED` references.
+    """Strip the symbol versions of an ELF64 library and capitalize its `RENAMED` references.
 
     Android's versions (`malloc@LIBC`) name a library glibc is not. The names change in place, so
     every offset stays as it is.

@@ -53,6 +53,6 @@ fun main(arguments: Array<String>) {
         }
         println(answer)
     }
-    // fbjni keeps a thread that is no daemon: without this Java would wait for it for ever.
+    // fbjni keeps a thread that is not a daemon: without this, Java would wait for it forever.
     exitProcess(0)
 }

@@ -40,12 +40,12 @@ fun readPhoto(
         }
     val size = BitmapFactory.Options().apply { inJustDecodeBounds = true }
     read { BitmapFactory.decodeStream(it, null, size) }
-    if (size.outWidth <= 0 || size.outHeight <= 0) throw DemoException(Failure.PhotoUnreadable("it is no picture"))
+    if (size.outWidth <= 0 || size.outHeight <= 0) throw DemoException(Failure.PhotoUnreadable("it is not a picture"))
     val plan = downsamplePlan(size.outWidth, size.outHeight, wantedSide(preprocessing), bounds)
     plan.refusal?.let {
         throw DemoException(Failure.PhotoOutOfBounds(size.outWidth, size.outHeight, it, bounds))
     }
-    // A picture without EXIF (a PNG, say) is no error.
+    // A picture without EXIF (a PNG, say) is not an error.
     val orientation =
         try {
             read { ExifInterface(it).getAttributeInt(ExifInterface.TAG_ORIENTATION, 1) }

@@ -152,11 +152,11 @@ val GoldenReport.figures: String
 val GoldenReport.sentence: String
     get() =
         if (passes) {
-            "Verified on this phone: $passed of $cases golden inputs give what Python gave. $figures."
+            "Verified on this phone: $passed of $cases golden inputs match Python. $figures."
         } else {
-            "NOT verified: only $passed of $cases golden inputs give what Python gave. " +
+            "NOT verified: only $passed of $cases golden inputs match Python. " +
                 (if (figures.isEmpty()) "" else "$figures. ") +
-                "First: $firstProblem. This phone computes something else than the computer that " +
-                "exported the file, so don't trust its answers. On the computer, " +
-                "`python -m runtime_check FILE --runtime arm64-2.1.0` shows where it begins."
+                "First: $firstProblem. This phone computes different results than the computer that " +
+                "exported the file, so don't trust its predictions. On the computer, " +
+                "`python -m runtime_check FILE --run-on arm64-2.1.0` shows where the difference starts."
         }

@@ -38,7 +38,7 @@ fun compare(
         }
     }
     if (expected.sumOf { it.count } == 0) {
-        return Comparison(Problem.EMPTY, "nothing to compare: that proves nothing")
+        return Comparison(Problem.EMPTY, "there is nothing to compare")
     }
     return compareValues(expected, actual, tolerance)
 }

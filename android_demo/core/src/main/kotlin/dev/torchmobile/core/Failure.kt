@@ -53,8 +53,8 @@ sealed interface Failure {
         override val sentence =
             when (refusal) {
                 Refusal.SMALL -> {
-                    "This photo ($width x $height) is too small: the model wants at least " +
-                        "${bounds.minSide} pixels a side."
+                    "This photo ($width x $height) is too small: the model needs at least " +
+                        "${bounds.minSide} pixels per side."
                 }
 
                 Refusal.LONG -> {
@@ -78,13 +78,13 @@ sealed interface Failure {
     ) : Failure {
         override val sentence =
             "$model loaded but did not run: $detail. Check the file on your computer with " +
-                "`python -m runtime_check FILE --runtime arm64-2.1.0`."
+                "`python -m runtime_check FILE --run-on arm64-2.1.0`."
     }
 
     data class OutOfMemory(
         val what: String,
     ) : Failure {
-        override val sentence = "Not enough memory for $what. Close other apps, or take a smaller one."
+        override val sentence = "Not enough memory for $what. Close other apps, or choose a smaller one."
     }
 
     data class CameraUnavailable(

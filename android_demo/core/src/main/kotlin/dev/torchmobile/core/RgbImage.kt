@@ -8,7 +8,7 @@ class RgbImage(
 ) {
     init {
         require(height > 0 && width > 0 && bytes.size == 3 * height * width) {
-            "${bytes.size} bytes are no RGB image of $width x $height"
+            "${bytes.size} bytes are not an RGB image of $width x $height"
         }
     }
 

@@ -32,8 +32,8 @@ fun yuvImage(
     for (y in 0 until height) {
         for (x in 0 until width) {
             val light = luma.at(x, y).toDouble()
-            val cb = blue.at(x / 2, y / 2) - CENTRE
-            val cr = red.at(x / 2, y / 2) - CENTRE
+            val cb = blue.at(x / 2, y / 2) - CENTER
+            val cr = red.at(x / 2, y / 2) - CENTER
             bytes[at++] = level(light + 1.402 * cr)
             bytes[at++] = level(light - 0.344136 * cb - 0.714136 * cr)
             bytes[at++] = level(light + 1.772 * cb)
@@ -51,6 +51,6 @@ fun orientationOf(degrees: Int): Int =
         else -> 1
     }
 
-private const val CENTRE = 128
+private const val CENTER = 128
 
 private fun level(value: Double): Byte = value.roundToInt().coerceIn(0, 255).toByte()

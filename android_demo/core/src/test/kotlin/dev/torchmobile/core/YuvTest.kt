@@ -30,7 +30,7 @@ class YuvTest {
         )
 
     @Test
-    fun `colours are Pillow's within one level`() {
+    fun `colors are Pillow's within one level`() {
         for ((yuv, rgb) in known) {
             val image = yuvImage(1, 1, plane(1, 1, yuv[0]), plane(1, 1, yuv[1]), plane(1, 1, yuv[2]))
             image.bytes.forEachIndexed { index, byte ->
