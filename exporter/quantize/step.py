@@ -23,10 +23,10 @@ from ..options import CALIBRATION_IMAGES, DEFAULT_BUDGET, NOISE, QuantizeOptions
 from ..outputs import run
 from ..plan import Plan
 from ..progress import Listener, silent
-from .api import Quantized, QuantizeImages, quantize
+from .api import LayerReport, Quantized, QuantizeImages, quantize
 from .auto import Exam, choose
 from .calibrate import calibration_batches
-from .qat import TrainingSet, training_set
+from .qat import Trained, TrainingSet, training_set
 
 # Passes of this step that `--disable` knows.
 
@@ -39,6 +39,8 @@ class QuantizedNetwork:
     simulated: nn.Module | None  # the fake-quantised twin, for the ledger
     described: Quantization
     notes: tuple[Note, ...]
+    layers: tuple[LayerReport, ...] = ()
+    trained: Trained | None = None
 
     @property
     def is_int8(self) -> bool:
@@ -191,4 +193,6 @@ def _network(made: Quantized, notes: Sequence[Note]) -> QuantizedNetwork:
             }
         ),
         notes=tuple(notes),
+        layers=made.layers,
+        trained=made.trained,
     )

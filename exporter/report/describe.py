@@ -17,21 +17,31 @@ from runtime_check.reference.weights import file_sha256
 from .. import __version__
 from ..environment import version_of
 from ..expected import Expected
-from ..image.preprocess import MAX_ASPECT, MAX_SIDE, MIN_SIDE, measure_preprocessing
+from ..image.preprocess import (
+    MAX_ASPECT,
+    MAX_SIDE,
+    MIN_SIDE,
+    PreprocessingDifference,
+    measure_preprocessing,
+)
 from ..image.samples import PHOTOS, golden_images, photo
 from ..lower.lower import Lowered
 from ..notes import Note
 from ..outputs import stack
 from ..plan import Plan
 from ..progress import Clock
+from ..quantize.evaluate import Accuracy
+from ..quantize.qat import Trained
 from ..quantize.step import QuantizedNetwork
 from ..rewrites import PassEffect, Rewritten
 from ..verify import Verified
 from .ledger import Ledger
 from .report import (
+    EpochView,
     GoldenView,
-    PreprocessingView,
+    LayerView,
     Report,
+    TrainingView,
     golden_view,
     histogram,
     layer_sizes,
@@ -180,13 +190,13 @@ def report_of(
         load_ms=verified.load_milliseconds if verified else None,
         peak_mb=verified.peak_bytes / 1e6 if verified and verified.peak_bytes else None,
         steps=clock.steps,
-        training=None,
-        layers=[],
+        training=_training(network.trained),
+        layers=[LayerView(**vars(layer)) for layer in network.layers],
         layer_types=layer_sizes(prepared.module),
         parts=part_sizes([(r.name, r.size) for r in file.records], file.bytes),
         histogram=histogram(stack(ledger.eager), stack(verified.outputs)) if verified else None,
         golden=_golden_views(plan, metadata, verified, ledger) if verified else [],
-        preprocessing=_preprocessing_view(plan),
+        preprocessing=_preprocessing(plan),
         notes=_notes(plan, metadata, network, lowered),
     )
 
@@ -207,13 +217,35 @@ def _golden_views(
     ]
 
 
-def _preprocessing_view(plan: Plan) -> PreprocessingView | None:
+def _training(trained: Trained | None) -> TrainingView | None:
+    if trained is None:
+        return None
+    before = trained.before
+    labeled = before.accuracy is not None
+
+    def score(measured: Accuracy) -> float | None:
+        return measured.accuracy if labeled else measured.agreement
+
+    return TrainingView(
+        metric="accuracy" if labeled else "agreement",
+        images=before.images,
+        before=score(before),
+        float32=before.float_accuracy,
+        epochs=[
+            EpochView(epoch=result.epoch + 1, loss=result.loss, score=score(result.accuracy))
+            for result in trained.epochs
+        ],
+        best_epoch=trained.best_epoch + 1,
+        resumed_from=trained.resumed_from,
+    )
+
+
+def _preprocessing(plan: Plan) -> PreprocessingDifference | None:
     if plan.preprocess is None or plan.preprocessing is None:
         return None
-    difference = measure_preprocessing(
+    return measure_preprocessing(
         plan.preprocessing, [photo(name) for name in PHOTOS], preprocess=plan.preprocess
     )
-    return PreprocessingView(**difference.__dict__)
 
 
 def _notes(

@@ -16,6 +16,7 @@ from torch import nn
 from runtime_check.artifact.metadata import Frozen, LedgerRow, Metadata
 from runtime_check.reference.weights import file_sha256
 
+from ..image.preprocess import PreprocessingDifference
 from ..notes import Note
 from ..progress import Step
 
@@ -53,15 +54,6 @@ class Histogram(Frozen):
     edges: list[float]
     counts: list[int]
     zeros: int
-
-
-class PreprocessingView(Frozen):
-    """In-graph preprocessing against Pillow + timm, in grey levels of 0 to 255."""
-
-    images: int
-    max_levels: float
-    mean_levels: float
-    differing: float
 
 
 class EpochView(Frozen):
@@ -122,7 +114,7 @@ class Report(Frozen):
     parts: list[SizeRow]
     histogram: Histogram | None
     golden: list[GoldenView]
-    preprocessing: PreprocessingView | None
+    preprocessing: PreprocessingDifference | None
     notes: list[Note]
 
 

@@ -7,13 +7,13 @@ from typing import Any
 
 import numpy as np
 
+from exporter.image.preprocess import PreprocessingDifference
 from exporter.notes import Note
 from exporter.progress import Step
 from exporter.report.report import (
     EpochView,
     Histogram,
     LayerView,
-    PreprocessingView,
     Report,
     SizeRow,
     TrainingView,
@@ -108,7 +108,7 @@ def report(meta: Metadata | None = None, **changes: Any) -> Report:
         "parts": [SizeRow(kind="weights", count=101, bytes=18_524_012)],
         "histogram": Histogram(edges=[1e-8, 1e-7, 1e-6, 1e-5], counts=[149, 14, 2], zeros=75),
         "golden": [golden_view("cat", PHOTO, expected, actual, meta.output.labels)],
-        "preprocessing": PreprocessingView(
+        "preprocessing": PreprocessingDifference(
             images=3, max_levels=1.0, mean_levels=2.6e-4, differing=2.6e-4
         ),
         "notes": [Note("repair", "froze the module first (x)")],

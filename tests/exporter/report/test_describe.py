@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 import torch
 from own_models import Branching, ConvNormNet, Heads
+from PIL import Image
 
 import exporter
 from exporter.artifact import Artifact
+from exporter.image.samples import photo
 from exporter.report.describe import _portable
 from runtime_check.artifact.archive import read_artifact
 
@@ -70,3 +72,35 @@ def test_frozen_branches_are_named_without_the_machines_folders(tmp_path: Path) 
     assert str(tmp_path) not in artifact.metadata.model_dump_json()
     assert _portable("if x in /home/me/code/net.py:12") == "if x in net.py:12"
     assert _portable(r"C:\Users\me\net.py:3") == "net.py:3"
+
+
+def test_what_training_did_is_in_the_report(tmp_path: Path) -> None:
+    """QAT's epochs, why a layer stayed in float and its kernel's error were thrown away."""
+    for index in range(16):
+        folder = tmp_path / "photos" / f"class{index % 2}"
+        folder.mkdir(parents=True, exist_ok=True)
+        at = 8 * index
+        Image.fromarray(photo("cat")[at : at + 64, at : at + 64]).save(folder / f"{index}.png")
+    artifact = exporter.export(
+        ConvNormNet(),
+        out=tmp_path / "out",
+        input_shape=SHAPE,
+        input="image",
+        preprocessing=exporter.PreprocessingChoice(mean=(0.5,) * 3, std=(0.5,) * 3),
+        labels=[f"class{index}" for index in range(10)],
+        quantize=exporter.QuantizeRecipe(method="qat", epochs=2, float_layers=("head",)),
+        calibration=tmp_path / "photos",
+        train=tmp_path / "photos",
+    )
+    report = artifact.report
+    assert report is not None
+    assert report.training is not None
+    assert [epoch.epoch for epoch in report.training.epochs] == [1, 2]
+    assert report.training.metric == "accuracy"
+    assert 0 <= report.training.best_epoch <= 2
+    layers = {layer.name: layer for layer in report.layers}
+    assert layers["head"].why_float
+    assert any(layer.int8 and layer.kernel_steps is not None for layer in report.layers)
+    page = artifact.path.with_suffix(".report.html").read_text(encoding="utf-8")
+    assert "Accuracy by epoch." in page
+    assert layers["head"].why_float in page
