@@ -6,56 +6,41 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 from own_models import ConvNormNet
-from PIL import Image
 from torch import nn
 from torch.utils.mobile_optimizer import optimize_for_mobile
 
 import exporter
+from exporter.artifact import Artifact
 from exporter.errors import ExportError, UsageError
 from runtime_check.artifact.archive import read_artifact
 from runtime_check.comparison import Tolerance, compare
 from runtime_check.runtimes.host import open_host
 from runtime_check.runtimes.lite import write_lite
 
+from ..artifacts import Models, write_photos
+
 SHAPE = (1, 3, 32, 32)
 
 
 @pytest.fixture(scope="module")
 def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """24 crops of scikit-image's photos, none of which the exporter is judged on."""
-    data = pytest.importorskip("skimage.data")
-    folder = tmp_path_factory.mktemp("photos")
-    rng = np.random.default_rng(0)
-    for name in ("astronaut", "retina", "hubble_deep_field", "coffee"):
-        pixels = getattr(data, name)()[..., :3]
-        for index in range(6):
-            side = int(min(pixels.shape[:2]) * rng.uniform(0.4, 1.0))
-            top, left = (int(rng.integers(0, n - side + 1)) for n in pixels.shape[:2])
-            crop = Image.fromarray(pixels[top : top + side, left : left + side])
-            crop.resize((288, 288)).save(folder / f"{name}-{index}.png")
-    return folder
+    return write_photos(tmp_path_factory.mktemp("photos"))
 
 
 @pytest.fixture(scope="module")
-def int8_default(photos: Path, tmp_path_factory: pytest.TempPathFactory):
-    return exporter.export(
-        "tf_efficientnet_lite0",
-        out=tmp_path_factory.mktemp("int8"),
-        quantize="static",
-        calibration=photos,
-    )
+def int8_default(models: Models) -> Artifact:
+    return exporter.load(models.int8)
 
 
-def test_the_default_model_in_int8(int8_default) -> None:
+def test_the_default_model_in_int8(int8_default: Artifact) -> None:
     stages = [row.stage for row in int8_default.report.ledger]
     assert stages == [
         "eager fp32",
         "prepared",
-        "fake-quantised",
+        "fake-quantized",
         "quantized",
         "captured",
         "optimized",

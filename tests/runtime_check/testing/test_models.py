@@ -117,7 +117,7 @@ def test_the_exporter_holds_stage_by_stage(tmp_path: Path) -> None:
         model = recipe.build()
         shape = tuple(recipe.input(0).shape)
         artifact = exporter.export(
-            recipe.build(), out=tmp_path, input="tensor", input_shape=shape, verified=False
+            recipe.build(), out=tmp_path, input="tensor", input_shape=shape, verify=False
         )
         x = recipe.input(number)
         expected, actual = outputs(model, x), outputs(artifact, x)
@@ -161,7 +161,7 @@ def test_drawn_quantisation_recipes_hold_stage_by_stage(tmp_path: Path) -> None:
                 input_shape=tuple(recipe.input(0).shape),
                 quantize=exporter.QuantizeRecipe.named(method, **wanted),
                 calibration="noise" if static else None,
-                verified=False,
+                verify=False,
             )
         except NothingQuantized:
             return  # a stack of convolutions has nothing for dynamic quantisation
