@@ -9,6 +9,8 @@ import timm
 import torch
 from torch import Tensor, nn
 
+from exporter.quantize.qat import TrainingSet
+
 FASHION_CHECKPOINT = Path(__file__).with_name("data") / "fashion_vit.safetensors"
 FASHION_DATA = Path("/usr/share/datasets/fashion-mnist")
 FASHION_MEAN, FASHION_STD = 0.2860, 0.3530
@@ -52,3 +54,16 @@ def efficientnet_lite0() -> nn.Module:
     from exporter.source import load_source
 
     return load_source("tf_efficientnet_lite0").module
+
+
+def tensors_as_training_set(
+    images: Tensor, labels: Tensor | None, *, validation: int
+) -> TrainingSet:
+    """Wrap normalized `images` (N,C,H,W) in memory; the last `validation` ones validate."""
+    count = len(images)
+    return TrainingSet(
+        load=lambda indices: images[list(indices)],
+        count=count,
+        labels=labels,
+        validation=tuple(range(count - validation, count)),
+    )

@@ -38,9 +38,10 @@ class Candidate:
 
 @dataclass(frozen=True, kw_only=True)
 class AutoResult:
-    """The chosen candidate, the whole table, and sentences to show."""
+    """The chosen candidate and its module, the whole table, and sentences to show."""
 
     chosen: Candidate
+    quantized: Quantized
     candidates: tuple[Candidate, ...]
     notes: tuple[str, ...]
 
@@ -209,9 +210,8 @@ def _pick(rows: Sequence[Candidate], budget: Budget) -> AutoResult:
         )
     chosen = min(within, key=lambda row: _milliseconds(row))
     reference = rows[0]
-    notes: list[str] = []
-    if chosen.quantized is not None:
-        notes += chosen.quantized.notes
+    assert chosen.quantized is not None  # what is within the budget was made
+    notes = [*chosen.quantized.notes]
     if _milliseconds(chosen) > _milliseconds(reference):
         notes.append(
             f"Every int8 recipe within the budget is slower than float32 on this machine: "
@@ -219,7 +219,9 @@ def _pick(rows: Sequence[Candidate], budget: Budget) -> AutoResult:
             f"{_milliseconds(reference):.1f} ms. It is smaller; if speed is what you want, export "
             "in float (--quantize none)."
         )
-    return AutoResult(chosen=chosen, candidates=tuple(rows), notes=tuple(notes))
+    return AutoResult(
+        chosen=chosen, quantized=chosen.quantized, candidates=tuple(rows), notes=tuple(notes)
+    )
 
 
 def _milliseconds(row: Candidate) -> float:

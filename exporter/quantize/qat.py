@@ -16,14 +16,17 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from PIL import Image
 from torch import Tensor, nn
 
 from ..errors import NotFinite, TrainingDataError
+from ..image.folders import Reader, open_folder
 from ..progress import Listener, silent
-from .calibrate import Preprocess, image_files, read_image, spread
 from .evaluate import Accuracy, judge, run
 from .simulate import Simulated
+
+# Images of a training folder that are used at most.
+_MOST_IMAGES = 20_000
+_VALIDATE_EVERY = 10
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,104 +63,25 @@ class Trained:
     resumed_from: int
 
 
-def tensors_as_training_set(
-    images: Tensor, labels: Tensor | None, *, validation: int
-) -> TrainingSet:
-    """Wrap normalised `images` (N,C,H,W) in memory; the last `validation` ones validate."""
-    count = len(images)
-    if labels is not None and len(labels) != count:
-        raise TrainingDataError(f"{count} images came with {len(labels)} labels.")
-    return TrainingSet(
-        load=lambda indices: images[list(indices)],
-        count=count,
-        labels=labels,
-        validation=tuple(range(count - validation, count)),
-    )
+def training_set(folder: Path, reader: Reader, *, labels: Sequence[str] | None) -> TrainingSet:
+    """Open `folder`: class folders named like the `labels`, or plain images to distill on.
 
-
-def training_set(
-    folder: Path,
-    preprocess: Preprocess,
-    *,
-    classes: Sequence[str] | None,
-    limit: int = 20_000,
-    validation_share: float = 0.1,
-) -> TrainingSet:
-    """Read `folder`: one subfolder per class for training with labels, or plain images.
-
-    `classes` are the model's labels in order; subfolders must carry their names (upper and lower
-    case, spaces and `_` alike) or their numbers. None trains without labels, by distillation.
-    Broken images are skipped and named. Raises TrainingDataError when folders and labels do not
-    fit.
+    Every tenth image validates. Raises ImageFolderError where folders and labels do not fit,
+    TrainingDataError for less than two images.
     """
-    files = spread(image_files(folder), limit)
-    labels: list[int] | None = None
-    if classes is not None:
-        index = _class_of_folder(folder, classes)
-        loose = [f for f in files if f.parent == folder]
-        if loose:
-            raise TrainingDataError(
-                f"{len(loose)} images lie in {folder} itself (first: {loose[0].name}), outside "
-                "every class folder. Sort them in, or train without labels (distillation)."
-            )
-        labels = [index[f.relative_to(folder).parts[0]] for f in files]
-    good, kept, skipped = [], [], []
-    for position, path in enumerate(files):
-        # Only headers are read here; truncated pixels show up when the image is loaded.
-        if read_image(path) is None:
-            skipped.append(path.name)
-            continue
-        good.append(path)
-        if labels is not None:
-            kept.append(labels[position])
-    if len(good) < 2:
+    images = open_folder(folder, labels=labels, limit=_MOST_IMAGES)
+    if len(images) < 2:
         raise TrainingDataError(
-            f"{folder} holds {len(good)} readable images ({len(skipped)} broken). Training needs "
-            "at least two, and is worth its time from some hundreds on."
+            f"{folder} holds {len(images)} readable images ({len(images.skipped)} broken). "
+            "Training needs at least two, and is worth its time from some hundreds on."
         )
-
-    def load(indices: Sequence[int]) -> Tensor:
-        images: list[Tensor] = []
-        for i in indices:
-            image = read_image(good[i])
-            assert isinstance(image, Image.Image)
-            images.append(preprocess(image))
-        return torch.stack(images)
-
-    every = max(2, round(1 / validation_share))
     return TrainingSet(
-        load=load,
-        count=len(good),
-        labels=torch.tensor(kept) if labels is not None else None,
-        validation=tuple(range(0, len(good), every)),
-        skipped=tuple(skipped),
+        load=lambda indices: images.load(indices, reader),
+        count=len(images),
+        labels=None if images.classes is None else torch.tensor(images.classes),
+        validation=tuple(range(0, len(images), _VALIDATE_EVERY)),
+        skipped=images.skipped,
     )
-
-
-def _plain_name(name: str) -> str:
-    return name.strip().lower().replace("_", " ").replace("-", " ")
-
-
-def _class_of_folder(folder: Path, classes: Sequence[str]) -> dict[str, int]:
-    known: dict[str, int] = {}
-    for i, label in enumerate(classes):
-        for name in (label, label.split(",")[0], str(i)):
-            known.setdefault(_plain_name(name), i)
-    folders = sorted(p.name for p in folder.iterdir() if p.is_dir())
-    if not folders:
-        raise TrainingDataError(
-            f"{folder} has no class folders. Training with labels wants one folder per class, "
-            "named like the label; without labels (distillation) plain images do."
-        )
-    strangers = [name for name in folders if _plain_name(name) not in known]
-    if strangers:
-        shown = ", ".join(strangers[:5]) + (", ..." if len(strangers) > 5 else "")
-        raise TrainingDataError(
-            f"{len(strangers)} of {len(folders)} class folders in {folder} match none of the "
-            f"model's {len(classes)} labels: {shown}. Labels look like: "
-            f"{', '.join(classes[:3])}. Rename the folders, or give the labels with --labels."
-        )
-    return {name: known[_plain_name(name)] for name in folders}
 
 
 def _batches(order: Sequence[int], size: int) -> Iterator[list[int]]:

@@ -6,7 +6,7 @@ images through the model's own preprocessing, the budget, and what the metadata 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,17 +18,17 @@ from torch import Tensor, nn
 from runtime_check.artifact.metadata import Quantization
 
 from ..errors import UsageError
+from ..image.folders import BATCH, Reader, open_folder, read_batches
 from ..notes import Note
 from ..options import CALIBRATION_IMAGES, DEFAULT_BUDGET, NOISE, QuantizeOptions
 from ..outputs import run
 from ..plan import Plan
 from ..progress import Listener, silent
+from ..recipes import AUTO
 from .api import LayerReport, Quantized, QuantizeImages, quantize
 from .auto import Exam, choose
-from .calibrate import calibration_batches
-from .qat import Trained, TrainingSet, training_set
-
-# Passes of this step that `--disable` knows.
+from .calibrate import check_calibration
+from .qat import Trained, training_set
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,34 +53,38 @@ def quantize_network(
 ) -> QuantizedNetwork:
     """Make `module` int8 as `options` say, on images that go through the plan's preprocessing.
 
-    Calibration sees exactly what the shipped network will. Raises `QuantizeError` and its leaves.
+    Calibration sees exactly what the shipped network will. Raises `QuantizeError` and its leaves,
+    and `ImageFolderError`.
     """
     example, labels = plan.inputs[0], plan.source.labels
-    if options.methods == {"none"}:
+    if options.method == "none":
         return QuantizedNetwork(module=module, simulated=None, described=Quantization(), notes=())
-    through = _reader(plan.reader)
-    train = None
-    if options.train is not None:
-        train = training_set(options.train, through, classes=_classes(options.train, labels))
-    if isinstance(options.recipe, tuple):
-        return _auto(module, options, example, through, labels, train, tell)
-    notes: list[Note] = []
-    batches: Sequence[Tensor] | None = None
-    if options.recipe.needs_calibration:
-        batches, notes = _calibration(options, example, through, tell)
+    reader = _reader(plan.reader)
+    calibration, notes = _calibration(options, example, reader, tell)
+    exam = None
+    if options.method == AUTO:
+        calibration, exam, how = _exam(options, calibration, reader, labels)
+        notes.append(how)
+    train = options.train
     images = QuantizeImages(
         example=example,
-        calibration=batches,
+        calibration=calibration,
         allow_noise=options.calibration == NOISE,
-        train=train,
+        train=None if train is None else training_set(train, reader, labels=labels),
         checkpoint=options.checkpoint,
     )
-    made = quantize(module, options.recipe, images, tell=tell)
-    return _network(made, [*notes, *(Note("quantize", text) for text in made.notes)])
+    if exam is None:
+        quantized = quantize(module, options.recipes[0], images, tell=tell)
+        notes += [Note("quantize", text) for text in quantized.notes]
+    else:
+        found = choose(module, options.recipes, images, exam, tell=tell)
+        quantized = found.quantized
+        notes += [Note("auto", text) for text in (*found.notes, found.table())]
+    return _network(quantized, notes)
 
 
-def _reader(preprocess: nn.Module | None) -> Callable[[Image.Image], Tensor]:
-    def through(image: Image.Image) -> Tensor:
+def _reader(preprocess: nn.Module | None) -> Reader:
+    def read(image: Image.Image) -> Tensor:
         if preprocess is None:
             raise UsageError(
                 "Calibration images need preprocessing, and this module does not say how it wants "
@@ -89,23 +93,15 @@ def _reader(preprocess: nn.Module | None) -> Callable[[Image.Image], Tensor]:
         pixels = torch.from_numpy(np.array(image.convert("RGB")))
         return run(preprocess, (pixels,))[0][0]
 
-    return through
-
-
-def _classes(folder: Path, labels: Sequence[str] | None) -> Sequence[str] | None:
-    """Labels, where the folder is sorted into classes; None for plain images (distillation)."""
-    if not folder.is_dir() or labels is None:
-        return None
-    return labels if any(child.is_dir() for child in folder.iterdir()) else None
+    return read
 
 
 def _calibration(
-    options: QuantizeOptions,
-    example: Tensor,
-    through: Callable[[Image.Image], Tensor],
-    tell: Listener,
+    options: QuantizeOptions, example: Tensor, reader: Reader, tell: Listener
 ) -> tuple[Sequence[Tensor], list[Note]]:
-    assert options.calibration is not None  # checked when made
+    """Return batches to calibrate on, none where no recipe needs them, and what they are."""
+    if options.calibration is None:
+        return [], []
     if options.calibration == NOISE:
         generator = torch.Generator().manual_seed(options.recipes[0].seed)
         shape = (8, *example.shape[1:])
@@ -113,7 +109,8 @@ def _calibration(
         warning = "CALIBRATED ON NOISE: the ranges mean nothing for real images."
         return [noise], [Note("noise", warning)]
     limit = options.calibration_images or CALIBRATION_IMAGES
-    found = calibration_batches(Path(options.calibration), through, limit=limit, tell=tell)
+    found = read_batches(Path(options.calibration), reader, limit=limit, tell=tell)
+    check_calibration(found.batches)
     notes = [Note("quantize", f"calibrated on {found.images} images")]
     if found.skipped:
         shown = ", ".join(found.skipped[:3])
@@ -122,58 +119,34 @@ def _calibration(
     return found.batches, notes
 
 
-def _auto(
-    module: nn.Module,
+def _exam(
     options: QuantizeOptions,
-    example: Tensor,
-    through: Callable[[Image.Image], Tensor],
+    calibration: Sequence[Tensor],
+    reader: Reader,
     labels: Sequence[str] | None,
-    train: TrainingSet | None,
-    tell: Listener,
-) -> QuantizedNetwork:
-    batches, notes = _calibration(options, example, through, tell)
-    truth: Tensor | None = None
+) -> tuple[Sequence[Tensor], Exam, Note]:
+    """Return what is left to calibrate on, what candidates are judged on, and which images."""
+    budget = options.budget or DEFAULT_BUDGET
     if options.evaluate is not None:
-        # A training set without training: images with their classes, in order.
-        data = training_set(options.evaluate, through, classes=_classes(options.evaluate, labels))
+        folder = open_folder(options.evaluate, labels=labels)
         measured = [
-            data.load(range(start, min(start + 16, data.count)))
-            for start in range(0, data.count, 16)
+            folder.load(range(start, min(start + BATCH, len(folder))), reader)
+            for start in range(0, len(folder), BATCH)
         ]
-        truth = data.labels
-        notes.append(Note("auto", f"judged on {data.count} images"))
-    else:
-        every = torch.cat(list(batches))
-        if len(every) < 8:
-            raise UsageError(
-                f"{len(every)} images are too few to calibrate on some and judge on others. Give "
-                "at least 8, or `--evaluate DIR`."
-            )
-        # Every fourth image judges, and is not calibrated on.
-        judging = torch.arange(len(every)) % 4 == 0
-        measured = list(every[judging].split(16))
-        batches = list(every[~judging].split(16))
-        text = f"judged on {int(judging.sum())} images held out from calibration"
-        notes.append(Note("auto", text))
-    images = QuantizeImages(
-        example=example,
-        calibration=batches,
-        allow_noise=options.calibration == NOISE,
-        train=train,
-        checkpoint=options.checkpoint,
-    )
-    exam = Exam(measured=measured, labels=truth, budget=options.budget or DEFAULT_BUDGET)
-    found = choose(module, options.recipes, images, exam, tell=tell)
-    made = found.chosen.quantized
-    notes += [Note("auto", text) for text in (*found.notes, found.table())]
-    if made is None:
-        return QuantizedNetwork(
-            module=module,
-            simulated=None,
-            described=Quantization(),
-            notes=tuple(notes),
+        classes = None if folder.classes is None else torch.tensor(folder.classes)
+        exam = Exam(measured=measured, labels=classes, budget=budget)
+        return calibration, exam, Note("auto", f"judged on {len(folder)} images")
+    images = torch.cat(list(calibration))
+    if len(images) < 8:
+        raise UsageError(
+            f"{len(images)} images are too few to calibrate on some and judge on others. Give "
+            "at least 8, or `--evaluate DIR`."
         )
-    return _network(made, notes)
+    # Every fourth image judges, and is not calibrated on.
+    judging = torch.arange(len(images)) % 4 == 0
+    exam = Exam(measured=images[judging].split(BATCH), budget=budget)
+    text = f"judged on {int(judging.sum())} images held out from calibration"
+    return images[~judging].split(BATCH), exam, Note("auto", text)
 
 
 def _network(made: Quantized, notes: Sequence[Note]) -> QuantizedNetwork:

@@ -28,7 +28,7 @@ from exporter.outputs import run as plainly
 from exporter.quantize.api import Quantized, QuantizeImages, quantize
 from exporter.quantize.engine import quantized_engine
 from exporter.quantize.evaluate import judge, measure_speed, run
-from exporter.quantize.qat import TrainingSet, tensors_as_training_set
+from exporter.quantize.qat import TrainingSet
 from exporter.quantize.sensitivity import measure_sensitivity, smallest_float_set
 from exporter.quantize.simulate import calibrate, simulate_int8
 from exporter.recipes import RECIPES, QuantizeRecipe
@@ -127,7 +127,9 @@ def fashion() -> dict[str, Any]:
     train, train_labels = data_sets.fashion_images("train")
     normalized = data_sets.fashion_normalize(train)
     # Validation is the training set's tail: the test images choose nothing.
-    taught = tensors_as_training_set(normalized[:22_000], train_labels[:22_000], validation=2_000)
+    taught = data_sets.tensors_as_training_set(
+        normalized[:22_000], train_labels[:22_000], validation=2_000
+    )
     recipes = {n: r for n, r in RECIPES.items() if r.method in ("dynamic", "static")}
     for observer in ("minmax", "moving_average", "histogram"):
         name = f"static-xnnpack, {observer}"

@@ -1,0 +1,137 @@
+"""Folders of images: what is read, in which order, with which classes, and what is refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from exporter.errors import ImageFolderError
+from exporter.image.folders import open_folder, read_batches
+
+LABELS = ("T-shirt", "trouser", "ankle boot, boot")
+
+
+def to_tensor(image: Image.Image) -> torch.Tensor:
+    return torch.from_numpy(np.array(image)).permute(2, 0, 1).float() / 255
+
+
+def number(image: Image.Image) -> torch.Tensor:
+    """What `numbered` wrote into an image."""
+    return to_tensor(image)[:1, :1, :1] * 255
+
+
+def numbered(path: Path, value: int) -> None:
+    Image.new("RGB", (8, 8), (value, 0, 0)).save(path)
+
+
+@pytest.fixture
+def plain(tmp_path: Path) -> Path:
+    """Images 0 to 19, in order of their names."""
+    for index in range(20):
+        numbered(tmp_path / f"{index:02}.png", index)
+    return tmp_path
+
+
+@pytest.fixture
+def sorted_in(tmp_path: Path) -> Path:
+    """Class folders: 0 to 3 are trousers, 10 to 13 boots."""
+    for name, first in (("Trouser", 0), ("ankle_boot", 10)):
+        (tmp_path / name).mkdir()
+        for index in range(4):
+            numbered(tmp_path / name / f"{index}.png", first + index)
+    return tmp_path
+
+
+def test_a_folder_becomes_batches_and_progress_is_told(plain: Path) -> None:
+    steps: list[tuple[str, int, int]] = []
+    found = read_batches(plain, number, limit=256, tell=lambda *step: steps.append(step))
+    assert found.images == 20
+    assert [len(batch) for batch in found.batches] == [16, 4]
+    assert torch.cat(found.batches).flatten().tolist() == list(range(20))
+    assert steps[-1] == ("reading calibration images", 20, 20)
+
+
+def test_a_limit_takes_images_from_all_over_the_folder(plain: Path) -> None:
+    found = read_batches(plain, number, limit=10)
+    assert torch.cat(found.batches).flatten().tolist() == list(range(0, 20, 2))
+    assert [p.name for p in open_folder(plain, limit=4).paths] == [
+        "00.png",
+        "05.png",
+        "10.png",
+        "15.png",
+    ]
+
+
+def test_broken_images_are_skipped_and_named(plain: Path) -> None:
+    (plain / "broken.jpg").write_bytes(b"not an image")
+    noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
+    Image.fromarray(noise).save(plain / "truncated.png")
+    whole = (plain / "truncated.png").read_bytes()
+    (plain / "truncated.png").write_bytes(whole[: len(whole) // 2])
+    found = read_batches(plain, number, limit=256)
+    opened = open_folder(plain)
+    assert found.images == len(opened) == 20
+    assert set(found.skipped) == set(opened.skipped) == {"broken.jpg", "truncated.png"}
+
+
+def test_only_broken_images_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "broken.jpg").write_bytes(b"not an image")
+    for read in (lambda: read_batches(tmp_path, number, limit=9), lambda: open_folder(tmp_path)):
+        with pytest.raises(ImageFolderError, match=r"None of the 1 .*broken\.jpg"):
+            read()
+
+
+def test_empty_missing_and_file_instead_of_folder(tmp_path: Path) -> None:
+    with pytest.raises(ImageFolderError, match="no image file"):
+        open_folder(tmp_path)
+    with pytest.raises(ImageFolderError, match="no folder"):
+        open_folder(tmp_path / "nowhere")
+    (tmp_path / "a.png").write_bytes(b"")
+    with pytest.raises(ImageFolderError, match="is a file"):
+        open_folder(tmp_path / "a.png")
+
+
+def test_class_folders_become_indices_of_labels_in_order(sorted_in: Path) -> None:
+    (sorted_in / "Trouser" / "broken.png").write_bytes(b"x")
+    folder = open_folder(sorted_in, labels=LABELS)
+    assert folder.classes == (1, 1, 1, 1, 2, 2, 2, 2)
+    assert folder.skipped == ("broken.png",)
+    images = folder.load(range(len(folder)), number)
+    assert images.flatten().tolist() == [0, 1, 2, 3, 10, 11, 12, 13]
+    assert folder.load([7, 0], number).flatten().tolist() == [13, 0]
+
+
+def test_numbers_name_classes_too(sorted_in: Path) -> None:
+    (sorted_in / "Trouser").rename(sorted_in / "1")
+    assert open_folder(sorted_in, labels=LABELS).classes == (1, 1, 1, 1, 2, 2, 2, 2)
+
+
+def test_plain_images_have_no_classes(plain: Path, sorted_in: Path) -> None:
+    """Nor have those of class folders where the model has no labels."""
+    assert open_folder(sorted_in).classes is None
+    for name in ("Trouser", "ankle_boot"):
+        for path in (sorted_in / name).iterdir():
+            path.unlink()
+        (sorted_in / name).rmdir()
+    assert open_folder(plain, labels=LABELS).classes is None
+
+
+def test_class_folders_that_do_not_fit_are_named(sorted_in: Path) -> None:
+    (sorted_in / "zebra").mkdir()
+    with pytest.raises(ImageFolderError, match=r"1 of 3 class folders .* zebra"):
+        open_folder(sorted_in, labels=LABELS)
+    (sorted_in / "zebra").rmdir()
+    numbered(sorted_in / "loose.png", 0)
+    with pytest.raises(ImageFolderError, match=r"loose\.png"):
+        open_folder(sorted_in, labels=LABELS)
+
+
+def test_an_image_that_vanished_is_named(plain: Path) -> None:
+    folder = open_folder(plain)
+    (plain / "03.png").unlink()
+    with pytest.raises(ImageFolderError, match=r"03\.png"):
+        folder.load([3], number)
