@@ -6,15 +6,12 @@ import math
 from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from runtime_check.device.operators import DEFAULT_RUNTIME, resolve_runtime
 
 from .errors import QuantizeError, RecipeError, UsageError
 from .recipes import AUTO, CALIBRATED, QAT, RECIPES, QuantizeRecipe, no_meaning, recipes_named
-
-if TYPE_CHECKING:
-    from .quantize.evaluate import Accuracy  # loads torch
 
 # Its real weights come with a package.
 DEFAULT_MODEL = "tf_efficientnet_lite0"
@@ -62,19 +59,6 @@ class Budget:
             )
         if self.max_accuracy_drop is not None and math.isnan(self.max_accuracy_drop):
             raise QuantizeError("max_accuracy_drop is not a number.")
-
-    def met_by(self, accuracy: Accuracy) -> bool:
-        """Whether `accuracy` is within the budget; raise QuantizeError where that is unknown."""
-        if self.max_accuracy_drop is not None:
-            if accuracy.drop is None:
-                raise QuantizeError(
-                    "--max-accuracy-drop needs labelled images. Give them, or use --min-agreement."
-                )
-            if accuracy.drop > self.max_accuracy_drop + 1e-9:
-                return False
-        return self.min_agreement is None or (
-            accuracy.agreement is not None and accuracy.agreement >= self.min_agreement - 1e-9
-        )
 
     def __str__(self) -> str:
         parts = []

@@ -13,7 +13,7 @@ from ..progress import Listener, silent
 from ..recipes import QuantizeRecipe
 from .api import Quantized, QuantizeImages, quantize
 from .engine import quantized_engine
-from .evaluate import Accuracy, Speed, judge, measure_speed, run
+from .evaluate import Accuracy, Speed, judge, measure_speed, meets, run
 from .sensitivity import measure_sensitivity, smallest_float_set
 from .simulate import calibrate, simulate_int8
 
@@ -105,7 +105,7 @@ def choose(
     """
     reference = run(module, exam.measured)
     float_accuracy = judge(reference, reference, exam.labels)
-    exam.budget.met_by(float_accuracy)  # what can't be judged should fail before the work
+    meets(float_accuracy, exam.budget)  # what can't be judged should fail before the work
     rows = [Candidate(name="none", accuracy=float_accuracy)]
 
     first = next((recipe for recipe in recipes if recipe.method == "static"), None)
@@ -143,7 +143,7 @@ def _attempt(
     return Candidate(
         name=quantized.recipe.label,
         accuracy=accuracy,
-        why_not="" if exam.budget.met_by(accuracy) else f"misses {exam.budget}",
+        why_not="" if meets(accuracy, exam.budget) else f"misses {exam.budget}",
         quantized=quantized,
     )
 

@@ -16,6 +16,8 @@ from torch import Tensor, nn
 from runtime_check.comparison import sqnr_db, topk_agreement
 from runtime_check.runtimes.lite import load_lite, quantized_engine, write_lite
 
+from ..errors import QuantizeError
+from ..options import Budget
 from ..package.archive import canonicalize
 
 Runner = Callable[[Tensor], Tensor]
@@ -40,6 +42,20 @@ class Accuracy:
         if self.accuracy is None or self.float_accuracy is None:
             return None
         return 100.0 * (self.float_accuracy - self.accuracy)
+
+
+def meets(accuracy: Accuracy, budget: Budget) -> bool:
+    """Whether `accuracy` is within the budget; raise QuantizeError where that is unknown."""
+    if budget.max_accuracy_drop is not None:
+        if accuracy.drop is None:
+            raise QuantizeError(
+                "--max-accuracy-drop needs labeled images. Give them, or use --min-agreement."
+            )
+        if accuracy.drop > budget.max_accuracy_drop + 1e-9:
+            return False
+    return budget.min_agreement is None or (
+        accuracy.agreement is not None and accuracy.agreement >= budget.min_agreement - 1e-9
+    )
 
 
 def run(module: Runner, batches: Sequence[Tensor]) -> Tensor:

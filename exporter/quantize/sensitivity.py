@@ -11,7 +11,7 @@ from torch import Tensor
 from ..errors import BudgetNotMet
 from ..options import Budget
 from ..progress import Listener, silent
-from .evaluate import Accuracy, judge, run
+from .evaluate import Accuracy, judge, meets, run
 from .simulate import Simulated
 
 
@@ -101,16 +101,16 @@ def smallest_float_set(
 
     try:
         best = accuracy_with([])
-        if budget.met_by(best):
+        if meets(best, budget):
             return FloatSet(float_layers=(), accuracy=best, tried=tuple(tried))
         low, high = 0, len(order)
         best = accuracy_with(order)
-        if not budget.met_by(best):
+        if not meets(best, budget):
             raise BudgetNotMet(f"Even with every layer in float the budget ({budget}) is not met.")
         while high - low > 1:
             middle = (low + high) // 2 if high > 8 else low + 1
             accuracy = accuracy_with(order[:middle])
-            if budget.met_by(accuracy):
+            if meets(accuracy, budget):
                 high, best = middle, accuracy
             else:
                 low = middle
@@ -118,7 +118,7 @@ def smallest_float_set(
         for name in order[: high - 1][::-1][:8]:
             fewer = [other for other in kept if other != name]
             accuracy = accuracy_with(fewer)
-            if budget.met_by(accuracy):
+            if meets(accuracy, budget):
                 kept, best = fewer, accuracy
         return FloatSet(float_layers=tuple(kept), accuracy=best, tried=tuple(tried))
     finally:
