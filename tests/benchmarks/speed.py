@@ -232,7 +232,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     models = [] if options.render else options.models
     python = str(peer_python()) if options.peers else options.peer_python
     peers = [p for p in PEERS if p.startswith("executorch") or (options.peers and p != "eager")]
-    pythons = dict.fromkeys(peers, python) if python else {}
+    pythons: dict[str, str] = dict.fromkeys(map(str, peers), python) if python else {}
     stored = HERE / "speed.json"
     before = json.loads(stored.read_text(encoding="utf-8")) if stored.exists() else []
     found = {r["model"]: r for r in before if "operators" in r}
