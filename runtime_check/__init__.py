@@ -8,6 +8,8 @@ from .artifact.metadata import Golden, Metadata
 from .comparison import Comparison, Tolerance, assert_parity, compare
 from .errors import ParityError, RuntimeCheckError, UnreadableArtifact, UnsupportedSchema
 
+__version__ = "0.1.0"
+
 __all__ = [
     "ArtifactFile",
     "Comparison",

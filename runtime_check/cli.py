@@ -10,6 +10,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
+from . import __version__
 from .errors import RuntimeCheckError
 
 _GLOBAL = ("--help", "-h", "--version", "--install-completion", "--show-completion")
@@ -39,9 +40,7 @@ def common(
     Exit codes: 0 every property holds, 1 a property failed, 2 usage or unreadable file.
     """
     if version:
-        from importlib.metadata import version as installed
-
-        _console().print(f"torch-mobile-export {installed('torch-mobile-export')}")
+        _console().print(f"torch-mobile-check {__version__}")
         raise typer.Exit
 
 

@@ -9,7 +9,8 @@ import numpy as np
 
 from ..artifact.metadata import ImageInput
 from ..comparison import Tolerance, compare
-from ..reference.reference import pillow_resize
+from ..errors import BuildError
+from ..reference.reference import pillow_resize, timm_transform
 from .base import Check, Outputs, PropertyResult, Verdict, skipped
 from .inputs import (
     image_recipes,
@@ -92,6 +93,10 @@ def preprocessing(check: Check) -> PropertyResult:
     spec = check.metadata.input
     if not isinstance(spec, ImageInput) or check.metadata.preprocessing is None:
         return skipped("preprocessing", "the file takes tensors: preprocessing is the app's")
+    try:
+        timm_transform(check.metadata.preprocessing)
+    except BuildError as error:
+        return skipped("preprocessing", str(error))
     scale = max(unresized_size(check.metadata.preprocessing))
     strategy = image_recipes(spec, max_pixels=check.max_pixels, scale=scale)
     result = explore(check, "preprocessing", strategy, examine_preprocessing)

@@ -80,10 +80,11 @@ class Reference:
 def timm_transform(preprocessing: Preprocessing) -> Any:
     """Build timm's own evaluation transform: a Pillow image to float 3 x h x w.
 
-    Its first step is the resize, in every crop mode.
+    Its first step is the resize, in every crop mode. Raises `BuildError` where timm is missing.
 
     Source: timm.data.transforms_factory.transforms_imagenet_eval.
     """
+    import_timm("Preprocessing as Python does")
     from timm.data import create_transform
 
     return create_transform(
