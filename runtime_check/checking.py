@@ -11,11 +11,11 @@ from pathlib import Path
 from .artifact.archive import ArtifactFile, read_artifact
 from .device.errors import DeviceUnavailable
 from .errors import RuntimeCheckError
+from .files import file_sha256
 from .properties import PROPERTIES, replay
 from .properties.base import Check, PropertyResult
 from .properties.counterexample import load_counterexample
 from .reference.reference import NoReference, Reference, build_reference
-from .reference.weights import file_sha256
 from .runtime import open_runtime
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import json
 import math
 from pathlib import Path
@@ -15,14 +14,15 @@ from rich.table import Table
 from .artifact.metadata import LedgerRow
 from .checking import Report
 from .comparison import Comparison
+from .pages import write_page
 from .properties.base import PropertyResult
 
 FORMAT_VERSION = "1.0"
 _MARKS = {
-    "passed": ("[green]pass[/green]", "#1a7f37"),
-    "failed": ("[bold red]FAIL[/bold red]", "#cf222e"),
-    "noted": ("[yellow]note[/yellow]", "#9a6700"),
-    "skipped": ("[dim]skip[/dim]", "#6e7781"),
+    "passed": "[green]pass[/green]",
+    "failed": "[bold red]FAIL[/bold red]",
+    "noted": "[yellow]note[/yellow]",
+    "skipped": "[dim]skip[/dim]",
 }
 
 
@@ -164,7 +164,7 @@ def print_report(report: Report, console: Console) -> None:
             reason = "no reference"
         if result.status == "failed":
             reason = "see below"
-        table.add_row(_MARKS[result.status][0], result.name, count, reason)
+        table.add_row(_MARKS[result.status], result.name, count, reason)
     console.print(table)
     for result in report.results:
         if result.status == "failed":
@@ -216,58 +216,11 @@ def write_html(report: Report, path: Path) -> None:
     }
     if report.instructions is not None:
         facts["instructions"] = f"{report.instructions:,} ({report.instructions_note})"
-    listed = "".join(
-        f"<dt>{html.escape(k)}</dt><dd>{html.escape(v)}</dd>" for k, v in facts.items()
-    )
-    rows = "".join(_html_row(result) for result in report.results)
-    colour = _MARKS["passed" if report else "failed"][1]
-    page = f"""<!doctype html>
-<html lang="en"><meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{html.escape(metadata.name)}: runtime check</title>
-<style>
-:root {{ color-scheme: light dark; }}
-body {{ font: 15px/1.5 system-ui, sans-serif; max-width: 62rem; margin: 2rem auto;
-  padding: 0 1rem; }}
-h1 {{ font-size: 1.5rem; margin: 0; }}
-.verdict {{ border-left: .4rem solid {colour}; padding: .6rem 1rem; margin: 1rem 0 1.5rem;
-  font-size: 1.1rem; background: color-mix(in srgb, {colour} 10%, transparent); }}
-dl {{ display: grid; grid-template-columns: 8rem 1fr; gap: .15rem 1rem; }}
-dt {{ opacity: .65; }} dd {{ margin: 0; overflow-wrap: anywhere; }}
-table {{ border-collapse: collapse; width: 100%; margin-top: 1.5rem; }}
-th, td {{ text-align: left; vertical-align: top; padding: .4rem .6rem;
-  border-top: 1px solid color-mix(in srgb, currentColor 18%, transparent); }}
-td.n, th.n {{ text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }}
-.s {{ font-weight: 600; white-space: nowrap; }}
-code {{ font-size: .9em; overflow-wrap: anywhere; }}
-</style>
-<h1>{html.escape(metadata.name)}</h1>
-<p class="verdict">{html.escape(verdict_line(report))}</p>
-<dl>{listed}</dl>
-<table><thead><tr><th>property<th>verdict<th class="n">inputs<th class="n">max |d|
-<th class="n">SQNR, dB<th class="n">top-1<th>what was found</tr></thead>
-<tbody>{rows}</tbody></table>
-</html>
-"""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(page, encoding="utf-8")
-
-
-def _html_row(result: PropertyResult) -> str:
-    comparison = result.comparison
-    figures = ["", "", ""]
-    if comparison is not None:
-        figures = [
-            "" if comparison.max_abs is None else f"{comparison.max_abs:.3g}",
-            "" if comparison.sqnr_db is None else f"{comparison.sqnr_db:.1f}",
-            "" if comparison.top1 is None else f"{comparison.top1:.1%}",
-        ]
-    found = html.escape(result.reason)
-    if result.minimal:
-        found += f"<br>smallest failing input: <code>{html.escape(result.minimal)}</code>"
-    cells = "".join(f'<td class="n">{f}' for f in (str(result.examples or ""), *figures))
-    colour = _MARKS[result.status][1]
-    return (
-        f'<tr><td>{result.name}<td class="s" style="color:{colour}">{result.status}{cells}'
-        f"<td>{found}</tr>"
-    )
+    values = {
+        "name": metadata.name,
+        "passed": bool(report),
+        "verdict": verdict_line(report),
+        "facts": facts,
+        "results": report.results,
+    }
+    write_page("report.html", values, path)

@@ -37,7 +37,7 @@ FLOORS = {
         ("__main__",),
     ),
     "runtime_check": (
-        ("errors", "outputs", "pages"),
+        ("errors", "files", "outputs", "pages"),
         ("comparison", "artifact"),
         ("reference", "runtimes"),
         ("device",),

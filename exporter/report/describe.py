@@ -12,7 +12,7 @@ import torch
 import runtime_check.artifact.metadata as contract
 from runtime_check.artifact.archive import ArtifactFile, read_artifact
 from runtime_check.artifact.metadata import SAVED_STAGE, LedgerRow, Metadata
-from runtime_check.reference.weights import file_sha256
+from runtime_check.files import file_sha256
 
 from .. import __version__
 from ..environment import version_of

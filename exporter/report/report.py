@@ -14,7 +14,7 @@ from PIL import Image
 from torch import nn
 
 from runtime_check.artifact.metadata import Frozen, LedgerRow, Metadata
-from runtime_check.reference.weights import file_sha256
+from runtime_check.files import file_sha256
 
 from ..image.preprocess import PreprocessingDifference
 from ..notes import Note

@@ -21,8 +21,8 @@ from rich.console import Console
 from ..artifact.archive import ArtifactFile, read_artifact
 from ..artifact.metadata import ImageInput, Metadata
 from ..errors import RuntimeCheckError
+from ..files import file_sha256
 from ..properties.inputs import ImageRecipe, TensorRecipe
-from ..reference.weights import file_sha256
 from ..runtimes.host import HostSession, Peer, start_host
 from . import peers
 from .format import Benchmark, BenchmarkRun, Device, DeviceRuns, Skipped

@@ -16,13 +16,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import RuntimeCheckError
+from ..files import atomic_folder
 from .errors import DeviceUnavailable, InstallFailed
 from .toolchain import (
     NATIVE,
     RUNTIMES,
     DeviceRuntime,
     Say,
-    atomic_folder,
     cache_root,
     compile_program,
     emulator_command,

@@ -29,6 +29,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import RuntimeCheckError
+from ..files import file_sha256
 from .errors import InstallFailed
 from .toolchain import (
     NATIVE,
@@ -40,7 +41,6 @@ from .toolchain import (
     ensure_prefix,
     ensure_wheel,
     require_tools,
-    sha256_of,
 )
 
 _AAR_LIBRARY = "jni/arm64-v8a/libpytorch_jni_lite.so"
@@ -181,12 +181,12 @@ def build_table(
     android: set[str] = set()
     if aar is not None:
         android = android_operators(_library_of(aar), listing.operators)
-        origin = {"package": "org.pytorch:pytorch_android_lite", "sha256": sha256_of(aar)}
+        origin = {"package": "org.pytorch:pytorch_android_lite", "sha256": file_sha256(aar)}
     elif compared is not None and compared_aar is not None:
         android = android_operators(_library_of(compared_aar), compared.operators)
         origin = {
             "package": f"org.pytorch:pytorch_android_lite:{_COMPARED_AAR}",
-            "sha256": sha256_of(compared_aar),
+            "sha256": file_sha256(compared_aar),
             "compared_with": WHEEL_1_12_1.filename,
             "compared_with_sha256": WHEEL_1_12_1.sha256,
         }

@@ -6,7 +6,6 @@ emulation is qemu's user mode. Everything imports on other systems and says so w
 
 from __future__ import annotations
 
-import hashlib
 import os
 import platform
 import shutil
@@ -14,13 +13,13 @@ import subprocess
 import sys
 import tempfile
 import zipfile
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import platformdirs
 
+from ..files import atomic_folder, file_sha256
 from .errors import DeviceUnavailable, InstallFailed, UnknownRuntime
 
 NATIVE = Path(__file__).resolve().parent.parent / "native"
@@ -208,38 +207,6 @@ def native_compiler() -> str | None:
     return shutil.which("c++") or shutil.which("g++") or shutil.which("clang++")
 
 
-def sha256_of(path: Path) -> str:
-    """Hash a file."""
-    digest = hashlib.sha256()
-    with path.open("rb") as stream:
-        while block := stream.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
-
-
-@contextmanager
-def atomic_folder(target: Path) -> Iterator[Path]:
-    """Yield a scratch folder that becomes `target` when the block ends well, else vanishes."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    scratch = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
-    try:
-        yield scratch
-        scratch.chmod(0o755)
-        if target.exists():  # a rebuild: swap, then delete
-            old = Path(tempfile.mkdtemp(prefix=f".{target.name}-old-", dir=target.parent))
-            target.rename(old / "it")
-            scratch.rename(target)
-            shutil.rmtree(old, ignore_errors=True)
-        else:
-            try:
-                scratch.rename(target)
-            except OSError:
-                if not target.is_dir():  # else another process was quicker with the same thing
-                    raise
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
-
-
 def _run(command: Sequence[str], *, doing: str, timeout: float) -> None:
     try:
         result = subprocess.run(
@@ -266,7 +233,7 @@ def download_wheel(wheel: Wheel, folder: Path) -> Path:
     ]  # fmt: skip
     _run(command, doing=f"Downloading torch {wheel.version} ({wheel.platform})", timeout=1800)
     (path,) = folder.glob("*.whl")
-    found = sha256_of(path)
+    found = file_sha256(path)
     if found != wheel.sha256:
         raise InstallFailed(
             f"{path.name} has SHA-256 {found}, but {wheel.sha256} is pinned: it is not the "

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import RuntimeCheckError
+from ..files import file_sha256
 from .base import Check, Verdict
 from .inputs import (
     Recipe,
@@ -42,7 +42,7 @@ def save_counterexample(check: Check, name: str, recipe: Recipe, verdict: Verdic
         "natural": recipe.natural,
         "problem": verdict.problem,
         "artifact": check.artifact.path.name,
-        "artifact_sha256": hashlib.sha256(check.artifact.path.read_bytes()).hexdigest(),
+        "artifact_sha256": file_sha256(check.artifact.path),
         "runtime": check.runtime.name,
     }
     arrays: dict[str, np.ndarray] = {"about": np.array(json.dumps(about))}

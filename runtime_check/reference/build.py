@@ -21,10 +21,11 @@ from torch import nn
 
 from ..artifact.metadata import Provenance, Weights
 from ..errors import BuildError, did_you_mean
+from ..files import file_sha256
 from . import timm_models
 from .hub import is_hub_id
 from .packaged import PACKAGED, packaged_file
-from .weights import file_sha256, load_into, load_weights, state_dict_sha256
+from .weights import load_into, load_weights, state_dict_sha256
 
 
 @dataclass(frozen=True, kw_only=True)

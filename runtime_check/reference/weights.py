@@ -59,15 +59,6 @@ def _tensors(state_dict: Mapping[str, Any]) -> Iterator[tuple[str, torch.Tensor]
                 yield name, part
 
 
-def file_sha256(path: Path | str) -> str:
-    """Hash a file's bytes. Returns 64 hex digits."""
-    digest = hashlib.sha256()
-    with Path(path).open("rb") as stream:
-        while chunk := stream.read(2**20):
-            digest.update(chunk)
-    return digest.hexdigest()
-
-
 def load_weights(path: Path | str) -> dict[str, torch.Tensor]:
     """Load a state dict from safetensors, or from a pickle with `weights_only=True`.
 

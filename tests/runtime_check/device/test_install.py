@@ -13,7 +13,8 @@ from runtime_check.device import status, toolchain
 from runtime_check.device.cli import app
 from runtime_check.device.errors import DeviceUnavailable, InstallFailed, UnknownRuntime
 from runtime_check.device.install import find_installed
-from runtime_check.device.toolchain import RUNTIMES, Wheel, atomic_folder, ensure_wheel, sha256_of
+from runtime_check.device.toolchain import RUNTIMES, Wheel, ensure_wheel
+from runtime_check.files import file_sha256
 
 
 @pytest.fixture
@@ -46,7 +47,7 @@ def fake_pip(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Wheel:
         Path(command[command.index("--dest") + 1], _FAKE_NAME).write_bytes(sample.read_bytes())
 
     monkeypatch.setattr(toolchain, "_run", run)
-    return Wheel(version="9.9", python="3.11", platform="none", sha256=sha256_of(sample))
+    return Wheel(version="9.9", python="3.11", platform="none", sha256=file_sha256(sample))
 
 
 _FAKE_NAME = "torch-9.9-cp311-cp311-none.whl"
@@ -69,25 +70,6 @@ def test_a_wrong_hash_leaves_nothing(empty_cache: Path, fake_pip: Wheel) -> None
         ensure_wheel(wrong, lambda text: None)
     assert not [p for p in empty_cache.rglob("*") if p.is_file()]
     assert not list((empty_cache / "torch").iterdir())
-
-
-def test_atomic_folder_keeps_the_old_one_on_failure(tmp_path: Path) -> None:
-    target = tmp_path / "thing"
-    with atomic_folder(target) as scratch:
-        (scratch / "a").write_text("1")
-
-    def fail() -> None:
-        with atomic_folder(target) as scratch:
-            (scratch / "a").write_text("2")
-            raise ZeroDivisionError
-
-    with pytest.raises(ZeroDivisionError):
-        fail()
-    assert (target / "a").read_text() == "1"
-    with atomic_folder(target) as scratch:
-        (scratch / "a").write_text("3")
-    assert (target / "a").read_text() == "3"
-    assert [p.name for p in tmp_path.iterdir()] == ["thing"]
 
 
 def test_missing_packages_are_named(empty_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,9 +11,10 @@ from safetensors.torch import save_file
 from torch import nn
 
 from runtime_check.errors import BuildError, NoPretrainedWeights
+from runtime_check.files import file_sha256
 from runtime_check.reference import packaged
 from runtime_check.reference.build import build
-from runtime_check.reference.weights import file_sha256, state_dict_sha256
+from runtime_check.reference.weights import state_dict_sha256
 
 CODE = """
 import torch
