@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from .numbers import percent, power_of_ten, significant
+from .numbers import percent, power_of_ten, scientific
 from .report import Histogram, TrainingView
 
 
@@ -181,7 +181,7 @@ def training_charts(training: TrainingView) -> list[LineChart]:
         line_chart(
             "Mean loss",
             [(e.epoch, e.loss) for e in training.epochs],
-            significant,
+            scientific,
             best=training.best_epoch,
         ),
     ]
