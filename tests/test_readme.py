@@ -183,9 +183,7 @@ def _installable(arguments: list[str]) -> None:
 
 
 # Pages that are being written.
-PROMISED = {
-    ROOT / name / "README.md" for name in ("exporter/quantize", "runtime_check", "tests/benchmarks")
-}
+PROMISED = {ROOT / name / "README.md" for name in ("exporter/quantize", "runtime_check")}
 
 # --- Python and links ----------------------------------------------------------------------------
 
