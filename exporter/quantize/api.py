@@ -21,7 +21,7 @@ from ..progress import Listener, silent
 from ..recipes import QuantizeRecipe
 from ..rewrites.layers import is_plain_conv, is_plain_linear
 from ..rewrites.trace import trace
-from ..rewrites.watch import watch
+from ..rewrites.watch import hooks, watch
 from .activations import SOFTMAX_ERROR
 from .calibrate import check_calibration
 from .dynamic import quantize_dynamic, quantize_recurrent
@@ -223,20 +223,13 @@ def kernel_steps(simulated: Simulated, int8: nn.Module, example: Tensor) -> dict
     """Compare each int8 kernel with its simulation on the same input; mean |d| in output steps."""
     inputs: dict[str, Tensor] = {}
     outputs: dict[str, Tensor] = {}
-    handles = []
-    for name, layer in simulated.layers.items():
 
-        def keep(_: nn.Module, args: tuple[Tensor, ...], out: Tensor, name: str = name) -> None:
-            # Copies: an activation in place would write into what is kept here.
-            inputs[name], outputs[name] = args[0].clone(), out.clone()
+    def keep(name: str, args: tuple[Tensor, ...], out: Tensor) -> None:
+        # Copies: an activation in place would write into what is kept here.
+        inputs[name], outputs[name] = args[0].clone(), out.clone()
 
-        handles.append(layer.register_forward_hook(keep))
-    try:
-        with torch.no_grad():
-            simulated.module(example)
-    finally:
-        for handle in handles:
-            handle.remove()
+    with torch.no_grad(), hooks(simulated.layers, after=keep):
+        simulated.module(example)
     steps = {}
     for name, given in inputs.items():
         layer = simulated.layers[name]

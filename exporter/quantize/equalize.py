@@ -19,7 +19,7 @@ from torch import Tensor, fx, nn
 from ..rewrites.attention import find_attentions
 from ..rewrites.layers import is_plain_conv, is_plain_linear
 from ..rewrites.scales import find_layer_scales
-from ..rewrites.watch import Flow, watch
+from ..rewrites.watch import Flow, hooks, watch
 
 # How much of an activation's range moves into the weights; 0.5 is SmoothQuant's default.
 MIGRATION = 0.5
@@ -125,24 +125,14 @@ def _watch_ranges(
     """
     ranges: dict[str, Tensor] = {}
 
-    def hook_for(name: str, channel: int) -> Any:
-        def hook(_: nn.Module, __: Any, out: Tensor) -> None:
-            seen = out.detach().abs().movedim(channel, 0).flatten(1).amax(1)
-            ranges[name] = torch.maximum(ranges[name], seen) if name in ranges else seen
+    def keep(name: str, _: object, out: Tensor) -> None:
+        seen = out.detach().abs().movedim(channels[name], 0).flatten(1).amax(1)
+        ranges[name] = torch.maximum(ranges[name], seen) if name in ranges else seen
 
-        return hook
-
-    handles = [
-        module.get_submodule(name).register_forward_hook(hook_for(name, channel))
-        for name, channel in channels.items()
-    ]
-    try:
-        with torch.no_grad():
-            for batch in calibration:
-                module(batch)
-    finally:
-        for handle in handles:
-            handle.remove()
+    watched = {name: module.get_submodule(name) for name in channels}
+    with torch.no_grad(), hooks(watched, after=keep):
+        for batch in calibration:
+            module(batch)
     return ranges
 
 

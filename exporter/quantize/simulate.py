@@ -25,7 +25,7 @@ from ..rewrites.apply import edit_modules
 from ..rewrites.attention import open_attention
 from ..rewrites.layers import is_plain_conv, is_plain_linear, replace_submodule
 from ..rewrites.trace import trace
-from ..rewrites.watch import Flow, Value, watch
+from ..rewrites.watch import Flow, Value, hooks, watch
 from .activations import SimulatedGelu, SimulatedSoftmax
 from .equalize import equalize, equalize_attention, equalize_layer_scales
 from .layers import CLIPPINGS, Clipping, Int8Layer, SimulatedLayer, convert_layer
@@ -429,18 +429,16 @@ def _correct_means(simulated: Simulated, images: Tensor) -> None:
     calls: Counter[str] = Counter()
     enough: set[str] = set()
 
-    def keep(layer: SimulatedLayer, _: object, out: Tensor) -> None:
-        calls[layer.name] += 1
-        means[layer.name].copy_(layer.output_mean(out))
-        if out.numel() >= _VALUES_FOR_A_MEAN * len(layer.layer.weight):
-            enough.add(layer.name)
+    def keep(name: str, _: object, out: Tensor) -> None:
+        calls[name] += 1
+        means[name].copy_(layers[name].output_mean(out))
+        if out.numel() >= _VALUES_FOR_A_MEAN * len(layers[name].layer.weight):
+            enough.add(name)
 
     with torch.no_grad():
         simulated.simulate(())
-        hooks = [layer.register_forward_hook(keep) for layer in layers.values()]
-        reference = _first_output(simulated.module, [images])
-        for hook in hooks:
-            hook.remove()
+        with hooks(layers, after=keep):
+            reference = _first_output(simulated.module, [images])
         simulated.simulate(layers)
         plain = _first_output(simulated.module, [images]) - reference
         for name, layer in layers.items():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 from torch import Tensor, nn
 
@@ -99,3 +100,25 @@ def test_a_network_that_takes_one_image_at_a_time_keeps_its_biases() -> None:
     simulated = calibrated(Single().eval(), [torch.rand(1, 3, 24, 24) for _ in range(8)])
     assert not corrected(simulated)
     assert simulated.module(torch.rand(1, 3, 24, 24)).shape == (1, 4)
+
+
+def test_nothing_is_left_hanging_on_a_network_that_fails_midway(lite0, monkeypatch) -> None:
+    """The hooks of the float pass once stayed on its layers when that pass raised."""
+    import exporter.quantize.simulate as step
+
+    def hooked(module: nn.Module) -> list[str]:
+        return [n for n, m in module.named_modules() if m._forward_hooks or m._forward_pre_hooks]
+
+    simulated = simulate_int8(
+        lite0.model, RECIPES["static-xnnpack"], example=lite0.example, calibration=None
+    )
+    simulated.watch_ranges(False)
+
+    def broken(module: nn.Module, batches: list[Tensor]) -> Tensor:
+        assert hooked(module)
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(step, "_first_output", broken)
+    with pytest.raises(ZeroDivisionError):
+        step._correct_means(simulated, lite0.example)
+    assert not hooked(simulated.module)
