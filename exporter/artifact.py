@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -14,6 +13,7 @@ from PIL.Image import Image
 from torch import Tensor
 
 from runtime_check.artifact.archive import read_artifact
+from runtime_check.artifact.inputs import check_inputs
 from runtime_check.artifact.metadata import Metadata
 from runtime_check.runtimes.lite import load_lite, quantized_engine
 
@@ -59,25 +59,3 @@ def load(path: Path | str) -> Artifact:
     """
     path = Path(path)
     return Artifact(path=path, metadata=read_artifact(path).metadata, report=read_report(path))
-
-
-def check_inputs(metadata: Metadata, inputs: Sequence[Tensor]) -> None:
-    """Raise `ValueError` when `inputs` are not what the artifact's metadata says it takes."""
-    spec = metadata.input
-    if spec.kind == "image":
-        if len(inputs) != 1:
-            raise ValueError(f"this artifact takes one image, not {len(inputs)} inputs")
-        return  # the graph checks shape, type and size itself
-    shapes = [tuple(t.shape) for t in inputs]
-    expected = [tuple(tensor.shape) for tensor in spec.tensors]
-    fits = len(shapes) == len(expected) and all(
-        len(a) == len(b) and a[1:] == b[1:] and (spec.dynamic_batch or a[:1] == b[:1])
-        for a, b in zip(shapes, expected, strict=True)
-    )
-    types = [str(t.dtype).removeprefix("torch.") for t in inputs]
-    if not fits or types != [tensor.dtype for tensor in spec.tensors]:
-        batch = " (any batch)" if spec.dynamic_batch else ""
-        raise ValueError(
-            f"this artifact takes {[(s.dtype, s.shape) for s in spec.tensors]}{batch}, "
-            f"not {list(zip(types, map(list, shapes), strict=True))}"
-        )

@@ -70,9 +70,9 @@ def expect(plan: Plan) -> Expected:
         images=[sample.inputs[0] for sample in plan.samples],
     )
     return Expected(
-        network=Evidence(plan.inputs, network_outputs, as_tolerance(rounding.network)),
+        network=Evidence(plan.inputs, network_outputs, Tolerance.of(rounding.network)),
         outputs=outputs,
-        tolerance=as_tolerance(rounding.here),
+        tolerance=Tolerance.of(rounding.here),
         phone=rounding.phone,
     )
 
@@ -87,9 +87,9 @@ def expect_int8(plan: Plan, network: nn.Module) -> Expected:
     inner = int8_tolerance(network, inputs, outputs, list, steps=HOST_STEPS)
     here = int8_tolerance(network, inputs, outputs, plan.finish, steps=HOST_STEPS)
     return Expected(
-        network=Evidence(plan.inputs, outputs, as_tolerance(inner)),
+        network=Evidence(plan.inputs, outputs, Tolerance.of(inner)),
         outputs=[run(plan.whole(network), sample.inputs) for sample in plan.samples],
-        tolerance=as_tolerance(here),
+        tolerance=Tolerance.of(here),
         phone=int8_tolerance(network, inputs, outputs, plan.finish, steps=PHONE_STEPS),
     )
 
@@ -233,8 +233,3 @@ def int8_tolerance(
         basis=f"int8: {steps:g} steps of the output's range / 255 = {step:.3g}; last-bit changes "
         f"of the input move it by {moved / step:.1f} steps",
     )
-
-
-def as_tolerance(spec: ToleranceSpec) -> Tolerance:
-    """Turn the metadata's tolerance into a comparison's."""
-    return Tolerance(atol=spec.atol, rtol=spec.rtol, step=spec.step)

@@ -18,7 +18,7 @@ from runtime_check.runtime import HOST, open_runtime
 
 from .errors import UsageError, VerifyError
 from .evaluation import Evaluation
-from .expected import Expected, as_tolerance
+from .expected import Expected
 from .image.samples import Sample
 from .outputs import stack
 from .package.archive import LiteFile
@@ -115,5 +115,5 @@ def verify_on(
     """
     if runtime is None:
         return None
-    tolerance = as_tolerance(expected.phone)
+    tolerance = Tolerance.of(expected.phone)
     return verify(file.path, plan.samples, expected.outputs, tolerance, runtime=runtime)

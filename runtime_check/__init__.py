@@ -1,27 +1,66 @@
 """Check that a lite-interpreter file computes what Python computes.
 
-Imports nothing of `exporter`, so an app team can use it alone.
+Imports nothing of `exporter`, so an app team can use it alone. Names are imported when they are
+first used: nothing here waits for torch.
 """
 
-from .artifact.archive import ArtifactFile, read_artifact, read_bytecode
-from .artifact.metadata import Golden, Metadata
-from .comparison import Comparison, Tolerance, assert_parity, compare
-from .errors import ParityError, RuntimeCheckError, UnreadableArtifact, UnsupportedSchema
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .artifact.archive import ArtifactFile as ArtifactFile
+    from .artifact.archive import read_artifact as read_artifact
+    from .artifact.archive import read_bytecode as read_bytecode
+    from .artifact.metadata import Golden as Golden
+    from .artifact.metadata import Metadata as Metadata
+    from .checking import Report as Report
+    from .checking import check as check
+    from .comparison import Comparison as Comparison
+    from .comparison import Tolerance as Tolerance
+    from .comparison import assert_parity as assert_parity
+    from .comparison import compare as compare
+    from .errors import ParityError as ParityError
+    from .errors import RuntimeCheckError as RuntimeCheckError
+    from .errors import UnreadableArtifact as UnreadableArtifact
+    from .errors import UnsupportedSchema as UnsupportedSchema
+    from .loading import LoadedFile as LoadedFile
+    from .loading import load as load
+    from .options import CheckOptions as CheckOptions
 
 __version__ = "0.1.0"
 
-__all__ = [
-    "ArtifactFile",
-    "Comparison",
-    "Golden",
-    "Metadata",
-    "ParityError",
-    "RuntimeCheckError",
-    "Tolerance",
-    "UnreadableArtifact",
-    "UnsupportedSchema",
-    "assert_parity",
-    "compare",
-    "read_artifact",
-    "read_bytecode",
-]
+# Name -> the module that has it. No module of this package bears one of these names: importing it
+# would put it in the function's place.
+_HOMES = {
+    "ArtifactFile": "artifact.archive",
+    "CheckOptions": "options",
+    "Comparison": "comparison",
+    "Golden": "artifact.metadata",
+    "LoadedFile": "loading",
+    "Metadata": "artifact.metadata",
+    "ParityError": "errors",
+    "Report": "checking",
+    "RuntimeCheckError": "errors",
+    "Tolerance": "comparison",
+    "UnreadableArtifact": "errors",
+    "UnsupportedSchema": "errors",
+    "assert_parity": "comparison",
+    "check": "checking",
+    "compare": "comparison",
+    "load": "loading",
+    "read_artifact": "artifact.archive",
+    "read_bytecode": "artifact.archive",
+}
+__all__ = [*_HOMES, "__version__"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f".{_HOMES[name]}", __name__), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -3,35 +3,20 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from .artifact.archive import ArtifactFile, read_artifact
 from .device.errors import DeviceUnavailable
-from .errors import RuntimeCheckError
 from .files import file_sha256
+from .options import PROFILES, CheckOptions, PropertyName
 from .properties import PROPERTIES, replay
 from .properties.base import Check, PropertyResult
 from .properties.counterexample import load_counterexample
 from .reference.reference import NoReference, Reference, build_reference
 from .runtime import open_runtime
-
-
-@dataclass(frozen=True, kw_only=True)
-class Profile:
-    """How hard to look."""
-
-    examples: int  # inputs drawn a property
-    max_pixels: int  # of the largest image drawn
-    device_examples: int  # under emulation, where one takes seconds
-
-
-PROFILES = {
-    "ci": Profile(examples=20, max_pixels=400_000, device_examples=4),
-    "nightly": Profile(examples=200, max_pixels=12_000_000, device_examples=20),
-}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,19 +40,21 @@ class Report:
         return all(self.results)
 
 
-def _reference(
-    artifact: ArtifactFile, name: str | None, weights: Path | None, trust_factory: bool
-) -> tuple[Reference | None, str]:
+def _reference(artifact: ArtifactFile, options: CheckOptions) -> tuple[Reference | None, str]:
+    """Rebuild what to compare with; returns it with a note, or None with the reason."""
     try:
-        found = build_reference(
-            artifact.metadata, reference=name, weights=weights, trust_factory=trust_factory
+        reference = build_reference(
+            artifact.metadata,
+            reference=options.reference,
+            weights=options.weights,
+            trust_factory=options.trust_factory,
         )
     except NoReference as error:
         # What a person asked for and did not get is an error, not something to skip over.
-        if name is not None or weights is not None:
+        if options.reference is not None or options.weights is not None:
             raise
         return None, str(error)
-    return found, found.note
+    return reference, reference.note
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,118 +67,76 @@ class Opened:
 
 
 @contextmanager
-def open_check(
-    path: Path | str,
-    *,
-    runtime: str = "host",
-    examples: int | None = None,
-    seed: int = 0,
-    profile: str = "ci",
-    reference: str | None = None,
-    weights: Path | None = None,
-    trust_factory: bool = False,
-    folder: Path = Path("counterexamples"),
-    timeout: float = 300.0,
-    memory: int = 8 * 2**30,
-) -> Iterator[Opened]:
-    """Read `path`, rebuild its reference, load it in `runtime`; the options of `check_artifact`."""
+def open_check(path: Path | str, options: CheckOptions) -> Iterator[Opened]:
+    """Read `path`, rebuild its reference and load it in a runtime; raises as `check` does."""
     import torch
 
-    if profile not in PROFILES:
-        raise RuntimeCheckError(f"There is no profile {profile!r}: {', '.join(PROFILES)}.")
     artifact = read_artifact(path)
-    found, note = _reference(artifact, reference, weights, trust_factory)
-    effort = PROFILES[profile]
-    against = note if found is None else f"{found.name}{' (' + note + ')' if note else ''}"
+    reference, note = _reference(artifact, options)
+    effort = PROFILES[options.profile]
+    against = note
+    if reference is not None:
+        against = f"{reference.name}{' (' + note + ')' if note else ''}"
     before = torch.get_num_threads()
-    with open_runtime(runtime, artifact.path, timeout=timeout, memory=memory) as loaded:
+    with open_runtime(
+        options.run_on, artifact.path, timeout=options.timeout, memory=options.memory
+    ) as runtime:
+        examples = effort.device_examples if runtime.costly else effort.examples
         torch.set_num_threads(1)  # as the file runs: eager Python must not be another summation
         try:
             yield Opened(
                 check=Check(
                     artifact=artifact,
-                    runtime=loaded,
-                    reference=found,
-                    no_reference=note if found is None else "",
-                    examples=examples
-                    or (effort.device_examples if loaded.costly else effort.examples),
-                    seed=seed,
+                    runtime=runtime,
+                    reference=reference,
+                    no_reference=note if reference is None else "",
+                    examples=options.examples or examples,
+                    seed=options.seed,
                     max_pixels=min(effort.max_pixels, 100_000)
-                    if loaded.costly
+                    if runtime.costly
                     else effort.max_pixels,
-                    folder=folder,
+                    folder=options.counterexamples,
                 ),
-                runtime_detail=f"{loaded.description}, engine {loaded.engine}",
+                runtime_detail=f"{runtime.description}, engine {runtime.engine}",
                 reference=against,
             )
         finally:
             torch.set_num_threads(before)
 
 
-def check_artifact(
+def check(
     path: Path | str,
+    options: CheckOptions | None = None,
     *,
-    runtime: str = "host",
-    examples: int | None = None,
-    seed: int = 0,
-    profile: str = "ci",
-    reference: str | None = None,
-    weights: Path | None = None,
-    trust_factory: bool = False,
-    properties: Sequence[str] | None = None,
-    replayed: Path | None = None,
-    folder: Path = Path("counterexamples"),
-    timeout: float = 300.0,
-    memory: int = 8 * 2**30,
-    count: bool = False,
-    on_property: Callable[[str], None] | None = None,
+    listener: Callable[[str], None] | None = None,
 ) -> Report:
-    """Check `path` on `runtime` and return the report.
+    """Check an exported file and return the report, which is true when no property failed.
 
-    `runtime` is `host` or a device runtime such as `arm64-2.1.0`; `examples` (inputs drawn a
-    property) overrides the profile's; `properties` names some of `PROPERTIES`; `replayed` judges
-    one saved counterexample instead. `reference`, `weights` and `trust_factory` are those of
-    `build_reference`. `timeout` is seconds for one answer of the runtime, `memory` bytes beyond
-    what torch maps. `count` also counts the instructions of one inference, on device runtimes that
-    can. `on_property` is told each name. Raises `RuntimeCheckError` (unreadable file,
-    unknown name).
+    `listener` is called with the name of each property before it runs. Raises `RuntimeCheckError`:
+    the file cannot be read, the runtime is not installed, what was asked for does not exist.
     """
+    options = options or CheckOptions()
     started = time.perf_counter()
-    chosen = _chosen(properties)
-    saved = None if replayed is None else load_counterexample(replayed)
+    saved = None if options.replay is None else load_counterexample(options.replay)
     results = []
-    with open_check(
-        path,
-        runtime=runtime,
-        examples=examples,
-        seed=seed,
-        profile=profile,
-        reference=reference,
-        weights=weights,
-        trust_factory=trust_factory,
-        folder=folder,
-        timeout=timeout,
-        memory=memory,
-    ) as opened:
+    with open_check(path, options) as opened:
         if saved is not None:
             results.append(replay(opened.check, saved))
-        for name in chosen if saved is None else ():
-            if on_property is not None:
-                on_property(name)
+        for name in _selected(options) if saved is None else ():
+            if listener is not None:
+                listener(name)
             results.append(PROPERTIES[name](opened.check))
-    check = opened.check
-    instructions, note = None, ""
-    if count:
-        instructions, note = _count(check, runtime, timeout, memory)
+    checked = opened.check
+    instructions, note = _count(checked, options) if options.count else (None, "")
     return Report(
-        artifact=check.artifact,
-        sha256=file_sha256(check.artifact.path),
-        runtime=check.runtime.name,
+        artifact=checked.artifact,
+        sha256=file_sha256(checked.artifact.path),
+        runtime=checked.runtime.name,
         runtime_detail=opened.runtime_detail,
         reference=opened.reference,
-        has_reference=check.reference is not None,
-        seed=seed,
-        examples=check.examples,
+        has_reference=checked.reference is not None,
+        seed=options.seed,
+        examples=checked.examples,
         seconds=time.perf_counter() - started,
         results=tuple(results),
         instructions=instructions,
@@ -199,24 +144,27 @@ def check_artifact(
     )
 
 
-def _count(check: Check, runtime: str, timeout: float, memory: int) -> tuple[int | None, str]:
+def _selected(options: CheckOptions) -> list[PropertyName]:
+    """List the properties to check, cheap and telling ones first."""
+    return [name for name in PROPERTIES if not options.properties or name in options.properties]
+
+
+def _count(check: Check, options: CheckOptions) -> tuple[int | None, str]:
     """Count the instructions of one warm inference on the first golden input, or say why not."""
     if not check.runtime.costly:
-        return None, "only emulated device runtimes count instructions (--runtime arm64-2.1.0)"
+        return None, "only emulated device runtimes count instructions (--run-on arm64-2.1.0)"
     case = check.artifact.golden.cases[0]
     inputs = [value.array() for value in case.inputs]
-    path = check.artifact.path
     try:
-        with open_runtime(runtime, path, timeout=timeout, memory=memory, count=True) as counting:
+        with open_runtime(
+            options.run_on,
+            check.artifact.path,
+            timeout=options.timeout,
+            memory=options.memory,
+            count=True,
+        ) as counting:
             run = counting.forward(inputs, repeats=2)
     except DeviceUnavailable as error:
         return None, str(error)
     shape = " x ".join(str(n) for n in inputs[0].shape)
     return run.instructions, f"golden input {case.name!r}, {shape}, second run, one thread"
-
-
-def _chosen(properties: Sequence[str] | None) -> list[str]:
-    for name in properties or ():
-        if name not in PROPERTIES:
-            raise RuntimeCheckError(f"There is no property {name!r}: {', '.join(PROPERTIES)}.")
-    return [name for name in PROPERTIES if not properties or name in properties]

@@ -11,8 +11,23 @@ from rich.console import Console
 from rich.markup import escape
 
 from . import __version__
+from .choices import choice, chosen
+from .device.cli import app as device_app
 from .errors import RuntimeCheckError
+from .options import (
+    DEFAULT_MEMORY,
+    DEFAULT_TIMEOUT,
+    PEER_NAMES,
+    PROPERTY_NAMES,
+    CheckOptions,
+    PeerName,
+    ProfileName,
+    PropertyName,
+    RuntimeName,
+)
 
+# Old names, refused with the new one named.
+_RENAMED = {"--runtime": "--run-on"}
 _GLOBAL = ("--help", "-h", "--version", "--install-completion", "--show-completion")
 
 app = typer.Typer(
@@ -47,14 +62,19 @@ def common(
 @app.command()
 def check(
     file: Annotated[Path, typer.Argument(help="The artifact, FILE.ptl.", show_default=False)],
-    runtime: Annotated[
-        str, typer.Option(help="host, or a device runtime such as arm64-2.1.0.")
+    run_on: Annotated[
+        RuntimeName,
+        choice("--run-on", literal=RuntimeName, help="Runtime that runs the file."),
     ] = "host",
     examples: Annotated[
-        int | None, typer.Option(min=1, help="Inputs drawn a property, instead of the profile's.")
+        int | None,
+        typer.Option(min=1, help="Number of inputs for each property, instead of the profile's."),
     ] = None,
-    seed: Annotated[int, typer.Option(help="The same seed draws the same inputs.")] = 0,
-    profile: Annotated[str, typer.Option(help="ci (quick) or nightly (thorough).")] = "ci",
+    seed: Annotated[int, typer.Option(help="Seed of the inputs.")] = 0,
+    profile: Annotated[
+        ProfileName,
+        choice("--profile", literal=ProfileName, help="Effort: ci is quick, nightly thorough."),
+    ] = "ci",
     reference: Annotated[
         str | None,
         typer.Option(help="timm name or package.module:factory, instead of the file's own."),
@@ -67,19 +87,24 @@ def check(
         typer.Option("--trust-factory", help="Import and call the factory that the file names."),
     ] = False,
     property_: Annotated[
-        list[str] | None, typer.Option("--property", "-p", help="Only this property; repeatable.")
+        list[str] | None,
+        choice("--property", "-p", literal=PropertyName, help="Only this property. Repeatable."),
     ] = None,
     replay: Annotated[
-        Path | None, typer.Option(help="Judge a saved counterexample (.npz) again.")
+        Path | None, typer.Option(help="Saved counterexample (.npz) to judge again.")
     ] = None,
     report: Annotated[
-        Path | None, typer.Option(help="Write the report: FILE.html or FILE.json.")
+        Path | None, typer.Option(help="File for the report: FILE.html or FILE.json.")
     ] = None,
     counterexamples: Annotated[Path, typer.Option(help="Folder for counterexamples.")] = Path(
         "counterexamples"
     ),
-    timeout: Annotated[float, typer.Option(help="Seconds for one answer of the runtime.")] = 300.0,
-    memory: Annotated[float, typer.Option(help="GiB the file may use beyond torch's own.")] = 8.0,
+    timeout: Annotated[
+        float, typer.Option(help="Seconds for one answer of the runtime.")
+    ] = DEFAULT_TIMEOUT,
+    memory: Annotated[
+        float, typer.Option(help="GiB the file may use beyond torch's own.")
+    ] = DEFAULT_MEMORY / 2**30,
     count: Annotated[
         bool,
         typer.Option("--count", help="Count ARM instructions of one inference (device runtimes)."),
@@ -89,30 +114,34 @@ def check(
         typer.Option("--strict", help="Fail on notes, and where there is no reference, too."),
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON only.")] = False,
-    traceback: Annotated[bool, typer.Option("--traceback", hidden=True)] = False,
 ) -> None:
     """Check a file's properties: parity with Python, golden vectors, determinism and more."""
-    from .checking import check_artifact
+    options = CheckOptions(
+        run_on=run_on,
+        profile=profile,
+        examples=examples,
+        seed=seed,
+        properties=chosen(property_, PROPERTY_NAMES),
+        replay=replay,
+        reference=reference,
+        weights=weights,
+        trust_factory=trust_factory,
+        counterexamples=counterexamples,
+        timeout=timeout,
+        memory=int(memory * 2**30),
+        count=count,
+    )
+    _check(file, options, report=report, strict=strict, as_json=as_json)
+
+
+def _check(
+    file: Path, options: CheckOptions, *, report: Path | None, strict: bool, as_json: bool
+) -> None:
+    from .checking import check
     from .report import print_report, to_json, write_html
 
     with _console(stderr=True).status(f"opening {escape(file.name)}") as spinner:
-        result = check_artifact(
-            file,
-            runtime=runtime,
-            examples=examples,
-            seed=seed,
-            profile=profile,
-            reference=reference,
-            weights=weights,
-            trust_factory=trust_factory,
-            properties=property_,
-            replayed=replay,
-            folder=counterexamples,
-            timeout=timeout,
-            memory=int(memory * 2**30),
-            count=count,
-            on_property=spinner.update,
-        )
+        result = check(file, options, listener=spinner.update)
     if report is not None and report.suffix == ".json":
         report.write_text(to_json(result), encoding="utf-8")
     elif report is not None:
@@ -128,15 +157,14 @@ def check(
 @app.command()
 def fuzz(
     file: Annotated[Path, typer.Argument(help="A good artifact to damage.", show_default=False)],
-    mutations: Annotated[int, typer.Option(min=1, help="How many damaged copies to try.")] = 1000,
-    seed: Annotated[int, typer.Option(help="The same seed does the same damage.")] = 0,
+    mutations: Annotated[int, typer.Option(min=1, help="Number of damaged copies.")] = 1000,
+    seed: Annotated[int, typer.Option(help="Seed of the damage.")] = 0,
     timeout: Annotated[float, typer.Option(help="Seconds for one load or one run.")] = 20.0,
     memory: Annotated[float, typer.Option(help="GiB a copy may use beyond torch's own.")] = 2.0,
     keep: Annotated[
         Path | None, typer.Option(help="Folder for copies that crashed or hung the loader.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON only.")] = False,
-    traceback: Annotated[bool, typer.Option("--traceback", hidden=True)] = False,
 ) -> None:
     """Damage a file in thousands of seeded ways and see that every copy gets a verdict.
 
@@ -168,10 +196,14 @@ def bench(
         list[Path] | None, typer.Argument(help="Artifacts to time.", show_default=False)
     ] = None,
     against: Annotated[
-        str, typer.Option(help="Peers, comma-separated: eager, onnxruntime, executorch.")
-    ] = "",
-    threads: Annotated[str, typer.Option(help="Thread counts, comma-separated.")] = "1,2",
-    rounds: Annotated[int, typer.Option(min=3, help="Interleaved rounds.")] = 30,
+        list[str] | None,
+        choice("--against", literal=PeerName, help="Peer to time as well. Repeatable."),
+    ] = None,
+    threads: Annotated[
+        list[int] | None,
+        typer.Option(min=1, help="Thread count; 1 and 2 when none is given. Repeatable."),
+    ] = None,
+    rounds: Annotated[int, typer.Option(min=3, help="Number of interleaved rounds.")] = 30,
     reference: Annotated[
         str | None, typer.Option(help="timm name or package.module:factory of the peers' model.")
     ] = None,
@@ -181,30 +213,29 @@ def bench(
     ] = False,
     peer_python: Annotated[
         list[str] | None,
-        typer.Option(help="PEER=PYTHON: run a peer in another environment; repeatable."),
+        typer.Option(help="PEER=PYTHON: interpreter of another environment for it. Repeatable."),
     ] = None,
     imported: Annotated[
         list[Path] | None,
-        typer.Option("--import", help="Benchmark JSON that a phone app shared; repeatable."),
+        typer.Option("--import", help="Benchmark JSON that a phone app shared. Repeatable."),
     ] = None,
-    output: Annotated[Path | None, typer.Option("-o", "--out", help="Write JSON here.")] = None,
-    plot: Annotated[Path | None, typer.Option(help="Write a plot, FILE.svg.")] = None,
+    output: Annotated[Path | None, typer.Option("-o", "--out", help="File for the JSON.")] = None,
+    plot: Annotated[Path | None, typer.Option(help="File for a plot, FILE.svg.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON only.")] = False,
-    traceback: Annotated[bool, typer.Option("--traceback", hidden=True)] = False,
 ) -> None:
     """Time files and peers side by side: load, first, median, p95, peak memory, ratios."""
     from .bench.format import read_bench
-    from .bench.peers import peer_name
-    from .bench.run import run_bench
     from .bench.show import print_bench, write_plot
 
     results = [read_bench(path) for path in imported or []]
     if files:
+        from .bench.run import run_bench
+
         results.append(
             run_bench(
                 files,
-                against=[peer_name(name) for name in against.split(",") if name],
-                threads=_thread_counts(threads),
+                against=chosen(against, PEER_NAMES),
+                threads=threads or (1, 2),
                 rounds=rounds,
                 reference=reference,
                 weights=weights,
@@ -233,23 +264,14 @@ def _pairs(texts: list[str]) -> dict[str, str]:
     return {text.split("=", 1)[0]: text.split("=", 1)[1] for text in texts}
 
 
-def _thread_counts(text: str) -> list[int]:
-    try:
-        counts = [int(part) for part in text.split(",")]
-    except ValueError as error:
-        raise RuntimeCheckError(f"--threads takes numbers such as 1,2, not {text!r}.") from error
-    if min(counts) < 1:
-        raise RuntimeCheckError(f"--threads takes numbers from 1, not {text!r}.")
-    return counts
+app.add_typer(device_app, name="device")
 
 
-def _mount_device() -> None:
-    from .device.cli import app as device_app
-
-    app.add_typer(device_app, name="device")
-
-
-_mount_device()
+def _refuse_old_names(arguments: list[str]) -> None:
+    for argument in arguments:
+        name = argument.partition("=")[0]
+        if name in _RENAMED:
+            raise RuntimeCheckError(f"{name} is called {_RENAMED[name]} now.")
 
 
 def _file_first(arguments: list[str]) -> list[str]:
@@ -257,19 +279,21 @@ def _file_first(arguments: list[str]) -> list[str]:
     names = {command.name or command.callback.__name__ for command in app.registered_commands
              if command.callback is not None}  # fmt: skip
     names |= {str(group.name) for group in app.registered_groups}
-    rest = [argument for argument in arguments if argument != "--traceback"]
-    if not rest or rest[0] in names or rest[0] in _GLOBAL:
+    if not arguments or arguments[0] in names or arguments[0] in _GLOBAL:
         return arguments
     return ["check", *arguments]
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line; one paragraph for an error, exit 2 unless it is a parity failure."""
-    arguments = _file_first(sys.argv[1:] if arguments is None else arguments)
+    words = sys.argv[1:] if arguments is None else arguments
+    # Of all commands, and wherever it stands: errors are caught here.
+    rest = [word for word in words if word != "--traceback"]
     try:
-        app(args=arguments)
+        _refuse_old_names(rest)
+        app(args=_file_first(rest), prog_name="python -m runtime_check")
     except RuntimeCheckError as error:
-        if "--traceback" in arguments:
+        if rest != words:
             raise
         _console(stderr=True).print(f"[bold red]error:[/bold red] {escape(str(error))}")
         raise SystemExit(error.exit_code) from None

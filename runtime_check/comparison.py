@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from .artifact.metadata import Golden, Metadata, ToleranceSpec
 from .errors import ParityError
 
 Arrays = np.ndarray | Sequence[np.ndarray]
@@ -28,6 +29,12 @@ class Tolerance:
     min_top1: float | None = None
     max_steps: float | None = None
     step: float | None = None
+
+    @staticmethod
+    def of(stated: ToleranceSpec | Metadata | Golden) -> Tolerance:
+        """Return the tolerance that an artifact states, for itself or for its golden vectors."""
+        spec = stated if isinstance(stated, ToleranceSpec) else stated.tolerance
+        return Tolerance(atol=spec.atol, rtol=spec.rtol, step=spec.step)
 
     def __str__(self) -> str:
         parts = []

@@ -8,9 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import pytest
+
+from .options import CheckOptions, ProfileName, RuntimeName
 
 if TYPE_CHECKING:
     from .properties.base import Check, PropertyResult
@@ -26,14 +28,40 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="FILE.ptl",
         help="check this artifact's properties as tests; repeatable",
     )
-    group.addoption("--artifact-runtime", default="host", help="host, or such as arm64-2.1.0")
-    group.addoption("--artifact-examples", type=int, default=None, help="inputs drawn a property")
-    group.addoption("--artifact-seed", type=int, default=0, help="the same seed, the same inputs")
-    group.addoption("--artifact-profile", default="ci", help="ci or nightly")
+    group.addoption(
+        "--artifact-run-on",
+        default="host",
+        choices=get_args(RuntimeName),
+        help="runtime that runs it",
+    )
+    group.addoption(
+        "--artifact-examples", type=int, default=None, help="number of inputs for each property"
+    )
+    group.addoption("--artifact-seed", type=int, default=0, help="seed of the inputs")
+    group.addoption(
+        "--artifact-profile",
+        default="ci",
+        choices=get_args(ProfileName),
+        help="effort: ci is quick, nightly thorough",
+    )
     group.addoption("--artifact-reference", default=None, help="timm name or package.mod:factory")
     group.addoption("--artifact-weights", default=None, help="checkpoint of the reference")
     group.addoption(
         "--artifact-trust-factory", action="store_true", help="call the factory the file names"
+    )
+
+
+def _options(config: pytest.Config) -> CheckOptions:
+    option = config.getoption
+    weights = option("--artifact-weights")
+    return CheckOptions(
+        run_on=option("--artifact-run-on"),
+        examples=option("--artifact-examples"),
+        seed=option("--artifact-seed"),
+        profile=option("--artifact-profile"),
+        reference=option("--artifact-reference"),
+        weights=None if weights is None else Path(weights),
+        trust_factory=option("--artifact-trust-factory"),
     )
 
 
@@ -66,21 +94,9 @@ class ArtifactNode(pytest.Collector):
         if self.error is not None:
             raise self.error
         if self.check is None:
-            option = self.config.getoption
-            weights = option("--artifact-weights")
             try:
-                opened = self.stack.enter_context(
-                    open_check(
-                        self.file,
-                        runtime=option("--artifact-runtime"),
-                        examples=option("--artifact-examples"),
-                        seed=option("--artifact-seed"),
-                        profile=option("--artifact-profile"),
-                        reference=option("--artifact-reference"),
-                        weights=None if weights is None else Path(weights),
-                        trust_factory=option("--artifact-trust-factory"),
-                    )
-                )
+                options = _options(self.config)
+                opened = self.stack.enter_context(open_check(self.file, options))
             except RuntimeCheckError as error:
                 self.error = error
                 raise
@@ -101,6 +117,8 @@ class PropertyItem(pytest.Item):
 
     def runtest(self) -> None:
         """Check the property; skipped where it does not apply, with its reason."""
+        from .properties.counterexample import replay_command
+
         node = self.parent
         assert isinstance(node, ArtifactNode)
         result: PropertyResult = self._function(node.opened())
@@ -113,9 +131,8 @@ class PropertyItem(pytest.Item):
             if result.minimal:
                 lines.append(f"smallest input that fails: {result.minimal}")
             if result.counterexample is not None:
-                lines.append(
-                    f"again: python -m runtime_check {node.file} --replay {result.counterexample}"
-                )
+                run_on = self.config.getoption("--artifact-run-on")
+                lines.append(f"again: {replay_command(node.file, run_on, result.counterexample)}")
             raise ArtifactFailure("\n".join(lines))
 
     def repr_failure(

@@ -16,6 +16,7 @@ from .checking import Report
 from .comparison import Comparison
 from .pages import write_page
 from .properties.base import PropertyResult
+from .properties.counterexample import replay_command
 
 FORMAT_VERSION = "1.0"
 _MARKS = {
@@ -190,11 +191,8 @@ def _print_failure(result: PropertyResult, report: Report, console: Console) -> 
     if result.minimal:
         console.print(f"  smallest input that fails: {escape(result.minimal)}")
     if result.counterexample is not None:
-        runtime = "" if report.runtime == "host" else f" --runtime {report.runtime}"
-        console.print(
-            f"  again: python -m runtime_check {escape(str(report.artifact.path))}{runtime} "
-            f"--replay {escape(str(result.counterexample))}"
-        )
+        again = replay_command(report.artifact.path, report.runtime, result.counterexample)
+        console.print(f"  again: {escape(again)}", soft_wrap=True)
     console.print()
 
 

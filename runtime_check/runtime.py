@@ -10,7 +10,8 @@ from typing import Protocol
 import numpy as np
 
 from .device.runner import open_runner
-from .runtimes.host import DEFAULT_MEMORY, DEFAULT_TIMEOUT, open_host
+from .options import DEFAULT_MEMORY, DEFAULT_TIMEOUT
+from .runtimes.host import open_host
 from .runtimes.run import Run
 
 HOST = "host"

@@ -39,13 +39,15 @@ FLOORS = {
     ),
     "runtime_check": (
         ("errors", "files", "outputs", "pages"),
-        ("comparison", "artifact"),
+        ("options", "choices"),
+        ("artifact",),
+        ("comparison",),
         ("reference", "runtimes"),
         ("device",),
         ("runtime",),
         ("testing", "properties"),
         ("bench", "fuzz"),
-        ("checking",),
+        ("checking", "loading"),
         ("report",),
         ("pytest_plugin", "cli"),
         ("__main__",),
@@ -55,6 +57,7 @@ FLOORS = {
 DECLARATIONS = {
     "exporter/cli/export.py:export",
     "exporter/api.py:export",
+    "runtime_check/cli.py:bench",
     "runtime_check/cli.py:check",
 }
 

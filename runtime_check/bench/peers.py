@@ -12,27 +12,18 @@ import tempfile
 from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
 from ..artifact.archive import read_artifact
-from ..errors import RuntimeCheckError
+from ..options import PeerName
 from ..reference.reference import Reference, build_reference
 
 # How the child process names `build_peer`.
 BUILD = "runtime_check.bench.peers:build_peer"
 Forward = Callable[[list[np.ndarray]], list[np.ndarray]]
 
-PeerName = Literal[
-    "eager",
-    "onnxruntime",
-    "onnxruntime-dynamic",
-    "onnxruntime-static",
-    "executorch",
-    "executorch-dynamic",
-    "executorch-static",
-]
 # Peer -> the modules it needs besides this package's own dependencies.
 _ONNX = ("onnxruntime", "onnx")
 _EXECUTORCH = ("executorch", "torchao")
@@ -45,14 +36,6 @@ NEEDS: dict[PeerName, tuple[str, ...]] = {
     "executorch-dynamic": _EXECUTORCH,
     "executorch-static": _EXECUTORCH,
 }
-
-
-def peer_name(name: str) -> PeerName:
-    """Look up a peer by name; raise `RuntimeCheckError` that names those there are."""
-    for known in NEEDS:
-        if name == known:
-            return known
-    raise RuntimeCheckError(f"There is no peer {name!r}: {', '.join(NEEDS)}.")
 
 
 def package(peer: str) -> str:

@@ -22,11 +22,11 @@ from ..artifact.archive import ArtifactFile, read_artifact
 from ..artifact.metadata import ImageInput, Metadata
 from ..errors import RuntimeCheckError
 from ..files import file_sha256
+from ..options import PeerName
 from ..properties.inputs import ImageRecipe, TensorRecipe
 from ..runtimes.host import HostSession, Peer, start_host
 from . import peers
 from .format import Benchmark, BenchmarkRun, Device, DeviceRuns, Skipped
-from .peers import PeerName
 
 _WARM_UP = 3
 # Seconds before each turn. Idle threads spin for a while before they sleep (XNNPACK's pool for a

@@ -174,7 +174,7 @@ def require_tools(arch: str) -> None:
     if arch != "native" and not sys.platform.startswith("linux"):
         raise DeviceUnavailable(
             "The ARM64 device runtime runs on Linux only: it is a Linux ARM64 build of torch under "
-            f"qemu's user-mode emulation, and this is {platform.system()}. Use --runtime host, or "
+            f"qemu's user-mode emulation, and this is {platform.system()}. Use --run-on host, or "
             "a Linux machine or container."
         )
     missing = missing_packages(arch)
@@ -192,7 +192,7 @@ def require_runtime(runtime: DeviceRuntime) -> None:
         if here != f"Linux {runtime.machine}":
             raise DeviceUnavailable(
                 f"{runtime.name} is a build for Linux {runtime.machine}, and this is {here}. Use "
-                "--runtime host."
+                "--run-on host."
             )
     require_tools(runtime.arch)
 

@@ -21,9 +21,8 @@ import numpy as np
 from rich.console import Console
 
 from ..artifact.archive import ArtifactFile, read_artifact
-from ..comparison import compare
+from ..comparison import Tolerance, compare
 from ..errors import RuntimeCheckError
-from ..properties.base import tolerance_of
 from ..runtimes.host import HostSession, start_host
 from ..runtimes.run import ChildDied
 from .mutate import MUTATORS, Mutation, mutate, plan_mutations
@@ -108,10 +107,10 @@ def _judge(
         return ("hung" if error.expired else "crashed"), str(error)
     except RuntimeCheckError as error:
         return "refused", str(error)
-    tolerance = tolerance_of(clean.golden.tolerance)
+    tolerance = Tolerance.of(clean.golden)
     same = all(compare(b, o, tolerance) for b, o in zip(baseline, outputs, strict=True))
-    told = tolerance_of(damaged.golden.tolerance)
-    passes = all(compare(e, r, told) for e, r in zip(expected, replayed, strict=True))
+    stated = Tolerance.of(damaged.golden)
+    passes = all(compare(e, r, stated) for e, r in zip(expected, replayed, strict=True))
     if not passes:
         return "detected", "it loads, but its golden vectors do not replay: the file is damaged"
     if same:

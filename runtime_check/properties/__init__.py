@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 from ..comparison import compare
 from ..errors import RuntimeCheckError
+from ..options import PropertyName
 from .base import Check, Examiner, PropertyResult, Verdict, judge, within
 from .counterexample import Counterexample
 from .determinism import batch, determinism, examine_batch, examine_determinism
@@ -21,7 +22,7 @@ from .parity import examine_parity, parity
 from .preprocessing import examine_preprocessing, preprocessing
 
 # Cheap and telling first.
-PROPERTIES: dict[str, Callable[[Check], PropertyResult]] = {
+PROPERTIES: dict[PropertyName, Callable[[Check], PropertyResult]] = {
     "golden": golden,
     "metadata": metadata,
     "parity": parity,

@@ -11,7 +11,7 @@ from typing import Literal
 import numpy as np
 
 from ..artifact.archive import ArtifactFile
-from ..artifact.metadata import Metadata, ToleranceSpec
+from ..artifact.metadata import Metadata
 from ..comparison import Comparison, Tolerance
 from ..reference.reference import Reference
 from ..runtime import Runtime
@@ -44,7 +44,7 @@ class Check:
     @property
     def tolerance(self) -> Tolerance:
         """The tolerance that the artifact states for itself."""
-        return tolerance_of(self.metadata.tolerance)
+        return Tolerance.of(self.metadata)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,11 +79,6 @@ class PropertyResult:
 
 
 Examiner = Callable[[Check, Sequence[np.ndarray], bool], Verdict]
-
-
-def tolerance_of(spec: ToleranceSpec) -> Tolerance:
-    """Turn the contract's tolerance into one to compare with."""
-    return Tolerance(atol=spec.atol, rtol=spec.rtol, step=spec.step)
 
 
 def worse(one: Comparison | None, other: Comparison | None) -> Comparison | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -57,6 +58,13 @@ def save_counterexample(check: Check, name: str, recipe: Recipe, verdict: Verdic
     with path.open("wb") as stream:
         np.savez_compressed(stream, allow_pickle=False, **arrays)
     return path
+
+
+def replay_command(artifact: Path, run_on: str, counterexample: Path) -> str:
+    """Return the command that judges a saved counterexample again."""
+    words = ["python", "-m", "runtime_check", str(artifact)]
+    words += [] if run_on == "host" else ["--run-on", run_on]
+    return shlex.join([*words, "--replay", str(counterexample)])
 
 
 def load_counterexample(path: Path | str) -> Counterexample:

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from ..artifact.metadata import Golden, Metadata
-from ..comparison import Comparison, compare
+from ..comparison import Comparison, Tolerance, compare
 from ..errors import RuntimeCheckError
-from .base import Check, PropertyResult, Verdict, failed, tolerance_of, within, worse
+from .base import Check, PropertyResult, Verdict, failed, within, worse
 from .inputs import (
     recipes,
 )
@@ -21,7 +21,7 @@ def golden(check: Check) -> PropertyResult:
     """The expected outputs inside the file come out of it on this runtime."""
     started = time.perf_counter()
     cases = check.artifact.golden.cases
-    tolerance = tolerance_of(check.artifact.golden.tolerance)
+    tolerance = Tolerance.of(check.artifact.golden)
     worst: Comparison | None = None
     for case in cases:
         try:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 
-from ..comparison import Comparison, compare
+from ..comparison import Comparison, Tolerance, compare
 from ..errors import RuntimeCheckError
 from ..runtimes.host import open_host
-from .base import Check, PropertyResult, Status, failed, skipped, tolerance_of, worse
+from .base import Check, PropertyResult, Status, failed, skipped, worse
 
 # Threads, and what else the environment says about them.
 ENVIRONMENTS: tuple[tuple[int, Mapping[str, str]], ...] = (
@@ -63,7 +63,7 @@ def _replayed(
         return str(error)
     expected = [e.array() for case in cases for e in case.expected]
     actual = [array for arrays in outputs for array in arrays]
-    return compare(expected, actual, tolerance_of(check.artifact.golden.tolerance))
+    return compare(expected, actual, Tolerance.of(check.artifact.golden))
 
 
 def _on_a_server(check: Check, engine: str) -> tuple[Status, str]:

@@ -20,13 +20,11 @@ from typing import IO, Any
 import numpy as np
 
 from ..errors import RuntimeCheckError, UnreadableArtifact
+from ..options import DEFAULT_MEMORY, DEFAULT_TIMEOUT
 from .frames import write_frame
 from .run import ChildDied, ForwardError, Run
 from .translate import translate
 from .worker import NoAnswer, ask, start_worker
-
-DEFAULT_TIMEOUT = 300.0
-DEFAULT_MEMORY = 8 * 2**30
 
 
 @dataclass(frozen=True, kw_only=True)

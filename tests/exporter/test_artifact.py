@@ -12,7 +12,7 @@ from own_models import ConvNormNet
 from PIL import Image
 
 import exporter
-from exporter.artifact import Artifact, check_inputs
+from exporter.artifact import Artifact
 from exporter.image.samples import photo
 from runtime_check import UnreadableArtifact
 
@@ -70,7 +70,7 @@ def test_inputs_that_the_metadata_does_not_allow(
     assert artifact(np.zeros((3, *SHAPE[1:]), np.float32)).shape == (3, 10)
     for wrong in (torch.zeros(1, 4, 32, 32), torch.zeros(SHAPE).double()):
         with pytest.raises(ValueError, match="this artifact takes"):
-            check_inputs(artifact.metadata, [wrong])
+            artifact(wrong)
 
 
 def test_two_models_in_one_folder_keep_their_reports(tmp_path: Path) -> None:

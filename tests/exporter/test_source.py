@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 import exporter
 from exporter.errors import SourceError, UsageError
 from exporter.source import load_source
-from runtime_check.checking import check_artifact
+from runtime_check import CheckOptions, check
 
 
 def test_default_weights_come_with_a_package() -> None:
@@ -176,7 +176,9 @@ def test_a_seed_is_enough_to_compare_again(
     model: str, options: dict[str, Any], tmp_path: Path
 ) -> None:
     artifact = exporter.export(model, seed=5, out=tmp_path, verify=False, **options)
-    report = check_artifact(artifact.path, properties=["parity"], examples=2, trust_factory=True)
+    report = check(
+        artifact.path, CheckOptions(properties=("parity",), examples=2, trust_factory=True)
+    )
     assert report.has_reference, report.reference
     assert report
     assert artifact.metadata.provenance.seed == 5

@@ -1,4 +1,8 @@
+from __future__ import annotations
+
 import ast
+import importlib
+import pkgutil
 import subprocess
 import sys
 from pathlib import Path
@@ -33,3 +37,25 @@ def test_help_does_not_pull_in_torch() -> None:
         "sys.exit(bool({'torch', 'timm', 'hypothesis'} & set(sys.modules)))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_importing_the_package_imports_next_to_nothing() -> None:
+    code = (
+        "import sys, runtime_check;"
+        "heavy = {'torch', 'timm', 'hypothesis', 'numpy', 'pydantic', 'typer', 'rich', 'jinja2'};"
+        "sys.exit(', '.join(heavy & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_name_is_the_same_thing_whatever_was_imported_before() -> None:
+    """A module of the same name would take a function's place once it is imported."""
+    for module in pkgutil.walk_packages([str(PACKAGE)], "runtime_check."):
+        if not module.name.endswith("__main__"):
+            importlib.import_module(module.name)
+    for name in runtime_check.__all__:
+        thing = getattr(runtime_check, name)
+        assert callable(thing), name
+        assert thing.__module__.startswith("runtime_check."), name
+    assert set(runtime_check.__all__) <= set(dir(runtime_check))

@@ -1,9 +1,13 @@
+from __future__ import annotations
+
+import re
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 from runtime_check.testing.archives import with_golden
+from runtime_check.testing.models import ModelRecipe
 
 
 def pytest_run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -42,3 +46,23 @@ def test_an_absent_artifact_is_a_usage_error(tmp_path: Path) -> None:
     done = pytest_run(tmp_path, "--artifact", "absent.ptl")
     assert done.returncode == 4
     assert "there is no such file" in done.stderr + done.stdout
+
+
+def test_a_failing_input_comes_with_the_command_that_judges_it_again(
+    build_tensor_ptl: Any, tmp_path: Path
+) -> None:
+    net = ModelRecipe("depthwise", 2, 16, True, False, "relu", 32, 9).build()
+    made = build_tensor_ptl(tmp_path / "other.ptl", net=net)
+    reference = "runtime_check.testing.models:small_classifier"
+    done = pytest_run(
+        tmp_path, "--artifact", str(made.path), "--artifact-reference", reference,
+        "--artifact-examples", "2", "-k", "parity",
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert re.search(r"again: python -m runtime_check \S+other.ptl --replay \S+npz", done.stdout)
+
+
+def test_choices_are_those_of_the_command_line(tmp_path: Path) -> None:
+    done = pytest_run(tmp_path, "--artifact-run-on", "desktop")
+    assert done.returncode == 4
+    assert "arm64-2.1.0" in done.stderr

@@ -12,9 +12,8 @@ import numpy as np
 import pytest
 
 from runtime_check.artifact.metadata import parse_golden, parse_metadata
-from runtime_check.comparison import compare
+from runtime_check.comparison import Tolerance, compare
 from runtime_check.device.toolchain import compile_program, native_compiler
-from runtime_check.properties.base import tolerance_of
 
 from ...artifacts import Models
 from .conftest import Small
@@ -34,7 +33,7 @@ def test_shipped_files_carry_metadata_and_pass_their_golden_vectors(
     for case in golden.cases:
         actual = core.forward(model, [tensor.array() for tensor in case.inputs])
         verdict = compare(
-            [tensor.array() for tensor in case.expected], actual, tolerance_of(golden.tolerance)
+            [tensor.array() for tensor in case.expected], actual, Tolerance.of(golden)
         )
         assert verdict, f"{case.name}: {verdict}"
     assert core.extra(model, "no such record") is None

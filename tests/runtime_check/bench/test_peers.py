@@ -1,18 +1,18 @@
 from __future__ import annotations
 
 import importlib.util
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 import pytest
 
 from runtime_check.bench import peers
-from runtime_check.bench.peers import PeerName
+from runtime_check.options import PEER_NAMES
 from runtime_check.runtimes.host import Peer, start_host
 
 
 def test_every_peer_has_needs_a_package_and_a_way_to_int8() -> None:
-    assert tuple(peers.NEEDS) == get_args(PeerName)
+    assert tuple(peers.NEEDS) == PEER_NAMES
     packages = {name: peers.package(name) for name in peers.NEEDS}
     assert set(packages.values()) == {"torch", "onnxruntime", "executorch"}
     assert peers.quantization("eager") == "none"

@@ -86,7 +86,7 @@ def test_other_systems_are_told_so(empty_cache: Path, monkeypatch: pytest.Monkey
     monkeypatch.setattr(toolchain.sys, "platform", "darwin")
     with pytest.raises(DeviceUnavailable, match="Linux only"):
         install_runtime("arm64-2.1.0")
-    with pytest.raises(DeviceUnavailable, match="--runtime host"):
+    with pytest.raises(DeviceUnavailable, match="--run-on host"):
         find_installed("arm64-2.1.0")
 
 

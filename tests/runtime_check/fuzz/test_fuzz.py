@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from runtime_check import RuntimeCheckError, read_artifact
+from runtime_check import CheckOptions, RuntimeCheckError, check, read_artifact
 from runtime_check.fuzz import fuzz
 from runtime_check.fuzz.fuzz import fuzz_file
 from runtime_check.runtimes.run import ChildDied
@@ -55,9 +55,7 @@ def test_what_loads_but_computes_otherwise_is_detected(tensor_ptl: Any, tmp_path
     )
     other = (np.frombuffer(weights, np.float32) * np.float32(1.5)).tobytes()
     path = with_records(tensor_ptl.path, tmp_path / "other.ptl", {name: other})
-    from runtime_check.checking import check_artifact
-
-    report = check_artifact(path, properties=["golden"], folder=tmp_path)
+    report = check(path, CheckOptions(properties=("golden",), counterexamples=tmp_path))
     assert not report
     assert "golden vector" in report.results[0].reason
 

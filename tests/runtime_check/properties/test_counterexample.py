@@ -37,10 +37,10 @@ def test_other_weights_are_found_shrunk_saved_and_replayed(
     again = check(
         made.path,
         tmp_path,
-        replayed=result.counterexample,
+        replay=result.counterexample,
         reference="runtime_check.testing.models:small_classifier",
     )
     assert one(again).status == "failed"
     # Without any reference the saved outputs stand in for it.
-    alone = check(made.path, tmp_path, replayed=result.counterexample, trust_factory=False)
+    alone = check(made.path, tmp_path, replay=result.counterexample, trust_factory=False)
     assert one(alone).status == "failed"

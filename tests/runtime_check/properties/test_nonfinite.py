@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from runtime_check.checking import open_check
+from runtime_check.options import CheckOptions
 from runtime_check.properties import nonfinite
 from runtime_check.runtimes.run import Run
 
@@ -25,7 +26,7 @@ class Tame:
 
 def test_hidden_nan_is_noted(tensor_ptl: Any, tmp_path: Path) -> None:
     # Which kernels swallow NaN depends on the processor, so the runtime is a fake here.
-    with open_check(tensor_ptl.path, trust_factory=True, examples=4) as opened:
+    with open_check(tensor_ptl.path, CheckOptions(trust_factory=True, examples=4)) as opened:
         honest = nonfinite(opened.check)
         hiding = nonfinite(replace(opened.check, runtime=Tame()))
     assert honest.status == "passed"

@@ -1,0 +1,102 @@
+"""What a check can be asked for; nothing here imports torch or hypothesis."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, get_args
+
+from .errors import RuntimeCheckError, did_you_mean
+
+PropertyName = Literal[
+    "golden",
+    "metadata",
+    "parity",
+    "preprocessing",
+    "determinism",
+    "batch",
+    "nonfinite",
+    "load-anywhere",
+]
+ProfileName = Literal["ci", "nightly"]
+# `host` is this Python's torch, the others are device runtimes.
+RuntimeName = Literal["host", "arm64-2.1.0", "arm64-1.13.1", "x86-2.1.0"]
+# What `bench` can time beside files; int8 by the peer's own means where the name says so.
+PeerName = Literal[
+    "eager",
+    "onnxruntime",
+    "onnxruntime-dynamic",
+    "onnxruntime-static",
+    "executorch",
+    "executorch-dynamic",
+    "executorch-static",
+]
+
+PROPERTY_NAMES: tuple[PropertyName, ...] = get_args(PropertyName)
+PEER_NAMES: tuple[PeerName, ...] = get_args(PeerName)
+DEFAULT_TIMEOUT = 300.0
+DEFAULT_MEMORY = 8 * 2**30
+
+
+@dataclass(frozen=True, kw_only=True)
+class Profile:
+    """How hard to look."""
+
+    examples: int  # inputs drawn a property
+    max_pixels: int  # of the largest image drawn
+    device_examples: int  # under emulation, where one takes seconds
+
+
+PROFILES: dict[ProfileName, Profile] = {
+    "ci": Profile(examples=20, max_pixels=400_000, device_examples=4),
+    "nightly": Profile(examples=200, max_pixels=12_000_000, device_examples=20),
+}
+
+
+def require_one_of(what: str, name: str, known: Collection[str]) -> None:
+    """Raise `RuntimeCheckError` unless `name` is one of `known`; `what` they are is in the text."""
+    if name not in known:
+        hint = did_you_mean(name, known, most=1)
+        raise RuntimeCheckError(f"There is no {what} {name!r}: {', '.join(known)}.{hint}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class CheckOptions:
+    """How to check a file. Raises `RuntimeCheckError` for a value that does not exist.
+
+    `run_on` is the runtime that runs the file; `properties` are all when none is named; `replay`
+    judges one saved counterexample instead of them. `examples` (inputs drawn a property) takes
+    the place of the profile's. `reference` (a timm name or `package.module:factory`), `weights`
+    (a checkpoint) and `trust_factory` (call the factory that the file names) say what the file is
+    compared with. `counterexamples` is the folder for failing inputs. `timeout` is seconds for
+    one answer of the runtime, `memory` bytes beyond what torch maps. `count` also counts the
+    instructions of one inference, on device runtimes that can.
+    """
+
+    run_on: RuntimeName = "host"
+    profile: ProfileName = "ci"
+    examples: int | None = None
+    seed: int = 0
+    properties: tuple[PropertyName, ...] = ()
+    replay: Path | None = None
+    reference: str | None = None
+    weights: Path | None = None
+    trust_factory: bool = False
+    counterexamples: Path = Path("counterexamples")
+    timeout: float = DEFAULT_TIMEOUT
+    memory: int = DEFAULT_MEMORY
+    count: bool = False
+
+    def __post_init__(self) -> None:
+        require_one_of("runtime", self.run_on, get_args(RuntimeName))
+        require_one_of("profile", self.profile, get_args(ProfileName))
+        for name in self.properties:
+            require_one_of("property", name, PROPERTY_NAMES)
+        if self.examples is not None and self.examples < 1:
+            raise RuntimeCheckError(f"A property needs at least one example, not {self.examples}.")
+        if self.timeout <= 0 or self.memory < 0:
+            raise RuntimeCheckError(
+                f"A time limit is above 0 s and a memory limit not below 0 bytes (0: none), not "
+                f"{self.timeout:g} s and {self.memory} bytes."
+            )
