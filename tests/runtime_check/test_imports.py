@@ -43,7 +43,7 @@ def test_importing_the_package_imports_next_to_nothing() -> None:
     code = (
         "import sys, runtime_check;"
         "heavy = {'torch', 'timm', 'hypothesis', 'numpy', 'pydantic', 'typer', 'rich', 'jinja2'};"
-        "sys.exit(', '.join(heavy & set(sys.modules)))"
+        "sys.exit(', '.join(heavy & set(sys.modules)) or 0)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
@@ -54,7 +54,7 @@ def test_a_name_is_the_same_thing_whatever_was_imported_before() -> None:
     for module in pkgutil.walk_packages([str(PACKAGE)], "runtime_check."):
         if not module.name.endswith("__main__"):
             importlib.import_module(module.name)
-    for name in runtime_check.__all__:
+    for name in set(runtime_check.__all__) - {"__version__"}:
         thing = getattr(runtime_check, name)
         assert callable(thing), name
         assert thing.__module__.startswith("runtime_check."), name
