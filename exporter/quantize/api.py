@@ -26,7 +26,8 @@ from .activations import SOFTMAX_ERROR
 from .calibrate import check_calibration
 from .dynamic import quantize_dynamic, quantize_recurrent
 from .engine import quantized_engine, require_phone_packing
-from .layers import Int8Layer, SimulatedLayer
+from .int8_layers import Int8Layer
+from .layers import SimulatedLayer
 from .qat import Trained, TrainingSet, fine_tune
 from .simulate import (
     EAGER_WORKS,

@@ -1,0 +1,60 @@
+"""Int8 grids of activations: observed, cut, and simulated."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+from torch.ao.quantization.observer import (
+    HistogramObserver,
+    MinMaxObserver,
+    MovingAverageMinMaxObserver,
+)
+
+from ..recipes import Observer
+
+# XNNPACK demands a requantisation scale (in x weight / out) of at least 2**-32 and below 256;
+# activation scales above 2**-12 keep it there (torch.ao.quantization.qconfig says the same).
+SMALLEST_ACTIVATION_SCALE = 2.0**-12
+
+
+# How activation ranges are cut: as the observer says, never, or where that costs less than half.
+Clipping = Literal["observer", "none", "mild"]
+
+
+CLIPPINGS: tuple[Clipping, ...] = ("observer", "none", "mild")
+
+
+@dataclass(frozen=True)
+class Range:
+    """The int8 grid of one tensor: real = scale x (q - zero_point)."""
+
+    scale: float
+    zero_point: int
+
+
+def make_observer(kind: Observer, dtype: torch.dtype) -> nn.Module:
+    """Build a torch.ao per-tensor affine observer for activations of `dtype`."""
+    types: dict[str, Any] = {
+        "minmax": MinMaxObserver,
+        "moving_average": MovingAverageMinMaxObserver,
+        # The histogram keeps the true extremes as well, so every rule can be tried afterwards.
+        "histogram": HistogramObserver,
+        "auto": HistogramObserver,
+    }
+    with warnings.catch_warnings():
+        # torch.ao announces its own retirement; a user can't act on that.
+        warnings.simplefilter("ignore")
+        observer: nn.Module = types[kind](
+            dtype=dtype, qscheme=torch.per_tensor_affine, eps=SMALLEST_ACTIVATION_SCALE
+        )
+    return observer
+
+
+def fake_quantize(x: Tensor, grid: Range, dtype: torch.dtype) -> Tensor:
+    """Round activations `x` to `grid` and back; gradients pass inside the range."""
+    low, high = (-128, 127) if dtype == torch.qint8 else (0, 255)
+    return torch.fake_quantize_per_tensor_affine(x, grid.scale, grid.zero_point, low, high)
