@@ -26,8 +26,7 @@ from .activations import SOFTMAX_ERROR
 from .calibrate import check_calibration
 from .dynamic import quantize_dynamic, quantize_recurrent
 from .engine import quantized_engine, require_phone_packing
-from .int8_layers import Int8Layer
-from .layers import SimulatedLayer
+from .layers import Int8Layer, SimulatedLayer
 from .qat import Trained, TrainingSet, fine_tune
 from .simulate import (
     EAGER_WORKS,

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from ..errors import NotFinite
 from ..rewrites.layers import replace_submodule
-from .weights import quantized_weight, weight_scales
+from .layers import quantized_weight, weight_scales
 
 # Recurrent layers have dynamic kernels as well; torch.ao converts those whole.
 _RECURRENT: Mapping[type[nn.Module], str] = {

@@ -28,9 +28,7 @@ from ..rewrites.trace import trace
 from ..rewrites.watch import Flow, Value, hooks, watch
 from .activations import SimulatedGelu, SimulatedSoftmax
 from .equalize import equalize, equalize_attention, equalize_layer_scales
-from .int8_layers import Int8Layer, convert_layer
-from .layers import SimulatedLayer
-from .ranges import CLIPPINGS, Clipping
+from .layers import CLIPPINGS, Clipping, Int8Layer, SimulatedLayer, convert_layer
 
 # Images on which ways to cut ranges and to round are compared, each of which costs one pass over
 # them: as many as have the values of sixteen of 224 x 224, and no less.

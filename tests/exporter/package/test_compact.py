@@ -13,9 +13,7 @@ from torch.ao.nn.quantized import Conv2d
 
 from exporter.package.archive import canonicalize
 from exporter.package.compact import compact_records
-from exporter.quantize.int8_layers import QuantizeInput
-from exporter.quantize.ranges import Range
-from exporter.quantize.weights import quantized_weight
+from exporter.quantize.layers import QuantizeInput, Range, quantized_weight
 from runtime_check.runtimes.lite import load_lite, quantized_engine, write_lite
 
 

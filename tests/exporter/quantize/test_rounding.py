@@ -13,9 +13,9 @@ from torch import nn
 from exporter.quantize.api import quantize
 from exporter.quantize.engine import quantized_engine
 from exporter.quantize.evaluate import judge, run
+from exporter.quantize.layers import weight_scales
 from exporter.quantize.rounding import InputMoments, compensated_codes, nearest_codes
 from exporter.quantize.simulate import _settle_grids, calibrate, convert, simulate_int8
-from exporter.quantize.weights import weight_scales
 from exporter.recipes import RECIPES
 
 
