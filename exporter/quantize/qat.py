@@ -143,6 +143,37 @@ def _read(path: Path, fingerprint: str) -> dict[str, Any]:
     return state
 
 
+@dataclass
+class _Course:
+    """A fine-tuning under way: what a checkpoint holds, and what the next epoch goes on from."""
+
+    simulated: Simulated
+    teacher: nn.Module
+    data: TrainingSet
+    batch_size: int
+    fingerprint: str
+    optimizer: torch.optim.Optimizer
+    schedule: torch.optim.lr_scheduler.LRScheduler
+    best: tuple[tuple[float, float], int, dict[str, Any]]  # score, epoch, weights
+    results: list[EpochResult]
+    first: int = 0  # epoch to begin with
+
+    @property
+    def module(self) -> nn.Module:
+        return self.simulated.module
+
+    @property
+    def trained_on(self) -> list[int]:
+        return sorted(set(range(self.data.count)) - set(self.data.validation))
+
+    @property
+    def steps(self) -> int:
+        return -(-len(self.trained_on) // self.batch_size)
+
+    def validate(self) -> Accuracy:
+        return _validate(self.simulated, self.teacher, self.data, self.batch_size)
+
+
 def fine_tune(
     simulated: Simulated,
     teacher: nn.Module,
@@ -159,8 +190,33 @@ def fine_tune(
     when the loss diverges.
     """
     recipe = simulated.recipe
-    trained_on = sorted(set(range(data.count)) - set(data.validation))
-    if not trained_on or not data.validation:
+    course = _begin(simulated, teacher, data, batch_size)
+    before = course.validate()
+    course.best = (_score(before), -1, copy.deepcopy(course.module.state_dict()))
+    if checkpoint is not None and checkpoint.exists():
+        _resume(course, checkpoint)
+    for epoch in range(course.first, recipe.epochs):
+        loss = _epoch(course, epoch, tell)
+        accuracy = course.validate()
+        course.results.append(EpochResult(epoch=epoch, loss=loss, accuracy=accuracy))
+        if _score(accuracy) > course.best[0]:
+            course.best = (_score(accuracy), epoch, copy.deepcopy(course.module.state_dict()))
+        if checkpoint is not None:
+            _save(course, epoch, checkpoint)
+    course.module.load_state_dict(course.best[2])
+    course.module.requires_grad_(False)
+    return Trained(
+        before=before,
+        epochs=tuple(course.results),
+        best_epoch=course.best[1],
+        resumed_from=course.first,
+    )
+
+
+def _begin(simulated: Simulated, teacher: nn.Module, data: TrainingSet, batch_size: int) -> _Course:
+    """Switch the module to training with int8 simulated; raise TrainingDataError without images."""
+    trained_on = data.count - len(data.validation)
+    if trained_on < 1 or not data.validation:
         raise TrainingDataError("There are no images left to train on, or none to validate with.")
     fingerprint = _fingerprint(simulated, data, batch_size)
     for layer in simulated.layers.values():
@@ -171,75 +227,89 @@ def fine_tune(
     # Dropout and the like stay off: a few epochs adapt to rounding, they do not learn anew.
     module.eval()
     teacher.eval()
+    recipe = simulated.recipe
     parameters = [p for p in module.parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(parameters, lr=recipe.learning_rate, weight_decay=0.0)
-    steps = -(-len(trained_on) // batch_size)
+    total = -(-trained_on // batch_size) * recipe.epochs
     schedule = torch.optim.lr_scheduler.LambdaLR(
-        optimizer, lambda step: max(0.0, 1.0 - step / (steps * recipe.epochs))
+        optimizer, lambda step: max(0.0, 1.0 - step / total)
     )
-    before = _validate(simulated, teacher, data, batch_size)
-    best = (_score(before), -1, copy.deepcopy(module.state_dict()))
-    first, results = 0, []
-    if checkpoint is not None and checkpoint.exists():
-        state = _read(checkpoint, fingerprint)
-        module.load_state_dict(state["module"])
-        optimizer.load_state_dict(state["optimizer"])
-        schedule.load_state_dict(state["schedule"])
-        first = int(state["epoch"]) + 1
-        best = (tuple(state["best_score"]), int(state["best_epoch"]), state["best"])
-        results = [
-            EpochResult(epoch=e["epoch"], loss=e["loss"], accuracy=Accuracy(**e["accuracy"]))
-            for e in state["results"]
-        ]
-    for epoch in range(first, recipe.epochs):
-        # Seeded by epoch, so that a resumed run sees what an unbroken one would have seen.
-        generator = torch.Generator().manual_seed(recipe.seed * 1_000_003 + epoch)
-        order = [trained_on[i] for i in torch.randperm(len(trained_on), generator=generator)]
-        for layer in simulated.layers.values():
-            layer.follow_weight()
-        total = 0.0
-        for step, chunk in enumerate(_batches(order, batch_size)):
-            images = data.load(chunk)
-            with torch.no_grad():
-                wanted = teacher(images)
-            labels = None if data.labels is None else data.labels[chunk]
-            loss = _loss(module(images), wanted, labels)
-            value = float(loss.detach())
-            if value != value or value == float("inf"):
-                raise NotFinite(
-                    f"Fine-tuning diverged in epoch {epoch + 1}, step {step + 1} (loss {value}). "
-                    f"Lower the learning rate (it was {recipe.learning_rate:g}), and check that "
-                    "the training images hold numbers."
-                )
-            optimizer.zero_grad(set_to_none=True)
-            loss.backward()
-            optimizer.step()
-            schedule.step()
-            total += value
-            what = f"training, epoch {epoch + 1} of {recipe.epochs}, loss {value:.3g}"
-            tell(what, step + 1, steps)
-        accuracy = _validate(simulated, teacher, data, batch_size)
-        results.append(EpochResult(epoch=epoch, loss=total / steps, accuracy=accuracy))
-        if _score(accuracy) > best[0]:
-            best = (_score(accuracy), epoch, copy.deepcopy(module.state_dict()))
-        if checkpoint is not None:
-            _write(
-                {
-                    "fingerprint": fingerprint,
-                    "epoch": epoch,
-                    "module": module.state_dict(),
-                    "optimizer": optimizer.state_dict(),
-                    "schedule": schedule.state_dict(),
-                    "best_score": best[0],
-                    "best_epoch": best[1],
-                    "best": best[2],
-                    "results": [
-                        {"epoch": r.epoch, "loss": r.loss, "accuracy": vars(r.accuracy)}
-                        for r in results
-                    ],
-                },
-                checkpoint,
+    return _Course(
+        simulated=simulated,
+        teacher=teacher,
+        data=data,
+        batch_size=batch_size,
+        fingerprint=fingerprint,
+        optimizer=optimizer,
+        schedule=schedule,
+        best=((0.0, 0.0), -1, {}),
+        results=[],
+    )
+
+
+def _resume(course: _Course, checkpoint: Path) -> None:
+    """Go on from the last epoch that was saved."""
+    state = _read(checkpoint, course.fingerprint)
+    course.module.load_state_dict(state["module"])
+    course.optimizer.load_state_dict(state["optimizer"])
+    course.schedule.load_state_dict(state["schedule"])
+    course.first = int(state["epoch"]) + 1
+    course.best = (tuple(state["best_score"]), int(state["best_epoch"]), state["best"])
+    course.results = [
+        EpochResult(epoch=e["epoch"], loss=e["loss"], accuracy=Accuracy(**e["accuracy"]))
+        for e in state["results"]
+    ]
+
+
+def _epoch(course: _Course, epoch: int, tell: Listener) -> float:
+    """Train on every image once; return the mean loss. Raises NotFinite when it diverges."""
+    recipe, data, trained_on = course.simulated.recipe, course.data, course.trained_on
+    # Seeded by epoch, so that a resumed run sees what an unbroken one would have seen.
+    generator = torch.Generator().manual_seed(recipe.seed * 1_000_003 + epoch)
+    order = [trained_on[i] for i in torch.randperm(len(trained_on), generator=generator)]
+    for layer in course.simulated.layers.values():
+        layer.follow_weight()
+    total = 0.0
+    for step, chunk in enumerate(_batches(order, course.batch_size)):
+        images = data.load(chunk)
+        with torch.no_grad():
+            logits = course.teacher(images)
+        labels = None if data.labels is None else data.labels[chunk]
+        loss = _loss(course.module(images), logits, labels)
+        value = float(loss.detach())
+        if value != value or value == float("inf"):
+            raise NotFinite(
+                f"Fine-tuning diverged in epoch {epoch + 1}, step {step + 1} (loss {value}). "
+                f"Lower the learning rate (it was {recipe.learning_rate:g}), and check that "
+                "the training images hold numbers."
             )
-    module.load_state_dict(best[2])
-    module.requires_grad_(False)
-    return Trained(before=before, epochs=tuple(results), best_epoch=best[1], resumed_from=first)
+        course.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        course.optimizer.step()
+        course.schedule.step()
+        total += value
+        what = f"training, epoch {epoch + 1} of {recipe.epochs}, loss {value:.3g}"
+        tell(what, step + 1, course.steps)
+    return total / course.steps
+
+
+def _save(course: _Course, epoch: int, checkpoint: Path) -> None:
+    """Write everything that the next epoch goes on from."""
+    score, best_epoch, best = course.best
+    _write(
+        {
+            "fingerprint": course.fingerprint,
+            "epoch": epoch,
+            "module": course.module.state_dict(),
+            "optimizer": course.optimizer.state_dict(),
+            "schedule": course.schedule.state_dict(),
+            "best_score": score,
+            "best_epoch": best_epoch,
+            "best": best,
+            "results": [
+                {"epoch": r.epoch, "loss": r.loss, "accuracy": vars(r.accuracy)}
+                for r in course.results
+            ],
+        },
+        checkpoint,
+    )
