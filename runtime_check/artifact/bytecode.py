@@ -35,8 +35,6 @@ class Bytecode:
     version: int
     operators: tuple[Operator, ...]
     calls: dict[str, int]  # full operator name -> call sites in the bytecode
-    types: tuple[str, ...]
-    functions: tuple[str, ...]
 
 
 def _text(value: Any) -> str:
@@ -63,14 +61,13 @@ def parse_bytecode(data: bytes) -> Bytecode:
         version = int(root[0])
         seen: dict[Operator, None] = {}
         calls: Counter[str] = Counter()
-        types: dict[str, None] = {}
-        functions = []
         for function in root[1:]:
-            functions.append(_text(function[0]))
+            _text(function[0])
             tables = _tables(function[1])
             operators = list(_read_operators(tables["operators"]))
             seen.update(dict.fromkeys(operators))
-            types.update(dict.fromkeys(_text(text) for text in tables.get("types", ())))
+            for name in tables.get("types", ()):
+                _text(name)
             for instruction in tables["instructions"]:
                 if instruction[0] in ("OP", "OPN"):
                     calls[operators[int(instruction[1])].full_name] += 1
@@ -82,6 +79,4 @@ def parse_bytecode(data: bytes) -> Bytecode:
         version=version,
         operators=tuple(sorted(seen, key=lambda op: (op.full_name, op.arguments or 0))),
         calls=dict(sorted(calls.items())),
-        types=tuple(types),
-        functions=tuple(functions),
     )

@@ -29,7 +29,6 @@ from .toolchain import (
     ensure_prefix,
     ensure_wheel,
     find_runtime,
-    missing_packages,
     require_runtime,
     wheel_folder,
 )
@@ -259,8 +258,3 @@ def status(names: Sequence[str] = tuple(RUNTIMES)) -> list[RuntimeStatus]:
             )
         )
     return report
-
-
-def system_packages() -> list[str]:
-    """Name the Debian packages that are missing for the ARM64 runtimes on this machine."""
-    return missing_packages("aarch64")

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from importlib import resources
 
+from ..errors import did_you_mean
 from .errors import UnknownRuntime
 
 DEFAULT_RUNTIME = "pytorch-2.1.0"
@@ -26,7 +27,6 @@ class Argument:
     name: str
     type: str
     has_default: bool
-    is_out: bool
 
 
 @dataclass(frozen=True)
@@ -46,11 +46,8 @@ class OperatorTable:
 
     runtime: str
     bytecode: tuple[int, int]  # lowest and highest version it reads
-    operator_version: tuple[int, int]  # lowest and highest file format it reads
-    types: frozenset[str]
     classes: frozenset[str]  # custom classes of the mobile build, fully qualified
     operators: dict[str, Operator]
-    provenance: dict[str, object]
 
     def has(self, name: str, *, mobile: bool = True) -> bool:
         """Say whether the runtime resolves `name.overload`; `mobile=False` asks the desktop."""
@@ -109,8 +106,7 @@ def resolve_runtime(runtime: str) -> str:
     name = ALIASES.get(runtime, runtime)
     if name in names:
         return name
-    close = difflib.get_close_matches(runtime, [*names, *ALIASES], n=1, cutoff=0.5)
-    hint = f" Did you mean {close[0]}?" if close else ""
+    hint = did_you_mean(runtime, [*names, *ALIASES], most=1, cutoff=0.5)
     raise UnknownRuntime(f"No operator table for {runtime!r}.{hint} There are: {', '.join(names)}.")
 
 
@@ -128,7 +124,7 @@ def _load(name: str) -> OperatorTable:
         arguments = []
         for argument, kind, *flags in entry["args"]:
             flag = flags[0] if flags else ""
-            arguments.append(Argument(argument, kind, "d" in flag, "o" in flag))
+            arguments.append(Argument(argument, kind, has_default="d" in flag))
         operators[operator] = Operator(
             name=operator,
             arguments=tuple(arguments),
@@ -137,13 +133,9 @@ def _load(name: str) -> OperatorTable:
             inferred=bool(entry.get("inferred")),
         )
     low, high = data["bytecode"]
-    first, last = data["operator_version"]
     return OperatorTable(
         runtime=data["runtime"],
         bytecode=(low, high),
-        operator_version=(first, last),
-        types=frozenset(data["types"]),
         classes=frozenset(name for name, mobile in data["classes"].items() if mobile),
         operators=operators,
-        provenance=data["provenance"],
     )

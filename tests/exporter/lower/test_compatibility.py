@@ -12,7 +12,7 @@ from runtime_check.artifact.bytecode import Bytecode, Operator
 
 
 def bytecode(*operators: Operator, version: int = 8) -> Bytecode:
-    return Bytecode(version=version, operators=operators, calls={}, types=(), functions=())
+    return Bytecode(version=version, operators=operators, calls={})
 
 
 def operator(name: str, overload: str = "", arguments: int | None = None) -> Operator:
