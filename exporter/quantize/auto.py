@@ -11,11 +11,13 @@ from ..errors import BudgetNotMet, QuantizeError
 from ..options import DEFAULT_BUDGET, Budget
 from ..progress import Listener, silent
 from ..recipes import QuantizeRecipe
-from .api import Quantized, QuantizeImages, quantize
+from .apply import QuantizeImages, quantize
+from .calibrate import calibrate
+from .describe import Quantized
 from .engine import quantized_engine
 from .evaluate import Accuracy, Speed, judge, measure_speed, meets, run
+from .place import simulate_int8
 from .sensitivity import measure_sensitivity, smallest_float_set
-from .simulate import calibrate, simulate_int8
 
 _SENSITIVITY_IMAGES = 16
 # Timed runs of each candidate.

@@ -10,8 +10,13 @@ import torch.ao.nn.quantized.dynamic as nnqd
 from torch import Tensor, nn
 
 from ..errors import NotFinite
-from ..rewrites.layers import replace_submodule
-from .layers import quantized_weight, weight_scales
+from ..recipes import QuantizeRecipe
+from ..rewrites.layers import is_plain_conv, is_plain_linear, replace_submodule
+from ..rewrites.watch import watch
+from .describe import LayerReport, Quantized, float_layer, nothing_quantized
+from .engine import quantized_engine, require_phone_packing
+from .place import layer_names, match_layers, traced_copy
+from .weights import quantized_weight, weight_scales
 
 # Recurrent layers have dynamic kernels as well; torch.ao converts those whole.
 _RECURRENT: Mapping[type[nn.Module], str] = {
@@ -72,3 +77,54 @@ def quantize_recurrent(module: nn.Module) -> list[str]:
                 replace_submodule(module, name, made.from_float(child))
             done.append(name)
     return done
+
+
+def apply_dynamic(module: nn.Module, recipe: QuantizeRecipe, example: Tensor) -> Quantized:
+    """Quantize a copy of `module` (eval, float32) for dynamic ranges, and report on its layers.
+
+    Raises NothingQuantized where it has no layer for that.
+    """
+    base, recipe, notes = traced_copy(module, recipe, example)
+    names = layer_names(base)
+    kept = match_layers(recipe.float_layers, names)
+    flow = watch(base, example)
+    reports, chosen = [], []
+    for name in names:
+        layer = base.get_submodule(name)
+        if name in kept:
+            why = "asked for"
+        elif is_plain_conv(layer):
+            why = "the engine has no dynamic convolution; static quantisation takes it"
+        elif not flow.calls.get(name):
+            why = "its forward is not called; its owner reads its weights directly"
+        else:
+            assert is_plain_linear(layer)
+            chosen.append(name)
+            reports.append(
+                LayerReport(
+                    name=name,
+                    kind="Linear",
+                    int8=True,
+                    weights=f"int8 {recipe.granularity}",
+                    parameters=sum(p.numel() for p in layer.parameters()),
+                )
+            )
+            continue
+        reports.append(float_layer(name, layer, why))
+    with quantized_engine():
+        recurrent = quantize_recurrent(base)
+        if not chosen and not recurrent:
+            raise nothing_quantized(module, recipe, {})
+        quantize_dynamic(base, chosen, per_channel=recipe.granularity == "per_channel")
+        require_phone_packing(base)
+        with torch.no_grad():
+            base(example)
+    convolutions = sum(is_plain_conv(m) for m in base.modules())
+    if convolutions > len(chosen):
+        notes.append(
+            f"Dynamic quantisation takes Linear layers only: {len(chosen)} of them, while "
+            f"{convolutions} convolutions stay float. Static quantisation takes both."
+        )
+    if recurrent:
+        notes.append(f"{len(recurrent)} recurrent layers are dynamic int8 as well.")
+    return Quantized(module=base.eval(), recipe=recipe, layers=tuple(reports), notes=tuple(notes))

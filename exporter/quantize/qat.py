@@ -22,7 +22,7 @@ from ..errors import NotFinite, TrainingDataError
 from ..image.folders import Reader, open_folder
 from ..progress import Listener, silent
 from .evaluate import Accuracy, judge, run
-from .simulate import Simulated
+from .place import Simulated
 
 # Images of a training folder that are used at most.
 _MOST_IMAGES = 20_000

@@ -12,7 +12,7 @@ from ..errors import BudgetNotMet
 from ..options import Budget
 from ..progress import Listener, silent
 from .evaluate import Accuracy, judge, meets, run
-from .simulate import Simulated
+from .place import Simulated
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -25,9 +25,10 @@ from ..outputs import run
 from ..plan import Plan
 from ..progress import Listener, silent
 from ..recipes import AUTO
-from .api import LayerReport, Quantized, QuantizeImages, quantize
+from .apply import QuantizeImages, quantize
 from .auto import Exam, choose
 from .calibrate import check_calibration
+from .describe import LayerReport, Quantized
 from .qat import Trained, training_set
 
 

@@ -25,12 +25,14 @@ from torch import Tensor, nn
 
 from exporter.options import Budget
 from exporter.outputs import run as plainly
-from exporter.quantize.api import Quantized, QuantizeImages, quantize
+from exporter.quantize.apply import QuantizeImages, quantize
+from exporter.quantize.calibrate import calibrate
+from exporter.quantize.describe import Quantized
 from exporter.quantize.engine import quantized_engine
 from exporter.quantize.evaluate import judge, measure_speed, run
+from exporter.quantize.place import simulate_int8
 from exporter.quantize.qat import TrainingSet
 from exporter.quantize.sensitivity import measure_sensitivity, smallest_float_set
-from exporter.quantize.simulate import calibrate, simulate_int8
 from exporter.recipes import RECIPES, QuantizeRecipe
 from exporter.rewrites import Evidence, left_out, rewrite
 from runtime_check.comparison import Tolerance

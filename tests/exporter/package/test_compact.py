@@ -13,7 +13,9 @@ from torch.ao.nn.quantized import Conv2d
 
 from exporter.package.archive import canonicalize
 from exporter.package.compact import compact_records
-from exporter.quantize.layers import QuantizeInput, Range, quantized_weight
+from exporter.quantize.convert import QuantizeInput
+from exporter.quantize.ranges import Range
+from exporter.quantize.weights import quantized_weight
 from runtime_check.runtimes.lite import load_lite, quantized_engine, write_lite
 
 

@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from exporter.quantize.api import QuantizeImages
+from exporter.quantize.apply import QuantizeImages
 
 from ...data_sets import efficientnet_lite0, fashion_normalize, fashion_vit
 

@@ -17,7 +17,7 @@ from exporter.quantize.activations import (
     SimulatedSoftmax,
     fit_gelu,
 )
-from exporter.quantize.api import QuantizeImages, quantize
+from exporter.quantize.apply import QuantizeImages, quantize
 from exporter.recipes import RECIPES
 
 

@@ -4,10 +4,7 @@ import torch
 from PIL import Image
 
 from exporter.errors import CalibrationError
-from exporter.quantize.calibrate import (
-    check_calibration,
-    neighbour_correlation,
-)
+from exporter.quantize.calibrate import check_calibration, neighbour_correlation
 
 
 def to_tensor(image: Image.Image) -> torch.Tensor:

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from exporter.outputs import run
-from exporter.quantize.api import QuantizeImages, quantize
+from exporter.quantize.apply import QuantizeImages, quantize
 from exporter.quantize.equalize import (
     equalize,
     equalize_attention,
@@ -134,7 +134,7 @@ def test_cross_layer_equalisation_is_exact_and_leaves_relu6_alone(between, pairs
 def test_residual_outputs_are_not_touched():
     torch.manual_seed(0)
     model = timm.create_model("resnet18").eval()
-    from exporter.quantize.simulate import prepared_copy
+    from exporter.quantize.place import prepared_copy
 
     x = torch.randn(1, 3, 64, 64)
     base = prepared_copy(model, x)

@@ -6,9 +6,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from exporter.quantize.calibrate import calibrate
 from exporter.quantize.evaluate import judge, run
 from exporter.quantize.layers import SimulatedLayer
-from exporter.quantize.simulate import Simulated, calibrate, simulate_int8
+from exporter.quantize.place import Simulated, simulate_int8
 from exporter.recipes import RECIPES
 
 
@@ -104,7 +105,7 @@ def test_a_network_that_takes_one_image_at_a_time_keeps_its_biases() -> None:
 
 def test_nothing_is_left_hanging_on_a_network_that_fails_midway(lite0, monkeypatch) -> None:
     """The hooks of the float pass once stayed on its layers when that pass raised."""
-    import exporter.quantize.simulate as step
+    import exporter.quantize.calibrate as step
 
     def hooked(module: nn.Module) -> list[str]:
         return [n for n, m in module.named_modules() if m._forward_hooks or m._forward_pre_hooks]

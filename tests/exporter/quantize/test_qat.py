@@ -6,7 +6,7 @@ import torch
 from PIL import Image
 
 from exporter.errors import NotFinite, TrainingDataError
-from exporter.quantize.api import QuantizeImages, quantize
+from exporter.quantize.apply import QuantizeImages, quantize
 from exporter.quantize.engine import quantized_engine
 from exporter.quantize.evaluate import judge, run
 from exporter.quantize.qat import training_set
@@ -49,7 +49,8 @@ def test_distillation_repairs_a_damaged_start(fashion):
     """Noise on the weights must be trained away, towards the float model."""
     import copy
 
-    from exporter.quantize.simulate import calibrate, simulate_int8
+    from exporter.quantize.calibrate import calibrate
+    from exporter.quantize.place import simulate_int8
 
     damaged = copy.deepcopy(fashion.model)
     recipe = replace(RECIPE, epochs=4, learning_rate=1e-4, equalize=False)

@@ -16,7 +16,7 @@ from exporter.errors import (
     TrainingDataError,
     UnknownLayer,
 )
-from exporter.quantize.api import QuantizeImages, quantize
+from exporter.quantize.apply import QuantizeImages, quantize
 from exporter.quantize.engine import require_single_weights
 from exporter.quantize.evaluate import judge, run, save_lite
 from exporter.quantize.layers import SimulatedLayer
@@ -126,9 +126,9 @@ def test_kernels_agree_with_the_simulation(fashion):
 
 
 def test_a_kernel_that_disagrees_is_named(fashion, monkeypatch):
-    from exporter.quantize import api
+    from exporter.quantize import apply
 
-    good = api.convert
+    good = apply.convert
 
     def bad(simulated):
         module = good(simulated)
@@ -136,7 +136,7 @@ def test_a_kernel_that_disagrees_is_named(fashion, monkeypatch):
         layer.set_weight_bias(layer.weight(), layer.bias() + 5 * layer.scale)
         return module
 
-    monkeypatch.setattr(api, "convert", bad)
+    monkeypatch.setattr(apply, "convert", bad)
     with pytest.raises(QuantizeError, match=r"blocks\.2\.mlp\.fc1"):
         quantize(
             fashion.model,

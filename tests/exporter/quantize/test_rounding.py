@@ -10,12 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from exporter.quantize.api import quantize
+from exporter.quantize.apply import quantize
+from exporter.quantize.calibrate import _settle_grids, calibrate
+from exporter.quantize.convert import convert
 from exporter.quantize.engine import quantized_engine
 from exporter.quantize.evaluate import judge, run
-from exporter.quantize.layers import weight_scales
-from exporter.quantize.rounding import InputMoments, compensated_codes, nearest_codes
-from exporter.quantize.simulate import _settle_grids, calibrate, convert, simulate_int8
+from exporter.quantize.place import simulate_int8
+from exporter.quantize.weights import InputMoments, compensated_codes, nearest_codes, weight_scales
 from exporter.recipes import RECIPES
 
 
@@ -173,7 +174,7 @@ def test_auto_keeps_what_leaves_less_noise(monkeypatch, better):
 
 def test_ranges_and_rounding_are_chosen_together(fashion, monkeypatch):
     """One makes up for the other: chosen one after the other they can miss the best pair."""
-    monkeypatch.setattr("exporter.quantize.simulate._correct_means", lambda *_: None)
+    monkeypatch.setattr("exporter.quantize.calibrate._correct_means", lambda *_: None)
     recipe = RECIPES["static-xnnpack"]
     simulated = simulate_int8(fashion.model, recipe, example=fashion.example)
     calibrate(simulated, fashion.calibration)

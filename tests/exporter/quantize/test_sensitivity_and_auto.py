@@ -8,11 +8,12 @@ from torch import nn
 from exporter.errors import BudgetNotMet, QuantizeError
 from exporter.options import Budget
 from exporter.quantize import auto as auto_module
-from exporter.quantize.api import quantize
+from exporter.quantize.apply import quantize
 from exporter.quantize.auto import Exam, choose
+from exporter.quantize.calibrate import calibrate
 from exporter.quantize.evaluate import Speed
+from exporter.quantize.place import simulate_int8
 from exporter.quantize.sensitivity import measure_sensitivity, smallest_float_set
-from exporter.quantize.simulate import calibrate, simulate_int8
 from exporter.recipes import RECIPES, recipes_named
 
 

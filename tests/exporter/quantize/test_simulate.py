@@ -8,10 +8,12 @@ import torch.nn.functional as functional
 from torch import nn
 
 from exporter.errors import CalibrationError, QuantizeError, UnknownLayer
-from exporter.quantize.api import QuantizeImages, quantize
+from exporter.quantize.apply import QuantizeImages, quantize
+from exporter.quantize.calibrate import calibrate
+from exporter.quantize.convert import convert
 from exporter.quantize.engine import quantized_engine
-from exporter.quantize.layers import weight_scales
-from exporter.quantize.simulate import calibrate, convert, match_layers, simulate_int8
+from exporter.quantize.place import match_layers, simulate_int8
+from exporter.quantize.weights import weight_scales
 from exporter.recipes import RECIPES, QuantizeRecipe
 from exporter.rewrites.trace import trace
 

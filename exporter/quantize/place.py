@@ -1,4 +1,4 @@
-"""Place int8 layer by layer: watch ranges, simulate, convert.
+"""Place int8 layer by layer: which layers, what they hand on as int8, what stays float.
 
 In eager mode this works on every model, whether or not it can be traced. In FX mode the model
 is traced first (`trace_fx`), and the same code then works on the graph's modules.
@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import copy
 import difflib
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
@@ -16,36 +15,20 @@ from fnmatch import fnmatchcase
 import torch
 import torch.nn.functional as functional
 from torch import Tensor, fx, nn
-from torch.utils._pytree import tree_leaves
 
-from ..errors import CalibrationError, NotFinite, QuantizeError, UnknownLayer, Untraceable
-from ..progress import Listener, silent
-from ..recipes import QuantizeRecipe, WeightRounding
+from ..errors import NotFinite, QuantizeError, UnknownLayer, Untraceable
+from ..recipes import QuantizeRecipe
 from ..rewrites.apply import edit_modules
 from ..rewrites.attention import open_attention
 from ..rewrites.layers import is_plain_conv, is_plain_linear, replace_submodule
 from ..rewrites.trace import trace
-from ..rewrites.watch import Flow, Value, hooks, watch
+from ..rewrites.watch import Flow, Value, watch
 from .activations import SimulatedGelu, SimulatedSoftmax
 from .equalize import equalize, equalize_attention, equalize_layer_scales
-from .layers import CLIPPINGS, Clipping, Int8Layer, SimulatedLayer, convert_layer
-
-# Images on which ways to cut ranges and to round are compared, each of which costs one pass over
-# them: as many as have the values of sixteen of 224 x 224, and no less.
-_LEAST_TO_CHOOSE_BY, _MOST_TO_CHOOSE_BY = 16, 64
-_VALUES_TO_CHOOSE_BY = 16 * 3 * 224 * 224
+from .layers import SimulatedLayer
 
 # What to do where tracing fails. The advice is this step's: nothing else has an eager mode.
 EAGER_WORKS = "Eager mode (--mode eager) needs no trace and works on this model."
-
-# Values per channel below which a mean says more about the images than about int8.
-_VALUES_FOR_A_MEAN = 256
-
-_CUT: dict[Clipping, str] = {
-    "observer": "cut by histogram (least squared error)",
-    "none": "from smallest to largest value",
-    "mild": "cut by histogram, but nowhere below half",
-}
 
 
 @dataclass
@@ -266,6 +249,49 @@ def _place(
     return layers, gelus, _share_inputs(layers, flow)
 
 
+def traced_copy(
+    module: nn.Module, recipe: QuantizeRecipe, example: Tensor
+) -> tuple[nn.Module, QuantizeRecipe, list[str]]:
+    """Prepare a copy of `module` and trace it where the recipe's mode says so.
+
+    Returns it with the recipe in the mode that it really has, and sentences for the report.
+    Raises QuantizeError where mode `fx` cannot trace the module.
+    """
+    base = prepared_copy(module, example)
+    if recipe.mode == "eager":
+        return base, recipe, []
+    try:
+        base, leaves = trace(base, example)
+    except Untraceable as error:
+        if recipe.mode == "fx":
+            raise QuantizeError(f"{error} {EAGER_WORKS}") from error
+        return base, replace(recipe, mode="eager"), [f"Eager mode, because: {error}"]
+    notes = []
+    if leaves:
+        first = ", ".join(leaves[:3]) + (", ..." if len(leaves) > 3 else "")
+        notes.append(f"FX kept {len(leaves)} modules whole (leaves): {first}.")
+    return base, replace(recipe, mode="fx"), notes
+
+
+def _equalize(
+    base: nn.Module, recipe: QuantizeRecipe, example: Tensor, calibration: Sequence[Tensor]
+) -> list[str]:
+    """Equalize `base` in place; return sentences for the report."""
+    notes = []
+    per_tensor = recipe.granularity == "per_tensor"
+    count = len(equalize(base, calibration, example, convolutions=per_tensor))
+    if count:
+        notes.append(f"{count} layer pairs equalised before int8 (exact in float).")
+    if isinstance(base, fx.GraphModule):
+        count = len(equalize_attention(base, calibration))
+        if count:
+            notes.append(f"q, k and v of {count} attentions equalised (exact in float).")
+        count = len(equalize_layer_scales(base, calibration))
+        if count:
+            notes.append(f"{count} layers equalised into their LayerScale (exact in float).")
+    return notes
+
+
 def simulate_int8(
     module: nn.Module,
     recipe: QuantizeRecipe,
@@ -278,33 +304,9 @@ def simulate_int8(
     With `calibration` the copy is equalised first, where the recipe says so. Raises UnknownLayer
     for a float layer that does not exist.
     """
-    base = prepared_copy(module, example)
-    notes = []
-    if recipe.mode in ("fx", "auto"):
-        try:
-            base, leaves = trace(base, example)
-            if leaves:
-                first = ", ".join(leaves[:3]) + (", ..." if len(leaves) > 3 else "")
-                notes.append(f"FX kept {len(leaves)} modules whole (leaves): {first}.")
-        except Untraceable as error:
-            if recipe.mode == "fx":
-                raise QuantizeError(f"{error} {EAGER_WORKS}") from error
-            notes.append(f"Eager mode, because: {error}")
-            recipe = replace(recipe, mode="eager")
-        else:
-            recipe = replace(recipe, mode="fx")
+    base, recipe, notes = traced_copy(module, recipe, example)
     if recipe.equalize and calibration is not None:
-        per_tensor = recipe.granularity == "per_tensor"
-        count = len(equalize(base, calibration, example, convolutions=per_tensor))
-        if count:
-            notes.append(f"{count} layer pairs equalised before int8 (exact in float).")
-        if isinstance(base, fx.GraphModule):
-            count = len(equalize_attention(base, calibration))
-            if count:
-                notes.append(f"q, k and v of {count} attentions equalised (exact in float).")
-            count = len(equalize_layer_scales(base, calibration))
-            if count:
-                notes.append(f"{count} layers equalised into their LayerScale (exact in float).")
+        notes += _equalize(base, recipe, example, calibration)
     wanted = match_layers(recipe.float_layers, layer_names(base))
     float_layers = dict.fromkeys(sorted(wanted), "asked for")
     while True:
@@ -317,9 +319,9 @@ def simulate_int8(
         except AttributeError as error:
             # Some owners read layer.weight themselves; Python says which object lacked it.
             culprit = getattr(error, "obj", None)
-            if not isinstance(culprit, SimulatedLayer | Int8Layer):
+            if not isinstance(culprit, SimulatedLayer):
                 raise
-            name = getattr(culprit, "name", "")
+            name = culprit.name
             if not name or name in float_layers:
                 raise
             float_layers[name] = f"its owner reads its attribute {error.name!r} directly"
@@ -327,203 +329,3 @@ def simulate_int8(
         cheap = recipe.cheap_activations and recipe.scheme == "xnnpack"
         softmaxes = _place_softmaxes(candidate) if cheap else {}
         return Simulated(candidate, recipe, layers, reasons, notes, gelus, softmaxes, shared_inputs)
-
-
-def calibrate(
-    simulated: Simulated,
-    calibration: Sequence[Tensor],
-    *,
-    tell: Listener = silent,
-) -> int:
-    """Run the batches through and fix the ranges; return the number of images.
-
-    Raises CalibrationError for no images, NotFinite for NaN.
-    """
-    simulated.watch_ranges(True)
-    simulated.simulate(())
-    images, total = 0, sum(len(batch) for batch in calibration)
-    few: list[Tensor] = []
-    with torch.no_grad():
-        for batch in calibration:
-            simulated.module(batch)
-            if images < (enough := _enough_to_choose_by(batch[0])):
-                few.append(batch[: enough - images])
-            images += len(batch)
-            tell("calibrating", images, total)
-    if not images:
-        raise CalibrationError(
-            "There was no calibration image. Static int8 takes its ranges from images: pass a "
-            "folder of a few hundred typical ones (--calibration DIR)."
-        )
-    freeze_ranges(simulated)
-    _choose_by_output(simulated, few)
-    # A network given single images may take no more, and the means of one say little.
-    if len(few[0]) > 1:
-        _correct_means(simulated, torch.cat(few))
-    return images
-
-
-def _enough_to_choose_by(image: Tensor) -> int:
-    alike = _VALUES_TO_CHOOSE_BY // image.numel()
-    return min(max(alike, _LEAST_TO_CHOOSE_BY), _MOST_TO_CHOOSE_BY)
-
-
-def _choose_by_output(simulated: Simulated, batches: Sequence[Tensor]) -> None:
-    """Keep the way to cut the ranges and to round weights with the least noise in the output.
-
-    A histogram's least squared error per tensor is not the network's: the rare large activations
-    that it cuts off carry a DINOv2 (24.9 dB with them, 17.7 without), while EfficientNet-Lite0 is
-    better off without. The two are chosen together, because one makes up for the other.
-    """
-    recipe = simulated.recipe
-    compensated = any("compensated" in layer.roundings for layer in simulated.layers.values())
-    clippings: tuple[Clipping | None, ...] = CLIPPINGS if recipe.observer == "auto" else (None,)
-    roundings: tuple[WeightRounding | None, ...] = (None,)
-    if recipe.rounding == "auto" and compensated:
-        roundings = ("compensated", "nearest")
-    ways = [(clipping, rounding) for clipping in clippings for rounding in roundings]
-    if len(ways) > 1:
-        simulated.simulate(())
-        power = []
-        with torch.no_grad():
-            reference = _first_output(simulated.module, batches)
-            for way in ways:
-                _set(simulated, *way)
-                simulated.simulate(simulated.layers)
-                noise = _first_output(simulated.module, batches) - reference
-                power.append(float(noise.double().square().sum()))
-        ways = [ways[power.index(min(power))]]
-        _set(simulated, *ways[0])
-        simulated.simulate(())
-    ((clipping, rounding),) = ways
-    notes = simulated.notes
-    if clipping is not None:
-        notes.append(f"Activation ranges: {_CUT[clipping]}; measured to be the best here.")
-    if rounding is not None:
-        notes.append(f"Weights of convolutions: {rounding} rounding; measured to be better here.")
-
-
-def _set(simulated: Simulated, clipping: Clipping | None, rounding: WeightRounding | None) -> None:
-    for layer in simulated.layers.values():
-        if clipping is not None:
-            layer.clipping = clipping
-        if rounding is not None and layer.roundings:
-            layer.round_to(rounding)
-    if clipping is not None:
-        _settle_grids(simulated)
-
-
-def _correct_means(simulated: Simulated, images: Tensor) -> None:
-    """Move each layer's outputs back to their float mean, where the network's output gains by it.
-
-    Rounded weights, cut ranges and the layers before shift the mean of a channel; a bias undoes
-    that for nothing (arXiv 1906.04721, appendix D). One pass, in which every layer already sees
-    the layers before it corrected.
-    """
-    layers = simulated.layers
-    before = {name: layer.bias_shift for name, layer in layers.items()}
-    # Made before the passes: between their large tensors, small ones that stay would keep the
-    # memory of those freed from being given back (benchmarks/export_cost shows it as peak).
-    means = {name: torch.zeros(len(layer.layer.weight)) for name, layer in layers.items()}
-    shifts = {n: means[n].clone() if s is None else s.clone() for n, s in before.items()}
-    calls: Counter[str] = Counter()
-    enough: set[str] = set()
-
-    def keep(name: str, _: object, out: Tensor) -> None:
-        calls[name] += 1
-        means[name].copy_(layers[name].output_mean(out))
-        if out.numel() >= _VALUES_FOR_A_MEAN * len(layers[name].layer.weight):
-            enough.add(name)
-
-    with torch.no_grad():
-        simulated.simulate(())
-        with hooks(layers, after=keep):
-            reference = _first_output(simulated.module, [images])
-        simulated.simulate(layers)
-        plain = _first_output(simulated.module, [images]) - reference
-        for name, layer in layers.items():
-            # A layer of several calls has several means; one of few values is these images' alone.
-            if calls[name] == 1 and name in enough:
-                layer.wanted_mean, layer.bias_shift = means[name], shifts[name]
-        _first_output(simulated.module, [images])
-        for layer in layers.values():
-            layer.wanted_mean = None
-        corrected = _first_output(simulated.module, [images]) - reference
-    simulated.simulate(())
-    if corrected.double().square().sum() < plain.double().square().sum():
-        simulated.notes.append("Means of the layers' outputs: corrected; measured to be better.")
-        return
-    for name, layer in layers.items():
-        layer.bias_shift = before[name]
-
-
-def _first_output(module: nn.Module, batches: Sequence[Tensor]) -> Tensor:
-    outs = []
-    for batch in batches:
-        tensors = [leaf for leaf in tree_leaves(module(batch)) if isinstance(leaf, Tensor)]
-        outs.append(tensors[0].flatten(1))
-    return torch.cat(outs)
-
-
-def freeze_ranges(simulated: Simulated) -> None:
-    """Fix every grid from what was observed, and refine weights and biases.
-
-    Neighbours that share a tensor share its grid. Weight scales are those of least error, and
-    biases are corrected for the mean effect of rounding the weights.
-    """
-    simulated.watch_ranges(False)
-    _settle_grids(simulated)
-    for layer in simulated.layers.values():
-        layer.settle_weight()
-
-
-def _settle_grids(simulated: Simulated) -> None:
-    for layer in simulated.layers.values():
-        layer.settle()
-    for layer in simulated.layers.values():
-        if layer.reads_from:
-            layer.settle(incoming=simulated.layers[layer.reads_from].grids[1])
-    for gelu in simulated.gelus.values():
-        given = simulated.layers[gelu.source].grids[1]
-        low, high = (given.scale * (code - given.zero_point) for code in (-128, 127))
-        gelu.settle(low, high, simulated.layers[gelu.reader].grids[0].scale)
-
-
-def convert(simulated: Simulated) -> nn.Module:
-    """Return a copy with every simulated layer converted to int8 for the engine set now."""
-    # The simulated layers are replaced below: no need to copy their weights and histograms.
-    module = copy.deepcopy(simulated.module, {id(x): x for x in simulated.layers.values()})
-    for name, layer in simulated.layers.items():
-        if not isinstance(module.get_submodule(name), SimulatedLayer):
-            raise QuantizeError(f"Layer {name} was replaced while it was simulated.")
-        replace_submodule(module, name, convert_layer(layer))
-    for name, gelu in simulated.gelus.items():
-        replace_submodule(module, name, gelu.convert())
-    for name, softmax in simulated.softmaxes.items():
-        replace_submodule(module, name, softmax.convert())
-    if isinstance(module, fx.GraphModule):
-        _quantize_once(module, simulated)
-    return module.eval()
-
-
-def _quantize_once(graph: fx.GraphModule, simulated: Simulated) -> None:
-    """Quantise a tensor that several int8 layers read once, in a traced graph."""
-    called = {str(n.target): n for n in graph.graph.nodes if n.op == "call_module"}
-    order = {node: index for index, node in enumerate(graph.graph.nodes)}
-    for group in simulated.shared_inputs:
-        nodes = [called[name] for name in group if name in called]
-        grids = {simulated.layers[name].grids[0] for name in group}
-        # Training may have moved one layer's range; another tensor may lie behind an Identity.
-        if len(nodes) < len(group) or len(grids) > 1 or len({n.args for n in nodes}) > 1:
-            continue
-        first = min(nodes, key=lambda node: order[node])
-        name = "_quantize_" + group[0].replace(".", "_")
-        layers = [graph.get_submodule(layer) for layer in group]
-        graph.add_submodule(name, layers[0].get_submodule("quantize"))
-        for layer in layers:
-            layer.quantize = nn.Identity()
-        with graph.graph.inserting_before(first):
-            shared = graph.graph.call_module(name, first.args)
-        for node in nodes:
-            node.args = (shared,)
-    graph.recompile()

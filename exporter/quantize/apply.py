@@ -1,0 +1,124 @@
+"""Apply one recipe: a float module and images in, an int8 module and its report out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from torch import Tensor, fx, nn
+
+from ..errors import CalibrationError, QuantizeError, TrainingDataError
+from ..options import NO_TRAINING_IMAGES
+from ..progress import Listener, silent
+from ..recipes import QuantizeRecipe
+from .calibrate import calibrate, check_calibration
+from .convert import convert, kernel_steps
+from .describe import (
+    Quantized,
+    cheap_activation_notes,
+    describe_layers,
+    nothing_quantized,
+    report_float,
+)
+from .dynamic import apply_dynamic
+from .engine import quantized_engine, require_phone_packing
+from .place import Simulated, simulate_int8
+from .qat import Trained, TrainingSet, fine_tune
+
+# A kernel may round otherwise than the simulation by a step here and there, never everywhere.
+# Measured: 0.0 to 0.2 steps on average, on XNNPACK and QNNPACK.
+_MOST_MEAN_STEPS = 1.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class QuantizeImages:
+    """The images that a recipe is applied with, normalised: N,C,H,W float32.
+
+    `example` is one input; its size is the size of the result's inputs. `calibration` are batches
+    (static and QAT). `allow_noise` accepts noise as calibration, for random weights. `train` and
+    `checkpoint` (resumed when it exists) are for QAT.
+    """
+
+    example: Tensor
+    calibration: Sequence[Tensor] | None = None
+    allow_noise: bool = False
+    train: TrainingSet | None = None
+    checkpoint: Path | None = None
+
+
+def quantize(
+    module: nn.Module, recipe: QuantizeRecipe, images: QuantizeImages, *, tell: Listener = silent
+) -> Quantized:
+    """Quantise a copy of `module` (eval, float32) as `recipe` says.
+
+    `tell` hears how far it is. `module` is never changed.
+
+    Raises CalibrationError, TrainingDataError, UnknownLayer, NotFinite, WrongEngine, and
+    NothingQuantized when no layer became int8.
+    """
+    if recipe.method == "none":
+        return Quantized(module=module, recipe=recipe, layers=report_float(module), notes=())
+    if recipe.method == "dynamic":
+        return apply_dynamic(module, recipe, images.example)
+    batches = images.calibration
+    if batches is None:
+        raise CalibrationError(
+            f"Recipe {recipe.name} takes its ranges from images. Give a folder of 50 to 500 "
+            "typical ones (--calibration DIR)."
+        )
+    check_calibration(batches, allow_noise=images.allow_noise)
+    if recipe.method == "qat" and images.train is None:
+        raise TrainingDataError(NO_TRAINING_IMAGES)
+    with quantized_engine():
+        simulated = simulate_int8(module, recipe, example=images.example, calibration=batches)
+        if not simulated.layers:
+            raise nothing_quantized(module, recipe, simulated.float_layers)
+        calibrate(simulated, batches, tell=tell)
+        trained = None
+        if recipe.method == "qat" and images.train is not None:
+            trained = fine_tune(
+                simulated, module, images.train, checkpoint=images.checkpoint, tell=tell
+            )
+        return finish(simulated, batches[0][:1], trained=trained)
+
+
+def finish(simulated: Simulated, example: Tensor, *, trained: Trained | None = None) -> Quantized:
+    """Convert a calibrated `simulated`, check each kernel against its simulation, and report.
+
+    `example` is one real image: kernels are compared on what it brings to them. Raises
+    QuantizeError naming the layer whose kernel computes something else.
+    """
+    with quantized_engine():
+        simulated.simulate(simulated.layers)
+        int8 = convert(simulated)
+        require_phone_packing(int8)
+        steps = kernel_steps(simulated, int8, example)
+    wrong = {name: value for name, value in steps.items() if not value <= _MOST_MEAN_STEPS}
+    if wrong:
+        worst = max(wrong, key=lambda name: wrong[name])
+        raise QuantizeError(
+            f"The int8 kernels of {len(wrong)} layers compute something else than int8 arithmetic "
+            f"says (worst: {worst}, {wrong[worst]:.1f} steps off on average). Keep them in float "
+            f"({' '.join(f'--float-layers {name}' for name in list(wrong)[:5])}) or use the other "
+            "scheme."
+        )
+    layers = describe_layers(simulated, steps)
+    if not any(layer.int8 for layer in layers):
+        raise nothing_quantized(simulated.module, simulated.recipe, simulated.float_layers)
+    joined = sum(layer.feeds_int8 for layer in simulated.layers.values())
+    notes = list(simulated.notes)
+    if joined:
+        notes.append(f"{joined} times int8 goes straight from one layer to the next.")
+    once = len(simulated.shared_inputs) if isinstance(int8, fx.GraphModule) else 0
+    if once:
+        notes.append(f"{once} tensors that several layers read are quantised once for all.")
+    notes += cheap_activation_notes(simulated)
+    return Quantized(
+        module=int8,
+        recipe=simulated.recipe,
+        layers=layers,
+        notes=tuple(notes),
+        simulated=simulated.module,
+        trained=trained,
+    )
