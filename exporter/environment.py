@@ -86,12 +86,12 @@ def xnnpack_finding(enabled: bool) -> Finding:
 
 
 def engines_finding(engines: list[str]) -> Finding:
-    """Judge the quantised engines."""
+    """Judge the quantized engines."""
     found = ", ".join(engine for engine in engines if engine != "none") or "none"
     if "qnnpack" in engines:
-        return Finding("quantised engines", found, True)
+        return Finding("quantized engines", found, True)
     return Finding(
-        "quantised engines",
+        "quantized engines",
         found,
         False,
         f"The phone's engine, qnnpack, is missing, so int8 models cannot be made. Take the "

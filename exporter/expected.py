@@ -119,7 +119,7 @@ class Rounding:
     """Three tolerances from one float64 run.
 
     `network`: of the network's own outputs. `here`: of the artifact on this machine, where
-    preprocessing rounds to the same grey levels on both sides. `phone`: of the artifact on another
+    preprocessing rounds to the same gray levels on both sides. `phone`: of the artifact on another
     CPU, which may round a few of them the other way.
     """
 
@@ -161,7 +161,7 @@ def measure_rounding(
     """Run `network` in float64 on `inputs` and compare with its float32 `outputs`.
 
     `finish` applies the artifact's activation. With `preprocess`, its float64 result for each of
-    `images` goes through the network as well, wherever it rounds a grey level otherwise.
+    `images` goes through the network as well, wherever it rounds a gray level otherwise.
 
     Modules are converted in place and back: float32 -> float64 -> float32 is exact, and a copy of
     a large model would double the peak memory. Where the model cannot run in float64, the

@@ -80,7 +80,7 @@ class QuantizeOptions:
     `recipe` is one recipe, or the candidates of which the fastest within `budget` is taken.
     `calibration` and `evaluate` are folders of images (class folders give accuracy),
     `calibration="noise"` asks for noise by name. `train` is for QAT: class folders named like the
-    labels, or plain images to distil on; `checkpoint` is resumed where it exists.
+    labels, or plain images to distill on; `checkpoint` is resumed where it exists.
 
     Raises RecipeError for an option that the recipe has no use for, UsageError for one it lacks.
     """
@@ -101,7 +101,7 @@ class QuantizeOptions:
         self._require_meaning(asked, calibrated)
         if self.calibration is None and (self.methods | {asked}) & calibrated:
             raise UsageError(
-                "Static quantisation takes its ranges from images: give `--calibration DIR` with "
+                "Static quantization takes its ranges from images: give `--calibration DIR` with "
                 "50 to 500 typical ones. For sizes and speed only, `--calibration noise`."
             )
         if self.train is None and "qat" in self.methods:

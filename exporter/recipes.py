@@ -1,6 +1,6 @@
-"""Name the ways to quantise: a recipe is a frozen dataclass that prints itself.
+"""Name the ways to quantize: a recipe is a frozen dataclass that prints itself.
 
-This is the only description of a quantisation. The command line and Python both come to it by
+This is the only description of a quantization. The command line and Python both come to it by
 `recipes_named`, with the options that were given; a recipe refuses those it has no use for.
 """
 
@@ -74,7 +74,7 @@ class QuantizeRecipe:
     """Say how a module becomes int8. `str(recipe)` is stored in an artifact's metadata.
 
     `float_layers` are layer names or shell patterns (`blocks.0.*`) that stay float. `equalize`
-    rescales neighbouring layers before int8 (exact in float). `mode` `auto` is FX where the model
+    rescales neighboring layers before int8 (exact in float). `mode` `auto` is FX where the model
     can be traced and eager where not. `scheme` names the kernels on the
     phone: `xnnpack` is qint8 activations on XNNPACK's qs8 kernels, `qnnpack` is quint8
     activations on QNNPACK's. `observer` `auto` tries min/max, histogram and a mixture, and keeps
@@ -111,7 +111,7 @@ class QuantizeRecipe:
                 )
         if self.method == "dynamic" and self.scheme == "xnnpack":
             raise RecipeError(
-                "Dynamic quantisation has no XNNPACK kernels in this runtime: its linear runs on "
+                "Dynamic quantization has no XNNPACK kernels in this runtime: its linear runs on "
                 "QNNPACK. Use scheme 'qnnpack', or method 'static' for XNNPACK's speed."
             )
         if self.epochs < 1 or not self.learning_rate > 0:
@@ -195,7 +195,7 @@ class QuantizeRecipe:
             ),
             "qat": (
                 "Conv2d, Linear (+ BatchNorm, ReLU, ReLU6)",
-                f"{weight}, learnt with int8 simulated",
+                f"{weight}, learned with int8 simulated",
                 f"{number}, per tensor, range fixed by calibration before training",
                 "images to train on, with labels or without (distillation)",
             ),
@@ -218,7 +218,7 @@ class QuantizeRecipe:
     def __str__(self) -> str:
         row = self.describe()
         if self.method == "none":
-            return f"{self.name}: float32, nothing quantised"
+            return f"{self.name}: float32, nothing quantized"
         kept = f"; float: {', '.join(self.float_layers)}" if self.float_layers else ""
         return (
             f"{self.name}: {row['layers']}; weights {row['weights']}; "

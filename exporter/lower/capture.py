@@ -2,7 +2,7 @@
 
 Scripting keeps control flow but not every module scripts; a trace takes any module but records
 one path. `candidates` yields what there is in order of preference, each already compared with
-eager on every sample; the pipeline takes the first that also survives optimisation and that the
+eager on every sample; the pipeline takes the first that also survives optimization and that the
 device runtime can load.
 """
 

@@ -141,7 +141,7 @@ def read_lite(path: Path) -> LiteFile:
 
 
 def save_lite(module: torch.jit.ScriptModule, scratch: Path) -> LiteFile:
-    """Save an optimised module as a canonical lite file in `scratch`."""
+    """Save an optimized module as a canonical lite file in `scratch`."""
     raw = scratch / "raw.ptl"
     with quiet():
         write_lite(module, raw)

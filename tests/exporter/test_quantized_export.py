@@ -60,7 +60,7 @@ def test_the_default_model_in_int8(int8_default: Artifact) -> None:
 
 
 def test_golden_vectors_are_the_int8_models_own(int8_default) -> None:
-    """What a phone is held to is the int8 model in Python, in quantisation steps."""
+    """What a phone is held to is the int8 model in Python, in quantization steps."""
     found = read_artifact(int8_default.path)
     tolerance = found.golden.tolerance
     assert tolerance.step is not None
@@ -162,7 +162,7 @@ def test_a_budget_nobody_meets_shows_the_table_and_writes_nothing(
 ) -> None:
     """Asked to be 200 points better than float, every candidate fails."""
     for index, path in enumerate(sorted(photos.glob("*.png"))[:12]):
-        folder = tmp_path / "labelled" / f"l{index % 3}"
+        folder = tmp_path / "labeled" / f"l{index % 3}"
         folder.mkdir(parents=True, exist_ok=True)
         (folder / path.name).write_bytes(path.read_bytes())
     wanted = exporter.PreprocessingChoice(mean=(0.5, 0.5, 0.5), std=(0.25, 0.25, 0.25))
@@ -176,7 +176,7 @@ def test_a_budget_nobody_meets_shows_the_table_and_writes_nothing(
             preprocessing=wanted,
             quantize="auto",
             calibration=photos,
-            evaluate=tmp_path / "labelled",
+            evaluate=tmp_path / "labeled",
             budget=exporter.Budget(max_accuracy_drop=-200),
         )
     assert not (tmp_path / "o").exists()

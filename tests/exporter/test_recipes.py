@@ -30,7 +30,7 @@ def test_every_combination_has_a_name_and_prints_itself() -> None:
         assert all(row.values())
 
 
-def test_description_says_what_is_quantised_and_when() -> None:
+def test_description_says_what_is_quantized_and_when() -> None:
     static = RECIPES["static-xnnpack"].describe()
     assert "qint8" in static["activations"]
     assert "calibration" in static["activations"]

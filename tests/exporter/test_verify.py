@@ -104,7 +104,7 @@ def test_deit_tiny_has_a_device_row(quantize: str | None, tmp_path: Path) -> Non
     assert row.sqnr_db is not None
     if quantize is None:
         assert row.sqnr_db > 90
-    else:  # other requantisation roundings there, but no worse
+    else:  # other requantization roundings there, but no worse
         host = artifact.report.ledger[-2].sqnr_db
         assert host is not None
         assert abs(row.sqnr_db - host) < 1.5

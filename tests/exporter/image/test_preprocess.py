@@ -31,7 +31,7 @@ def spec(**changes: object) -> Preprocessing:
 @pytest.mark.parametrize("mode", ["center", "squash", "border"])
 @pytest.mark.parametrize("interpolation", ["bicubic", "bilinear"])
 @pytest.mark.parametrize("size", [(3, 224, 224), (3, 96, 64)])
-def test_photos_within_one_grey_level(mode: str, interpolation: str, size: object) -> None:
+def test_photos_within_one_gray_level(mode: str, interpolation: str, size: object) -> None:
     chosen = spec(crop_mode=mode, interpolation=interpolation, input_size=size)
     module = torch.jit.script(Preprocess(chosen, min_side=1, max_side=5000).eval())
     photos = [photo(name) for name in PHOTOS]
