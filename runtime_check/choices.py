@@ -33,6 +33,15 @@ def chosen(words: Iterable[str] | None, known: tuple[W, ...]) -> tuple[W, ...]:
 
 
 def choice(*names: str, literal: Any, help: str) -> Any:
-    """Declare an option that takes the words of a `Literal`, and only those."""
+    """Declare an option that takes the words of a `Literal`, and only those.
+
+    The words are in the help, not in the metavar: a column of metavars would break them in two on
+    an 80-column terminal.
+    """
     known = get_args(literal)
-    return typer.Option(*names, parser=one_of(names[0], known), metavar="|".join(known), help=help)
+    return typer.Option(
+        *names,
+        parser=one_of(names[0], known),
+        metavar=names[0].removeprefix("--").upper(),
+        help=f"{help} One of {', '.join(known[:-1])} and {known[-1]}.",
+    )
