@@ -1,4 +1,4 @@
-"""The exported file, callable like the module it was made of."""
+"""The exported file, callable like the module it was exported from."""
 
 from __future__ import annotations
 

@@ -67,7 +67,7 @@ def torch_finding(version: str) -> Finding:
             version,
             False,
             f"torch {version} runs code from weight files even with weights_only=True "
-            f"(CVE-2025-32434). Take 2.6 to 2.12: {INSTALL_TORCH}",
+            f"(CVE-2025-32434). Use 2.6 to 2.12: {INSTALL_TORCH}",
         )
     return Finding("torch", version, True)
 
@@ -80,7 +80,7 @@ def xnnpack_finding(enabled: bool) -> Finding:
         "XNNPACK",
         "missing",
         False,
-        f"This torch was built without XNNPACK and cannot prepack weights for phones. Take the "
+        f"This torch was built without XNNPACK and cannot prepack weights for phones. Install the "
         f"official wheel: {INSTALL_TORCH}",
     )
 
@@ -94,7 +94,7 @@ def engines_finding(engines: list[str]) -> Finding:
         "quantized engines",
         found,
         False,
-        f"The phone's engine, qnnpack, is missing, so int8 models cannot be made. Take the "
+        f"The phone's engine, qnnpack, is missing, so int8 models cannot be made. Install the "
         f"official wheel: {INSTALL_TORCH}",
     )
 
@@ -154,7 +154,7 @@ def diagnose(folder: Path = Path()) -> list[Finding]:
     python = f"{platform.python_version()} on {platform.system()} {platform.machine()}"
     right = sys.version_info >= (3, 10)
     findings = [
-        Finding("python", python, right, "" if right else "Take Python 3.10 to 3.13."),
+        Finding("python", python, right, "" if right else "Use Python 3.10 to 3.13."),
         torch_finding(str(torch.__version__)),
         xnnpack_finding(_xnnpack_enabled()),
         engines_finding(torch.backends.quantized.supported_engines),

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from .errors import UsageError
 
-# What tells an app folder of one kind, and where that app looks for models.
+# Files that mark an app folder of each kind, and where the app looks for models.
 _ANDROID = ("settings.gradle.kts", "settings.gradle", "app/src/main")
 _IOS = ("Podfile", "Package.swift", "Models")
 ANDROID_MODELS = Path("app/src/main/assets")

@@ -43,8 +43,8 @@ def _refuse_unknown_commands(arguments: Sequence[str]) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line, and end the process with its exit code."""
-    given = [*(sys.argv[1:] if arguments is None else arguments)]
-    with people_errors(traceback="--traceback" in given):
-        _refuse_old_names(given)
-        _refuse_unknown_commands(given)
-        app(args=given, prog_name="python -m exporter")
+    words = [*(sys.argv[1:] if arguments is None else arguments)]
+    with people_errors(traceback="--traceback" in words):
+        _refuse_old_names(words)
+        _refuse_unknown_commands(words)
+        app(args=words, prog_name="python -m exporter")

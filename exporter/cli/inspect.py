@@ -27,23 +27,23 @@ def inspect(
     """Show what is inside a `.ptl`, without loading or running it."""
     from runtime_check.artifact.archive import read_artifact
 
-    found = read_artifact(file)
-    meta = found.metadata
+    artifact = read_artifact(file)
+    meta = artifact.metadata
     if json:
         print_json(
-            {"file": str(file), "bytes": found.bytes, "metadata": meta.model_dump(mode="json")}
+            {"file": str(file), "bytes": artifact.bytes, "metadata": meta.model_dump(mode="json")}
         )
         return
-    print_table(facts_table([*_use(found), *_origin(meta)]))
+    print_table(facts_table([*_use(artifact), *_origin(meta)]))
     stdout.print()
     print_table(ledger_table(meta.ledger, "ledger"))
 
 
-def _use(found: ArtifactFile) -> Iterator[tuple[str, str]]:
+def _use(artifact: ArtifactFile) -> Iterator[tuple[str, str]]:
     """Say what the file takes and gives, and what it needs to run."""
-    meta = found.metadata
+    meta = artifact.metadata
     yield "name", meta.name
-    yield "file", f"{found.bytes / 1e6:.1f} MB, {len(found.records)} records"
+    yield "file", f"{artifact.bytes / 1e6:.1f} MB, {len(artifact.records)} records"
     if meta.input.kind == "image":
         sides = f"{meta.input.min_side}..{meta.input.max_side}"
         takes = f"uint8 RGB photo, height x width x 3, sides {sides}"
@@ -94,8 +94,8 @@ def models(
 
     from runtime_check.reference.packaged import packaged_file
 
-    wanted = pattern if "*" in pattern else f"*{pattern}*"
-    names = timm.list_models(wanted)
+    glob = pattern if "*" in pattern else f"*{pattern}*"
+    names = timm.list_models(glob)
     if not names:
         hint = did_you_mean(pattern.strip("*"), timm.list_models(), most=5)
         raise UsageError(f"timm {timm.__version__} has no model like {pattern!r}.{hint}")
@@ -123,14 +123,14 @@ def models(
 
 
 def recipes(json: options.Json = False, traceback: options.Traceback = False) -> None:
-    """List the quantisation recipes: what becomes int8, and when."""
+    """List the quantization recipes: which layers become int8, and when."""
     from ..recipes import RECIPES
 
     rows = [recipe.describe() for recipe in RECIPES.values()]
     if json:
         print_json(rows)
         return
-    # The modes of a recipe differ in how layers are found, not in what becomes of them.
+    # The modes of a recipe find layers in different ways and convert them in the same way.
     alike: dict[tuple[str, ...], list[str]] = {}
     shown = ("kernels", "layers", "weights", "activations", "needs")
     for row in rows:
@@ -139,7 +139,7 @@ def recipes(json: options.Json = False, traceback: options.Traceback = False) ->
         stdout.print(Text(", ".join(names), "bold"))
         facts = zip((f"  {key:11}" for key in shown), values, strict=True)
         print_table(facts_table((key, value) for key, value in facts if value != "-"))
-    stdout.print("-fx: symbolic tracing first. Without: layer by layer, on every model.")
+    stdout.print("-fx: by symbolic tracing. Without: layer by layer, which works on every model.")
 
 
 def doctor(json: options.Json = False, traceback: options.Traceback = False) -> None:

@@ -41,7 +41,7 @@ def print_table(table: Table) -> None:
 
 
 def facts_table(facts: Iterable[tuple[str, str]]) -> Table:
-    """Lay out names and what is said about each."""
+    """Lay out names, and a text beside each."""
     table = Table(box=None, show_header=False, pad_edge=False)
     table.add_column(style="dim", no_wrap=True)
     table.add_column()
@@ -55,7 +55,7 @@ def _cell(value: float | None, form: str) -> str:
 
 
 def ledger_table(rows: Sequence[LedgerRow], title: str) -> Table:
-    """Lay out the ledger; what was not measured stays blank, accuracy has no column then."""
+    """Lay out the ledger; what was not measured stays blank; accuracy then has no column."""
     columns: dict[str, Callable[[LedgerRow], str]] = {
         "max |d|": lambda row: "0" if row.max_abs == 0 else _cell(row.max_abs, ".1e"),
         "SQNR dB": lambda row: _cell(row.sqnr_db, ".1f"),

@@ -1,8 +1,13 @@
 """timm's evaluation transform as a scriptable module: uint8 HWC photo in, network input out.
 
-The reference is `timm.data.create_transform(is_training=False)` on a Pillow image. What is left
-between the two is Pillow's weights of 22 bits where ours have 15 (`measure_preprocessing` states
-it), and that Pillow 13 resizes some tall or squashed pictures height first: up to 4 levels there.
+It is part of the graph so that no app holds a size, a mean or a resize of its own, and so that the
+network sees the same pixels on every machine, to the bit (see `resample`). Only what the crop will
+show is computed, in strips: a 12-megapixel photo is never whole in memory as float.
+
+The reference is `timm.data.create_transform(is_training=False)` on a Pillow image. Photos stay
+within 1 gray level of it; `measure_preprocessing` measures that for every report. What is left
+between the two: Pillow's weights have 22 bits where ours have 15, and Pillow 13 resizes some tall
+or squashed pictures height first, up to 4 levels apart (8 in the tests, on drawn sizes).
 """
 
 # No `from __future__ import annotations` here: TorchScript reads attribute types as objects.
@@ -30,10 +35,10 @@ MAX_ASPECT = 32
 
 
 class Preprocess(nn.Module):
-    """Resize, crop, scale and normalise one image inside the graph.
+    """Resize, crop, scale and normalize one image inside the graph.
 
     Input: uint8 `[H, W, 3]`, RGB, sides within `min_side..max_side`; anything else raises with
-    a message that names what came. Output: float `[1, 3, h, w]`, normalised.
+    a message that says what it is. Output: float `[1, 3, h, w]`, normalized.
     """
 
     mode: Final[str]
@@ -103,7 +108,7 @@ class Preprocess(nn.Module):
         top, tall = self.window(height, self.crop_h)
         left, wide = self.window(width, self.crop_w)
         center: Tensor = self.resample(image, height, width, top, left, tall, wide)
-        # The batch first: added after the colours have moved, its stride would be 3, and torch
+        # The batch first: added after the colors have moved, its stride would be 3, and torch
         # would no longer see that the channels are innermost.
         return center.unsqueeze(0).permute(0, 3, 1, 2)
 
@@ -183,7 +188,7 @@ class ImageModel(nn.Module):
 
 @dataclass(frozen=True, kw_only=True)
 class PreprocessingDifference:
-    """How far the in-graph preprocessing is from Pillow + timm, in grey levels (0 to 255)."""
+    """How far the in-graph preprocessing is from Pillow + timm, in gray levels (0 to 255)."""
 
     images: int
     max_levels: float

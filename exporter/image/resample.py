@@ -1,8 +1,8 @@
 """Pillow's resize of 8-bit images as matrix products, the same to the bit on every machine.
 
 Pillow resizes in two passes, width then height, and rounds to 8 bits after each; a float resize in
-one go differs from it by up to 20 grey levels on noise. Each value of a pass is a weighted sum of
-neighbours, and eight neighbouring values share most of theirs: a block of eight columns is one
+one go differs from it by up to 20 gray levels on noise. Each value of a pass is a weighted sum of
+neighbors, and eight neighboring values share most of theirs: a block of eight columns is one
 product with a small matrix, which XNNPACK computes on a phone. torch's own antialiasing kernels
 (`_upsample_*_aa`) are scalar on ARM64 and take twice the instructions
 (`tests/benchmarks/photo.md`).
@@ -16,6 +16,7 @@ The weights are computed from the sizes in the graph, with operators that every 
 """
 
 # No `from __future__ import annotations` here: TorchScript reads attribute types as objects.
+# Names in the module are written to the file, so respelling one would change its bytes.
 from typing import Final
 
 import torch
@@ -104,7 +105,7 @@ class Resample(nn.Module):
         rows, size = image.shape[0], image.shape[1]
         starts, reach = self.starts(size, target, left, wide)
         single = self.weights(starts, reach, size, target, left, wide)
-        # Colours alternate in memory. Taking them apart costs more than multiplying by zeros.
+        # Colors alternate in memory. Taking them apart costs more than multiplying by zeros.
         matrix = torch.zeros([len(starts), self.block, 3, reach, 3], dtype=torch.float32)
         for colour in range(3):
             matrix[:, :, colour, :, colour] = single

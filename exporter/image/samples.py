@@ -80,6 +80,6 @@ def tensor_samples(shape: tuple[int, ...], *, count: int = 5, seed: int = 0) -> 
     samples = [Sample("zeros", (torch.zeros(shape),))]
     for index in range(count - 2):
         samples.append(Sample(f"normal-{index}", (torch.randn(shape, generator=generator),)))
-    # A ramp: every value between -2 and 2 once, as a natural image's range after normalising.
+    # A ramp: every value between -2 and 2 once, as a natural image's range after normalization.
     ramp = torch.linspace(-2, 2, int(np.prod(shape))).reshape(shape)
     return [*samples, Sample("ramp", (ramp,))]

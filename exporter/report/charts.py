@@ -42,21 +42,21 @@ def histogram_chart(histogram: Histogram, tolerance: float) -> HistogramChart:
     A `tolerance` of 0 or infinity is not marked.
     """
     lows = histogram.edges[:-1]
-    found = {round(math.log10(e)): n for e, n in zip(lows, histogram.counts, strict=True)}
+    by_power = {round(math.log10(e)): n for e, n in zip(lows, histogram.counts, strict=True)}
     total = histogram.zeros + sum(histogram.counts)
     marked = tolerance > 0 and math.isfinite(tolerance)
-    exponents = [k for k, n in found.items() if n]
+    exponents = [k for k, n in by_power.items() if n]
     if marked:
         exponents.append(math.floor(math.log10(tolerance)))
     if not exponents:
         return HistogramChart(bars=(), ticks=(), tolerance_x=None, total=total)
     last = max(exponents)
     first = max(min(exponents), last - _HISTOGRAM_DECADES + 1)
-    below = sum(n for k, n in found.items() if k < first)
+    below = sum(n for k, n in by_power.items() if k < first)
     gap = 0.5
     slot = 100 / (last - first + 2 + gap + 0.4)  # 0.4: half of the last tick label
     start = slot * (1 + gap)
-    tallest = max([histogram.zeros, *found.values(), below, 1])
+    tallest = max([histogram.zeros, *by_power.values(), below, 1])
 
     def bar(label: str, count: int, x: float, beyond: bool) -> HistogramBar:
         height = max(2.0, _HISTOGRAM_PIXELS * count / tallest) if count else 0.0
@@ -71,7 +71,7 @@ def histogram_chart(histogram: Histogram, tolerance: float) -> HistogramChart:
 
     bars = [bar("exactly 0", histogram.zeros, 0.0, False)]
     for k in range(first, last + 1):
-        count = found.get(k, 0) + (below if k == first else 0)
+        count = by_power.get(k, 0) + (below if k == first else 0)
         low = f"{power_of_ten(k)} to " if not (below and k == first) else "up to "
         beyond = marked and 10.0**k >= tolerance
         bars.append(bar(low + power_of_ten(k + 1), count, start + (k - first) * slot, beyond))
@@ -148,12 +148,12 @@ def line_chart(
         return Dot(
             x=x(epoch),
             y=y(value),
-            label=write(value) if epoch in told else "",
+            label=write(value) if epoch in labeled else "",
             label_y=y(value) + (19 if under else -9),
             best=epoch == best,
         )
 
-    told = {epochs[0], epochs[-1], best} if len(values) > _MANY_DOTS else set(epochs)
+    labeled = {epochs[0], epochs[-1], best} if len(values) > _MANY_DOTS else set(epochs)
     every = max(1, -(-len(epochs) // _MANY_DOTS))
     return LineChart(
         title=title,

@@ -50,7 +50,7 @@ from .report import (
 
 
 def golden_vectors(plan: Plan, expected: Expected) -> contract.Golden:
-    """Return inputs and what the file has to give for them, to be replayed on a phone."""
+    """Return inputs and the outputs the file must give for them, to be replayed on a phone."""
     cases = [
         contract.GoldenCase(
             name=sample.name,

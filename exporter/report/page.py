@@ -93,10 +93,10 @@ class OperatorGroup:
 def operator_groups(operators: Mapping[str, int]) -> list[OperatorGroup]:
     """Group operators by namespace, most calls first."""
     kinds = {
-        "prepacked": "weights laid out for XNNPACK when the file was made",
+        "prepacked": "weights packed for XNNPACK at export",
         "quantized": "int8 kernels",
-        "aten": "PyTorch's own",
-        "prim": "the interpreter's own",
+        "aten": "PyTorch operators",
+        "prim": "interpreter primitives",
     }
     groups: defaultdict[str, list[tuple[str, int]]] = defaultdict(list)
     for name, calls in operators.items():
@@ -123,7 +123,7 @@ def next_steps(report: Report) -> list[tuple[str, str]]:
         (f"python -m exporter inspect {file}", "Show what is inside the file."),
         (
             f"python -m runtime_check {file}",
-            "Check it again, with inputs nobody chose. Needs no exporter: fit for an app's CI.",
+            "Check it again on drawn inputs. Needs runtime_check alone, so it fits an app's CI.",
         ),
         (
             f"cp {file} android_demo/{ANDROID_MODELS.as_posix()}/",

@@ -1,4 +1,4 @@
-"""What an export found out, as one value: `NAME.report.json`."""
+"""What is known about an export, as one value: `NAME.report.json`."""
 
 from __future__ import annotations
 
