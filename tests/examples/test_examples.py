@@ -38,12 +38,27 @@ def test_timm_model(tmp_path: Path) -> None:
     assert "loaded again: tf_efficientnet_lite0" in printed
 
 
-def test_own_module(tmp_path: Path) -> None:
+def test_own_module_and_parity(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     printed = run("own_module.py", "out", cwd=tmp_path)
     answers = re.findall(r"(.+): (.+) \d+\.\d%", printed)
     assert len(answers) == 3
     assert all(label == answer for label, answer in answers)
     assert "clothes_by_name.ptl: own_module:make" in printed
+
+    # ... and the next example tests that file, as an app team's suite would.
+    monkeypatch.setenv("PYTHONPATH", str(EXAMPLES), prepend=os.pathsep)
+    (tmp_path / "pytest.ini").write_text("[pytest]\n", encoding="utf-8")  # theirs, not ours
+    command = [sys.executable, "-m", "pytest", "-q", "-c", "pytest.ini", f"--confcutdir={EXAMPLES}"]
+    suite = [str(EXAMPLES / "parity_in_your_suite.py"), "--artifact", "out/clothes_by_name.ptl"]
+    done = subprocess.run(
+        [*command, *suite, "--artifact-trust-factory", "--artifact-examples", "5"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout
+    assert "9 passed, 2 skipped" in done.stdout
 
 
 @pytest.mark.slow
