@@ -18,7 +18,7 @@ Arrays = np.ndarray | Sequence[np.ndarray]
 class Tolerance:
     """What counts as equal: `|actual - expected| <= atol + rtol * |expected|` everywhere.
 
-    `min_sqnr_db`, `min_top1` (0 to 1) and `max_steps` (with `step`, one quantisation step of the
+    `min_sqnr_db`, `min_top1` (0 to 1) and `max_steps` (with `step`, one quantization step of the
     output) are further demands, used for int8 against fp32; unset ones demand nothing.
     With `atol=inf` only those further demands hold.
     """
@@ -108,7 +108,7 @@ def _as_arrays(value: Arrays) -> list[np.ndarray]:
 
 
 def sqnr_db(expected: np.ndarray, actual: np.ndarray) -> float | None:
-    """Signal to quantisation noise in dB: 10 log10(sum e^2 / sum (e - a)^2).
+    """Signal to quantization noise in dB: 10 log10(sum e^2 / sum (e - a)^2).
 
     Infinite for identical arrays; None where the reference is all zero.
     """
@@ -239,7 +239,7 @@ def _judge_figures(figures: Figures, steps: float | None, tolerance: Tolerance) 
     """Judge the figures of all values together: the demands that are not met, in words."""
     reasons = []
     if tolerance.max_steps is not None and steps is not None and steps > tolerance.max_steps:
-        reasons.append(f"{steps:.2f} quantisation steps, at most {tolerance.max_steps:g} allowed")
+        reasons.append(f"{steps:.2f} quantization steps, at most {tolerance.max_steps:g} allowed")
     quality, rank = figures.sqnr_db, figures.top1
     if tolerance.min_sqnr_db is not None and (quality is None or quality < tolerance.min_sqnr_db):
         got = "no SQNR" if quality is None else f"SQNR {quality:.1f} dB"

@@ -27,7 +27,7 @@ class RuntimeCheckError(Exception):
 
 
 class UnreadableArtifact(RuntimeCheckError):
-    """The file is no lite-interpreter artifact, or is damaged."""
+    """The file is not a lite-interpreter artifact, or is damaged."""
 
 
 class UnsupportedSchema(RuntimeCheckError):

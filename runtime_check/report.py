@@ -102,53 +102,55 @@ def ledger_row(report: Report) -> LedgerRow | None:
     parity = next((r for r in report.results if r.name == "parity"), None)
     if parity is None or parity.comparison is None:
         return None
-    found = parity.comparison
-    sqnr = found.sqnr_db if found.sqnr_db is not None and math.isfinite(found.sqnr_db) else None
+    figures = parity.comparison
+    sqnr = figures.sqnr_db
+    if sqnr is not None and not math.isfinite(sqnr):
+        sqnr = None
     counted = f"{report.instructions / 1e6:.1f} M instructions" if report.instructions else ""
     return LedgerRow(
         stage=f"{report.runtime} lite",
         inputs=parity.examples,
-        max_abs=found.max_abs,
+        max_abs=figures.max_abs,
         sqnr_db=sqnr,
-        top1=found.top1,
-        top5=found.top5,
+        top1=figures.top1,
+        top5=figures.top5,
         mb=report.artifact.bytes / 1e6,
         note=counted,
     )
 
 
 def to_json(report: Report) -> str:
-    """Serialise a report, with a newline at the end."""
+    """Serialize a report, with a newline at the end."""
     return json.dumps(to_dict(report), indent=2, allow_nan=False) + "\n"
 
 
 def verdict_line(report: Report) -> str:
-    """Say in one sentence what the check came to, and what it could not look at."""
+    """Say in one sentence what the check found, and what it could not check."""
     failed = [r.name for r in report.results if r.status == "failed"]
     noted = [r.name for r in report.results if r.status == "noted"]
-    blind = [r.name for r in report.results if _for_want_of_reference(r, report)]
+    blind = [r.name for r in report.results if _lacks_reference(r, report)]
     ran = sum(r.status != "skipped" for r in report.results)
-    said = f"Every property that ran holds on {report.runtime} ({ran})"
+    line = f"Every property that ran holds on {report.runtime} ({ran})"
     if failed:
-        said = f"FAILED on {report.runtime}: {', '.join(failed)}"
+        line = f"FAILED on {report.runtime}: {', '.join(failed)}"
     if noted:
-        said += f"; worth a look: {', '.join(noted)}"
+        line += f"; worth a look: {', '.join(noted)}"
     if blind:
-        said += f"; NOT compared with Python, for want of a reference: {', '.join(blind)}"
-    return said + "."
+        line += f"; NOT compared with Python, because there is no reference: {', '.join(blind)}"
+    return line + "."
 
 
-def _for_want_of_reference(result: PropertyResult, report: Report) -> bool:
+def _lacks_reference(result: PropertyResult, report: Report) -> bool:
     return result.status == "skipped" and result.reason == report.reference
 
 
 def print_report(report: Report, console: Console) -> None:
     """Print one line a property, then the failing ones in full."""
     metadata = report.artifact.metadata
-    quantised = metadata.quantization.method
+    quantized = metadata.quantization.method
     console.print(
         f"[bold]{escape(metadata.name)}[/bold]  {escape(str(report.artifact.path))}  "
-        f"{report.artifact.bytes / 1e6:.2f} MB  {'fp32' if quantised == 'none' else 'int8'}"
+        f"{report.artifact.bytes / 1e6:.2f} MB  {'fp32' if quantized == 'none' else 'int8'}"
     )
     console.print(f"runtime    {escape(report.runtime_detail)}")
     against = escape(report.reference)
@@ -161,7 +163,7 @@ def print_report(report: Report, console: Console) -> None:
     for result in report.results:
         count = f"{result.examples} inputs" if result.examples else ""
         reason = escape(result.reason)
-        if _for_want_of_reference(result, report):
+        if _lacks_reference(result, report):
             reason = "no reference"
         if result.status == "failed":
             reason = "see below"

@@ -75,7 +75,7 @@ def open_records(path: Path) -> tuple[zipfile.ZipFile, str, tuple[Record, ...]]:
     """Open the zip and list its records.
 
     Returns the open zip, the name of its single top folder, and the records below it. Raises
-    `UnreadableArtifact` for anything that is no plausible torch archive.
+    `UnreadableArtifact` for anything that is not a plausible torch archive.
     """
     if not path.is_file():
         raise UnreadableArtifact(f"There is no file {path}. {EXPORT_AGAIN}")

@@ -38,7 +38,7 @@ class Bytecode:
 
 
 def _text(value: Any) -> str:
-    # Printing a damaged file's shared, nested tuples could take for ever.
+    # Printing a damaged file's shared, nested tuples could take forever.
     if not isinstance(value, str):
         raise TypeError("a name is not text")
     return value

@@ -235,7 +235,7 @@ class TensorData(Frozen):
             raw = base64.b64decode(self.data, validate=True)
         except ValueError as error:
             raise UnreadableArtifact(
-                f"A golden tensor is no base64 ({error}): the file is damaged, export it again."
+                f"A golden tensor is not base64 ({error}): the file is damaged, export it again."
             ) from error
         dtype = np.dtype(self.dtype).newbyteorder("<")
         # Python's integers: a huge shape must not wrap around to a small product.

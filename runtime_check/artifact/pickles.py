@@ -28,7 +28,7 @@ _SHORT_TUPLES = {"TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3}
 
 @dataclass(eq=False, repr=False)
 class Node:
-    """A part of a pickle that is no number or string; a sequence of what it is made of.
+    """A part of a pickle that is not a number or a string: a sequence of its parts.
 
     `kind` is `tuple`, `list`, `dict` (parts are keys and values in turn), `global` (`text` is its
     module and name), `storage` (a persistent id), or an opcode that calls: `REDUCE`, `NEWOBJ`,

@@ -110,7 +110,7 @@ def paired_ratio(run: BenchmarkRun, base: BenchmarkRun) -> float:
 
 
 def read_bench(path: Path | str) -> Benchmark:
-    """Read a benchmark JSON; raise `RuntimeCheckError` that names the field when it is none."""
+    """Read a benchmark JSON; raise `RuntimeCheckError` that names the wrong field."""
     path = Path(path)
     try:
         text = path.read_bytes()
@@ -128,7 +128,7 @@ def read_bench(path: Path | str) -> Benchmark:
         first = error.errors()[0]
         field = ".".join(str(part) for part in first["loc"])
         raise RuntimeCheckError(
-            f"{path} is no benchmark of this tool or its apps: field `{field}`: {first['msg']}."
+            f"{path} is not a benchmark of this tool or its apps: field `{field}`: {first['msg']}."
         ) from error
     except (ValueError, AttributeError, RecursionError) as error:
         raise RuntimeCheckError(

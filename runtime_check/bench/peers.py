@@ -136,7 +136,7 @@ def _onnxruntime(reference: Reference, how: str, threads: int, path: str) -> For
 
 
 def _quantize_onnx(model: Path, how: str, examples: list[list[np.ndarray]]) -> Path:
-    """Quantise by onnxruntime's own guide: shape inference first; QDQ, per channel, if static.
+    """Quantize by onnxruntime's own guide: shape inference first; QDQ, per channel, if static.
 
     Source: onnxruntime's documentation, "Quantize ONNX models".
     """
@@ -202,7 +202,7 @@ def _executorch(reference: Reference, how: str, threads: int, path: str) -> Forw
 
 
 def _quantize_pt2e(network: Any, how: str, examples: list[tuple[Any, ...]]) -> Any:
-    """Quantise by ExecuTorch's own guide: PT2E, symmetric, weights per channel.
+    """Quantize by ExecuTorch's own guide: PT2E, symmetric, weights per channel.
 
     Source: ExecuTorch's documentation, "XNNPACK backend: quantization".
     """

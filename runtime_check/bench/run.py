@@ -1,7 +1,7 @@
 """Time artifacts and peers side by side, each in its own process, round by round.
 
 A machine that slows down for a minute slows every contestant of that round alike, so ratios are
-taken within rounds and their median told. The order within a round rotates, and in each turn the
+taken within rounds, and their median counts. The order within a round rotates, and in each turn the
 second of two inferences counts.
 """
 

@@ -47,8 +47,8 @@ def status(
     """Say which device runtimes are installed, and what the others need."""
     report = runtime_status()
     if as_json:
-        found = {"cache": str(cache_root()), "runtimes": [dataclasses.asdict(e) for e in report]}
-        typer.echo(json.dumps(found, indent=2, default=str))
+        data = {"cache": str(cache_root()), "runtimes": [dataclasses.asdict(e) for e in report]}
+        typer.echo(json.dumps(data, indent=2, default=str))
         return
     console = Console()
     table = Table(title="Device runtimes", title_justify="left")

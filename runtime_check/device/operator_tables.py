@@ -7,7 +7,7 @@ Run as `python -m runtime_check.device.operator_tables --out DIR`. Two sources:
 (b) the Android library of the AAR: which of those operators it really contains, read from the
     schema strings in `libpytorch_jni_lite.so`.
 
-Where the AAR of the very release is given (`--aar VERSION=FILE`) (b) decides for every operator.
+With the AAR of the same release (`--aar VERSION=FILE`), (b) decides for every operator.
 Else it is done with the newest AAR that Maven Central's mirror has here (1.12.2, beside the wheel
 of 1.12.1), and carried over by name: what that Android build lacked of its own release is what the
 mobile build leaves out, namely full-JIT machinery (fusers, profiling, static runtime) and desktop
@@ -127,17 +127,17 @@ def android_operators(library: bytes, names: Iterable[str]) -> set[str]:
     that ends alike (`mm(...)` into `addmm(...)` only where the rest agrees), so an aten or
     quantized name that no string starts with counts when `name(` occurs at all.
     """
-    found = set()
+    held = set()
     for match in _SCHEMA.finditer(library):
         space = (match[1] or b"aten").decode()
         overload = f".{match[3].decode()}" if match[3] else ""
-        found.add(f"{space}::{match[2].decode()}{overload}")
-    for name in set(names) - found:
+        held.add(f"{space}::{match[2].decode()}{overload}")
+    for name in set(names) - held:
         space, _, rest = name.partition("::")
         needle = rest if space in {"aten", "quantized"} else name
         if f"{needle}(".encode() in library:
-            found.add(name)
-    return found & set(names)
+            held.add(name)
+    return held & set(names)
 
 
 def fetch_aar(version: str, scratch: Path) -> Path:
@@ -243,20 +243,19 @@ def _say(text: str) -> None:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Generate every table; exit 2 with one sentence when a source cannot be had."""
+    """Generate every table; exit 2 with one sentence when a source is not available."""
     parser = argparse.ArgumentParser(description="Generate the operator tables.")
     parser.add_argument("--out", type=Path, required=True, help="folder for the JSON files")
     parser.add_argument(
         "--aar", action="append", default=[], metavar="VERSION=FILE", help="an AAR at hand"
     )
     options = parser.parse_args(arguments)
-    given = {version: Path(path) for version, _, path in (a.partition("=") for a in options.aar)}
+    aars = {version: Path(path) for version, _, path in (a.partition("=") for a in options.aar)}
     options.out.mkdir(parents=True, exist_ok=True)
     try:
         require_tools("aarch64")
         with tempfile.TemporaryDirectory() as folder:
             scratch = Path(folder)
-            aars: dict[str, Path] = dict(given)
             for version in ("2.1.0", "1.13.1", _COMPARED_AAR):
                 if version not in aars:
                     try:

@@ -89,8 +89,8 @@ class OperatorTable:
         base = name.split(".", 1)[0]
         overloads = [n for n in names if n.split(".", 1)[0] == base and n != name]
         close = difflib.get_close_matches(name, names, n=limit + 1, cutoff=0.75)
-        found = dict.fromkeys(n for n in [*overloads, *close] if n != name)
-        return tuple(found)[:limit]
+        nearest = dict.fromkeys(n for n in [*overloads, *close] if n != name)
+        return tuple(nearest)[:limit]
 
 
 def available_runtimes() -> tuple[str, ...]:

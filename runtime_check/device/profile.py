@@ -39,7 +39,7 @@ class Profile:
 def _libraries(maps: str) -> list[tuple[int, int, int, str]]:
     """Parse a memory map into (start, end, load base, path), sorted by start."""
     base: dict[str, int] = {}
-    found = []
+    segments = []
     for line in maps.splitlines():
         words = line.split(maxsplit=5)
         if len(words) < 6 or not words[5].startswith("/"):
@@ -48,8 +48,8 @@ def _libraries(maps: str) -> list[tuple[int, int, int, str]]:
         path = words[5].strip()
         # The first segment of a library has file offset 0 and virtual address 0.
         base[path] = min(start, base.get(path, start))
-        found.append((start, end, path))
-    return sorted((start, end, base[path], path) for start, end, path in found)
+        segments.append((start, end, path))
+    return sorted((start, end, base[path], path) for start, end, path in segments)
 
 
 def _symbols(tool: str, library: str) -> tuple[list[int], list[tuple[str, int]]]:
@@ -76,13 +76,13 @@ def _symbols(tool: str, library: str) -> tuple[list[int], list[tuple[str, int]]]
 
 def _demangled(names: Iterable[str]) -> dict[str, str]:
     tool = shutil.which("c++filt") or shutil.which("aarch64-linux-gnu-c++filt")
-    wanted = list(names)
+    mangled = list(names)
     if tool is None:
-        return {name: name for name in wanted}
+        return {name: name for name in mangled}
     result = subprocess.run(
-        [tool], input="\n".join(wanted), capture_output=True, text=True, check=False
+        [tool], input="\n".join(mangled), capture_output=True, text=True, check=False
     )
-    return dict(zip(wanted, result.stdout.splitlines(), strict=False))
+    return dict(zip(mangled, result.stdout.splitlines(), strict=False))
 
 
 def attribute(blocks: Sequence[Block], maps: str) -> tuple[SymbolCount, ...]:

@@ -104,8 +104,8 @@ class DeviceSession:
                 expired=True,
             )
         self._errors.seek(0)
-        said = self._errors.read()[-2000:].decode("utf-8", "replace").strip().splitlines()
-        last = f" It last said: {said[-1][:200]}" if said else ""
+        lines = self._errors.read()[-2000:].decode("utf-8", "replace").strip().splitlines()
+        last = f" Its last output: {lines[-1][:200]}" if lines else ""
         return ChildDied(
             f"{self._path}: {self.description} crashed while {doing} it ({gone.death}). The crash "
             f"stayed in a child process; treat the file as damaged or hostile.{last}",
@@ -293,7 +293,7 @@ def run_on_device(
         runtime, threads=threads, timeout=timeout, memory=memory, count=count
     ) as session:
         session.load(path)
-        found = {name: session.extra(name) for name in extras}
+        records = {name: session.extra(name) for name in extras}
         runs = [
             session.forward(arrays, threads=threads, repeats=2 if count else 1) for arrays in inputs
         ]
@@ -301,7 +301,7 @@ def run_on_device(
             outputs=[run.outputs for run in runs],
             load_seconds=session.load_seconds,
             seconds=tuple(run.seconds[-1] for run in runs),
-            extras={name: content for name, content in found.items() if content is not None},
+            extras={name: content for name, content in records.items() if content is not None},
             instructions=tuple(run.instructions or 0 for run in runs) if count else None,
             runtime=session.description,
         )

@@ -218,8 +218,8 @@ def _run(command: Sequence[str], *, doing: str, timeout: float) -> None:
         raise InstallFailed(f"{doing}: {error}.") from error
     if result.returncode:
         lines = (result.stderr or result.stdout).strip().splitlines()
-        told = [line for line in lines if "error" in line.lower()] or lines
-        raise InstallFailed(f"{doing}: {' '.join(told[-3:])[:600] or 'no reason given'}")
+        errors = [line for line in lines if "error" in line.lower()] or lines
+        raise InstallFailed(f"{doing}: {' '.join(errors[-3:])[:600] or 'no reason given'}")
 
 
 def download_wheel(wheel: Wheel, folder: Path) -> Path:
@@ -233,10 +233,10 @@ def download_wheel(wheel: Wheel, folder: Path) -> Path:
     ]  # fmt: skip
     _run(command, doing=f"Downloading torch {wheel.version} ({wheel.platform})", timeout=1800)
     (path,) = folder.glob("*.whl")
-    found = file_sha256(path)
-    if found != wheel.sha256:
+    actual = file_sha256(path)
+    if actual != wheel.sha256:
         raise InstallFailed(
-            f"{path.name} has SHA-256 {found}, but {wheel.sha256} is pinned: it is not the "
+            f"{path.name} has SHA-256 {actual}, but {wheel.sha256} is pinned: it is not the "
             "file this was made for, so it was thrown away."
         )
     return path

@@ -12,7 +12,7 @@ from .fuzz import FuzzResult
 
 
 def to_json(result: FuzzResult) -> str:
-    """Serialise a fuzz run, with a newline at the end."""
+    """Serialize a fuzz run, with a newline at the end."""
     listed = [
         {
             "kind": f.mutation.kind,
@@ -64,4 +64,6 @@ def print_fuzz(result: FuzzResult, console: Console) -> None:
     if len(result.findings) > len(shown):
         console.print(f"... and {len(result.findings) - len(shown)} more (--json lists them).")
     word = "[green]Every copy got a verdict.[/green]"
-    console.print(word if result else "[bold red]Some copies were not told apart.[/bold red]")
+    console.print(
+        word if result else "[bold red]Some copies got no verdict, or a wrong one.[/bold red]"
+    )

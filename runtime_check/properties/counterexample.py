@@ -88,6 +88,6 @@ def load_counterexample(path: Path | str) -> Counterexample:
         )
     except Exception as error:
         raise RuntimeCheckError(
-            f"{path} is no counterexample of this tool ({type(error).__name__}: {error}). "
+            f"{path} is not a counterexample of this tool ({type(error).__name__}: {error}). "
             "`--replay` takes the .npz that a failing property saved."
         ) from error

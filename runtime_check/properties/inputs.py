@@ -1,7 +1,7 @@
 """Draw inputs from an artifact's own input spec, as small recipes that hypothesis can shrink.
 
 A recipe is a few integers and names, not bytes: the shrinker then walks towards a small image of
-one colour instead of towards a different noise, and the counterexample reads like a sentence.
+one color instead of towards a different noise, and the counterexample reads like a sentence.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ IMAGE_CONTENTS = (
     "pink",
     "noise",
 )
-# Contents whose neighbouring pixels resemble each other, as in photos: the resize of Pillow (two
-# uint8 passes) and of the graph (float) agree on these to 1-2 grey levels, on the others to ~20.
+# Contents whose neighboring pixels resemble each other, as in photos: the resize of Pillow (two
+# uint8 passes) and of the graph (float) agree on these to 1-2 gray levels, on the others to ~20.
 NATURAL = ("constant", "gradient", "blobs", "pink")
 FINITE_CONTENTS = ("zero", "normal", "negative-zero", "constant", "impulse", "denormal", "large")
 NONFINITE_CONTENTS = ("nan", "inf", "-inf")
@@ -49,7 +49,7 @@ class ImageRecipe:
 
     @property
     def natural(self) -> bool:
-        """Whether neighbouring pixels resemble each other, as in photos."""
+        """Whether neighboring pixels resemble each other, as in photos."""
         return self.content in NATURAL
 
 
@@ -117,7 +117,7 @@ def _checkerboard(recipe: ImageRecipe) -> np.ndarray:
 
 
 def _blobs(recipe: ImageRecipe) -> np.ndarray:
-    """Smooth coloured discs on a slope: cheap at any size, and every edge is soft."""
+    """Smooth colored discs on a slope: cheap at any size, and every edge is soft."""
     rng = np.random.default_rng(recipe.seed)
     rows, columns = _grid(recipe)
     field = np.full((recipe.height, recipe.width, 3), 64.0 + recipe.level / 2)
@@ -129,7 +129,7 @@ def _blobs(recipe: ImageRecipe) -> np.ndarray:
 
 
 def _pink(recipe: ImageRecipe) -> np.ndarray:
-    """1/f^1.5 noise per channel, correlated over colour: the spectrum of photos.
+    """1/f^1.5 noise per channel, correlated over color: the spectrum of photos.
 
     Natural images fall off as about 1/f in amplitude (Field 1987); the steeper slope is that of
     a photo whose camera has smoothed it, which all have.

@@ -18,7 +18,7 @@ from .inputs import (
 )
 from .search import explore
 
-# What the in-graph resize may differ from Pillow's by, in grey levels (measured: 1-2 on natural
+# What the in-graph resize may differ from Pillow's by, in gray levels (measured: 1-2 on natural
 # images, 20 on pixel noise, for a float resize against Pillow's two rounded passes).
 NATURAL_LEVELS = 2.0
 
@@ -27,14 +27,14 @@ UNNATURAL_LEVELS = 20.0
 
 
 def examine_preprocessing(check: Check, inputs: Sequence[np.ndarray], natural: bool) -> Verdict:
-    """Bound the output's difference by what a change of a few grey levels does to the model.
+    """Bound the output's difference by what a change of a few gray levels does to the model.
 
     The graph's preprocessing cannot be seen from outside, its effect can. fp32 with a reference:
     the reference runs on Pillow's result, and on versions of it that are off by `levels` with
     random signs, as rounding is, or by half a level one way. Otherwise (int8, no reference) the
     file itself takes both roles: it runs on the photo and on what Pillow resized the photo to,
     of which nothing is left to resize. A difference above twice the largest of those is more than
-    that many grey levels.
+    that many gray levels.
     """
     levels = NATURAL_LEVELS if natural else UNNATURAL_LEVELS
     fp32 = check.metadata.quantization.method == "none"
@@ -49,7 +49,7 @@ def examine_preprocessing(check: Check, inputs: Sequence[np.ndarray], natural: b
     return Verdict(
         problem=""
         if comparison
-        else f"a {size} image differs from Pillow + timm by more than {levels:g} grey levels "
+        else f"a {size} image differs from Pillow + timm by more than {levels:g} gray levels "
         f"would explain: {comparison}",
         comparison=comparison,
         expected=tuple(expected),

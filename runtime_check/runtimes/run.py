@@ -27,7 +27,7 @@ class Run:
 
     `peak_bytes` is the most memory the process has held so far; 0 where that is not measured.
     `instructions` are those of the last repeat, and `cache_misses` the lines of 64 bytes that the
-    modelled cache did not hold; None where they were not asked for.
+    modeled cache did not hold; None where they were not asked for.
     """
 
     outputs: list[np.ndarray]

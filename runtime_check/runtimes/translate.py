@@ -29,7 +29,7 @@ _TRANSLATIONS = (
     ),
     (
         r"PytorchStreamReader failed locating file ([^:]*)",
-        "the archive has no record {0}, so it is no lite-interpreter file, or it is damaged",
+        "the archive has no record {0}, so it is not a lite-interpreter file, or it is damaged",
     ),
     (
         r"PytorchStreamReader failed ([^.]*)",
@@ -42,11 +42,11 @@ _TRANSLATIONS = (
     ),
     (
         r"quantized engine (\w+) is not supported|Didn't find engine for operation (\S+)",
-        "it is quantised, and this torch has no quantised engine for it ({0})",
+        "it is quantized, and this torch has no quantized engine for it ({0})",
     ),
     (
         r"(quantized::\w+) \(ONEDNN\)",
-        "it was quantised for phones (QNNPACK), and {0} ran on a server's engine: set "
+        "it was quantized for phones (QNNPACK), and {0} ran on a server's engine: set "
         "torch.backends.quantized.engine = 'qnnpack' before loading",
     ),
     (
@@ -59,9 +59,9 @@ _TRANSLATIONS = (
 def translate(error: str) -> str:
     """Turn torch's first lines into a sentence; unknown ones are passed on, shortened."""
     for pattern, meaning in _TRANSLATIONS:
-        found = re.search(pattern, error)
-        if found:
-            group = next((text for text in found.groups() if text), "an unknown number of")
+        match = re.search(pattern, error)
+        if match:
+            group = next((text for text in match.groups() if text), "an unknown number of")
             return meaning.format(group.strip())
     # The lite interpreter appends handles for a debugger that phones' files do not carry.
     plain = error.split("Debug info for handle(s)")[0]

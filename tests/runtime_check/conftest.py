@@ -25,7 +25,7 @@ MEAN, STD = (0.5, 0.4, 0.45), (0.25, 0.22, 0.3)
 
 
 class InGraph(nn.Module):
-    """timm's evaluation transform (centre crop, bicubic), the net, a softmax."""
+    """timm's evaluation transform (center crop, bicubic), the net, a softmax."""
 
     def __init__(self, net: nn.Module, size: int, scale: int) -> None:
         super().__init__()
@@ -152,7 +152,7 @@ def _optimize(module: nn.Module) -> Any:
         return optimize_for_mobile(torch.jit.freeze(torch.jit.script(module.eval())))
 
 
-def _quantise(net: nn.Module) -> nn.Module:
+def _quantize(net: nn.Module) -> nn.Module:
     from torch.ao.quantization import QConfigMapping, default_symmetric_qnnpack_qconfig
     from torch.ao.quantization.backend_config import get_qnnpack_backend_config
     from torch.ao.quantization.quantize_fx import convert_fx, prepare_fx
@@ -161,7 +161,7 @@ def _quantise(net: nn.Module) -> nn.Module:
         warnings.simplefilter("ignore")
         mapping = QConfigMapping().set_global(default_symmetric_qnnpack_qconfig)
         example = torch.randn(1, 3, 32, 32)
-        # The default backend config refuses symmetric ranges and then quantises nothing.
+        # The default backend config refuses symmetric ranges and then quantizes nothing.
         backend = get_qnnpack_backend_config()
         prepared = prepare_fx(copy.deepcopy(net), mapping, (example,), backend_config=backend)
         generator = torch.Generator().manual_seed(0)
@@ -187,20 +187,20 @@ def make_tensor(path: Path, *, net: nn.Module | None = None, **changes: Any) -> 
     return Made(path, Metadata.model_validate(metadata), net)
 
 
-def make_image(path: Path, *, quantised: bool = False, **changes: Any) -> Made:
+def make_image(path: Path, *, quantized: bool = False, **changes: Any) -> Made:
     net = small_classifier()
     generator = np.random.default_rng(1)
     images = [generator.integers(0, 256, (40, 40 + i, 3), dtype=np.uint8) for i in range(2)]
     tolerance = dict(EXACT)
     inner: nn.Module = net
-    if quantised:
-        inner = _quantise(net)
+    if quantized:
+        inner = _quantize(net)
         tolerance = {"atol": 0.05, "rtol": 0.0, "basis": "steps of the output", "step": 0.02}
     module = InGraph(inner, 32, 40).eval()
     with quantized_engine(), torch.no_grad():
         outputs = [module(torch.from_numpy(i)).numpy() for i in images]
     metadata = describe(net, "image", [outputs[0]], tolerance)
-    if quantised:
+    if quantized:
         metadata["quantization"] = {
             "method": "static",
             "mode": "fx",
@@ -232,7 +232,7 @@ def image_ptl(folder: Path) -> Made:
 
 @pytest.fixture(scope="session")
 def int8_ptl(folder: Path) -> Made:
-    return make_image(folder / "int8.ptl", quantised=True)
+    return make_image(folder / "int8.ptl", quantized=True)
 
 
 @pytest.fixture(scope="session")

@@ -81,7 +81,9 @@ def test_strict_fails_without_a_reference(
 ) -> None:
     common = (str(tensor_ptl.path), "-p", "golden", "-p", "parity")
     out, _ = run(capsys, *common, code=0)
-    assert "NOT compared with Python, for want of a reference: parity" in " ".join(out.split())
+    assert "NOT compared with Python, because there is no reference: parity" in " ".join(
+        out.split()
+    )
     run(capsys, *common, "--strict", code=1)
 
 
@@ -98,7 +100,7 @@ def test_strict_fails_without_a_reference(
         (["bench", "FILE", "--runtime", "host"], "--runtime is called --run-on now."),
         (["FILE", "--reference", "resnet0"], "no model called 'resnet0'"),
         (["FILE", "--reference", "no.such:thing"], "No module named"),
-        (["FILE", "--replay", "absent.npz"], "no counterexample"),
+        (["FILE", "--replay", "absent.npz"], "not a counterexample"),
         (["bench"], "Nothing to time"),
         (["bench", "FILE", "--against", "tflite"], "--against is one of eager, onnxruntime"),
         (["bench", "FILE", "--threads", "many"], "'--threads'"),

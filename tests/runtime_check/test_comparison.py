@@ -61,7 +61,7 @@ def test_int8_steps_and_further_demands() -> None:
     found = compare(expected, actual, steps)
     assert found.steps == pytest.approx(2.5)
     assert not found
-    assert "2.50 quantisation steps" in str(found)
+    assert "2.50 quantization steps" in str(found)
     assert compare(expected, actual, Tolerance(atol=math.inf, max_steps=3, step=0.1))
     assert not compare(expected, -actual, Tolerance(atol=math.inf, min_top1=1.0))
     assert not compare(expected, actual, Tolerance(atol=math.inf, min_sqnr_db=40))

@@ -66,7 +66,7 @@ def test_a_plain_lite_file_is_not_an_artifact(tmp_path: Path) -> None:
 def test_a_file_that_torch_2_13_made() -> None:
     """Made by torch 2.13.0 for real: Conv2d(3, 4, 3), ReLU, Flatten, Linear(144, 5), seed 0.
 
-    2.13 cannot optimise for XNNPACK, so it is a plain file; this torch runs it, but nobody can
+    2.13 cannot optimize for XNNPACK, so it is a plain file; this torch runs it, but nobody can
     say what it should compute.
     """
     path = Path(__file__).parents[2] / "data" / "torch-2.13.ptl"

@@ -17,7 +17,7 @@ class SavedModel:
     path: Path
     inputs: list[np.ndarray]
     eager: list[np.ndarray]
-    step: float  # one quantisation step of the output, 0 for float
+    step: float  # one quantization step of the output, 0 for float
 
 
 @pytest.fixture(scope="session")

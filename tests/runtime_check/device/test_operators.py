@@ -20,7 +20,7 @@ def test_a_table_is_whole(runtime: str) -> None:
     assert len(table.operators) > 3900
     assert table.names() == tuple(sorted(table.names()))
     assert "__torch__.torch.classes.xnnpack.LinearOpContext" in table.classes
-    # Operators every optimised or quantised vision file leans on.
+    # Operators every optimized or quantized vision file leans on.
     for name in (
         "aten::add.Tensor",
         "aten::gelu",

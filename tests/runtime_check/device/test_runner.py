@@ -148,7 +148,7 @@ def test_a_crash_is_named(host_runtime: str, float_model: SavedModel) -> None:
 def test_unknown_engine_is_refused(host_runtime: str, float_model: SavedModel) -> None:
     with (
         open_runner(host_runtime) as session,
-        pytest.raises(UnreadableArtifact, match="no quantised engine called nonsense"),
+        pytest.raises(UnreadableArtifact, match=r"no quanti[sz]ed engine called nonsense"),
     ):
         session.load(float_model.path, engine="nonsense")
 
@@ -172,7 +172,7 @@ def test_arm_int8_is_within_steps_of_host(arm_runtime: str, int8_model: SavedMod
     run = run_on_device(int8_model.path, [int8_model.inputs], runtime=arm_runtime)
     (expected,) = _host_lite(int8_model)
     (actual,) = run.outputs[0]
-    # Requantisation rounds differently in 2.1.0, so steps, not bits.
+    # Requantization rounds differently in 2.1.0, so steps, not bits.
     steps = np.abs(actual - expected).max() / int8_model.step
     print(f"int8, ARM against host: {steps:.2f} steps")
     assert steps <= 4
@@ -255,7 +255,7 @@ def test_two_threads_agree(host_runtime: str, float_model: SavedModel) -> None:
 
 
 def test_a_larger_cache_misses_less(float_model, arm_runtime) -> None:
-    """The same instructions, and the fewer lines fetched the larger the modelled cache."""
+    """The same instructions, and the fewer lines fetched the larger the modeled cache."""
     seen = []
     for size in (16 * 1024, 8 * 1024 * 1024):
         with open_runner(arm_runtime, count=True, cache=size) as session:

@@ -47,7 +47,7 @@ def test_a_failing_image_shrinks_to_the_plainest() -> None:
     assert smallest.seed == 0
 
 
-def test_natural_images_have_soft_neighbours() -> None:
+def test_natural_images_have_soft_neighbors() -> None:
     def roughness(content: str) -> float:
         image = ImageRecipe(content, 96, 96, 128, 3).build()[0].astype(float)
         return float(np.abs(np.diff(image, axis=1)).mean())

@@ -31,7 +31,7 @@ def test_wrong_interpolation_is_found_even_without_a_reference(
     path = with_metadata(image_ptl.path, tmp_path / "crop.ptl", claim)
     result = one(check(path, tmp_path, "preprocessing", trust_factory=trust))
     assert result.status == "failed"
-    assert "grey levels" in result.reason
+    assert "gray levels" in result.reason
 
 
 def test_wrong_crop_is_found(image_ptl: Any, tmp_path: Path) -> None:

@@ -84,7 +84,7 @@ def test_truncated_and_other_archives(
 
 
 def test_engines(session: HostSession, int8_ptl: Any) -> None:
-    with pytest.raises(UnreadableArtifact, match="no quantised engine"):
+    with pytest.raises(UnreadableArtifact, match="no quantized engine"):
         load(session, int8_ptl.path, engine="none")
     if "onednn" in torch.backends.quantized.supported_engines:
         load(session, int8_ptl.path, engine="onednn")

@@ -131,16 +131,16 @@ def test_the_exporter_holds_stage_by_stage(tmp_path: Path) -> None:
 
 
 @pytest.mark.timeout(400)
-def test_drawn_quantisation_recipes_hold_stage_by_stage(tmp_path: Path) -> None:
+def test_drawn_quantization_recipes_hold_stage_by_stage(tmp_path: Path) -> None:
     """Drawn models in drawn int8 recipes: every later stage gives what the int8 module gives.
 
-    The exporter compares captured, optimised and saved with the quantised module itself; here
-    the ledger must show that none of them strays further from float than quantising did.
+    The exporter compares captured, optimized and saved with the quantized module itself; here
+    the ledger must show that none of them strays further from float than quantizing did.
     """
     exporter = pytest.importorskip("exporter")
     from exporter.errors import NothingQuantized
 
-    quantised = []
+    quantized = []
 
     @seed(2)
     @settings(QUICK, max_examples=8, phases=[Phase.generate])
@@ -164,14 +164,14 @@ def test_drawn_quantisation_recipes_hold_stage_by_stage(tmp_path: Path) -> None:
                 verify=False,
             )
         except NothingQuantized:
-            return  # a stack of convolutions has nothing for dynamic quantisation
+            return  # a stack of convolutions has nothing for dynamic quantization
         rows = {row.stage: row.max_abs for row in artifact.metadata.ledger}
         step = artifact.metadata.tolerance.step
         assert step is not None
         for stage in ("captured", "optimized"):
             assert abs(rows[stage] - rows["quantized"]) <= 3.01 * step, (recipe, rows)
         assert artifact.metadata.quantization.int8_layers > 0
-        quantised.append(method)
+        quantized.append(method)
 
     probe()
-    assert "static" in quantised
+    assert "static" in quantized
