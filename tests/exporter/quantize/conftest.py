@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import importlib.resources
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +15,9 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from exporter.quantize.apply import QuantizeImages
+from exporter.quantize.apply import QuantizeImages, quantize
+from exporter.quantize.describe import Quantized
+from exporter.recipes import RECIPES
 
 from ...data_sets import efficientnet_lite0, fashion_normalize, fashion_vit
 
@@ -105,3 +110,40 @@ def lite0() -> Task:
         train=calibration,
         train_labels=None,
     )
+
+
+# A recipe's name to what it makes of a model, made once a session: not to be changed.
+MadeInt8 = Callable[[str], Quantized]
+
+
+@pytest.fixture(scope="session")
+def fashion_int8(fashion: Task) -> MadeInt8:
+    return cache(lambda name: quantize(fashion.model, RECIPES[name], fashion.images))
+
+
+@pytest.fixture(scope="session")
+def lite0_int8(lite0: Task) -> MadeInt8:
+    return cache(lambda name: quantize(lite0.model, RECIPES[name], lite0.images))
+
+
+@pytest.fixture(scope="session")
+def spoilt(fashion: Task) -> nn.Module:
+    """The real ViT with one layer that int8 ruins: a huge activation, undone in float."""
+    model = copy.deepcopy(fashion.model)
+
+    class Ruin(nn.Module):
+        def __init__(self, layer: nn.Linear) -> None:
+            super().__init__()
+            wide = nn.Linear(layer.in_features, layer.out_features + 1)
+            with torch.no_grad():
+                wide.weight[:-1] = layer.weight
+                wide.bias[:-1] = layer.bias
+                wide.weight[-1] = 0.0
+                wide.bias[-1] = 3e3  # one constant channel takes the whole int8 range
+            self.wide = wide
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.wide(x)[..., :-1]
+
+    model.head = Ruin(model.head)
+    return model.eval()

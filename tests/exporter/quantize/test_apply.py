@@ -1,7 +1,10 @@
-"""The entry point on real weights: both modes, both schemes, down to the lite interpreter."""
+"""One recipe applied to real weights: both modes, both schemes."""
+
+from __future__ import annotations
 
 import copy
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import timm
@@ -17,32 +20,26 @@ from exporter.errors import (
     UnknownLayer,
 )
 from exporter.quantize.apply import QuantizeImages, quantize
-from exporter.quantize.engine import require_single_weights
 from exporter.quantize.evaluate import judge, run, save_lite
 from exporter.quantize.layers import SimulatedLayer
 from exporter.recipes import RECIPES, QuantizeRecipe
-from runtime_check.runtimes.lite import load_lite, quantized_engine
+
+from .conftest import MadeInt8, Task
+from .nets import (
+    Branching,
+    against_simulation,
+    outputs,
+    smooth,
+)
 
 POST_TRAINING = [name for name, r in RECIPES.items() if r.method in ("dynamic", "static")]
 
 
-def outputs(made, batches):
-    with quantized_engine():
-        return run(made.module, batches)
-
-
-def against_simulation(made, batches):
-    """SQNR in dB of the int8 module against its fake-quantised twin."""
-    return judge(run(made.simulated, batches), outputs(made, batches)).sqnr_db
-
-
 @pytest.mark.parametrize("name", POST_TRAINING)
-def test_every_recipe_keeps_the_vit_accurate(fashion, name):
-    made = quantize(
-        fashion.model,
-        RECIPES[name],
-        fashion.images,
-    )
+def test_every_recipe_keeps_the_vit_accurate(
+    fashion_int8: MadeInt8, fashion: Task, name: str
+) -> None:
+    made = fashion_int8(name)
     found = judge(
         run(fashion.model, fashion.measured), outputs(made, fashion.measured), fashion.labels
     )
@@ -54,43 +51,11 @@ def test_every_recipe_keeps_the_vit_accurate(fashion, name):
     assert made.recipe.mode == ("fx" if name.endswith("-fx") else "eager")
 
 
-@pytest.mark.parametrize("name", POST_TRAINING)
-def test_lite_file_computes_what_eager_int8_computes(fashion, name, tmp_path):
-    made = quantize(
-        fashion.model,
-        RECIPES[name],
-        fashion.images,
-    )
-    path = tmp_path / "model.ptl"
-    save_lite(made.module, fashion.example, path)
-    require_single_weights(path)
-    batch = fashion.measured[0][:1]
-    with quantized_engine(), torch.inference_mode():
-        torch.testing.assert_close(load_lite(path)(batch), made.module(batch), rtol=1e-4, atol=1e-4)
-
-
-@pytest.mark.parametrize(
-    "name", ["static-xnnpack", "static-xnnpack-fx", "static-qnnpack", "dynamic"]
-)
-def test_int8_module_scripts_and_gives_the_same(fashion, name):
-    made = quantize(
-        fashion.model,
-        RECIPES[name],
-        fashion.images,
-    )
-    batch = fashion.measured[0][:3]
-    with quantized_engine(), torch.inference_mode():
-        scripted = torch.jit.script(made.module)
-        torch.testing.assert_close(scripted(batch), made.module(batch))
-
-
 @pytest.mark.parametrize("name", ["static-xnnpack", "static-xnnpack-fx"])
-def test_convnet_with_real_weights_keeps_its_answers(lite0, name):
-    made = quantize(
-        lite0.model,
-        RECIPES[name],
-        lite0.images,
-    )
+def test_convnet_with_real_weights_keeps_its_answers(
+    lite0_int8: MadeInt8, lite0: Task, name: str
+) -> None:
+    made = lite0_int8(name)
     found = judge(run(lite0.model, lite0.measured), outputs(made, lite0.measured))
     # Plain FX static gives 8 dB here: the ReLU6 ranges and the weight scales make the rest.
     assert found.sqnr_db > 15.0
@@ -99,53 +64,13 @@ def test_convnet_with_real_weights_keeps_its_answers(lite0, name):
     assert against_simulation(made, lite0.measured[:1]) > 22.0
 
 
-def test_qnnpack_scheme_works_on_a_convnet_too(lite0):
-    made = quantize(
-        lite0.model,
-        RECIPES["static-qnnpack"],
-        lite0.images,
-    )
+def test_qnnpack_scheme_works_on_a_convnet_too(lite0_int8: MadeInt8, lite0: Task) -> None:
+    made = lite0_int8("static-qnnpack")
     found = judge(run(lite0.model, lite0.measured), outputs(made, lite0.measured))
     assert found.sqnr_db > 15.0
 
 
-def test_dynamic_on_a_convnet_says_what_it_left_out(lite0):
-    made = quantize(lite0.model, RECIPES["dynamic"], QuantizeImages(example=lite0.example))
-    assert [layer.name for layer in made.layers if layer.int8] == ["classifier"]
-    assert any("49 convolutions stay float" in note for note in made.notes)
-
-
-def test_kernels_agree_with_the_simulation(fashion):
-    made = quantize(
-        fashion.model,
-        RECIPES["static-xnnpack"],
-        fashion.images,
-    )
-    assert all(layer.kernel_steps < 0.05 for layer in made.layers)
-    assert against_simulation(made, fashion.measured[:1]) > 30.0
-
-
-def test_a_kernel_that_disagrees_is_named(fashion, monkeypatch):
-    from exporter.quantize import apply
-
-    good = apply.convert
-
-    def bad(simulated):
-        module = good(simulated)
-        layer = module.get_submodule("blocks.2.mlp.fc1").kernel.convolution
-        layer.set_weight_bias(layer.weight(), layer.bias() + 5 * layer.scale)
-        return module
-
-    monkeypatch.setattr(apply, "convert", bad)
-    with pytest.raises(QuantizeError, match=r"blocks\.2\.mlp\.fc1"):
-        quantize(
-            fashion.model,
-            RECIPES["static-xnnpack"],
-            fashion.images,
-        )
-
-
-def test_float_layers_stay_float_and_are_reported(fashion):
+def test_float_layers_stay_float_and_are_reported(fashion: Task) -> None:
     recipe = QuantizeRecipe.named("static", mode="eager", float_layers=("blocks.0", "head"))
     made = quantize(
         fashion.model,
@@ -163,18 +88,14 @@ def test_float_layers_stay_float_and_are_reported(fashion):
     assert {layer.why_float for layer in made.layers if not layer.int8} == {"asked for"}
 
 
-def test_simulated_twin_can_be_evaluated(fashion):
-    made = quantize(
-        fashion.model,
-        RECIPES["static-xnnpack"],
-        fashion.images,
-    )
+def test_simulated_twin_can_be_evaluated(fashion_int8: MadeInt8, fashion: Task) -> None:
+    made = fashion_int8("static-xnnpack")
     assert any(isinstance(m, SimulatedLayer) for m in made.simulated.modules())
     found = judge(run(fashion.model, fashion.measured), run(made.simulated, fashion.measured))
     assert 30.0 < found.sqnr_db < 60.0
 
 
-def test_size_of_a_fully_quantised_vit(tmp_path):
+def test_size_of_a_fully_quantised_vit(tmp_path: Path) -> None:
     model = timm.create_model("deit_tiny_patch16_224").eval()
     x = torch.randn(2, 3, 224, 224)
     recipe = QuantizeRecipe.named(
@@ -187,7 +108,7 @@ def test_size_of_a_fully_quantised_vit(tmp_path):
     assert path.stat().st_size <= 1.05 * parameters
 
 
-def test_engine_is_left_as_it_was(fashion):
+def test_engine_is_left_as_it_was(fashion: Task) -> None:
     before = torch.backends.quantized.engine
     quantize(
         fashion.model,
@@ -197,7 +118,7 @@ def test_engine_is_left_as_it_was(fashion):
     assert torch.backends.quantized.engine == before
 
 
-def test_quantised_nothing_is_an_error(fashion):
+def test_quantised_nothing_is_an_error(fashion: Task) -> None:
     everything = replace(RECIPES["static-xnnpack"], float_layers=("*",))
     static, x = RECIPES["static-xnnpack"], fashion.example
     with pytest.raises(NothingQuantized, match="Not one of 26"):
@@ -214,7 +135,7 @@ def test_quantised_nothing_is_an_error(fashion):
         )
 
 
-def test_bad_input_is_a_clear_error(fashion):
+def test_bad_input_is_a_clear_error(fashion: Task) -> None:
     static, x = RECIPES["static-xnnpack"], fashion.example
     with pytest.raises(CalibrationError, match="--calibration"):
         quantize(fashion.model, static, QuantizeImages(example=x))
@@ -232,7 +153,7 @@ def test_bad_input_is_a_clear_error(fashion):
 
 
 @pytest.mark.parametrize("name", ["static-xnnpack", "dynamic"])
-def test_nan_weights_are_named(fashion, name):
+def test_nan_weights_are_named(fashion: Task, name: str) -> None:
     broken = copy.deepcopy(fashion.model)
     with torch.no_grad():
         broken.blocks[3].mlp.fc1.weight[0, 0] = float("nan")
@@ -245,7 +166,7 @@ def test_nan_weights_are_named(fashion, name):
 
 
 @pytest.mark.parametrize("name", ["mobilenetv3_small_050", "convit_tiny", "mobilevit_xxs"])
-def test_models_that_fx_struggles_with(name):
+def test_models_that_fx_struggles_with(name: str) -> None:
     torch.manual_seed(0)
     model = timm.create_model(name).eval()
     for module in model.modules():
@@ -259,3 +180,32 @@ def test_models_that_fx_struggles_with(name):
     found = judge(run(model, [x]), outputs(made, [x]))
     assert made.int8_layers >= 0.9 * len(made.layers)
     assert found.sqnr_db > 8.0
+
+
+def test_float_reference_is_not_touched(fashion: Task) -> None:
+    before = copy.deepcopy(fashion.model.state_dict())
+    quantize(
+        fashion.model,
+        RECIPES["static-xnnpack"],
+        fashion.images,
+    )
+    after = fashion.model.state_dict()
+    assert all(torch.equal(before[name], after[name]) for name in before)
+
+
+def test_auto_mode_falls_back_to_eager_and_says_why() -> None:
+    x = smooth(4, 3, 8)
+    with pytest.raises(QuantizeError, match="--mode eager"):
+        quantize(
+            Branching().eval(),
+            QuantizeRecipe.named("static", mode="fx"),
+            QuantizeImages(example=x, calibration=[x]),
+        )
+    made = quantize(
+        Branching().eval(),
+        QuantizeRecipe.named("static", mode="auto"),
+        QuantizeImages(example=x, calibration=[x]),
+    )
+    assert made.recipe.mode == "eager"
+    assert any(note.startswith("Eager mode, because") for note in made.notes)
+    assert made.int8_layers == 1

@@ -20,7 +20,7 @@ from runtime_check.comparison import Tolerance, compare
 from runtime_check.runtimes.host import open_host
 from runtime_check.runtimes.lite import write_lite
 
-from ..artifacts import Models, write_photos
+from ...artifacts import Models, write_photos
 
 SHAPE = (1, 3, 32, 32)
 

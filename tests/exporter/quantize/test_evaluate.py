@@ -1,0 +1,64 @@
+"""What int8 costs and gains: judged, timed, and the same in a lite file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from exporter.errors import (
+    QuantizeError,
+)
+from exporter.options import Budget
+from exporter.quantize.engine import quantized_engine, require_single_weights
+from exporter.quantize.evaluate import judge, load_lite, measure_speed, meets, save_lite
+from exporter.recipes import RECIPES
+
+from .conftest import MadeInt8, Task
+
+POST_TRAINING = [name for name, r in RECIPES.items() if r.method in ("dynamic", "static")]
+
+
+@pytest.mark.parametrize("name", POST_TRAINING)
+def test_lite_file_computes_what_eager_int8_computes(
+    fashion_int8: MadeInt8, fashion: Task, name: str, tmp_path: Path
+) -> None:
+    made = fashion_int8(name)
+    path = tmp_path / "model.ptl"
+    save_lite(made.module, fashion.example, path)
+    require_single_weights(path)
+    batch = fashion.measured[0][:1]
+    with quantized_engine(), torch.inference_mode():
+        torch.testing.assert_close(load_lite(path)(batch), made.module(batch), rtol=1e-4, atol=1e-4)
+
+
+def test_a_comparison_needs_labels_for_accuracy() -> None:
+    reference = torch.tensor([[3.0, 1.0], [1.0, 3.0], [2.0, 1.0], [0.0, 1.0]])
+    actual = torch.tensor([[3.0, 1.0], [3.0, 1.0], [2.0, 1.0], [0.0, 1.0]])
+    plain = judge(reference, actual)
+    assert (plain.images, plain.agreement, plain.accuracy, plain.drop) == (4, 0.75, None, None)
+    labeled = judge(reference, actual, torch.tensor([0, 1, 0, 0]))
+    assert (labeled.float_accuracy, labeled.accuracy, labeled.drop) == (0.75, 0.5, 25.0)
+
+
+def test_a_budget_is_met_or_not() -> None:
+    reference = torch.eye(4)
+    actual = reference[[0, 1, 2, 2]]
+    accuracy = judge(reference, actual, torch.arange(4))
+    assert meets(accuracy, Budget())
+    assert meets(accuracy, Budget(min_agreement=0.75))
+    assert not meets(accuracy, Budget(min_agreement=0.76))
+    assert meets(accuracy, Budget(max_accuracy_drop=25.0))
+    assert not meets(accuracy, Budget(max_accuracy_drop=24.9))
+    with pytest.raises(QuantizeError, match="--min-agreement"):
+        meets(judge(reference, actual), Budget(max_accuracy_drop=1.0))
+
+
+def test_speed_is_of_each_file_with_its_size() -> None:
+    modules = {"small": nn.Linear(8, 8).eval(), "large": nn.Linear(8, 4096).eval()}
+    speeds = measure_speed(modules, torch.randn(1, 8), rounds=2, warm_up=1)
+    assert set(speeds) == set(modules)
+    assert speeds["large"].bytes > speeds["small"].bytes + 4096 * 8 * 3
+    assert all(speed.milliseconds > 0 for speed in speeds.values())
