@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 
 from runtime_check.comparison import Comparison, Tolerance, compare
-from runtime_check.device import DeviceUnavailable, UnknownRuntime, find_installed
+from runtime_check.device.errors import DeviceUnavailable, UnknownRuntime
+from runtime_check.device.install import find_installed
 from runtime_check.errors import RuntimeCheckError
 from runtime_check.runtime import HOST, open_runtime
 

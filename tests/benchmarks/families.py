@@ -166,7 +166,7 @@ def run_on(path: Path, runtime: str) -> dict[str, Any]:
     """Run the first golden input on a device runtime and compare with what the file expects."""
     from runtime_check.artifact.archive import read_artifact
     from runtime_check.comparison import Tolerance, compare
-    from runtime_check.device import run_on_device
+    from runtime_check.device.runner import run_on_device
     from runtime_check.errors import RuntimeCheckError
 
     case = read_artifact(path).golden.cases[0]

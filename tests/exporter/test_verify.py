@@ -22,9 +22,11 @@ from exporter.errors import UsageError, VerifyError
 from exporter.image.preprocess import Preprocess
 from exporter.image.samples import tensor_samples
 from exporter.verify import verify
-from runtime_check import device
 from runtime_check.artifact.metadata import Preprocessing
 from runtime_check.comparison import Tolerance
+from runtime_check.device.errors import DeviceUnavailable
+from runtime_check.device.install import find_installed
+from runtime_check.device.runner import run_on_device
 from runtime_check.runtime import Runtime
 from runtime_check.runtimes.lite import load_lite
 from runtime_check.runtimes.run import Run
@@ -78,8 +80,8 @@ PHOTOS = Path(exporter.__file__).parent / "data" / "photos"
 
 def installed() -> None:
     try:
-        device.find_installed(RUNTIME)
-    except device.DeviceUnavailable as error:
+        find_installed(RUNTIME)
+    except DeviceUnavailable as error:
         pytest.skip(str(error))
 
 
@@ -136,7 +138,7 @@ def test_a_phone_sees_the_same_pixels(
         wanted = module(torch.from_numpy(noise)).numpy()
         here = load_lite(path)(torch.from_numpy(noise)).numpy()
     assert np.array_equal(here, wanted)
-    (answer,) = device.run_on_device(path, [[noise]], runtime=RUNTIME, extras=()).outputs
+    (answer,) = run_on_device(path, [[noise]], runtime=RUNTIME, extras=()).outputs
     assert np.array_equal(answer[0], wanted)
 
 

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from runtime_check.device import DeviceUnavailable, find_installed
+from runtime_check.device.errors import DeviceUnavailable
+from runtime_check.device.install import find_installed
 from runtime_check.device.toolchain import cache_root
 
 from ...artifacts import Models

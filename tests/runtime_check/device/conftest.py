@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from runtime_check.device import DeviceUnavailable, find_installed, install
+from runtime_check.device.errors import DeviceUnavailable
+from runtime_check.device.install import find_installed, install
 from runtime_check.runtimes.lite import quantized_engine, write_lite
 
 

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from runtime_check.device import install as install_runtime
-from runtime_check.device import status, toolchain
+from runtime_check.device import toolchain
 from runtime_check.device.cli import app
 from runtime_check.device.errors import DeviceUnavailable, InstallFailed, UnknownRuntime
-from runtime_check.device.install import find_installed
+from runtime_check.device.install import find_installed, status
+from runtime_check.device.install import install as install_runtime
 from runtime_check.device.toolchain import RUNTIMES, Wheel, ensure_wheel
 from runtime_check.files import file_sha256
 

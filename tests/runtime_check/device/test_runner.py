@@ -8,8 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import runtime_check.device as device
-from runtime_check.device import open_runner, run_on_device
+from runtime_check.device.errors import DeviceUnavailable
+from runtime_check.device.install import find_installed
+from runtime_check.device.profile import profile
+from runtime_check.device.runner import open_runner, run_on_device
 from runtime_check.errors import RuntimeCheckError, UnreadableArtifact
 from runtime_check.runtimes.lite import load_lite, write_lite
 from runtime_check.runtimes.run import ChildDied, ForwardError
@@ -154,7 +156,7 @@ def test_unknown_engine_is_refused(host_runtime: str, float_model: SavedModel) -
 
 
 def test_counting_needs_an_emulated_runtime(host_runtime: str, float_model: SavedModel) -> None:
-    with pytest.raises(device.DeviceUnavailable, match="cannot count"):
+    with pytest.raises(DeviceUnavailable, match="cannot count"):
         run_on_device(float_model.path, [float_model.inputs], runtime=host_runtime, count=True)
 
 
@@ -180,8 +182,8 @@ def test_arm_int8_is_within_steps_of_host(arm_runtime: str, int8_model: SavedMod
 
 
 def test_arm_counts_repeat(arm_runtime: str, float_model: SavedModel) -> None:
-    if device.find_installed(arm_runtime).plugin is None:
-        pytest.skip(device.find_installed(arm_runtime).plugin_reason)
+    if find_installed(arm_runtime).plugin is None:
+        pytest.skip(find_installed(arm_runtime).plugin_reason)
     runs = [
         run_on_device(float_model.path, [float_model.inputs], runtime=arm_runtime, count=True)
         for _ in range(2)
@@ -196,18 +198,18 @@ def test_arm_counts_repeat(arm_runtime: str, float_model: SavedModel) -> None:
 
 
 def test_arm_profile_names_the_kernels(arm_runtime: str, float_model: SavedModel) -> None:
-    if device.find_installed(arm_runtime).plugin is None:
-        pytest.skip(device.find_installed(arm_runtime).plugin_reason)
-    profile = device.profile(float_model.path, float_model.inputs, runtime=arm_runtime)
-    assert sum(s.instructions for s in profile.symbols) == profile.instructions
-    assert any(s.symbol.startswith("xnn_f32") for s in profile.symbols[:10])
+    if find_installed(arm_runtime).plugin is None:
+        pytest.skip(find_installed(arm_runtime).plugin_reason)
+    counted = profile(float_model.path, float_model.inputs, runtime=arm_runtime)
+    assert sum(s.instructions for s in counted.symbols) == counted.instructions
+    assert any(s.symbol.startswith("xnn_f32") for s in counted.symbols[:10])
 
 
 def test_arm_int8_runs_on_xnnpack(arm_runtime: str, int8_model: SavedModel) -> None:
-    if device.find_installed(arm_runtime).plugin is None:
-        pytest.skip(device.find_installed(arm_runtime).plugin_reason)
-    profile = device.profile(int8_model.path, int8_model.inputs, runtime=arm_runtime)
-    assert any(s.symbol.startswith("xnn_qs8") for s in profile.symbols[:30])
+    if find_installed(arm_runtime).plugin is None:
+        pytest.skip(find_installed(arm_runtime).plugin_reason)
+    counted = profile(int8_model.path, int8_model.inputs, runtime=arm_runtime)
+    assert any(s.symbol.startswith("xnn_qs8") for s in counted.symbols[:30])
 
 
 def test_arm_refuses_what_2_1_0_lacks(arm_runtime: str, tmp_path: Path) -> None:
@@ -238,8 +240,8 @@ def test_other_runtimes_agree_where_installed(
     runtime: str, float_model: SavedModel, int8_model: SavedModel
 ) -> None:
     try:
-        device.find_installed(runtime)
-    except device.DeviceUnavailable as error:
+        find_installed(runtime)
+    except DeviceUnavailable as error:
         pytest.skip(str(error))
     for model in (float_model, int8_model):
         run = run_on_device(model.path, [model.inputs], runtime=runtime)
