@@ -208,7 +208,7 @@ int lite_set_engine(const char *name, char **error) {
   return guarded(error, -1, [&] {
     if (name == nullptr || !use_engine(name)) {
       throw std::invalid_argument(
-          std::string("this torch has no quantised engine called ") + (name ? name : "NULL"));
+          std::string("this torch has no quantized engine called ") + (name ? name : "NULL"));
     }
     engine_chosen = true;
     return 0;

@@ -48,10 +48,10 @@ typedef struct lite_tensor {
 // The torch this was built with, as "2.1.0". A static string.
 const char *lite_torch_version(void);
 
-// Name the quantised engine in use: "qnnpack" on a phone. A static string.
+// Name the quantized engine in use: "qnnpack" on a phone. A static string.
 const char *lite_engine(void);
 
-// Choose the quantised engine ("qnnpack", "fbgemm", "onednn", "x86") for models opened later;
+// Choose the quantized engine ("qnnpack", "fbgemm", "onednn", "x86") for models opened later;
 // lite_open() otherwise takes qnnpack, as phones do. Returns 0, or -1 with an error.
 int lite_set_engine(const char *name, char **error);
 
@@ -75,8 +75,8 @@ int lite_extra(lite_model *model, const char *name, char **data, size_t *size, c
 lite_result *lite_forward(
     lite_model *model, const lite_tensor *inputs, size_t count, char **error);
 
-// How many tensors came out: tuples, lists and dicts are flattened in order. Quantised outputs
-// are dequantised; half-precision ones are widened to float32.
+// How many tensors came out: tuples, lists and dicts are flattened in order. Quantized outputs
+// are dequantized; half-precision ones are widened to float32.
 size_t lite_result_count(const lite_result *result);
 
 // Look at output `index`; the view lives as long as the result. Beyond the last: data is NULL.
