@@ -32,16 +32,20 @@ def chosen(words: Iterable[str] | None, known: tuple[W, ...]) -> tuple[W, ...]:
     return tuple(name for word in words or () for name in known if name == word)
 
 
-def choice(*names: str, literal: Any, help: str) -> Any:
+def choice(
+    option: str, *short: str, literal: Any, help: str, metavar: str = "", panel: str | None = None
+) -> Any:
     """Declare an option that takes the words of a `Literal`, and only those.
 
-    The words are in the help, not in the metavar: a column of metavars would break them in two on
-    an 80-column terminal.
+    The words are in the help, not in the metavar: a wide column of metavars would leave too little
+    of an 80-column terminal for the names of the options.
     """
     known = get_args(literal)
     return typer.Option(
-        *names,
-        parser=one_of(names[0], known),
-        metavar=names[0].removeprefix("--").upper(),
+        option,
+        *short,
+        parser=one_of(option, known),
+        metavar=metavar or option.removeprefix("--").upper(),
         help=f"{help} One of {', '.join(known[:-1])} and {known[-1]}.",
+        rich_help_panel=panel,
     )

@@ -64,7 +64,9 @@ def check(
     file: Annotated[Path, typer.Argument(help="The artifact, FILE.ptl.", show_default=False)],
     run_on: Annotated[
         RuntimeName,
-        choice("--run-on", literal=RuntimeName, help="Runtime that runs the file."),
+        choice(
+            "--run-on", literal=RuntimeName, help="Runtime that runs the file.", metavar="RUNTIME"
+        ),
     ] = "host",
     examples: Annotated[
         int | None,
@@ -73,7 +75,7 @@ def check(
     seed: Annotated[int, typer.Option(help="Seed of the inputs.")] = 0,
     profile: Annotated[
         ProfileName,
-        choice("--profile", literal=ProfileName, help="Effort: ci is quick, nightly thorough."),
+        choice("--profile", literal=ProfileName, help="Effort: ci is quick, nightly is thorough."),
     ] = "ci",
     reference: Annotated[
         str | None,
@@ -88,7 +90,7 @@ def check(
     ] = False,
     property_: Annotated[
         list[str] | None,
-        choice("--property", "-p", literal=PropertyName, help="Only this property. Repeatable."),
+        choice("--property", "-p", literal=PropertyName, help="Property to check. Repeatable."),
     ] = None,
     replay: Annotated[
         Path | None, typer.Option(help="Saved counterexample (.npz) to judge again.")
@@ -197,7 +199,9 @@ def bench(
     ] = None,
     against: Annotated[
         list[str] | None,
-        choice("--against", literal=PeerName, help="Peer to time as well. Repeatable."),
+        choice(
+            "--against", literal=PeerName, help="Peer to time as well. Repeatable.", metavar="PEER"
+        ),
     ] = None,
     threads: Annotated[
         list[int] | None,

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, get_args
+from typing import Annotated
 
 import typer
 
+from runtime_check.choices import choice
+
 from .. import recipes
-from ..errors import UsageError, did_you_mean
 from ..options import Activation as ActivationKind
 from ..options import CaptureMethod, InputKind
 from ..options import CropMode as CropModeKind
@@ -17,34 +17,6 @@ from ..options import Interpolation as InterpolationKind
 
 # Old names, refused with the new one named.
 RENAMED = {"--runtime": "--target", "--device": "--run-on"}
-
-
-def one_of(option: str, known: tuple[str, ...]) -> Callable[[str], Any]:
-    """Return a parser of `option` that takes the `known` words and raises `UsageError`."""
-
-    def parse(text: str) -> str:
-        if text not in known:
-            hint = did_you_mean(text, known, most=1)
-            raise UsageError(f"{option} is one of {', '.join(known)}, not {text!r}.{hint}")
-        return text
-
-    return parse
-
-
-def choice(option: str, literal: Any, *, help: str, panel: str) -> Any:
-    """Declare an option that takes the words of a `Literal`, and only those.
-
-    The words are in the help, not in the metavar: a wide column of metavars would leave too little
-    of an 80-column terminal for the names of the options.
-    """
-    known = get_args(literal)
-    return typer.Option(
-        option,
-        parser=one_of(option, known),
-        metavar=option.removeprefix("--").upper(),
-        help=f"{help} One of {', '.join(known[:-1])} and {known[-1]}.",
-        rich_help_panel=panel,
-    )
 
 
 # --- several commands --------------------------------------------------------------------------
@@ -121,7 +93,7 @@ Input = Annotated[
     InputKind,
     choice(
         "--input",
-        InputKind,
+        literal=InputKind,
         help="What `forward` takes. image: a uint8 photo, preprocessing in the graph. tensor: what "
         "the bare network takes. auto: image where the model says how it wants images.",
         panel="Input and output",
@@ -140,7 +112,7 @@ Activation = Annotated[
     ActivationKind,
     choice(
         "--activation",
-        ActivationKind,
+        literal=ActivationKind,
         help="Activation after the network in an image artifact.",
         panel="Input and output",
     ),
@@ -167,7 +139,7 @@ Interpolation = Annotated[
     InterpolationKind | None,
     choice(
         "--interpolation",
-        InterpolationKind,
+        literal=InterpolationKind,
         help="Override the interpolation of the resize.",
         panel="Input and output",
     ),
@@ -184,7 +156,7 @@ CropMode = Annotated[
     CropModeKind | None,
     choice(
         "--crop-mode",
-        CropModeKind,
+        literal=CropModeKind,
         help="Override the way to crop.",
         panel="Input and output",
     ),
@@ -196,7 +168,7 @@ Capture = Annotated[
     CaptureMethod,
     choice(
         "--capture",
-        CaptureMethod,
+        literal=CaptureMethod,
         help="Capture method. auto takes the first whose file agrees with eager and loads on the "
         "target.",
         panel="Steps",
@@ -263,7 +235,7 @@ Mode = Annotated[
     recipes.Mode | None,
     choice(
         "--mode",
-        recipes.Mode,
+        literal=recipes.Mode,
         help="How layers are found. auto: FX, or eager where FX cannot trace the model.",
         panel="Quantization",
     ),
@@ -272,7 +244,7 @@ Scheme = Annotated[
     recipes.Scheme | None,
     choice(
         "--scheme",
-        recipes.Scheme,
+        literal=recipes.Scheme,
         help="Number format of activations. xnnpack: symmetric, fast. qnnpack: affine.",
         panel="Quantization",
     ),
@@ -281,7 +253,7 @@ Observer = Annotated[
     recipes.Observer | None,
     choice(
         "--observer",
-        recipes.Observer,
+        literal=recipes.Observer,
         help="Observer of activation ranges.",
         panel="Quantization",
     ),
@@ -290,7 +262,7 @@ Granularity = Annotated[
     recipes.Granularity | None,
     choice(
         "--granularity",
-        recipes.Granularity,
+        literal=recipes.Granularity,
         help="Granularity of weight scales.",
         panel="Quantization",
     ),
@@ -299,7 +271,7 @@ Rounding = Annotated[
     recipes.WeightRounding | None,
     choice(
         "--rounding",
-        recipes.WeightRounding,
+        literal=recipes.WeightRounding,
         help="Rounding of convolution weights in static int8.",
         panel="Quantization",
     ),

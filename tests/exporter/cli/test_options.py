@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from exporter.cli import app, export, options
-from exporter.errors import UsageError
+from runtime_check.errors import RuntimeCheckError
 
 from .conftest import Done
 
@@ -35,7 +35,7 @@ def test_choices_are_the_words_of_their_literal(name: str) -> None:
     words = typing.get_args(literal)
     assert all(word in declared.help for word in words)
     assert [declared.parser(word) for word in words] == [*words]
-    with pytest.raises(UsageError, match="is one of"):
+    with pytest.raises(RuntimeCheckError, match="is one of"):
         declared.parser("other")
 
 
