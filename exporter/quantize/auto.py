@@ -15,7 +15,7 @@ from .apply import QuantizeImages, quantize
 from .calibrate import calibrate
 from .describe import Quantized
 from .engine import quantized_engine
-from .evaluate import Accuracy, Speed, judge, measure_speed, meets, run
+from .evaluate import Accuracy, Speed, judge, measure_speed, meets, run_batches
 from .place import simulate_int8
 from .sensitivity import measure_sensitivity, smallest_float_set
 
@@ -86,7 +86,7 @@ class Exam:
     def judge(self, reference: Tensor, module: nn.Module) -> Accuracy:
         """Compare `module` with the float model's outputs, and both with the labels."""
         with quantized_engine():
-            return judge(reference, run(module, self.measured), self.labels)
+            return judge(reference, run_batches(module, self.measured), self.labels)
 
 
 def choose(
@@ -105,7 +105,7 @@ def choose(
     candidate is tried and how far it is. Raises BudgetNotMet, with the table, when nothing is
     within the budget.
     """
-    reference = run(module, exam.measured)
+    reference = run_batches(module, exam.measured)
     float_accuracy = judge(reference, reference, exam.labels)
     meets(float_accuracy, exam.budget)  # what can't be judged should fail before the work
     rows = [Candidate(name="none", accuracy=float_accuracy)]

@@ -58,7 +58,7 @@ def meets(accuracy: Accuracy, budget: Budget) -> bool:
     )
 
 
-def run(module: Runner, batches: Sequence[Tensor]) -> Tensor:
+def run_batches(module: Runner, batches: Sequence[Tensor]) -> Tensor:
     """Run `module` over `batches` without gradients; concatenate the outputs (N, classes)."""
     with torch.no_grad():
         return torch.cat([module(batch) for batch in batches])
@@ -81,7 +81,7 @@ def judge(reference: Tensor, actual: Tensor, labels: Tensor | None = None) -> Ac
     )
 
 
-def save_lite(module: nn.Module, example: Tensor, path: Path) -> None:
+def save_for_timing(module: nn.Module, example: Tensor, path: Path) -> None:
     """Trace, optimise and save `module` for the lite interpreter: for measuring, not shipping.
 
     The exporter's own capture and optimise steps guard what is shipped; here the module has its
@@ -118,7 +118,7 @@ def measure_speed(
         for index, (name, module) in enumerate(modules.items()):
             scratch = Path(folder) / str(index)
             scratch.mkdir()
-            save_lite(module, example, scratch / "raw.ptl")
+            save_for_timing(module, example, scratch / "raw.ptl")
             lite = canonicalize(scratch / "raw.ptl", scratch)
             sizes[name] = lite.bytes
             runners[name] = load_lite(lite.path)

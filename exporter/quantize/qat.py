@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from ..errors import NotFinite, TrainingDataError
 from ..image.folders import Reader, open_folder
 from ..progress import Listener, silent
-from .evaluate import Accuracy, judge, run
+from .evaluate import Accuracy, judge, run_batches
 from .place import Simulated
 
 # Images of a training folder that are used at most.
@@ -92,7 +92,7 @@ def _batches(order: Sequence[int], size: int) -> Iterator[list[int]]:
 def _validate(simulated: Simulated, teacher: nn.Module, data: TrainingSet, size: int) -> Accuracy:
     chunks = [data.load(chunk) for chunk in _batches(data.validation, size)]
     labels = None if data.labels is None else data.labels[list(data.validation)]
-    return judge(run(teacher, chunks), run(simulated.module, chunks), labels)
+    return judge(run_batches(teacher, chunks), run_batches(simulated.module, chunks), labels)
 
 
 def _score(accuracy: Accuracy) -> tuple[float, float]:

@@ -11,7 +11,7 @@ from torch import Tensor
 from ..errors import BudgetNotMet
 from ..options import Budget
 from ..progress import Listener, silent
-from .evaluate import Accuracy, judge, meets, run
+from .evaluate import Accuracy, judge, meets, run_batches
 from .place import Simulated
 
 
@@ -56,17 +56,17 @@ def measure_sensitivity(
     """
     names = list(simulated.layers)
     simulated.simulate(())
-    reference = run(simulated.module, batches)
+    reference = run_batches(simulated.module, batches)
     simulated.simulate(names)
-    all_db = _db(judge(reference, run(simulated.module, batches)).sqnr_db)
+    all_db = _db(judge(reference, run_batches(simulated.module, batches)).sqnr_db)
     rows = []
     for index, name in enumerate(names):
         simulated.simulate([name])
-        alone = _db(judge(reference, run(simulated.module, batches)).sqnr_db)
+        alone = _db(judge(reference, run_batches(simulated.module, batches)).sqnr_db)
         without = None
         if leave_one_out:
             simulated.simulate([other for other in names if other != name])
-            without = _db(judge(reference, run(simulated.module, batches)).sqnr_db)
+            without = _db(judge(reference, run_batches(simulated.module, batches)).sqnr_db)
         rows.append(LayerSensitivity(name=name, alone_db=alone, without_db=without, all_db=all_db))
         tell("sensitivity of the layers", index + 1, len(names))
     simulated.simulate(names)
@@ -90,12 +90,12 @@ def smallest_float_set(
     names = list(simulated.layers)
     order = [row.name for row in sensitivity]
     simulated.simulate(())
-    reference = run(simulated.module, batches)
+    reference = run_batches(simulated.module, batches)
     tried: list[tuple[int, Accuracy]] = []
 
     def accuracy_with(kept: Sequence[str]) -> Accuracy:
         simulated.simulate([name for name in names if name not in set(kept)])
-        accuracy = judge(reference, run(simulated.module, batches), labels)
+        accuracy = judge(reference, run_batches(simulated.module, batches), labels)
         tried.append((len(kept), accuracy))
         return accuracy
 

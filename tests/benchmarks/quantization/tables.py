@@ -29,7 +29,7 @@ from exporter.quantize.apply import QuantizeImages, quantize
 from exporter.quantize.calibrate import calibrate
 from exporter.quantize.describe import Quantized
 from exporter.quantize.engine import quantized_engine
-from exporter.quantize.evaluate import judge, measure_speed, run
+from exporter.quantize.evaluate import judge, measure_speed, run_batches
 from exporter.quantize.place import simulate_int8
 from exporter.quantize.qat import TrainingSet
 from exporter.quantize.sensitivity import measure_sensitivity, smallest_float_set
@@ -58,7 +58,9 @@ def _against_simulation(made: Quantized, batches: Sequence[Tensor]) -> float | N
     if made.simulated is None:
         return None
     with quantized_engine():
-        return judge(run(made.simulated, batches), run(made.module, batches)).sqnr_db
+        return judge(
+            run_batches(made.simulated, batches), run_batches(made.module, batches)
+        ).sqnr_db
 
 
 def prepared(module: nn.Module, example: Tensor) -> nn.Module:
@@ -84,7 +86,7 @@ def measure(
     """Quantize `module` by each recipe and return one row each, float32 first."""
     example = measured[0][:1]
     module = prepared(module, example)
-    reference = run(module, measured)
+    reference = run_batches(module, measured)
     parameters = sum(p.numel() for p in module.parameters())
     rows = [_row("none", reference, reference, labels)]
     modules: dict[str, nn.Module] = {"none": module}
@@ -99,7 +101,7 @@ def measure(
         )
         seconds = time.perf_counter() - start
         with quantized_engine():
-            outputs = run(made.module, measured)
+            outputs = run_batches(made.module, measured)
         row = _row(name, reference, outputs, labels)
         row |= {
             "int8_layers": made.int8_layers,

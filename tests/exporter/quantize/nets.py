@@ -13,7 +13,7 @@ from exporter.quantize.calibrate import (
 )
 from exporter.quantize.describe import Quantized
 from exporter.quantize.engine import quantized_engine
-from exporter.quantize.evaluate import judge, run
+from exporter.quantize.evaluate import judge, run_batches
 from exporter.quantize.place import simulate_int8
 from exporter.recipes import RECIPES
 
@@ -90,9 +90,9 @@ class Branching(nn.Module):
 
 def outputs(made: Quantized, batches: list[Tensor]):
     with quantized_engine():
-        return run(made.module, batches)
+        return run_batches(made.module, batches)
 
 
 def against_simulation(made: Quantized, batches: list[Tensor]):
     """SQNR in dB of the int8 module against its fake-quantised twin."""
-    return judge(run(made.simulated, batches), outputs(made, batches)).sqnr_db
+    return judge(run_batches(made.simulated, batches), outputs(made, batches)).sqnr_db

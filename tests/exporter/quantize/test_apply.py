@@ -20,7 +20,7 @@ from exporter.errors import (
     UnknownLayer,
 )
 from exporter.quantize.apply import QuantizeImages, quantize
-from exporter.quantize.evaluate import judge, run, save_lite
+from exporter.quantize.evaluate import judge, run_batches, save_for_timing
 from exporter.quantize.layers import SimulatedLayer
 from exporter.recipes import RECIPES, QuantizeRecipe
 
@@ -41,7 +41,9 @@ def test_every_recipe_keeps_the_vit_accurate(
 ) -> None:
     made = fashion_int8(name)
     found = judge(
-        run(fashion.model, fashion.measured), outputs(made, fashion.measured), fashion.labels
+        run_batches(fashion.model, fashion.measured),
+        outputs(made, fashion.measured),
+        fashion.labels,
     )
     # Measured on all 10,000 test images: at least 36 dB, 99.5 % and a drop of at most 0.04 points.
     assert found.sqnr_db > 30.0
@@ -56,7 +58,7 @@ def test_convnet_with_real_weights_keeps_its_answers(
     lite0_int8: MadeInt8, lite0: Task, name: str
 ) -> None:
     made = lite0_int8(name)
-    found = judge(run(lite0.model, lite0.measured), outputs(made, lite0.measured))
+    found = judge(run_batches(lite0.model, lite0.measured), outputs(made, lite0.measured))
     # Plain FX static gives 8 dB here: the ReLU6 ranges and the weight scales make the rest.
     assert found.sqnr_db > 15.0
     assert found.agreement >= 0.75
@@ -66,7 +68,7 @@ def test_convnet_with_real_weights_keeps_its_answers(
 
 def test_qnnpack_scheme_works_on_a_convnet_too(lite0_int8: MadeInt8, lite0: Task) -> None:
     made = lite0_int8("static-qnnpack")
-    found = judge(run(lite0.model, lite0.measured), outputs(made, lite0.measured))
+    found = judge(run_batches(lite0.model, lite0.measured), outputs(made, lite0.measured))
     assert found.sqnr_db > 15.0
 
 
@@ -91,7 +93,9 @@ def test_float_layers_stay_float_and_are_reported(fashion: Task) -> None:
 def test_simulated_twin_can_be_evaluated(fashion_int8: MadeInt8, fashion: Task) -> None:
     made = fashion_int8("static-xnnpack")
     assert any(isinstance(m, SimulatedLayer) for m in made.simulated.modules())
-    found = judge(run(fashion.model, fashion.measured), run(made.simulated, fashion.measured))
+    found = judge(
+        run_batches(fashion.model, fashion.measured), run_batches(made.simulated, fashion.measured)
+    )
     assert 30.0 < found.sqnr_db < 60.0
 
 
@@ -103,7 +107,7 @@ def test_size_of_a_fully_quantised_vit(tmp_path: Path) -> None:
     )
     made = quantize(model, recipe, QuantizeImages(example=x[:1], calibration=[x], allow_noise=True))
     path = tmp_path / "deit.ptl"
-    save_lite(made.module, x[:1], path)
+    save_for_timing(made.module, x[:1], path)
     parameters = sum(p.numel() for p in model.parameters())
     assert path.stat().st_size <= 1.05 * parameters
 
@@ -177,7 +181,7 @@ def test_models_that_fx_struggles_with(name: str) -> None:
     x = torch.randn(2, 3, size, size)
     recipe = QuantizeRecipe.named("static", mode="auto", observer="minmax")
     made = quantize(model, recipe, QuantizeImages(example=x[:1], calibration=[x], allow_noise=True))
-    found = judge(run(model, [x]), outputs(made, [x]))
+    found = judge(run_batches(model, [x]), outputs(made, [x]))
     assert made.int8_layers >= 0.9 * len(made.layers)
     assert found.sqnr_db > 8.0
 

@@ -22,7 +22,7 @@ from exporter.quantize.calibrate import (
     neighbour_correlation,
 )
 from exporter.quantize.engine import quantized_engine
-from exporter.quantize.evaluate import judge, run
+from exporter.quantize.evaluate import judge, run_batches
 from exporter.quantize.layers import SimulatedLayer
 from exporter.quantize.place import Simulated, simulate_int8
 from exporter.quantize.weights import nearest_codes
@@ -95,8 +95,8 @@ def test_it_serves_efficientnet_lite0(lite0: Task) -> None:
             lite0.images,
         )
         with quantized_engine():
-            outputs = run(made.module, lite0.measured)
-        found.append(judge(run(lite0.model, lite0.measured), outputs).sqnr_db)
+            outputs = run_batches(made.module, lite0.measured)
+        found.append(judge(run_batches(lite0.model, lite0.measured), outputs).sqnr_db)
     assert found[1] > found[0] + 1.0, found
 
 
@@ -132,11 +132,13 @@ def test_ranges_and_rounding_are_chosen_together(
     recipe = RECIPES["static-xnnpack"]
     simulated = simulate_int8(fashion.model, recipe, example=fashion.example)
     calibrate(simulated, fashion.calibration)
-    reference = run(simulated.module, fashion.calibration)
+    reference = run_batches(simulated.module, fashion.calibration)
 
     def noise() -> float:
         simulated.simulate(simulated.layers)
-        return float((run(simulated.module, fashion.calibration) - reference).square().sum())
+        return float(
+            (run_batches(simulated.module, fashion.calibration) - reference).square().sum()
+        )
 
     chosen = noise()
     others = []
@@ -174,11 +176,11 @@ def corrected(simulated: Simulated) -> bool:
 def test_efficientnet_lite0_gains_on_other_photos(lite0: Task) -> None:
     simulated = calibrated(lite0.model, lite0.calibration)
     assert corrected(simulated)
-    reference = run(lite0.model, lite0.measured)
+    reference = run_batches(lite0.model, lite0.measured)
     simulated.simulate(simulated.layers)
-    with_means = judge(reference, run(simulated.module, lite0.measured)).sqnr_db
+    with_means = judge(reference, run_batches(simulated.module, lite0.measured)).sqnr_db
     biases = as_rounded(simulated)
-    assert with_means > judge(reference, run(simulated.module, lite0.measured)).sqnr_db
+    assert with_means > judge(reference, run_batches(simulated.module, lite0.measured)).sqnr_db
     # Sixteen numbers a class: their mean is those images', not int8's.
     classifier = simulated.layers["classifier"].bias_shift
     assert classifier is not None

@@ -13,7 +13,7 @@ from exporter.quantize.engine import (
     require_phone_packing,
     require_single_weights,
 )
-from exporter.quantize.evaluate import save_lite
+from exporter.quantize.evaluate import save_for_timing
 from runtime_check.runtimes.lite import quantized_engine, write_lite
 
 
@@ -57,7 +57,7 @@ def test_server_packing_is_refused_by_layer_name():
 
 def test_weights_saved_twice_are_found(tmp_path):
     once, twice = tmp_path / "once.ptl", tmp_path / "twice.ptl"
-    save_lite(packed("qnnpack"), torch.randn(2, 64), once)
+    save_for_timing(packed("qnnpack"), torch.randn(2, 64), once)
     require_single_weights(once)
     with zipfile.ZipFile(twice, "w") as archive:
         archive.writestr("m/data/0", bytes(range(256)) * 16)

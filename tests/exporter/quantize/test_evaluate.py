@@ -13,7 +13,7 @@ from exporter.errors import (
 )
 from exporter.options import Budget
 from exporter.quantize.engine import quantized_engine, require_single_weights
-from exporter.quantize.evaluate import judge, load_lite, measure_speed, meets, save_lite
+from exporter.quantize.evaluate import judge, load_lite, measure_speed, meets, save_for_timing
 from exporter.recipes import RECIPES
 
 from .conftest import MadeInt8, Task
@@ -27,7 +27,7 @@ def test_lite_file_computes_what_eager_int8_computes(
 ) -> None:
     made = fashion_int8(name)
     path = tmp_path / "model.ptl"
-    save_lite(made.module, fashion.example, path)
+    save_for_timing(made.module, fashion.example, path)
     require_single_weights(path)
     batch = fashion.measured[0][:1]
     with quantized_engine(), torch.inference_mode():

@@ -8,7 +8,7 @@ from PIL import Image
 from exporter.errors import NotFinite, TrainingDataError
 from exporter.quantize.apply import QuantizeImages, quantize
 from exporter.quantize.engine import quantized_engine
-from exporter.quantize.evaluate import judge, run
+from exporter.quantize.evaluate import judge, run_batches
 from exporter.quantize.qat import training_set
 from exporter.recipes import RECIPES
 
@@ -39,8 +39,8 @@ def test_training_moves_weights_and_keeps_accuracy(fashion, name, labels):
     assert len(result.trained.epochs) == 1
     assert result.int8_layers == 26
     with quantized_engine():
-        outputs = run(result.module, fashion.measured)
-    found = judge(run(fashion.model, fashion.measured), outputs, fashion.labels)
+        outputs = run_batches(result.module, fashion.measured)
+    found = judge(run_batches(fashion.model, fashion.measured), outputs, fashion.labels)
     assert found.drop <= 1.5
     assert (result.trained.before.accuracy is None) == (not labels)
 
@@ -89,7 +89,8 @@ def test_a_resumed_run_ends_where_an_unbroken_one_ends(fashion, tmp_path):
     assert unbroken.trained.resumed_from == 0
     with quantized_engine():
         torch.testing.assert_close(
-            run(resumed.module, fashion.measured[:1]), run(unbroken.module, fashion.measured[:1])
+            run_batches(resumed.module, fashion.measured[:1]),
+            run_batches(unbroken.module, fashion.measured[:1]),
         )
     assert not list(tmp_path.glob("*.part"))
 
@@ -108,8 +109,8 @@ def test_an_absurd_learning_rate_leaves_the_calibrated_model(fashion):
     result = made(fashion, replace(RECIPE, epochs=1, learning_rate=10.0))
     assert result.trained.best_epoch == -1
     with quantized_engine():
-        outputs = run(result.module, fashion.measured[:1])
-    assert judge(run(fashion.model, fashion.measured[:1]), outputs).agreement > 0.98
+        outputs = run_batches(result.module, fashion.measured[:1])
+    assert judge(run_batches(fashion.model, fashion.measured[:1]), outputs).agreement > 0.98
 
 
 def test_a_loss_that_is_no_number_is_an_error(fashion):
