@@ -24,7 +24,7 @@ import torch
 from torch import Tensor, nn
 
 from exporter.options import Budget
-from exporter.outputs import run as plainly
+from exporter.outputs import run
 from exporter.quantize.apply import QuantizeImages, quantize
 from exporter.quantize.calibrate import calibrate
 from exporter.quantize.describe import Quantized
@@ -65,7 +65,7 @@ def _against_simulation(made: Quantized, batches: Sequence[Tensor]) -> float | N
 
 def prepared(module: nn.Module, example: Tensor) -> nn.Module:
     """Return `module` after the exporter's exact rewrites: the float network that it quantizes."""
-    expected = plainly(module, (example,))
+    expected = run(module, (example,))
     largest = max(float(t.abs().max()) for t in expected)
     alike = Tolerance(atol=1e-4 * largest)
     off = left_out((), method="static")
