@@ -193,7 +193,7 @@ def report_of(
         training=_training(network.trained),
         layers=[LayerView(**vars(layer)) for layer in network.layers],
         layer_types=layer_sizes(prepared.module),
-        parts=part_sizes([(r.name, r.size) for r in file.records], file.bytes),
+        parts=part_sizes([(r.name, r.stored) for r in file.records], file.bytes),
         histogram=histogram(stack(ledger.eager), stack(verified.outputs)) if verified else None,
         golden=_golden_views(plan, metadata, verified, ledger) if verified else [],
         preprocessing=_preprocessing(plan),

@@ -104,3 +104,10 @@ def test_what_training_did_is_in_the_report(tmp_path: Path) -> None:
     page = artifact.path.with_suffix(".report.html").read_text(encoding="utf-8")
     assert "Accuracy by epoch." in page
     assert layers["head"].why_float in page
+
+
+def test_the_parts_of_a_file_add_up_to_it(heads: Artifact) -> None:
+    """Unpacked sizes were counted once: text is deflated, and the sum was more than the file."""
+    assert heads.report is not None
+    assert sum(part.bytes for part in heads.report.parts) == heads.path.stat().st_size
+    assert heads.report.parts[-1].bytes > 0, "the zip itself"
