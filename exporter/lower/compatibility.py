@@ -165,7 +165,7 @@ def refuse(verdict: Verdict, tried: Sequence[str]) -> IncompatibleRuntime:
     advice = ". ".join(dict.fromkeys(ways)) or (
         "Rewrite that line with operators it has"
         + (f" ({'; '.join(similar)})" if similar else "")
-        + ", or target a newer runtime with `--runtime`"
+        + ", or target a newer runtime with `--target`"
     )
     also = f" Tried: {'; '.join(tried)}." if tried else ""
     return IncompatibleRuntime(

@@ -86,3 +86,4 @@ def test_a_refusal_lists_six_and_counts_the_rest() -> None:
     assert "my::op6" not in str(error)
     assert "and 2 more" in str(error)
     assert "Tried: script: differs" in str(error)
+    assert "target a newer runtime with `--target`" in str(error)
