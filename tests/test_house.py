@@ -142,6 +142,27 @@ def test_no_circle() -> None:
             visit(name, ())
 
 
+def test_nobody_inside_comes_in_by_the_front_door() -> None:
+    """A package's own face shows every floor; only its version may be asked of it from inside."""
+    wrong = []
+    for name, path in MODULES.items():
+        package, inside = name.split(".")[0], name.count(".")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if not isinstance(node, ast.ImportFrom):
+                continue
+            depth = inside + (path.name == "__init__.py")
+            own = (
+                node.module == package
+                if not node.level
+                else not node.module and node.level == depth
+            )
+            shown = {alias.name for alias in node.names} - {"__version__"}
+            shown = {n for n in shown if f"{package}.{n}" not in MODULES}
+            if own and shown and name not in PACKAGES:
+                wrong.append(f"{path.relative_to(ROOT)}:{node.lineno} imports {sorted(shown)}")
+    assert not wrong
+
+
 def test_the_checker_knows_nothing_of_the_exporter() -> None:
     wrong = [n for n in modules("runtime_check") for t, _ in imports(n) if t.startswith("exporter")]
     assert not wrong
