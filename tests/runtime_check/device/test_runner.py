@@ -10,7 +10,6 @@ import pytest
 
 from runtime_check.device.errors import DeviceUnavailable
 from runtime_check.device.install import find_installed
-from runtime_check.device.profile import profile
 from runtime_check.device.runner import open_runner, run_on_device
 from runtime_check.errors import RuntimeCheckError, UnreadableArtifact
 from runtime_check.runtimes.lite import load_lite, write_lite
@@ -195,21 +194,6 @@ def test_arm_counts_repeat(arm_runtime: str, float_model: SavedModel) -> None:
         run_on_device(
             float_model.path, [float_model.inputs], runtime=arm_runtime, count=True, threads=2
         )
-
-
-def test_arm_profile_names_the_kernels(arm_runtime: str, float_model: SavedModel) -> None:
-    if find_installed(arm_runtime).plugin is None:
-        pytest.skip(find_installed(arm_runtime).plugin_reason)
-    counted = profile(float_model.path, float_model.inputs, runtime=arm_runtime)
-    assert sum(s.instructions for s in counted.symbols) == counted.instructions
-    assert any(s.symbol.startswith("xnn_f32") for s in counted.symbols[:10])
-
-
-def test_arm_int8_runs_on_xnnpack(arm_runtime: str, int8_model: SavedModel) -> None:
-    if find_installed(arm_runtime).plugin is None:
-        pytest.skip(find_installed(arm_runtime).plugin_reason)
-    counted = profile(int8_model.path, int8_model.inputs, runtime=arm_runtime)
-    assert any(s.symbol.startswith("xnn_qs8") for s in counted.symbols[:30])
 
 
 def test_arm_refuses_what_2_1_0_lacks(arm_runtime: str, tmp_path: Path) -> None:

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from runtime_check.device import install as install_runtime
-from runtime_check.device import status, toolchain
+from runtime_check.device import toolchain
 from runtime_check.device.errors import DeviceUnavailable, InstallFailed
+from runtime_check.device.install import install as install_runtime
+from runtime_check.device.install import status
 from runtime_check.device.toolchain import RUNTIMES, Wheel, ensure_wheel
 from runtime_check.files import file_sha256
 
