@@ -90,7 +90,7 @@ class Resample(nn.Module):
         rounded = torch.cat([running[:, :, :1], running[:, :, 1:] - running[:, :, :-1]], 2)
         return rounded.to(torch.float32)
 
-    def grey_levels(self, sums: Tensor) -> Tensor:
+    def gray_levels(self, sums: Tensor) -> Tensor:
         """Round to 8 bits as Pillow does, in place."""
         return sums.add_(0.5).floor_().clamp_(0.0, 255.0)
 
@@ -107,8 +107,8 @@ class Resample(nn.Module):
         single = self.weights(starts, reach, size, target, left, wide)
         # Colors alternate in memory. Taking them apart costs more than multiplying by zeros.
         matrix = torch.zeros([len(starts), self.block, 3, reach, 3], dtype=torch.float32)
-        for colour in range(3):
-            matrix[:, :, colour, :, colour] = single
+        for color in range(3):
+            matrix[:, :, color, :, color] = single
         matrix = matrix.view(len(starts), self.block * 3, reach * 3)
         narrow = torch.zeros([rows, len(starts) * self.block * 3], dtype=torch.float32)
         west, east = starts[0], starts[len(starts) - 1] + reach
@@ -121,7 +121,7 @@ class Resample(nn.Module):
                 sums = linear(part[:, at : at + reach * 3], matrix[block])
                 to = block * self.block * 3
                 narrow[start:stop, to : to + self.block * 3] = sums
-        return self.grey_levels(narrow)
+        return self.gray_levels(narrow)
 
     def forward(
         self,
@@ -147,5 +147,5 @@ class Resample(nn.Module):
         for block in range(len(starts)):
             at = starts[block]
             parts.append(torch.mm(weights[block], narrow[at : at + reach]))
-        levels = self.grey_levels(torch.cat(parts))
+        levels = self.gray_levels(torch.cat(parts))
         return levels[:tall].view(tall, -1, 3)[:, :wide]

@@ -1,4 +1,4 @@
-"""Quantise a float module to int8 for the lite interpreter, by named recipes, with evidence.
+"""Quantize a float module to int8 for the lite interpreter, by named recipes, with evidence.
 
 Only the recipes are imported here: the command line needs them before it needs torch.
 """

@@ -74,7 +74,7 @@ def fit_gelu(low: float, high: float) -> GeluFit:
 
 
 class PolynomialGelu(nn.Module):
-    """GELU as fitted, written over its input: the fresh output of a dequantisation.
+    """GELU as fitted, written over its input: the fresh output of a dequantization.
 
     Works on a quarter of the tokens at a time, so that the steps meet their data in the cache.
     Scripts and traces.
@@ -132,7 +132,7 @@ class SimulatedGelu(nn.Module):
         return self.gelu if self.fit is None else PolynomialGelu(self.fit).eval()
 
 
-# Found by minimising the largest |f(x) - exp(x)| exp(0.3 |x|) over -14 <= x <= 0 (Nelder-Mead from
+# Found by minimizing the largest |f(x) - exp(x)| exp(0.3 |x|) over -14 <= x <= 0 (Nelder-Mead from
 # several starts). The weight is for wide rows: many small values weigh as much as a few large ones.
 _RADIUS, _SHIFT, _FLOOR, _SQUARINGS = 95.75039103, 0.35334493599, 0.11151833739, 5
 SOFTMAX_ERROR = 1.4e-4

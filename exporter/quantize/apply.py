@@ -33,7 +33,7 @@ _MOST_MEAN_STEPS = 1.0
 
 @dataclass(frozen=True, kw_only=True)
 class QuantizeImages:
-    """The images that a recipe is applied with, normalised: N,C,H,W float32.
+    """The images that a recipe is applied with, normalized: N,C,H,W float32.
 
     `example` is one input; its size is the size of the result's inputs. `calibration` are batches
     (static and QAT). `allow_noise` accepts noise as calibration, for random weights. `train` and
@@ -50,7 +50,7 @@ class QuantizeImages:
 def quantize(
     module: nn.Module, recipe: QuantizeRecipe, images: QuantizeImages, *, tell: Listener = silent
 ) -> Quantized:
-    """Quantise a copy of `module` (eval, float32) as `recipe` says.
+    """Quantize a copy of `module` (eval, float32) as `recipe` says.
 
     `tell` hears how far it is. `module` is never changed.
 
@@ -112,7 +112,7 @@ def finish(simulated: Simulated, example: Tensor, *, trained: Trained | None = N
         notes.append(f"{joined} times int8 goes straight from one layer to the next.")
     once = len(simulated.shared_inputs) if isinstance(int8, fx.GraphModule) else 0
     if once:
-        notes.append(f"{once} tensors that several layers read are quantised once for all.")
+        notes.append(f"{once} tensors that several layers read are quantized once for all.")
     notes += cheap_activation_notes(simulated)
     return Quantized(
         module=int8,

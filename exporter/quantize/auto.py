@@ -77,7 +77,7 @@ def render(candidates: Sequence[Candidate], chosen: str = "") -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class Exam:
-    """What candidates are judged on: normalised batches, class indices if known, the budget."""
+    """What candidates are judged on: normalized batches, class indices if known, the budget."""
 
     measured: Sequence[Tensor]
     labels: Tensor | None = None
@@ -130,7 +130,7 @@ def _attempt(
     reference: Tensor,
     tell: Listener,
 ) -> Candidate:
-    """Quantise by one recipe and judge it; a recipe that fails is a row without figures."""
+    """Quantize by one recipe and judge it; a recipe that fails is a row without figures."""
     tell(recipe.label, 0, 0)
     try:
         quantized = quantize(

@@ -16,7 +16,7 @@ from ..rewrites.watch import hooks
 from .place import Simulated
 from .ranges import CLIPPINGS, Clipping
 
-# Neighbouring pixels of a photo are alike; of noise they are not. Correlation below this, on
+# Neighboring pixels of a photo are alike; of noise they are not. Correlation below this, on
 # average over the images, is no photo, drawing or scan. Photos measure 0.9 and more.
 _LEAST_CORRELATION = 0.3
 # Images on which ways to cut ranges and to round are compared, each of which costs one pass over
@@ -32,8 +32,8 @@ _CUT: dict[Clipping, str] = {
 }
 
 
-def neighbour_correlation(batch: Tensor) -> float:
-    """Return the mean correlation between horizontally neighbouring pixels of N,C,H,W images.
+def neighbor_correlation(batch: Tensor) -> float:
+    """Return the mean correlation between horizontally neighboring pixels of N,C,H,W images.
 
     1 for a constant image: flat is no noise.
     """
@@ -64,16 +64,16 @@ def check_calibration(batches: Sequence[Tensor], *, allow_noise: bool = False) -
             )
     if allow_noise or any(batch.dim() != 4 for batch in batches):
         return count
-    correlation = sum(neighbour_correlation(b) * len(b) for b in batches) / count
+    correlation = sum(neighbor_correlation(b) * len(b) for b in batches) / count
     if correlation < _LEAST_CORRELATION:
         raise CalibrationError(
-            f"The calibration images look like noise (neighbouring pixels correlate by "
+            f"The calibration images look like noise (neighboring pixels correlate by "
             f"{correlation:.2f}; photos by 0.9). Ranges taken from noise fit no photo. Give real "
             "images, or ask for noise by name (--calibration noise)."
         )
     if all(float(batch.std()) < 1e-6 for batch in batches):
         raise CalibrationError(
-            "All calibration images are one flat colour. Give images of what the model will see."
+            "All calibration images are one flat color. Give images of what the model will see."
         )
     return count
 
@@ -217,7 +217,7 @@ def _first_output(module: nn.Module, batches: Sequence[Tensor]) -> Tensor:
 def freeze_ranges(simulated: Simulated) -> None:
     """Fix every grid from what was observed, and refine weights and biases.
 
-    Neighbours that share a tensor share its grid. Weight scales are those of least error, and
+    Neighbors that share a tensor share its grid. Weight scales are those of least error, and
     biases are corrected for the mean effect of rounding the weights.
     """
     simulated.watch_ranges(False)

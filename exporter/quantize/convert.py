@@ -35,14 +35,14 @@ class QuantizeInput(nn.Module):
         self.dtype = dtype
 
     def forward(self, x: Tensor) -> Tensor:
-        """Quantise `x`."""
+        """Quantize `x`."""
         return torch.quantize_per_tensor(x, self.scale, self.zero_point, self.dtype)
 
 
 class Int8Layer(nn.Module):
-    """Quantise, run one int8 kernel, dequantise; scripts and traces.
+    """Quantize, run one int8 kernel, dequantize; scripts and traces.
 
-    `quantize` and `dequantize` are Identity where the neighbour speaks int8 too. Takes and gives
+    `quantize` and `dequantize` are Identity where the neighbor speaks int8 too. Takes and gives
     float tensors of the shapes of the float layer it stands for.
     """
 
@@ -116,7 +116,7 @@ def convert_layer(simulated: SimulatedLayer) -> Int8Layer:
     scales = simulated.scales
     bias = simulated.int8_bias()
     bias = None if bias is None else bias.detach()
-    # These lie on the grid already, so quantising them finds their codes again.
+    # These lie on the grid already, so quantizing them finds their codes again.
     weight = simulated.int8_weight().detach()
     as_conv = runs_as_convolution(simulated)
     kernel: Any  # torch.ao's modules, untyped
@@ -162,7 +162,7 @@ def convert(simulated: Simulated) -> nn.Module:
 
 
 def _quantize_once(graph: fx.GraphModule, simulated: Simulated) -> None:
-    """Quantise a tensor that several int8 layers read once, in a traced graph."""
+    """Quantize a tensor that several int8 layers read once, in a traced graph."""
     called = {str(n.target): n for n in graph.graph.nodes if n.op == "call_module"}
     order = {node: index for index, node in enumerate(graph.graph.nodes)}
     for group in simulated.shared_inputs:

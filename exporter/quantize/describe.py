@@ -20,7 +20,7 @@ class LayerReport:
     """What became of one layer; `why_float` is empty for an int8 layer.
 
     `weights` is `int8 per_channel`, `int8 per_tensor` or `float32`. `kernel_steps` is how far the
-    int8 kernel's output lies from the simulation's, in quantisation steps on average; None where
+    int8 kernel's output lies from the simulation's, in quantization steps on average; None where
     there is no simulation (dynamic).
     """
 
@@ -37,7 +37,7 @@ class LayerReport:
 class Quantized:
     """An int8 module that scripts and traces, and what was done to get it.
 
-    `module` takes what the float module took. `simulated` is the fake-quantised twin (None for
+    `module` takes what the float module took. `simulated` is the fake-quantized twin (None for
     dynamic): evaluate it to see what training sees, compare it to see what conversion changed.
     `recipe` says what was really done (its mode is never `auto`).
     """
@@ -108,7 +108,7 @@ def float_layer(name: str, layer: nn.Module, why: str) -> LayerReport:
 def report_float(module: nn.Module) -> tuple[LayerReport, ...]:
     """Report on the layers of a module of which nothing becomes int8."""
     return tuple(
-        float_layer(name, module.get_submodule(name), "the recipe quantises nothing")
+        float_layer(name, module.get_submodule(name), "the recipe quantizes nothing")
         for name in layer_names(module)
     )
 
@@ -120,8 +120,8 @@ def nothing_quantized(
     found = len(layer_names(module))
     if recipe.method == "dynamic":
         return NothingQuantized(
-            f"Dynamic quantisation is for Linear layers, and {type(module).__name__} has none that "
-            "could be int8. Use static quantisation (--quantize static), which takes convolutions."
+            f"Dynamic quantization is for Linear layers, and {type(module).__name__} has none that "
+            "could be int8. Use static quantization (--quantize static), which takes convolutions."
         )
     if not found and not float_layers:
         return NothingQuantized(

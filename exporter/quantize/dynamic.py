@@ -1,4 +1,4 @@
-"""Quantise Linear layers whose input ranges are taken while the model runs."""
+"""Quantize Linear layers whose input ranges are taken while the model runs."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class DynamicLinear(nnqd.Linear):  # type: ignore[misc]  # torch.ao is untyped
     """
 
     def forward(self, x: Tensor) -> Tensor:
-        """Quantise `x` by the range it has now, and map its last dimension."""
+        """Quantize `x` by the range it has now, and map its last dimension."""
         out: Tensor = torch.ops.quantized.linear_dynamic(
             x, self._packed_params._packed_params, reduce_range=False
         )
@@ -94,7 +94,7 @@ def apply_dynamic(module: nn.Module, recipe: QuantizeRecipe, example: Tensor) ->
         if name in kept:
             why = "asked for"
         elif is_plain_conv(layer):
-            why = "the engine has no dynamic convolution; static quantisation takes it"
+            why = "the engine has no dynamic convolution; static quantization takes it"
         elif not flow.calls.get(name):
             why = "its forward is not called; its owner reads its weights directly"
         else:
@@ -122,8 +122,8 @@ def apply_dynamic(module: nn.Module, recipe: QuantizeRecipe, example: Tensor) ->
     convolutions = sum(is_plain_conv(m) for m in base.modules())
     if convolutions > len(chosen):
         notes.append(
-            f"Dynamic quantisation takes Linear layers only: {len(chosen)} of them, while "
-            f"{convolutions} convolutions stay float. Static quantisation takes both."
+            f"Dynamic quantization takes Linear layers only: {len(chosen)} of them, while "
+            f"{convolutions} convolutions stay float. Static quantization takes both."
         )
     if recurrent:
         notes.append(f"{len(recurrent)} recurrent layers are dynamic int8 as well.")

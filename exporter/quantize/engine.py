@@ -53,7 +53,7 @@ def require_phone_packing(module: nn.Module) -> None:
             f"{len(foreign)} int8 layers (first: {foreign[0]}) are packed for a server engine "
             "(x86, onednn or fbgemm). A phone runs QNNPACK: the file would hold its weights "
             "twice and its 7-bit ranges. Convert the module with "
-            'torch.backends.quantized.engine = "qnnpack", or let exporter quantise it.'
+            'torch.backends.quantized.engine = "qnnpack", or let exporter quantize it.'
         )
 
 
@@ -93,5 +93,5 @@ def require_single_weights(path: Path) -> None:
             f"{path} stores {megabytes:.1f} MB of weights a second time ({len(copies)} records, "
             f"first: {next(iter(copies))}). That happens when int8 weights were packed or the "
             'file was saved with a server engine. Set torch.backends.quantized.engine = "qnnpack" '
-            "before quantising and while saving."
+            "before quantizing and while saving."
         )

@@ -1,8 +1,8 @@
-"""Move range from activations to weights between neighbouring layers: exact in float.
+"""Move range from activations to weights between neighboring layers: exact in float.
 
 All factors are powers of two, so the rescaled network computes the same floats, bit for bit
 apart from underflow. Sources: SmoothQuant (arXiv 2211.10438) for LayerNorm -> Linear, and
-data-free quantisation's cross-layer equalisation (arXiv 1906.04721) for Conv -> ReLU -> Conv.
+data-free quantization's cross-layer equalization (arXiv 1906.04721) for Conv -> ReLU -> Conv.
 A ReLU6 in between is left alone: min(6, s x) is not s min(6, x).
 """
 
@@ -202,10 +202,10 @@ def equalize_layer_scales(graph: fx.GraphModule, calibration: Iterable[Tensor]) 
 def equalize(
     module: nn.Module, calibration: Iterable[Tensor], example: Tensor, *, convolutions: bool
 ) -> tuple[str, ...]:
-    """Equalise `module` in place from the ranges seen on `calibration`; name the sources.
+    """Equalize `module` in place from the ranges seen on `calibration`; name the sources.
 
     Exact in float: every factor is a power of two. `convolutions` says whether Conv -> Conv pairs
-    are equalised too: that pays for per-tensor weights only (measured on EfficientNet-Lite0:
+    are equalized too: that pays for per-tensor weights only (measured on EfficientNet-Lite0:
     with per-channel weights it costs 0.9 dB).
     """
     pairs = find_pairs(module, watch(module, example), convolutions=convolutions)

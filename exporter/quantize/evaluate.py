@@ -82,9 +82,9 @@ def judge(reference: Tensor, actual: Tensor, labels: Tensor | None = None) -> Ac
 
 
 def save_for_timing(module: nn.Module, example: Tensor, path: Path) -> None:
-    """Trace, optimise and save `module` for the lite interpreter: for measuring, not shipping.
+    """Trace, optimize and save `module` for the lite interpreter: for measuring, not shipping.
 
-    The exporter's own capture and optimise steps guard what is shipped; here the module has its
+    The exporter's own capture and optimize steps guard what is shipped; here the module has its
     BatchNorm folded already, so the plain recipe is right.
     """
     from torch.utils.mobile_optimizer import optimize_for_mobile

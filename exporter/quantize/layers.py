@@ -129,7 +129,7 @@ class SimulatedLayer(nn.Module):
         return mean_effect(self.layer, error, self._input_sum / self._input_count)
 
     def begin_training(self) -> None:
-        """Make the corrected bias the layer's own, for the optimiser to go on from."""
+        """Make the corrected bias the layer's own, for the optimizer to go on from."""
         bias = self.int8_bias()
         self.layer.bias = None if bias is None else nn.Parameter(bias.detach().clone())
         self.bias_shift = None

@@ -36,7 +36,7 @@ class Simulated:
     """A module whose layers observe and simulate int8; `convert` makes the real thing.
 
     `float_layers` maps each layer that stays float to the reason. `notes` are sentences for the
-    report. `shared_inputs` are layers that read one tensor, which is quantised once for all.
+    report. `shared_inputs` are layers that read one tensor, which is quantized once for all.
     """
 
     module: nn.Module
@@ -56,7 +56,7 @@ class Simulated:
     def simulate(self, names: Iterable[str]) -> None:
         """Simulate int8 in the layers `names` and float in all others.
 
-        GELU goes with its two neighbours, softmax with the network: on where most layers are int8.
+        GELU goes with its two neighbors, softmax with the network: on where most layers are int8.
         """
         chosen = set(names)
         for name, layer in self.layers.items():
@@ -135,7 +135,7 @@ def _readers_by_input(layers: Iterable[str], flow: Flow) -> dict[Value, list[str
     return found
 
 
-def _join_neighbours(layers: dict[str, SimulatedLayer], flow: Flow) -> None:
+def _join_neighbors(layers: dict[str, SimulatedLayer], flow: Flow) -> None:
     """Hand int8 straight from one layer to the next where only int8 layers read it."""
     by_input = _readers_by_input(layers, flow)
     for name, layer in layers.items():
@@ -239,9 +239,9 @@ def _place(
     for simulated in layers.values():
         simulated.eval()
         simulated.watching = False  # observers are readers too
-    # The activations are gone now, so neighbours show.
+    # The activations are gone now, so neighbors show.
     flow = watch(module, example)
-    _join_neighbours(layers, flow)
+    _join_neighbors(layers, flow)
     cheap = recipe.cheap_activations and recipe.scheme == "xnnpack"
     gelus = _place_gelus(module, layers, flow) if cheap else {}
     for simulated in layers.values():
@@ -281,14 +281,14 @@ def _equalize(
     per_tensor = recipe.granularity == "per_tensor"
     count = len(equalize(base, calibration, example, convolutions=per_tensor))
     if count:
-        notes.append(f"{count} layer pairs equalised before int8 (exact in float).")
+        notes.append(f"{count} layer pairs equalized before int8 (exact in float).")
     if isinstance(base, fx.GraphModule):
         count = len(equalize_attention(base, calibration))
         if count:
-            notes.append(f"q, k and v of {count} attentions equalised (exact in float).")
+            notes.append(f"q, k and v of {count} attentions equalized (exact in float).")
         count = len(equalize_layer_scales(base, calibration))
         if count:
-            notes.append(f"{count} layers equalised into their LayerScale (exact in float).")
+            notes.append(f"{count} layers equalized into their LayerScale (exact in float).")
     return notes
 
 
@@ -299,9 +299,9 @@ def simulate_int8(
     example: Tensor,
     calibration: Sequence[Tensor] | None = None,
 ) -> Simulated:
-    """Return a copy of `module` that observes ranges; the input is normalised float N,C,H,W.
+    """Return a copy of `module` that observes ranges; the input is normalized float N,C,H,W.
 
-    With `calibration` the copy is equalised first, where the recipe says so. Raises UnknownLayer
+    With `calibration` the copy is equalized first, where the recipe says so. Raises UnknownLayer
     for a float layer that does not exist.
     """
     base, recipe, notes = traced_copy(module, recipe, example)

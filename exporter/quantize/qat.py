@@ -31,7 +31,7 @@ _VALIDATE_EVERY = 10
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingSet:
-    """Images as normalised batches, with class indices or without; made by `training_set`.
+    """Images as normalized batches, with class indices or without; made by `training_set`.
 
     `load(indices)` returns the batch (N,C,H,W) of those images. `labels` is None for
     distillation. `validation` holds indices that are never trained on.

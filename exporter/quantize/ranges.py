@@ -17,7 +17,7 @@ from torch.ao.quantization.observer import (
 from ..errors import CalibrationError, NotFinite
 from ..recipes import Observer
 
-# XNNPACK demands a requantisation scale (in x weight / out) of at least 2**-32 and below 256;
+# XNNPACK demands a requantization scale (in x weight / out) of at least 2**-32 and below 256;
 # activation scales above 2**-12 keep it there (torch.ao.quantization.qconfig says the same).
 SMALLEST_ACTIVATION_SCALE = 2.0**-12
 # How activation ranges are cut: as the observer says, never, or where that costs less than half.

@@ -37,7 +37,7 @@ class QuantizedNetwork:
     """The network to capture: int8, or the float one it was given."""
 
     module: nn.Module
-    simulated: nn.Module | None  # the fake-quantised twin, for the ledger
+    simulated: nn.Module | None  # the fake-quantized twin, for the ledger
     described: Quantization
     notes: tuple[Note, ...]
     layers: tuple[LayerReport, ...] = ()

@@ -66,7 +66,7 @@ def _zeros(count: int) -> Tensor:
 
 def quantized_weight(weight: Tensor, scales: Tensor) -> Tensor:
     """Return `weight` as a qint8 tensor with codes -127..127 on the grid of `scales`."""
-    # torch's quantise saturates at -128; cutting the weight first keeps the grid symmetric.
+    # torch's quantize saturates at -128; cutting the weight first keeps the grid symmetric.
     shape = (-1,) + (1,) * (weight.dim() - 1)
     limit = 127.0 * scales.view(shape) if len(scales) > 1 else 127.0 * scales.reshape(())
     cut = torch.minimum(torch.maximum(weight.detach(), -limit), limit)

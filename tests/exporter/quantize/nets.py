@@ -94,5 +94,5 @@ def outputs(made: Quantized, batches: list[Tensor]):
 
 
 def against_simulation(made: Quantized, batches: list[Tensor]):
-    """SQNR in dB of the int8 module against its fake-quantised twin."""
+    """SQNR in dB of the int8 module against its fake-quantized twin."""
     return judge(run_batches(made.simulated, batches), outputs(made, batches)).sqnr_db

@@ -99,7 +99,7 @@ def test_simulated_twin_can_be_evaluated(fashion_int8: MadeInt8, fashion: Task) 
     assert 30.0 < found.sqnr_db < 60.0
 
 
-def test_size_of_a_fully_quantised_vit(tmp_path: Path) -> None:
+def test_size_of_a_fully_quantized_vit(tmp_path: Path) -> None:
     model = timm.create_model("deit_tiny_patch16_224").eval()
     x = torch.randn(2, 3, 224, 224)
     recipe = QuantizeRecipe.named(
@@ -122,7 +122,7 @@ def test_engine_is_left_as_it_was(fashion: Task) -> None:
     assert torch.backends.quantized.engine == before
 
 
-def test_quantised_nothing_is_an_error(fashion: Task) -> None:
+def test_quantized_nothing_is_an_error(fashion: Task) -> None:
     everything = replace(RECIPES["static-xnnpack"], float_layers=("*",))
     static, x = RECIPES["static-xnnpack"], fashion.example
     with pytest.raises(NothingQuantized, match="Not one of 26"):

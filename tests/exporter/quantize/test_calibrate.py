@@ -19,7 +19,7 @@ from exporter.quantize.calibrate import (
     _settle_grids,
     calibrate,
     check_calibration,
-    neighbour_correlation,
+    neighbor_correlation,
 )
 from exporter.quantize.engine import quantized_engine
 from exporter.quantize.evaluate import judge, run_batches
@@ -56,7 +56,7 @@ def test_photos_and_real_drawings_are_no_noise(
     photo_crops: list[np.ndarray], fashion: Task
 ) -> None:
     batch = torch.stack([to_tensor(Image.fromarray(crop)) for crop in photo_crops])
-    assert neighbour_correlation(batch) > 0.8
+    assert neighbor_correlation(batch) > 0.8
     assert check_calibration(fashion.calibration) == 64
 
 
@@ -65,7 +65,7 @@ def test_photos_and_real_drawings_are_no_noise(
     [
         ([], "no calibration image"),
         ([torch.full((2, 3, 8, 8), float("nan"))], "NaN"),
-        ([torch.ones(2, 3, 8, 8)], "flat colour"),
+        ([torch.ones(2, 3, 8, 8)], "flat color"),
     ],
 )
 def test_nothing_nan_and_flat_are_refused(batches: list[Tensor], word: str) -> None:

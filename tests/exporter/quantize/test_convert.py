@@ -84,7 +84,7 @@ def converted(model: nn.Module) -> tuple[nn.Module, torch.Tensor, list[str]]:
     return int8, off, [node.kind() for node in traced.graph.nodes()]
 
 
-def test_what_several_int8_layers_read_is_quantised_once_and_never_made_float() -> None:
+def test_what_several_int8_layers_read_is_quantized_once_and_never_made_float() -> None:
     _, off, operators = converted(Forks())
     assert float(off) < 0.1
     assert operators.count("aten::quantize_per_tensor") == 1  # for left and right
@@ -92,7 +92,7 @@ def test_what_several_int8_layers_read_is_quantised_once_and_never_made_float() 
     assert operators.count("aten::dequantize") == 3  # left goes to up and down as int8
 
 
-def test_a_tensor_changed_in_place_is_quantised_anew() -> None:
+def test_a_tensor_changed_in_place_is_quantized_anew() -> None:
     _, off, operators = converted(Forks(in_place=True))
     assert float(off) < 0.1
     assert operators.count("aten::quantize_per_tensor") == 2

@@ -58,7 +58,7 @@ def _attention_vit(options: dict[str, object] | None = None, *left_out: str) -> 
 
 
 @pytest.mark.parametrize("left_out", [(), ("fuse-attention",), ("fold-scales",)])
-def test_attention_is_equalised_exactly_however_it_is_written(left_out) -> None:
+def test_attention_is_equalized_exactly_however_it_is_written(left_out) -> None:
     torch.manual_seed(1)
     images = torch.randn(6, 3, 32, 32)
     model = _attention_vit(None, *left_out)
@@ -95,7 +95,7 @@ def test_layer_scale_takes_the_unlike_ranges_exactly() -> None:
     assert float(ranges.max() / ranges.min()) < 2.1  # it was thousands
 
 
-def test_equalised_attention_keeps_int8_closer() -> None:
+def test_equalized_attention_keeps_int8_closer() -> None:
     torch.manual_seed(1)
     images = torch.randn(8, 3, 32, 32)
     model = _attention_vit()
@@ -112,7 +112,7 @@ def test_equalised_attention_keeps_int8_closer() -> None:
 
 
 @pytest.mark.parametrize(("between", "pairs"), [(nn.ReLU, 2), (nn.Identity, 2), (nn.ReLU6, 0)])
-def test_cross_layer_equalisation_is_exact_and_leaves_relu6_alone(between, pairs):
+def test_cross_layer_equalization_is_exact_and_leaves_relu6_alone(between, pairs):
     model = nn.Sequential(
         nn.Conv2d(3, 8, 3), between(), nn.Conv2d(8, 16, 3, groups=8), between(), nn.Conv2d(16, 4, 1)
     ).eval()

@@ -114,7 +114,7 @@ def test_fx_sees_functional_relu_and_eager_does_not() -> None:
     assert simulated(model, mode="fx")[0].layers["a"].clamp == (0.0, float("inf"))
 
 
-def test_fx_makes_a_leaf_of_what_it_cannot_trace_and_still_quantises_inside() -> None:
+def test_fx_makes_a_leaf_of_what_it_cannot_trace_and_still_quantizes_inside() -> None:
     model = nn.Sequential(Branching(), nn.ReLU(), nn.Conv2d(4, 4, 1), nn.Flatten()).eval()
     _, leaves = trace(model, smooth(1, 3, 8))
     assert leaves == ("0",)

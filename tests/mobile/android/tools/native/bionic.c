@@ -3,7 +3,7 @@
  *
  * Built once and linked under five names (libc.so, libm.so, libdl.so, liblog.so, libandroid.so).
  * Everything the two C libraries share, by name and by layout on x86_64, comes from glibc; below is
- * the rest. Functions that exist in both but differ are spelt with a capital first letter here:
+ * the rest. Functions that exist in both but differ are spelled with a capital first letter here:
  * `desktop_native.py` renames the libraries' references to them in place, so the length must stay.
  */
 #define _GNU_SOURCE
