@@ -47,14 +47,10 @@ def load_evaluation(
     """Open a folder of class folders as what the file takes; None where its images have no class.
 
     `reader` turns uint8 H,W,3 into the network's input. With `as_photos` the file takes the photos
-    themselves. Raises `UsageError` where the model has no labels to match class folders with, or
-    does not say how it wants images, and `ImageFolderError` where the folders do not fit.
+    themselves. Images have no class where the folder has no subfolders, or the model no labels.
+    Raises `UsageError` where the model does not say how it wants images, and `ImageFolderError`
+    where the folder is missing or its class folders match no label.
     """
-    if labels is None:
-        raise UsageError(
-            "--evaluate measures accuracy, and this model has no labels to match class folders "
-            "with. Give them with --labels FILE, one a line."
-        )
     if reader is None:
         raise UsageError(
             "--evaluate needs preprocessing, and this module does not say how it wants images: "

@@ -6,11 +6,11 @@ import math
 from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args, get_origin, get_type_hints
 
 from runtime_check.device.operators import DEFAULT_RUNTIME, resolve_runtime
 
-from .errors import QuantizeError, RecipeError, UsageError
+from .errors import QuantizeError, RecipeError, UsageError, did_you_mean
 from .recipes import AUTO, CALIBRATED, QAT, RECIPES, QuantizeRecipe, no_meaning, recipes_named
 
 # Its real weights come with a package.
@@ -31,6 +31,29 @@ Interpolation = Literal["bicubic", "bilinear"]
 CropMode = Literal["center", "squash", "border"]
 
 
+def _check_words(options: object) -> None:
+    """Raise `UsageError` for a field that is not one of the words of its `Literal`."""
+    for field_name, kind in get_type_hints(type(options)).items():
+        kinds = [kind, *get_args(kind)] if get_origin(kind) is not Literal else [kind]
+        words = next((get_args(k) for k in kinds if get_origin(k) is Literal), None)
+        value = getattr(options, field_name)
+        if words is not None and value is not None and value not in words:
+            hint = did_you_mean(str(value), words, most=1)
+            raise UsageError(f"{field_name} is one of {', '.join(words)}, not {value!r}.{hint}")
+
+
+def _check_name(name: str | None) -> None:
+    """Raise `UsageError` for a name that cannot be a file's in the output folder."""
+    if name is None:
+        return
+    unfit = name in ("", ".", "..") or any(c in name for c in "/\\\0") or len(name) > 200
+    if unfit:
+        raise UsageError(
+            f"--name {name[:60]!r} cannot be a file's name. Give one without folders, of up to 200 "
+            "characters; --out is the folder."
+        )
+
+
 @dataclass(frozen=True, kw_only=True)
 class PreprocessingChoice:
     """What the user says about preprocessing, in timm's terms; None takes what the model says."""
@@ -40,6 +63,9 @@ class PreprocessingChoice:
     crop_mode: CropMode | None = None
     mean: tuple[float, ...] | None = None
     std: tuple[float, ...] | None = None
+
+    def __post_init__(self) -> None:
+        _check_words(self)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -189,6 +215,10 @@ class ExportOptions:
     quantize: QuantizeOptions = field(default_factory=QuantizeOptions)
 
     def __post_init__(self) -> None:
+        _check_words(self)
+        _check_name(self.name)
+        if not self.targets:
+            raise UsageError("A file has to load on some target: name at least one.")
         if self.input_shape is not None and any(size < 1 for size in self.input_shape):
             raise UsageError(f"--input-shape takes positive sizes, not {list(self.input_shape)}.")
         if "cheap-activations" in self.disable:

@@ -101,12 +101,17 @@ def _evaluation(plan: Plan, options: ExportOptions) -> Evaluation | None:
         return None
     as_photos = plan.preprocess is not None
     found = load_evaluation(folder, plan.source.labels, plan.reader, as_photos=as_photos)
-    if found is None and options.quantize.method != "auto":  # which can judge by agreement
+    if found is not None or options.quantize.method == "auto":  # which can judge by agreement
+        return found
+    if plan.source.labels is None:
         raise UsageError(
-            f"--evaluate {folder} has no class folders, so there is no accuracy to measure. Sort "
-            "the images into one folder a class, named like the labels."
+            "--evaluate measures accuracy, and this model has no labels to match class folders "
+            "with. Give them with --labels FILE, one a line."
         )
-    return found
+    raise UsageError(
+        f"--evaluate {folder} has no class folders, so there is no accuracy to measure. Sort the "
+        "images into one folder a class, named like the labels."
+    )
 
 
 def _image_plan(source: SourceModel, stated: Preprocessing | None, activation: Activation) -> Plan:

@@ -33,6 +33,7 @@ def default(
     which come with a package) into `build/` and classify a photo with the saved file.
     """
     if context.invoked_subcommand is not None:
+        _refuse_before(context.invoked_subcommand, context)
         return
     from ..api import export as run_export
     from ..install import install as place
@@ -52,6 +53,15 @@ def default(
         show_export(artifact, installed)
         show_top(top, "cat")
         show_next(artifact.path, installed, "")
+
+
+def _refuse_before(command: str, context: typer.Context) -> None:
+    """Raise `UsageError` for options given before a command: it would not see them."""
+    for parameter in context.command.params:
+        source = context.get_parameter_source(parameter.name or "")
+        if source is not None and source.name == "COMMANDLINE" and parameter.name != "traceback":
+            option = max(parameter.opts, key=len)
+            raise UsageError(f"{option} comes after the command: `{command} ... {option}`.")
 
 
 def export(

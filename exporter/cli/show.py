@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -154,11 +155,13 @@ def as_json(artifact: Artifact, installed: Sequence[Path]) -> dict[str, Any]:
 def show_next(path: Path, installed: Sequence[Path], again: str) -> None:
     """Print the commands to go on with."""
     stdout.print("\n[bold]next[/]")
-    stdout.print(f"  python -m exporter inspect {path}", soft_wrap=True)
-    stdout.print(f"  python -m runtime_check {path}", soft_wrap=True)
+    file = shlex.quote(str(path))
+    commands = [f"python -m exporter inspect {file}", f"python -m runtime_check {file}"]
     if not installed:
         install = " ".join(f"--install {app}" for app in APPS)
-        stdout.print(f"  python -m exporter {again}{install}", soft_wrap=True)
+        commands.append(f"python -m exporter {again}{install}")
+    for command in commands:  # names are text, never markup
+        stdout.print(Text(f"  {command}"), soft_wrap=True)
 
 
 def show_top(top: Sequence[tuple[str, float]], photo: str) -> None:

@@ -99,3 +99,18 @@ def test_without_labels_or_with_other_folders_it_is_refused(photos: Path, tmp_pa
             **{**options, "input_shape": (1, 3, 32, 32)},
         )
     assert not (tmp_path / "out").exists()
+
+
+def test_auto_judges_by_agreement_where_there_are_no_labels(photos: Path, tmp_path: Path) -> None:
+    artifact = exporter.export(
+        BrightestChannel(),
+        out=tmp_path / "out",
+        input_shape=(1, 3, 16, 16),
+        preprocessing=HALVES,
+        quantize="auto",
+        calibration=photos,
+        evaluate=photos,
+        verify=False,
+    )
+    assert all(row.accuracy is None for row in artifact.metadata.ledger)
+    assert any("judged on 12 images" in note.text for note in artifact.report.notes)

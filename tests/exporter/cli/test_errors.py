@@ -10,6 +10,8 @@ import pytest
 
 from runtime_check.errors import UnreadableArtifact
 
+from .conftest import Done
+
 Run = Callable[..., Any]
 
 RANDOM = ["export", "test_vit", "--random-weights"]
@@ -66,3 +68,14 @@ def test_a_bug_says_that_it_is_one(run: Run, monkeypatch: pytest.MonkeyPatch) ->
     done = run("doctor")
     assert done.code == 2
     assert "should not have happened: ZeroDivisionError" in " ".join(done.err.split())
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--json", "recipes"], ["--out", "elsewhere", "recipes"], ["-q", "doctor"]]
+)
+def test_an_option_before_a_command_is_refused_not_ignored(
+    arguments: list[str], run: Callable[..., Done]
+) -> None:
+    done = run(*arguments)
+    assert done.code == 2
+    assert "comes after the command" in done.err

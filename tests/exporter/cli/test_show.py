@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from rich.table import Column, Table
 
@@ -62,3 +64,10 @@ def test_the_next_commands_can_be_typed(tmp_path, capsys: pytest.CaptureFixture[
     lines = capsys.readouterr().out.splitlines()
     assert lines[-1].endswith("-m exporter --install android_demo --install ios_demo")
     assert sum(line.endswith(".ptl") for line in lines) == 2
+
+
+def test_what_comes_next_can_be_pasted(capsys: pytest.CaptureFixture[str]) -> None:
+    """Brackets are not markup, and spaces are quoted."""
+    show_next(Path("out [red]/my model.ptl"), [], "export m ... ")
+    printed = capsys.readouterr().out
+    assert "python -m exporter inspect 'out [red]/my model.ptl'" in printed
