@@ -13,7 +13,7 @@ from .environment import one_thread, require_suitable_torch
 from .expected import expect, expect_int8
 from .lower.lower import lower
 from .options import ExportOptions
-from .package.archive import workspace, write_artifact
+from .package.archive import publish, workspace, write_artifact
 from .plan import make_plan
 from .progress import Clock, Listener, silent
 from .quantize.engine import require_phone_packing
@@ -76,13 +76,14 @@ def export(
 
         clock.start("package")
         metadata = metadata_of(plan, expected, prepared, network, lowered, ledger, on_device)
-        path = options.out / f"{source.name}.ptl"
-        write_artifact(lowered.file, metadata, golden_vectors(plan, expected), path)
+        file = scratch / "finished" / f"{source.name}.ptl"
+        write_artifact(lowered.file, metadata, golden_vectors(plan, expected), file)
 
         clock.start("report")
-        report = report_of(plan, path, metadata, prepared, network, lowered, ledger, clock)
-        write_json(report, path.with_suffix(".report.json"))
-        write_html(report, path.with_suffix(".report.html"))
+        report = report_of(plan, file, metadata, prepared, network, lowered, ledger, clock)
+        write_json(report, file.with_suffix(".report.json"))
+        write_html(report, file.with_suffix(".report.html"))
+        path = publish(file, options.out)
     return Artifact(path=path, metadata=metadata, report=report)
 
 

@@ -168,22 +168,37 @@ def canonicalize(raw: Path, scratch: Path) -> LiteFile:
 
 
 def write_artifact(lite: LiteFile, metadata: Metadata, golden: Golden, target: Path) -> None:
-    """Put metadata and golden vectors into the file and move it to `target` in one step."""
+    """Write the file with metadata and golden vectors in it to `target`, whose folder is made."""
     extra: Mapping[str, bytes] = {
         METADATA_RECORD: metadata.model_dump_json().encode(),
         GOLDEN_RECORD: golden.model_dump_json().encode(),
     }
-    folder = lite.path.parent / "final"
-    folder.mkdir(exist_ok=True)
-    whole = folder / "archive.ptl"
-    _write(whole, chain(extra.items(), _read(lite.path, _names(lite.path))))
+    target.parent.mkdir(exist_ok=True)
+    _write(target, chain(extra.items(), _read(lite.path, _names(lite.path))))
     # What was verified is what is shipped: every record of the lite file, unchanged.
-    if not _checksums(lite.path).items() <= _checksums(whole).items():
+    if not _checksums(lite.path).items() <= _checksums(target).items():
         raise ExportError(
             "The packaged file does not hold the verified one's records. This is a bug; please "
             "report the model and the torch version."
         )
-    whole.replace(target)
+
+
+def publish(file: Path, out: Path) -> Path:
+    """Move a finished file and the reports beside it into `out`; return the file's place there.
+
+    They appear together or not at all: what is in the way is looked for before the first is moved.
+    Raises `UsageError` where a folder has the name of one of them.
+    """
+    finished = sorted(file.parent.iterdir())
+    for path in finished:
+        if (out / path.name).is_dir():
+            raise UsageError(
+                f"{out / path.name} is a folder, where a file has to go. Remove it, or choose "
+                "another --out or --name."
+            )
+    for path in finished:
+        path.replace(out / path.name)
+    return out / file.name
 
 
 def _checksums(path: Path) -> dict[str, tuple[int, int]]:

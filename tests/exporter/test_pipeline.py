@@ -139,3 +139,10 @@ def test_image_input_for_an_own_module(tmp_path: Path) -> None:
     probabilities = artifact(torch.randint(0, 256, (57, 91, 3), dtype=torch.uint8))
     assert probabilities.shape == (10,)
     assert abs(float(probabilities.sum()) - 1) < 1e-5
+
+
+def test_a_file_and_its_reports_appear_together_or_not_at_all(tmp_path: Path) -> None:
+    (tmp_path / "ConvNormNet.report.json").mkdir()
+    with pytest.raises(UsageError, match="is a folder, where a file has to go"):
+        exporter.export(ConvNormNet(), out=tmp_path, input_shape=SHAPE, verify=False)
+    assert [path.name for path in tmp_path.iterdir()] == ["ConvNormNet.report.json"]
