@@ -1,4 +1,4 @@
-"""What the file has to compute, and how far from it it may lie.
+"""What the file has to compute, and within what tolerance.
 
 In float32 the tolerance is the model's own rounding, measured against a float64 run, not a
 guessed constant. In int8 it is counted in quantization steps of the output.

@@ -52,7 +52,7 @@ def quantize(
 ) -> Quantized:
     """Quantize a copy of `module` (eval, float32) as `recipe` says.
 
-    `tell` hears how far it is. `module` is never changed.
+    `tell` is called with the progress. `module` is never changed.
 
     Raises CalibrationError, TrainingDataError, UnknownLayer, NotFinite, WrongEngine, and
     NothingQuantized when no layer became int8.

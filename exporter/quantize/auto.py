@@ -101,8 +101,8 @@ def choose(
 
     Where the first static recipe misses the budget, the same is tried with the fewest float layers
     that meet it. QAT is tried where nothing before it met the budget. The exam's images should be
-    others than those of the calibration. Times are this machine's, one thread. `tell` hears which
-    candidate is tried and how far it is. Raises BudgetNotMet, with the table, when nothing is
+    others than those of the calibration. Times are this machine's, one thread. `tell` is called
+    with the candidate and the progress. Raises BudgetNotMet, with the table, when nothing is
     within the budget.
     """
     reference = run_batches(module, exam.measured)

@@ -17,7 +17,7 @@ from .place import Simulated
 from .ranges import CLIPPINGS, Clipping
 
 # Neighboring pixels of a photo are alike; of noise they are not. Correlation below this, on
-# average over the images, is no photo, drawing or scan. Photos measure 0.9 and more.
+# average over the images, means neither photo nor drawing nor scan. Photos measure 0.9 and more.
 _LEAST_CORRELATION = 0.3
 # Images on which ways to cut ranges and to round are compared, each of which costs one pass over
 # them: as many as have the values of sixteen of 224 x 224, and no less.
@@ -35,7 +35,7 @@ _CUT: dict[Clipping, str] = {
 def neighbor_correlation(batch: Tensor) -> float:
     """Return the mean correlation between horizontally neighboring pixels of N,C,H,W images.
 
-    1 for a constant image: flat is no noise.
+    1 for a constant image: flat is not noise.
     """
     left, right = batch[..., :-1].flatten(2).double(), batch[..., 1:].flatten(2).double()
     left = left - left.mean(-1, keepdim=True)
@@ -48,8 +48,8 @@ def neighbor_correlation(batch: Tensor) -> float:
 def check_calibration(batches: Sequence[Tensor], *, allow_noise: bool = False) -> int:
     """Return the number of images; raise CalibrationError for none, for NaN, and for noise.
 
-    Noise gives ranges that no photo has. `allow_noise` takes it all the same (random weights,
-    a smoke test).
+    Noise gives ranges that no photo has. `allow_noise` accepts it anyway (random weights, a
+    smoke test).
     """
     count = sum(len(batch) for batch in batches)
     if not count:

@@ -82,7 +82,7 @@ def duplicated_weights(path: Path) -> dict[str, int]:
 def require_single_weights(path: Path) -> None:
     """Raise WrongEngine when the file at `path` stores its weights twice.
 
-    A few equal records are no sign of it: ConViT starts every layer's values as the same identity.
+    A few equal records prove nothing: ConViT starts every layer's values as the same identity.
     """
     copies = duplicated_weights(path)
     with zipfile.ZipFile(path) as archive:

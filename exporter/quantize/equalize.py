@@ -137,7 +137,7 @@ def _watch_ranges(
 
 
 def equalize_attention(graph: fx.GraphModule, calibration: Iterable[Tensor]) -> tuple[str, ...]:
-    """Give q, k and v of one Linear like ranges, as they share one int8 grid; name the Linears.
+    """Give q, k and v of one Linear similar ranges, as they share one grid; name the Linears.
 
     Exact in float, by powers of two: what multiplies a channel of q divides it in k, and what
     divides a channel of v multiplies the projection's input.
@@ -171,7 +171,7 @@ def equalize_attention(graph: fx.GraphModule, calibration: Iterable[Tensor]) -> 
 
 
 def equalize_layer_scales(graph: fx.GraphModule, calibration: Iterable[Tensor]) -> tuple[str, ...]:
-    """Let LayerScale carry the unlike ranges of a Linear's outputs; name the Linears.
+    """Let LayerScale carry the different ranges of a Linear's outputs; name the Linears.
 
     Exact in float, by powers of two: what divides an output multiplies its LayerScale.
     """

@@ -159,7 +159,7 @@ class SimulatedLayer(nn.Module):
         for _ in range(1 if self.clamp is None else 3):
             out = fake_quantize(self._clamped(y), grid, self.dtype)
             shift = wanted - self.output_mean(out)
-            assert self.bias_shift is not None  # made by who set the wanted mean
+            assert self.bias_shift is not None  # made where the wanted mean is set
             self.bias_shift += shift
             y.movedim(self._channel, -1).add_(shift)
         return y

@@ -2,7 +2,7 @@
 
 Rounding one weight up or down is an error that the weights not yet rounded can make up for, as
 far as their inputs go together on the calibration images. That is GPTQ (arXiv 2210.17323), here
-for Conv2d; it needs the second moments of the layer's inputs and one Cholesky factorisation. The
+for Conv2d; it needs the second moments of the layer's inputs and one Cholesky factorization. The
 kernels and the file stay what they were: only codes change.
 
 Linear layers are rounded to the nearest code: in the ViTs of RESULTS.md nearly all int8 noise is
@@ -20,7 +20,7 @@ SMALLEST_WEIGHT_SCALE = 2.0**-20
 # Second moments are kept for so many inputs at a time: a convolution of 512 channels and 3x3 taps
 # would need 85 MB of them, and inputs far apart in it have little to do with each other.
 _BLOCK = 1024
-# Columns rounded before the rest of the block hears of their errors: keeps both in cache.
+# Columns rounded before their errors go to the rest of the block: keeps both in cache.
 _PANEL = 64
 # Output pixels whose inputs are taken from one image, and in all.
 _ROWS_PER_IMAGE = 1024
@@ -150,7 +150,7 @@ def compensated_codes(layer: nn.Conv2d, scales: Tensor, moments: InputMoments) -
     """Return int8 codes, -127..127, of least error in the outputs on the inputs seen.
 
     `scales` is one scale, or one per output. Gives the nearest codes where that is the smaller
-    error, or where the moments cannot be factorised (inputs beyond float32's range).
+    error, or where the moments cannot be factorized (inputs beyond float32's range).
     """
     weight = layer.weight.detach()
     groups = layer.groups

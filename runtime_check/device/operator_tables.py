@@ -247,7 +247,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="Generate the operator tables.")
     parser.add_argument("--out", type=Path, required=True, help="folder for the JSON files")
     parser.add_argument(
-        "--aar", action="append", default=[], metavar="VERSION=FILE", help="an AAR at hand"
+        "--aar", action="append", default=[], metavar="VERSION=FILE", help="the AAR of VERSION"
     )
     options = parser.parse_args(arguments)
     aars = {version: Path(path) for version, _, path in (a.partition("=") for a in options.aar)}

@@ -88,7 +88,7 @@ void lite_result_free(lite_result *result);
 // Free a message or an extra file; NULL is fine.
 void lite_free(void *memory);
 
-// Bytes one element of this type takes; 0 for a value that is no lite_dtype.
+// Bytes one element of this type takes; 0 for a value that is not a lite_dtype.
 size_t lite_dtype_size(lite_dtype dtype);
 
 #ifdef __cplusplus

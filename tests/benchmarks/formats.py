@@ -4,7 +4,7 @@
 
 Each model is exported once, and the same lite module, with the same metadata and golden vectors,
 is written as flatbuffer too. Each load takes place in a fresh process on one thread, with the file
-in the page cache; contestants take turns, and medians and paired ratios over the rounds are told.
+in the page cache; contestants take turns, and medians and paired ratios over the rounds are shown.
 This torch loads through Python; torch 2.1.0's x86-64 build through `load_probe.cpp`, where it is
 installed (`python -m runtime_check device install x86-2.1.0`); its ARM64 build under emulation
 says only whether it can read the file. ONNX Runtime loads deit_tiny in float32 for comparison.

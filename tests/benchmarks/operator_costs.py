@@ -56,7 +56,7 @@ def _one(x: Tensor) -> Tensor:
     return x.reshape(-1)[:1]
 
 
-# Name -> (function of the float input, name of the row that it is told against).
+# Name -> (function of the float input, name of the row that it is compared with).
 CASES: dict[str, tuple[Callable[[Tensor], Tensor], str]] = {
     "float": (lambda x: _one(x), ""),
     "multiply": (lambda x: _one(x * x), "float"),

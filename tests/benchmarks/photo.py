@@ -7,7 +7,7 @@ resizes as Pillow does with matrix products; torch's antialiasing kernel in stri
 in between as Pillow does; the same kernel on the whole photo at once, as float and as uint8 (which
 torch has since 2.1), all as lite files in the lite interpreter; and Pillow with timm's transform in
 Python. Each takes a photo of 0.3, 2 and 12 megapixels in a fresh process on one thread; contestants
-take turns, and medians and paired ratios over the rounds are told. Pillow starts from its own
+take turns, and medians and paired ratios over the rounds are shown. Pillow starts from its own
 image: what decodes a photo gives one. Instructions are of torch 2.1.0's ARM64 build, where
 `python -m runtime_check device install` has put it. Writes `photo.md` beside this file.
 """

@@ -101,7 +101,7 @@ def test_deit_tiny_has_a_device_row(quantize: str | None, tmp_path: Path) -> Non
     )
     row = artifact.report.ledger[-1]
     assert row.stage == f"on {RUNTIME}"
-    assert row.ms is None, "an emulator's time is no phone's"
+    assert row.ms is None, "an emulator's time is not a phone's"
     assert "2.1.0" in row.note
     assert row.sqnr_db is not None
     if quantize is None:

@@ -64,7 +64,7 @@ def test_androids_binary_gives_what_python_gave(reports: Reports, default_artifa
         difference = np.abs(np.array(output) - expected).max()
         assert difference <= golden.tolerance.atol
         assert int(np.argmax(output)) == int(np.argmax(expected))
-    assert report["max_abs"] > 0, "another library computed this: equal to the bit is no evidence"
+    assert report["max_abs"] > 0, "another library computed this: equal to the bit is not evidence"
 
 
 def test_damaged_files_are_sentences_not_crashes(reports: Reports) -> None:

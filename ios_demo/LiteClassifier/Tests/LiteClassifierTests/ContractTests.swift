@@ -22,7 +22,7 @@ struct IndexEntry: Decodable, Sendable, CustomTestStringConvertible {
     #expect(try IndexEntry.all().count >= 20)
   }
 
-  // A file that cannot be read throws here, and the test fails; no arguments would be no failure.
+  // A file that cannot be read throws here, and the test fails; no arguments would not be a failure.
   @Test(arguments: try IndexEntry.all())
   func verdictOfTheIndex(entry: IndexEntry) throws {
     let json = try Fixtures.data("contract/\(entry.file)")

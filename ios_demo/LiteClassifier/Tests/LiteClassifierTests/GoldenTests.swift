@@ -27,7 +27,7 @@ struct GoldenCheckVector: Decodable, Sendable, CustomTestStringConvertible {
     #expect(Set(checks.map(\.passes)).count == 2)
   }
 
-  // A file that cannot be read throws here, and the test fails; no arguments would be no failure.
+  // A file that cannot be read throws here, and the test fails; no arguments would not be a failure.
   @Test(arguments: try checks())
   func verdictOfPython(check: GoldenCheckVector) {
     let comparison = Comparison.between(
