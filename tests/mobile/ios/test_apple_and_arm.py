@@ -51,7 +51,7 @@ def test_shipped_files_pass_on_the_pods_version_for_arm64(models: Models, which:
     done = subprocess.run(
         [
             sys.executable, "-m", "runtime_check", str(getattr(models, which)),
-            "--runtime", "arm64-2.1.0", "-p", "golden",
+            "--run-on", "arm64-2.1.0", "-p", "golden",
         ],
         capture_output=True, text=True, timeout=500, check=False,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
