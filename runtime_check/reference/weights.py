@@ -31,7 +31,6 @@ def state_dict_sha256(state_dict: Mapping[str, torch.Tensor]) -> str:
     Independent of device and strides. Hash `module.state_dict()`, after loading: safetensors
     files keep their own order of entries.
     """
-    import torch
 
     digest = hashlib.sha256()
     for name, tensor in _tensors(state_dict):
@@ -40,12 +39,24 @@ def state_dict_sha256(state_dict: Mapping[str, torch.Tensor]) -> str:
             digest.update(struct.pack("<I", len(encoded)))
             digest.update(encoded)
         digest.update(struct.pack(f"<I{tensor.dim()}q", tensor.dim(), *tensor.shape))
-        plain = tensor.detach().cpu().contiguous()
-        if plain.is_quantized:
-            plain = plain.int_repr()
-        # Every torch dtype as bytes: numpy has no bfloat16 to ask for.
-        digest.update(plain.reshape(-1).view(torch.uint8).numpy().data)
+        digest.update(_bytes(tensor))
     return digest.hexdigest()
+
+
+def _bytes(tensor: torch.Tensor) -> memoryview:
+    """Return the values in C order, whatever the tensor's layout, strides and dtype."""
+    import torch
+
+    plain = tensor.detach().cpu()
+    if plain.is_quantized:
+        plain = plain.int_repr()
+    if plain.layout != torch.strided:
+        plain = plain.to_dense()
+    plain = plain.resolve_conj().resolve_neg().contiguous()
+    # A tensor of one value or none is contiguous with any stride, and `view` wants a stride of 1.
+    flat = plain.as_strided((plain.numel(),), (1,))
+    # Every torch dtype as bytes: numpy has no bfloat16 to ask for.
+    return memoryview(flat.view(torch.uint8).numpy().data)
 
 
 def _tensors(state_dict: Mapping[str, Any]) -> Iterator[tuple[str, torch.Tensor]]:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -39,6 +40,26 @@ def test_the_hash_does_not_see_strides() -> None:
     plain = torch.arange(6.0).reshape(2, 3)
     strided = torch.arange(6.0).reshape(2, 3).T.contiguous().T
     assert state_dict_sha256({"a": plain}) == state_dict_sha256({"a": strided})
+
+
+@pytest.mark.parametrize(
+    ("odd", "plain"),
+    [
+        # NumPy gives an empty array a stride of 0, and converted networks hold such buffers.
+        (torch.from_numpy(np.zeros(0, np.float32)), torch.zeros(0)),
+        (torch.arange(6.0).as_strided((1,), (5,)), torch.zeros(1)),
+        (torch.arange(6.0).as_strided((1, 1), (7, 9), 2), torch.full((1, 1), 2.0)),
+        (torch.ones(1).expand(4), torch.ones(4)),
+        (torch.arange(4.0)[::2], torch.tensor([0.0, 2.0])),
+        (torch.arange(4.0).flip(0), torch.tensor([3.0, 2.0, 1.0, 0.0])),
+        (torch.tensor([1 + 2j]).conj(), torch.tensor([1 - 2j])),
+        (torch.tensor([1 + 2j, 3 + 4j]).conj().imag, torch.tensor([-2.0, -4.0])),
+        (torch.eye(3).to_sparse(), torch.eye(3)),
+        (nn.Parameter(torch.ones(2)), torch.ones(2)),
+    ],
+)
+def test_the_hash_is_of_the_values_alone(odd: torch.Tensor, plain: torch.Tensor) -> None:
+    assert state_dict_sha256({"a": odd}) == state_dict_sha256({"a": plain})
 
 
 @pytest.mark.parametrize("wrap", [None, "state_dict", "model"])
