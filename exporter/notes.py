@@ -7,9 +7,11 @@ from typing import Literal
 
 # random-weights, noise: the file computes nothing useful. repair: what made a capture or an
 # optimization right. rejected-capture: a capture that was tried and not taken, and why.
+# weights: which of a checkpoint's were taken, and what became of their dtypes.
 NoteKind = Literal[
     "random-weights",
     "noise",
+    "weights",
     "repair",
     "rejected-capture",
     "quantize",

@@ -16,6 +16,7 @@ from runtime_check.artifact.metadata import Preprocessing, Provenance
 from runtime_check.errors import NoPretrainedWeights, RuntimeCheckError, UnknownModel
 from runtime_check.reference.build import Built, build, is_factory
 from runtime_check.reference.hub import is_hub_id
+from runtime_check.reference.weights import WeightsRead
 
 from .errors import SourceError, UsageError
 from .options import DEFAULT_MODEL, ExportOptions
@@ -26,7 +27,7 @@ class SourceModel:
     """The model as its author wrote it, in eval mode, float32, and where it came from.
 
     `input_shape` is one batch of one, `(1, C, H, W)` for image models. `preprocessing` is None
-    for a module that says nothing about images.
+    for a module that says nothing about images. `read` is what reading the weights decided.
     """
 
     name: str
@@ -35,6 +36,7 @@ class SourceModel:
     preprocessing: Preprocessing | None
     labels: tuple[str, ...] | None
     provenance: Provenance
+    read: WeightsRead | None = None
 
 
 def source_of(model: str | nn.Module, options: ExportOptions) -> SourceModel:
@@ -92,6 +94,7 @@ def load_source(
         preprocessing=preprocessing,
         labels=labels,
         provenance=built.provenance,
+        read=built.read,
     )
 
 

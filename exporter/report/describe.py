@@ -190,6 +190,7 @@ def report_of(
         load_ms=verified.load_milliseconds if verified else None,
         peak_mb=verified.peak_bytes / 1e6 if verified and verified.peak_bytes else None,
         steps=clock.steps,
+        weights=plan.source.read,
         training=_training(network.trained),
         layers=[LayerView(**vars(layer)) for layer in network.layers],
         layer_types=layer_sizes(prepared.module),
@@ -251,7 +252,9 @@ def _preprocessing(plan: Plan) -> PreprocessingDifference | None:
 def _notes(
     plan: Plan, metadata: Metadata, network: QuantizedNetwork, lowered: Lowered
 ) -> list[Note]:
-    notes = [Note("repair", text) for text in lowered.optimized.repairs]
+    read = plan.source.read
+    notes = [Note("weights", text) for text in (read.sentences() if read is not None else ())]
+    notes += [Note("repair", text) for text in lowered.optimized.repairs]
     notes += network.notes
     notes += [Note("rejected-capture", text) for text in lowered.rejected]
     if metadata.provenance.weights.origin == "random":

@@ -15,6 +15,7 @@ from torch import nn
 
 from runtime_check.artifact.metadata import Frozen, LedgerRow, Metadata
 from runtime_check.files import file_sha256
+from runtime_check.reference.weights import WeightsRead
 
 from ..image.preprocess import PreprocessingDifference
 from ..notes import Note
@@ -98,7 +99,10 @@ class LayerView(Frozen):
 
 
 class Report(Frozen):
-    """`NAME.report.json`. `metadata.ledger` has no times (they are the machine's); `ledger` has."""
+    """`NAME.report.json`. `metadata.ledger` has no times (they are the machine's); `ledger` has.
+
+    `weights` is what reading them decided, None where a library read them.
+    """
 
     metadata: Metadata
     file: str
@@ -108,6 +112,7 @@ class Report(Frozen):
     load_ms: float | None
     peak_mb: float | None
     steps: list[Step]
+    weights: WeightsRead | None
     training: TrainingView | None
     layers: list[LayerView]
     layer_types: list[SizeRow]

@@ -10,6 +10,7 @@ import copy
 import importlib
 import inspect
 import sys
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -18,6 +19,7 @@ from typing import Literal
 
 import torch
 from torch import nn
+from torch.nn.parameter import is_lazy
 
 from ..artifact.metadata import Provenance, Weights
 from ..errors import BuildError, did_you_mean
@@ -25,15 +27,19 @@ from ..files import file_sha256
 from . import timm_models
 from .hub import is_hub_id
 from .packaged import PACKAGED, packaged_file
-from .weights import load_into, load_weights, state_dict_sha256
+from .weights import WeightsRead, dtype_name, load_into, load_weights, state_dict_sha256
 
 
 @dataclass(frozen=True, kw_only=True)
 class Built:
-    """A module as its author wrote it, in eval mode, float32, without gradients."""
+    """A module as its author wrote it, in eval mode, float32, without gradients.
+
+    `read` is what reading its weights decided; None where nobody here read them.
+    """
 
     module: nn.Module
     provenance: Provenance
+    read: WeightsRead | None = None
 
 
 def is_factory(name: str) -> bool:
@@ -78,8 +84,12 @@ def _built(
     checkpoint: Path | None = None,
     license: str | None = None,
     seed: int | None = None,
+    read: WeightsRead | None = None,
 ) -> Built:
+    _require_values(module, model)
     module = module.eval().float().requires_grad_(False)
+    if read is not None and read.others:
+        detail = f"{detail}: {read.entry}"
     if source == "timm" and license is None:
         license = (getattr(module, "pretrained_cfg", None) or {}).get("license")
     return Built(
@@ -96,6 +106,7 @@ def _built(
             license=license,
             seed=seed,
         ),
+        read=read,
     )
 
 
@@ -108,8 +119,8 @@ def _from_timm(
     timm_models.require_model(name)
     built = partial(_built, source="timm", model=name)
     if isinstance(weights, Path):
-        module = timm_models.fine_tuned(name, weights, exportable=exportable)
-        return built(module, origin="file", detail=weights.name, checkpoint=weights)
+        module, read = timm_models.fine_tuned(name, weights, exportable=exportable)
+        return built(module, origin="file", detail=weights.name, checkpoint=weights, read=read)
     if weights == "random":
         module = timm_models.untrained(name, exportable=exportable)
         detail = f"RANDOM, untrained (seed {seed}): outputs mean nothing"
@@ -123,7 +134,8 @@ def _from_timm(
             checkpoint=path,
             license=PACKAGED[name].license,
         )
-    return built(timm_models.pretrained(name, exportable=exportable), origin="hub", detail=name)
+    module, read_there = timm_models.pretrained(name, exportable=exportable)
+    return built(module, origin="hub", detail=name, read=read_there)
 
 
 # --- the user's own ----------------------------------------------------------------------------
@@ -136,18 +148,36 @@ def _own(
     weights: Path | None,
     seed: int | None,
 ) -> Built:
+    made = partial(_built, source=source, model=model, seed=seed)
     if weights is None:
-        return _built(module, source=source, model=model, origin=source, detail=model, seed=seed)
-    load_into(module, load_weights(weights), where=f"{weights}", name=model)
-    return _built(
+        read = WeightsRead(converted=_other_floats(module))
+        return made(module, origin=source, detail=model, read=read)
+    # Float first: a model made in half precision would round what the checkpoint has in full.
+    read = load_into(module.float(), load_weights(weights), name=model)
+    return made(
         module,
-        source=source,
-        model=model,
         origin="file",
         detail=weights.name,
         checkpoint=weights,
-        seed=seed,
+        read=read,
     )
+
+
+def _require_values(module: nn.Module, model: str) -> None:
+    for name, tensor in [*module.named_parameters(), *module.named_buffers()]:
+        if is_lazy(tensor) or tensor.is_meta:
+            why = "lazy, so it has no shape before the first call" if is_lazy(tensor) else "on meta"
+            raise BuildError(
+                f"{model} has no weights yet: {name} is {why}. Make the module with real weights "
+                "(run a lazy one once, `to_empty` and load a meta one), then export it."
+            )
+
+
+def _other_floats(module: nn.Module) -> dict[str, int]:
+    """Count the floating tensors of other dtypes than float32."""
+    tensors = [t for t in module.state_dict().values() if isinstance(t, torch.Tensor)]
+    floats = [t for t in tensors if t.is_floating_point() and t.dtype != torch.float32]
+    return dict(sorted(Counter(map(dtype_name, floats)).items()))
 
 
 def _from_factory(spec: str, seed: int) -> nn.Module:

@@ -146,7 +146,7 @@ def build_reference(
     except BuildError as error:
         raise NoReference(str(error)) from error
     stated, actual = provenance.weights, built.provenance.weights
-    note = ""
+    notes = built.read.sentences() if built.read is not None else []
     if actual.sha256 != stated.sha256:
         difference = (
             f"weights {actual.sha256[:12]} against {stated.sha256[:12]} in the file's "
@@ -157,9 +157,12 @@ def build_reference(
                 f"{provenance.model} was rebuilt, but with other weights than the file was made "
                 f"from: {difference}. Pass the checkpoint with --weights FILE."
             )
-        note = f"not the weights the file was made from: {difference}"
+        notes.insert(0, f"not the weights the file was made from: {difference}")
     return Reference(
-        name=reference or provenance.model, network=built.module, metadata=metadata, note=note
+        name=reference or provenance.model,
+        network=built.module,
+        metadata=metadata,
+        note="; ".join(notes),
     )
 
 

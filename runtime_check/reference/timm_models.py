@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from ..errors import (
 )
 from .hub import HubError, fetch, first_line, is_hub_id
 from .packaged import PACKAGED, from_efficientnet_lite, packaged_file
-from .weights import load_into, load_weights
+from .weights import WeightsRead, check_dtypes, load_into, load_weights
 
 # Names of a checkpoint on the hub; timm prefers safetensors, too.
 _CHECKPOINTS = ("model.safetensors", "pytorch_model.bin")
@@ -64,15 +65,14 @@ def untrained(name: str, *, exportable: bool) -> nn.Module:
     return _create(_architecture(name), exportable)
 
 
-def fine_tuned(name: str, path: Path, *, exportable: bool) -> nn.Module:
+def fine_tuned(name: str, path: Path, *, exportable: bool) -> tuple[nn.Module, WeightsRead]:
     """Build `name` with the checkpoint in `path` and that checkpoint's number of classes."""
-    state, architecture = load_weights(path), _architecture(name)
+    checkpoint, architecture = load_weights(path), _architecture(name)
     module = _create(architecture, exportable)
-    classes = _classes_in(state, module)
+    classes = _classes_in(checkpoint.state, module)
     if classes is not None and classes != getattr(module, "num_classes", classes):
         module = _create(architecture, exportable, classes=classes)
-    load_into(module, state, where=f"{path}", name=name)
-    return module
+    return module, load_into(module, checkpoint, name=name)
 
 
 def from_package(name: str, *, exportable: bool) -> tuple[nn.Module, Path]:
@@ -85,26 +85,29 @@ def from_package(name: str, *, exportable: bool) -> tuple[nn.Module, Path]:
             f"installed here{install}."
         )
     module = _create(_architecture(name), exportable)
-    state = from_efficientnet_lite(load_weights(path), module)
-    load_into(module, state, where=f"{path}", name=name)
+    checkpoint = load_weights(path)
+    renamed = replace(checkpoint, state=from_efficientnet_lite(checkpoint.state, module))
+    load_into(module, renamed, name=name)
     return module, path
 
 
-def pretrained(name: str, *, exportable: bool) -> nn.Module:
-    """Build `name` with the weights the hub has for it. Raises `NoPretrainedWeights`."""
+def pretrained(name: str, *, exportable: bool) -> tuple[nn.Module, WeightsRead | None]:
+    """Build `name` with the weights the hub has for it. Raises `NoPretrainedWeights`.
+
+    What was read is None where timm does the reading.
+    """
     timm = import_timm(f"Building {name}")
     try:
         if is_hub_id(name):
-            config, checkpoint = fetch(*_repository(name), (("config.json",), _CHECKPOINTS))
-            state = load_weights(checkpoint)
-            return _create(f"local-dir:{config.parent}", exportable, state=state)
+            config, file = fetch(*_repository(name), (("config.json",), _CHECKPOINTS))
+            return _from_hub(f"local-dir:{config.parent}", exportable, file)
         known = _known_weights(timm, name)
         if not known.hf_hub_id or known.custom_load == "hf":
             # At a plain URL, or in a format that only timm reads: leave the download to timm.
-            return _create(name, exportable, download=True)
+            return _create(name, exportable, download=True), None
         names = (known.hf_hub_filename,) if known.hf_hub_filename else _CHECKPOINTS
-        [checkpoint] = fetch(*_repository(known.hf_hub_id), (names,))
-        return _create(name, exportable, state=load_weights(checkpoint))
+        [file] = fetch(*_repository(known.hf_hub_id), (names,))
+        return _from_hub(name, exportable, file)
     except HubError as error:
         raise NoPretrainedWeights(f"No pretrained weights for {name}: {error}.") from error
     except RuntimeCheckError:
@@ -114,6 +117,13 @@ def pretrained(name: str, *, exportable: bool) -> nn.Module:
             f"No pretrained weights for {name}: timm cannot load them "
             f"({type(error).__name__}: {first_line(error)})."
         ) from error
+
+
+def _from_hub(name: str, exportable: bool, file: Path) -> tuple[nn.Module, WeightsRead]:
+    """Let timm load a file of the hub: it knows which keys are called otherwise in which model."""
+    checkpoint = load_weights(file)
+    module = _create(name, exportable, state=checkpoint.state)
+    return module, check_dtypes(module, checkpoint, name=name)
 
 
 def _known_weights(timm: Any, name: str) -> Any:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import re
 import struct
+from collections import Counter
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -34,7 +36,7 @@ def state_dict_sha256(state_dict: Mapping[str, torch.Tensor]) -> str:
 
     digest = hashlib.sha256()
     for name, tensor in _tensors(state_dict):
-        for text in (name, str(tensor.dtype).removeprefix("torch.")):
+        for text in (name, dtype_name(tensor)):
             encoded = text.encode()
             digest.update(struct.pack("<I", len(encoded)))
             digest.update(encoded)
@@ -70,12 +72,54 @@ def _tensors(state_dict: Mapping[str, Any]) -> Iterator[tuple[str, torch.Tensor]
                 yield name, part
 
 
-def load_weights(path: Path | str) -> dict[str, torch.Tensor]:
-    """Load a state dict from safetensors, or from a pickle with `weights_only=True`.
+@dataclass(frozen=True, kw_only=True)
+class Checkpoint:
+    """The weights in the file `path`, and which they are where it holds several.
+
+    `entry` is the key they were found under, None where the file is the state dict itself;
+    `others` are the keys of further weights, which were not taken.
+    """
+
+    path: Path
+    state: Mapping[str, torch.Tensor]
+    entry: str | None = None
+    others: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class WeightsRead:
+    """What was decided in reading weights.
+
+    `entry` and `others` are the checkpoint's. `converted` counts the tensors that became float32,
+    by the dtype that they had.
+    """
+
+    file: str | None = None
+    entry: str | None = None
+    others: tuple[str, ...] = ()
+    converted: Mapping[str, int]
+
+    def sentences(self) -> list[str]:
+        """Say what a reader of a report should know; nothing about an ordinary file."""
+        said = []
+        if self.others:
+            said.append(
+                f"of the weights in {self.file}, {self.entry} was taken, "
+                f"not {' or '.join(self.others)}"
+            )
+        if self.converted:
+            counts = ", ".join(f"{count} in {dtype}" for dtype, count in self.converted.items())
+            said.append(f"weights were converted to float32 ({counts})")
+        return said
+
+
+def load_weights(path: Path | str) -> Checkpoint:
+    """Read a state dict from safetensors, or from a pickle with `weights_only=True`.
 
     Checkpoints that wrap the state dict (`state_dict`, `model`, `state_dict_ema`, ...) are
-    unwrapped and a `module.` prefix from DataParallel is dropped. Raises `UnreadableWeights` for
-    anything else; code in the file never runs.
+    unwrapped, averaged weights (EMA) before others, and a `module.` prefix from DataParallel or
+    AveragedModel is dropped. Raises `UnreadableWeights` for anything else; code in the file never
+    runs.
     """
     path = Path(path)
     if not path.is_file():
@@ -85,15 +129,15 @@ def load_weights(path: Path | str) -> dict[str, torch.Tensor]:
     return _unwrap(loaded, path)
 
 
-def load_into(
-    module: torch.nn.Module, state: Mapping[str, torch.Tensor], *, where: str, name: str
-) -> None:
-    """Load `state`, read from `where`, into the model called `name`.
+def load_into(module: torch.nn.Module, checkpoint: Checkpoint, *, name: str) -> WeightsRead:
+    """Load `checkpoint` into the float32 model called `name`; return what was decided.
 
-    Raises `BuildError` unless every parameter and buffer is there, and nothing else.
+    Raises `BuildError` unless every parameter and buffer is there, and nothing else, and
+    `UnreadableWeights` where another dtype would change values; see `check_dtypes`.
     """
+    read, where = check_dtypes(module, checkpoint, name=name), checkpoint.path
     try:
-        missing, unexpected = module.load_state_dict(state, strict=False)
+        missing, unexpected = module.load_state_dict(checkpoint.state, strict=False)
     except RuntimeError as error:
         lines = [line.strip() for line in str(error).splitlines() if "size mismatch" in line]
         detail = "; ".join(lines[:2]) or str(error).splitlines()[0]
@@ -111,6 +155,56 @@ def load_into(
             f"{where} does not fit {name}: of its parameters {' and '.join(parts)}. Check that the "
             "checkpoint was trained with this very architecture."
         )
+    return read
+
+
+def check_dtypes(module: torch.nn.Module, checkpoint: Checkpoint, *, name: str) -> WeightsRead:
+    """Refuse a checkpoint whose values torch would change in copying them to `module`.
+
+    float16, bfloat16 and float64 are rounded to float32, and counted. Anything else in place of
+    floating numbers (integers, bool, complex, float8, quantized) has no scale that torch would
+    apply, and integers must keep their values. Raises `UnreadableWeights` naming the tensor.
+    """
+    import torch
+
+    converted: Counter[str] = Counter()
+    for key, wanted in module.state_dict().items():
+        given = checkpoint.state.get(key)
+        # A module that is int8 already holds packed tuples and dtypes beside its tensors.
+        if given is None or not isinstance(wanted, torch.Tensor) or given.dtype == wanted.dtype:
+            continue
+        if not _keeps_values(given, wanted.dtype):
+            raise UnreadableWeights(
+                f"{checkpoint.path} holds {key} in {dtype_name(given)}, and {name} in "
+                f"{dtype_name(wanted)}: copying would change its values. Save the state dict of "
+                "the trained float model itself, not one that was quantized or encoded."
+            )
+        if wanted.is_floating_point():
+            converted[dtype_name(given)] += 1
+    return WeightsRead(
+        file=checkpoint.path.name,
+        entry=checkpoint.entry,
+        others=checkpoint.others,
+        converted=dict(sorted(converted.items())),
+    )
+
+
+def dtype_name(tensor: torch.Tensor) -> str:
+    """Return `float32` for torch.float32."""
+    return str(tensor.dtype).removeprefix("torch.")
+
+
+def _keeps_values(given: torch.Tensor, wanted: torch.dtype) -> bool:
+    """Say whether copying to `wanted` keeps the values, up to float32's own rounding."""
+    import torch
+
+    if wanted.is_floating_point:
+        if given.dtype not in (torch.float16, torch.bfloat16, torch.float32, torch.float64):
+            return False
+        return bool((given.to(wanted).isfinite() == given.isfinite()).all())
+    if given.is_quantized or given.is_complex() != wanted.is_complex:
+        return False
+    return wanted.is_complex or bool((given.to(wanted).to(given.dtype) == given).all())
 
 
 def _load_safetensors(path: Path) -> object:
@@ -146,27 +240,37 @@ def _load_pickle(path: Path) -> object:
         ) from error
 
 
-def _unwrap(loaded: object, path: Path) -> dict[str, torch.Tensor]:
+def _unwrap(loaded: object, path: Path) -> Checkpoint:
     import torch
 
-    for key in _WRAPPERS:
-        if isinstance(loaded, Mapping) and isinstance(loaded.get(key), Mapping):
-            loaded = loaded[key]
-            break
+    entry, others = None, []
+    if isinstance(loaded, Mapping):
+        held = [key for key, value in loaded.items() if _holds_tensors(value)]
+        entry = next((key for key in _WRAPPERS if key in held), None)
+        if entry is not None:
+            others = [str(key) for key in held if key != entry]
+            loaded = loaded[entry]
     if not isinstance(loaded, Mapping) or not loaded:
         raise UnreadableWeights(
             f"{path} contains a {type(loaded).__name__}, not a state dict. Save "
             "`model.state_dict()` instead."
         )
-    others = [str(k) for k, v in loaded.items() if not isinstance(v, torch.Tensor)]
-    if others:
+    state = {str(name): tensor for name, tensor in loaded.items()}
+    wrong = [name for name, value in state.items() if not isinstance(value, torch.Tensor)]
+    if wrong:
         raise UnreadableWeights(
-            f"{path} is not a plain state dict: {others[0]!r} is not a tensor. Save "
+            f"{path} is not a plain state dict: {wrong[0]!r} is not a tensor. Save "
             "`model.state_dict()` instead."
         )
-    names = [str(name) for name in loaded]
-    wrapped = all(name.startswith("module.") for name in names)
-    return {
-        (name.removeprefix("module.") if wrapped else name): tensor
-        for name, tensor in zip(names, loaded.values(), strict=True)
-    }
+    # What torch's AveragedModel counts beside its `module`.
+    plain = {name: value for name, value in state.items() if name != "n_averaged"}
+    if all(name.startswith("module.") for name in plain):
+        state = {name.removeprefix("module."): value for name, value in plain.items()}
+    return Checkpoint(path=path, state=state, entry=entry, others=tuple(others))
+
+
+def _holds_tensors(value: object) -> bool:
+    """Say whether `value` may be a state dict; an optimizer's has its tensors further down."""
+    import torch
+
+    return isinstance(value, Mapping) and any(isinstance(v, torch.Tensor) for v in value.values())

@@ -102,6 +102,7 @@ def report(meta: Metadata | None = None, **changes: Any) -> Report:
         "load_ms": 22.56,
         "peak_mb": 1029.25,
         "steps": [Step(name="source", seconds=2.07)],
+        "weights": None,
         "training": None,
         "layers": [],
         "layer_types": [SizeRow(kind="Conv2d", count=49, bytes=13_400_000)],

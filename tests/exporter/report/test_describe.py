@@ -14,6 +14,7 @@ import exporter
 from exporter.artifact import Artifact
 from exporter.image.samples import photo
 from exporter.report.describe import _portable
+from exporter.report.report import read_report
 from runtime_check.artifact.archive import read_artifact
 
 SHAPE = (1, 3, 32, 32)
@@ -63,6 +64,27 @@ def test_the_report_names_what_a_user_has_to_know(tmp_path: Path) -> None:
     artifact = exporter.export(OneOnly(), out=tmp_path, input_shape=SHAPE, verify=False)
     assert not artifact.metadata.input.dynamic_batch
     assert [note.kind for note in artifact.report.notes if note.kind == "batch"] == ["batch"]
+
+
+def test_which_weights_were_taken_is_in_the_report(tmp_path: Path) -> None:
+    state = ConvNormNet().half().state_dict()
+    torch.save({"model": state, "model_ema": state}, tmp_path / "w.pth")
+    artifact = exporter.export(
+        ConvNormNet(),
+        weights=tmp_path / "w.pth",
+        out=tmp_path / "out",
+        input_shape=SHAPE,
+        verify=False,
+    )
+    read = artifact.report.weights
+    assert (read.file, read.entry, read.others) == ("w.pth", "model_ema", ("model",))
+    assert set(read.converted) == {"float16"}
+    assert read_report(artifact.path) == artifact.report
+    notes = [note.text for note in artifact.report.notes if note.kind == "weights"]
+    assert notes == [
+        "of the weights in w.pth, model_ema was taken, not model",
+        f"weights were converted to float32 ({read.converted['float16']} in float16)",
+    ]
 
 
 def test_frozen_branches_are_named_without_the_machines_folders(tmp_path: Path) -> None:

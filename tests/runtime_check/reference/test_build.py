@@ -14,7 +14,7 @@ from runtime_check.errors import BuildError, NoPretrainedWeights
 from runtime_check.files import file_sha256
 from runtime_check.reference import packaged
 from runtime_check.reference.build import build
-from runtime_check.reference.weights import state_dict_sha256
+from runtime_check.reference.weights import WeightsRead, state_dict_sha256
 
 CODE = """
 import torch
@@ -123,6 +123,27 @@ def test_a_checkpoint_replaces_what_a_factory_made(own: str, tmp_path: Path) -> 
         assert built.provenance.weights.sha256 == state_dict_sha256(state)
 
 
+def test_a_model_in_half_precision_does_not_round_a_checkpoint(tmp_path: Path) -> None:
+    state = {"weight": torch.full((2, 3), 1 + 2.0**-20), "bias": torch.zeros(2)}
+    save_file(state, tmp_path / "w.safetensors")
+    built = build(nn.Linear(3, 2).half(), weights=tmp_path / "w.safetensors")
+    assert float(built.module.weight[0, 0]) == 1 + 2.0**-20
+    assert built.read == WeightsRead(file="w.safetensors", converted={})
+
+
+def test_what_reading_weights_decided_is_told(own: str, tmp_path: Path) -> None:
+    for model in (f"{own}:net", f"{own}:NET", nn.Linear(3, 2).double()):
+        assert build(model).read == WeightsRead(converted={"float64": 2})
+    tuned = timm.create_model("resnet10t", num_classes=7).half()
+    state = tuned.state_dict()
+    torch.save({"state_dict": state, "state_dict_ema": state}, tmp_path / "w.pth")
+    built = build("resnet10t", weights=tmp_path / "w.pth")
+    assert built.read is not None
+    assert (built.read.entry, built.read.others) == ("state_dict_ema", ("state_dict",))
+    assert set(built.read.converted) == {"float16"}
+    assert built.provenance.weights.detail == "w.pth: state_dict_ema"
+
+
 def test_other_layers_have_the_same_weights() -> None:
     exportable = build("test_vit", weights="random")
     plain = build("test_vit", weights="random", exportable=False)
@@ -165,6 +186,25 @@ def test_a_checkpoint_that_does_not_fit(
 def test_factories_that_give_no_model(spec: str, says: str, own: str) -> None:
     with pytest.raises(BuildError, match=says):
         build(spec)
+
+
+@pytest.mark.parametrize(
+    ("module", "says"),
+    [(nn.LazyLinear(2), "weight is lazy"), (nn.Linear(3, 2, device="meta"), "weight is on meta")],
+)
+def test_a_module_without_values_is_refused(module: nn.Module, says: str) -> None:
+    with pytest.raises(BuildError, match=rf"Linear has no weights yet: {says}"):
+        build(module)
+
+
+@pytest.mark.filterwarnings("ignore:.*which is a no-op")
+def test_a_checkpoint_gives_a_lazy_module_its_values_and_a_meta_one_none(tmp_path: Path) -> None:
+    state = nn.Linear(3, 2).state_dict()
+    save_file(state, tmp_path / "w.safetensors")
+    lazy = build(nn.LazyLinear(2), weights=tmp_path / "w.safetensors")
+    assert lazy.provenance.weights.sha256 == state_dict_sha256(state)
+    with pytest.raises(BuildError, match="no weights yet"):
+        build(nn.Linear(3, 2, device="meta"), weights=tmp_path / "w.safetensors")
 
 
 def test_the_working_folder_is_searched_as_python_m_does(

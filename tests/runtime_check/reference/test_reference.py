@@ -72,6 +72,11 @@ def test_weights_from_a_file_have_to_be_passed(tensor_ptl: Any, tmp_path: Path) 
     assert build_reference(metadata, weights=path).note == ""
     save_file(build("resnet10t", weights="random", seed=6).module.state_dict(), path)
     assert "not the weights the file was made from" in build_reference(metadata, weights=path).note
+    state = module.half().state_dict()
+    torch.save({"model": state, "model_ema": state}, tmp_path / "two.pth")
+    note = build_reference(metadata, weights=tmp_path / "two.pth").note
+    assert "of the weights in two.pth, model_ema was taken, not model" in note
+    assert "converted to float32" in note
 
 
 def test_packaged_weights_are_found_again(tensor_ptl: Any) -> None:

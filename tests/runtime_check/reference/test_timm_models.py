@@ -18,7 +18,7 @@ from runtime_check.reference.timm_models import (
     require_model,
     untrained,
 )
-from runtime_check.reference.weights import UnreadableWeights, state_dict_sha256
+from runtime_check.reference.weights import UnreadableWeights, WeightsRead, state_dict_sha256
 
 CONFIG = {
     "architecture": "resnet10t",
@@ -43,7 +43,8 @@ def test_cached_weights_of_a_timm_name_are_loaded_without_a_network(hub_cache: A
     expected = timm.create_model("resnet10t")
     hub_cache("timm/resnet10t.c3_in1k", {"model.safetensors": save(expected.state_dict())})
     for name in ("resnet10t", "resnet10t.c3_in1k"):
-        module = pretrained(name, exportable=True)
+        module, read = pretrained(name, exportable=True)
+        assert read == WeightsRead(file="model.safetensors", converted={})
         assert state_dict_sha256(module.state_dict()) == state_dict_sha256(expected.state_dict())
         # timm's own copy of the weights is gone, its preprocessing is not.
         assert "state_dict" not in module.pretrained_cfg
@@ -57,7 +58,7 @@ def test_a_hub_id_brings_its_own_configuration(checkpoint: str, hub_cache: Any) 
     torch.save(state, pickled)
     data = save(state) if checkpoint.endswith("safetensors") else pickled.getvalue()
     hub_cache("me/net", {"config.json": json.dumps(CONFIG).encode(), checkpoint: data})
-    module = pretrained("hf-hub:me/net", exportable=True)
+    module, _ = pretrained("hf-hub:me/net", exportable=True)
     assert module.num_classes == 7
     assert module.pretrained_cfg["license"] == "mit"
     assert torch.equal(module.fc.bias, state["fc.bias"])

@@ -8,7 +8,13 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from runtime_check.reference.weights import UnreadableWeights, load_weights, state_dict_sha256
+from runtime_check.reference.weights import (
+    UnreadableWeights,
+    WeightsRead,
+    load_into,
+    load_weights,
+    state_dict_sha256,
+)
 
 
 class Evil:
@@ -73,14 +79,14 @@ def test_checkpoints_and_safetensors_give_the_same_weights(
     expected = state_dict_sha256(state)
     for name in ("w.pth", "w.safetensors"):
         other = net()
-        other.load_state_dict(load_weights(tmp_path / name))
+        other.load_state_dict(load_weights(tmp_path / name).state)
         assert state_dict_sha256(other.state_dict()) == expected
 
 
 def test_data_parallel_prefix_is_dropped(tmp_path: Path) -> None:
     state = net().state_dict()
     torch.save({f"module.{k}": v for k, v in state.items()}, tmp_path / "w.pth")
-    assert list(load_weights(tmp_path / "w.pth")) == list(state)
+    assert list(load_weights(tmp_path / "w.pth").state) == list(state)
 
 
 def test_nothing_in_a_checkpoint_is_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -102,3 +108,96 @@ def test_files_that_are_not_checkpoints_are_named(tmp_path: Path) -> None:
     ):
         with pytest.raises(UnreadableWeights, match=words):
             load_weights(tmp_path / name)
+
+
+def into(module: nn.Module, state: object, path: Path) -> WeightsRead:
+    torch.save(state, path)
+    return load_into(module, load_weights(path), name="net")
+
+
+def test_averaged_weights_are_taken_before_others_and_that_is_told(tmp_path: Path) -> None:
+    """As torchvision's and timm's training scripts write them."""
+    plain, averaged = net().state_dict(), {k: v + 1 for k, v in net().state_dict().items()}
+    ema = {"n_averaged": torch.tensor(9), **{f"module.{k}": v for k, v in averaged.items()}}
+    optimizer = {"state": {0: {"step": torch.tensor(1.0)}}, "param_groups": []}
+    files: list[tuple[dict[str, object], str, tuple[str, ...]]] = [
+        ({"model": plain, "model_ema": ema, "optimizer": optimizer}, "model_ema", ("model",)),
+        ({"state_dict": plain, "state_dict_ema": averaged}, "state_dict_ema", ("state_dict",)),
+        ({"model": averaged, "ema": plain, "teacher": plain}, "model", ("ema", "teacher")),
+        ({"model": averaged, "model_ema": None, "epoch": 3}, "model", ()),
+        ({"model": averaged, "model_ema": {}, "optimizer": optimizer}, "model", ()),
+    ]
+    for file, entry, others in files:
+        module = net()
+        read = into(module, file, tmp_path / "w.pth")
+        assert (read.file, read.entry, read.others) == ("w.pth", entry, others)
+        assert torch.equal(module.state_dict()["0.weight"], averaged["0.weight"])
+        if others:
+            [said] = read.sentences()
+            assert said == f"of the weights in w.pth, {entry} was taken, not {' or '.join(others)}"
+        else:
+            assert not read.sentences()
+
+
+@pytest.mark.parametrize(
+    "dtype",
+    [
+        *(torch.int8, torch.uint8, torch.int16, torch.int32, torch.int64, torch.bool),
+        *(torch.complex64, torch.complex128, torch.float8_e4m3fn),
+    ],
+)
+@pytest.mark.parametrize("name", ["0.weight", "1.running_var"])
+def test_what_torch_would_cast_into_floats_is_refused(
+    dtype: torch.dtype, name: str, tmp_path: Path
+) -> None:
+    """Torch copies all of these without a word; their fractions, or their scale, are lost."""
+    state = net().state_dict()
+    state[name] = state[name].to(dtype)
+    says = rf"w\.pth holds {name} in {str(dtype)[6:]}, and net in float32"
+    with pytest.raises(UnreadableWeights, match=says):
+        into(net(), state, tmp_path / "w.pth")
+
+
+def test_other_floats_become_float32_and_are_counted(tmp_path: Path) -> None:
+    state = net().state_dict()
+    state["0.weight"] = state["0.weight"].double() + 1e-12
+    state["1.weight"], state["1.bias"] = state["1.weight"].half(), state["1.bias"].half()
+    state["1.running_var"] = state["1.running_var"].bfloat16()
+    module = net()
+    read = into(module, state, tmp_path / "w.pth")
+    assert read.converted == {"bfloat16": 1, "float16": 2, "float64": 1}
+    assert read.sentences() == [
+        "weights were converted to float32 (1 in bfloat16, 2 in float16, 1 in float64)"
+    ]
+    assert {t.dtype for t in module.parameters()} == {torch.float32}
+
+
+def test_floats_beyond_float32_are_refused(tmp_path: Path) -> None:
+    state = net().state_dict()
+    state["1.bias"] = torch.tensor([0, 0, float("inf"), 1e300], dtype=torch.float64)
+    with pytest.raises(UnreadableWeights, match=r"1\.bias in float64"):
+        into(net(), state, tmp_path / "w.pth")
+    state["1.bias"][3] = 0
+    assert into(net(), state, tmp_path / "w.pth").converted == {"float64": 1}
+
+
+@pytest.mark.parametrize(
+    ("given", "fits"),
+    [
+        (torch.tensor(7, dtype=torch.int32), True),
+        (torch.tensor(7.0), True),  # as averaging over all entries leaves it
+        (torch.tensor(True), True),
+        (torch.tensor(7.5), False),
+        (torch.tensor(float("nan")), False),
+        (torch.tensor(7 + 0j), False),
+    ],
+)
+def test_integers_keep_their_values(given: torch.Tensor, fits: bool, tmp_path: Path) -> None:
+    state = {**net().state_dict(), "1.num_batches_tracked": given}
+    module = net()
+    if fits:
+        assert into(module, state, tmp_path / "w.pth").converted == {}
+        assert module.state_dict()["1.num_batches_tracked"] == int(given)
+    else:
+        with pytest.raises(UnreadableWeights, match="num_batches_tracked"):
+            into(module, state, tmp_path / "w.pth")
