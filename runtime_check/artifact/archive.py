@@ -6,21 +6,25 @@ every read is bounded.
 
 from __future__ import annotations
 
+import os
 import zipfile
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from ..errors import UnreadableArtifact
 from .bytecode import Bytecode, parse_bytecode
 from .metadata import GOLDEN_RECORD, METADATA_RECORD, Golden, Metadata, parse_golden, parse_metadata
+from .zips import ZIP_START, Entry, OddZip, check_zip
 
 # Golden images are small and labels are short; larger records are a mistake or an attack.
 MAX_JSON_BYTES = 64 * 2**20
 MAX_BYTECODE_BYTES = 256 * 2**20
 # torch stores tensors uncompressed and deflates only code, so real files stay near 1.
 MAX_EXPANSION = 20
-MAX_RECORDS = 100_000
 
 EXPORT_AGAIN = "Make one with `python -m exporter export MODEL -o DIR`."
 
@@ -71,50 +75,57 @@ def _what_it_is(path: Path, head: bytes) -> str:
     return "is not a zip archive, so not a lite-interpreter file, or it is truncated"
 
 
-def open_records(path: Path) -> tuple[zipfile.ZipFile, str, tuple[Record, ...]]:
-    """Open the zip and list its records.
-
-    Returns the open zip, the name of its single top folder, and the records below it. Raises
-    `UnreadableArtifact` for anything that is not a plausible torch archive.
-    """
+def _opened(path: Path) -> BinaryIO:
     if not path.is_file():
         raise UnreadableArtifact(f"There is no file {path}. {EXPORT_AGAIN}")
-    with path.open("rb") as stream:
-        head = stream.read(16)
     try:
-        archive = zipfile.ZipFile(path)
-        infos = archive.infolist()
-    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError, EOFError) as error:
+        return path.open("rb")
+    except OSError as error:
+        raise UnreadableArtifact(f"{path} cannot be read: {error.strerror}.") from error
+
+
+@contextmanager
+def open_records(path: Path) -> Iterator[tuple[zipfile.ZipFile, str, tuple[Record, ...]]]:
+    """Open the zip and list its records, until the block ends.
+
+    Yields the open zip, the name of its single top folder, and the records below it. Raises
+    `UnreadableArtifact` for anything that is not a plausible torch archive, or that another
+    reader could see other records in.
+    """
+    with _opened(path) as stream:
+        head, size = stream.read(16), stream.seek(0, os.SEEK_END)
+        if head[:4] != ZIP_START:
+            raise UnreadableArtifact(
+                f"{path} {_what_it_is(path, head)} ({size} bytes). {EXPORT_AGAIN}"
+            )
+        try:
+            entries = check_zip(stream)
+            archive = zipfile.ZipFile(stream)
+        except (OddZip, *_DAMAGE) as error:
+            raise UnreadableArtifact(
+                f"{path} is not the zip that torch or this exporter writes, and zip readers could "
+                f"disagree on what it holds: {error} ({size} bytes). {EXPORT_AGAIN}"
+            ) from error
+        with archive:
+            yield archive, *_plausible(entries, size, path)
+
+
+def _plausible(entries: tuple[Entry, ...], size: int, path: Path) -> tuple[str, tuple[Record, ...]]:
+    """Return the top folder and the records below it; refuse several folders, and zip bombs."""
+    roots = {entry.name.split("/", 1)[0] for entry in entries if "/" in entry.name}
+    if len(roots) != 1 or any("/" not in entry.name for entry in entries):
+        raise UnreadableArtifact(f"{path} is a zip, but not one that torch wrote. {EXPORT_AGAIN}")
+    total = sum(entry.size for entry in entries)
+    if total > MAX_EXPANSION * size + 2**20:
         raise UnreadableArtifact(
-            f"{path} {_what_it_is(path, head)} ({path.stat().st_size} bytes). {EXPORT_AGAIN}"
-        ) from error
-    try:
-        roots = {info.filename.split("/", 1)[0] for info in infos}
-        if len(roots) != 1 or not infos:
-            raise UnreadableArtifact(
-                f"{path} is a zip, but not one that torch wrote. {EXPORT_AGAIN}"
-            )
-        total = sum(info.file_size for info in infos)
-        if len(infos) > MAX_RECORDS or total > MAX_EXPANSION * path.stat().st_size + 2**20:
-            raise UnreadableArtifact(
-                f"{path} would unpack to {total / 2**20:.0f} MiB in {len(infos)} records from "
-                f"{path.stat().st_size / 2**20:.1f} MiB: it looks like a zip bomb, not opened."
-            )
-        # Readers disagree which of two records of one name counts (torch ignores case), so what
-        # is checked here might not be what runs there.
-        if len({info.filename.lower() for info in infos}) != len(infos):
-            raise UnreadableArtifact(
-                f"{path} holds two records of the same name: damaged or hostile, not opened."
-            )
-        root = roots.pop()
-        records = tuple(
-            Record(info.filename[len(root) + 1 :], info.file_size, info.compress_size, info.CRC)
-            for info in infos
+            f"{path} would unpack to {total / 2**20:.0f} MiB in {len(entries)} records from "
+            f"{size / 2**20:.1f} MiB: it looks like a zip bomb, not opened."
         )
-    except UnreadableArtifact:
-        archive.close()
-        raise
-    return archive, root, records
+    root = roots.pop()
+    return root, tuple(
+        Record(entry.name[len(root) + 1 :], entry.size, entry.stored, entry.crc)
+        for entry in entries
+    )
 
 
 def read_record(archive: zipfile.ZipFile, name: str, limit: int, path: Path) -> bytes:
@@ -154,24 +165,28 @@ def check_records(archive: zipfile.ZipFile, path: Path) -> None:
 def read_bytecode(path: Path | str) -> Bytecode:
     """Read what a lite file asks of a runtime, whether or not it carries our metadata."""
     path = Path(path)
-    archive, root, records = open_records(path)
-    with archive:
-        try:
-            data = read_record(archive, f"{root}/bytecode.pkl", MAX_BYTECODE_BYTES, path)
-        except KeyError as error:
-            kind = "TorchScript (.pt)" if any(r.name == "data.pkl" for r in records) else "zip"
-            raise UnreadableArtifact(
-                f"{path} is a {kind} file without lite-interpreter bytecode. {EXPORT_AGAIN}"
-            ) from error
+    with open_records(path) as (archive, root, records):
+        return _bytecode(archive, root, records, path)
+
+
+def _bytecode(
+    archive: zipfile.ZipFile, root: str, records: tuple[Record, ...], path: Path
+) -> Bytecode:
+    try:
+        data = read_record(archive, f"{root}/bytecode.pkl", MAX_BYTECODE_BYTES, path)
+    except KeyError as error:
+        kind = "TorchScript (.pt)" if any(r.name == "data.pkl" for r in records) else "zip"
+        raise UnreadableArtifact(
+            f"{path} is a {kind} file without lite-interpreter bytecode. {EXPORT_AGAIN}"
+        ) from error
     return parse_bytecode(data)
 
 
 def read_artifact(path: Path | str) -> ArtifactFile:
     """Read and validate a `.ptl`; raise `UnreadableArtifact` or `UnsupportedSchema`."""
     path = Path(path)
-    bytecode = read_bytecode(path)
-    archive, root, records = open_records(path)
-    with archive:
+    with open_records(path) as (archive, root, records):
+        bytecode = _bytecode(archive, root, records, path)
         try:
             meta = read_record(archive, f"{root}/{METADATA_RECORD}", MAX_JSON_BYTES, path)
             gold = read_record(archive, f"{root}/{GOLDEN_RECORD}", MAX_JSON_BYTES, path)
