@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
+from os import PathLike
 from pathlib import Path
+from typing import Any
 
 from torch import nn
 
@@ -67,19 +69,19 @@ def export(
     Raises subclasses of `ExportError`; then nothing was written.
     """
     options = ExportOptions(
-        out=Path(out),
+        out=_path(out),
         name=name,
         weights=_path(weights),
         random_weights=random_weights,
         labels=_labels(labels),
         input=input,
-        input_shape=tuple(input_shape) if input_shape is not None else None,
+        input_shape=_tuple(input_shape),
         preprocessing=preprocessing or PreprocessingChoice(),
         activation=activation,
         capture=capture,
         allow_specialization=allow_specialization,
-        targets=(target,) if isinstance(target, str) else tuple(target),
-        disable=tuple(disable),
+        targets=_tuple(target),
+        disable=_tuple(disable),
         verify=verify,
         run_on=run_on,
         seed=seed,
@@ -96,11 +98,14 @@ def export(
     return pipeline.export(model, options, Clock(on_step), on_progress)
 
 
-def _path(path: Path | str | None) -> Path | None:
-    return None if path is None else Path(path)
+# What is neither, is left as it is: the options say what they take.
+def _path(path: Any) -> Any:
+    return Path(path) if isinstance(path, (str, PathLike)) else path
 
 
-def _labels(labels: Path | str | Sequence[str] | None) -> Path | tuple[str, ...] | None:
-    if labels is None or isinstance(labels, Path):
-        return labels
-    return Path(labels) if isinstance(labels, str) else tuple(labels)
+def _tuple(values: Any) -> Any:
+    return tuple(values) if isinstance(values, Iterable) and not isinstance(values, str) else values
+
+
+def _labels(labels: Any) -> Any:
+    return _path(labels) if isinstance(labels, (str, PathLike)) else _tuple(labels)

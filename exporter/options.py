@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Literal, get_args, get_origin, get_type_hints
+from typing import Literal
 
 from runtime_check.device.operators import DEFAULT_RUNTIME, resolve_runtime
 
-from .errors import QuantizeError, RecipeError, UsageError, did_you_mean
+from .checks import (
+    require_colors,
+    require_crop,
+    require_name,
+    require_seed,
+    require_shape,
+    require_types,
+    require_words,
+)
+from .errors import QuantizeError, RecipeError, UsageError
 from .recipes import AUTO, CALIBRATED, QAT, RECIPES, QuantizeRecipe, no_meaning, recipes_named
 
 # Its real weights come with a package.
@@ -31,29 +40,6 @@ Interpolation = Literal["bicubic", "bilinear"]
 CropMode = Literal["center", "squash", "border"]
 
 
-def _check_words(options: object) -> None:
-    """Raise `UsageError` for a field that is not one of the words of its `Literal`."""
-    for field_name, kind in get_type_hints(type(options)).items():
-        kinds = [kind, *get_args(kind)] if get_origin(kind) is not Literal else [kind]
-        words = next((get_args(k) for k in kinds if get_origin(k) is Literal), None)
-        value = getattr(options, field_name)
-        if words is not None and value is not None and value not in words:
-            hint = did_you_mean(str(value), words, most=1)
-            raise UsageError(f"{field_name} is one of {', '.join(words)}, not {value!r}.{hint}")
-
-
-def _check_name(name: str | None) -> None:
-    """Raise `UsageError` for a name that cannot be a file's in the output folder."""
-    if name is None:
-        return
-    unfit = name in ("", ".", "..") or any(c in name for c in "/\\\0") or len(name) > 200
-    if unfit:
-        raise UsageError(
-            f"--name {name[:60]!r} cannot be a file's name. Give one without folders, of up to 200 "
-            "characters; --out is the folder."
-        )
-
-
 @dataclass(frozen=True, kw_only=True)
 class PreprocessingChoice:
     """What the user says about preprocessing, in timm's terms; None takes what the model says."""
@@ -65,7 +51,10 @@ class PreprocessingChoice:
     std: tuple[float, ...] | None = None
 
     def __post_init__(self) -> None:
-        _check_words(self)
+        require_types(self)
+        require_words(self)
+        require_crop(self.crop_pct)
+        require_colors(self.mean, self.std)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,12 +68,15 @@ class Budget:
     min_agreement: float | None = None
 
     def __post_init__(self) -> None:
+        require_types(self, QuantizeError)
         if self.min_agreement is not None and not 0.0 <= self.min_agreement <= 1.0:
             raise QuantizeError(
                 f"min_agreement is a share from 0 to 1, not {self.min_agreement:g}."
             )
-        if self.max_accuracy_drop is not None and math.isnan(self.max_accuracy_drop):
-            raise QuantizeError("max_accuracy_drop is not a number.")
+        if self.max_accuracy_drop is not None and not math.isfinite(self.max_accuracy_drop):
+            raise QuantizeError(
+                f"max_accuracy_drop is a number of points, not {self.max_accuracy_drop:g}."
+            )
 
     def __str__(self) -> str:
         parts = []
@@ -120,6 +112,12 @@ class QuantizeOptions:
     budget: Budget | None = None
 
     def __post_init__(self) -> None:
+        require_types(self)
+        if self.calibration_images is not None and self.calibration_images < 1:
+            raise UsageError(
+                f"--calibration-images is a number of images from 1 on, not "
+                f"{self.calibration_images}."
+            )
         asked = self.method
         if not self.recipes or (asked == AUTO and "none" in self.methods):
             raise RecipeError("Candidates are one or more int8 recipes; float32 is the reference.")
@@ -175,12 +173,19 @@ class QuantizeOptions:
 def resolve_recipes(
     quantize: str | QuantizeRecipe | Sequence[QuantizeRecipe] | None, *, training: bool, seed: int
 ) -> QuantizeRecipe | tuple[QuantizeRecipe, ...]:
-    """Turn what Python's caller gave into a recipe or candidates; a name gets `seed`."""
+    """Turn what Python's caller gave into a recipe or candidates; a name gets `seed`.
+
+    Raises `UsageError` for anything else, and `RecipeError` for a name that there is not.
+    """
     if quantize is None or isinstance(quantize, QuantizeRecipe):
         return quantize or RECIPES["none"]
     if isinstance(quantize, str):
         return recipes_named(quantize, training=training, seed=seed)
-    return tuple(quantize)
+    if isinstance(quantize, Iterable) and all(isinstance(r, QuantizeRecipe) for r in quantize):
+        return tuple(quantize)
+    raise UsageError(
+        f"quantize= takes a recipe, its name, {AUTO!r}, or several recipes, not {quantize!r:.80}."
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -215,12 +220,13 @@ class ExportOptions:
     quantize: QuantizeOptions = field(default_factory=QuantizeOptions)
 
     def __post_init__(self) -> None:
-        _check_words(self)
-        _check_name(self.name)
+        require_types(self)
+        require_words(self)
+        require_name(self.name)
+        require_seed(self.seed)
+        require_shape(self.input_shape)
         if not self.targets:
             raise UsageError("A file has to load on some target: name at least one.")
-        if self.input_shape is not None and any(size < 1 for size in self.input_shape):
-            raise UsageError(f"--input-shape takes positive sizes, not {list(self.input_shape)}.")
         if "cheap-activations" in self.disable:
             object.__setattr__(self, "quantize", self.quantize.with_exact_activations())
         object.__setattr__(self, "targets", tuple(resolve_runtime(t) for t in self.targets))

@@ -91,6 +91,11 @@ def make_plan(source: SourceModel, options: ExportOptions) -> Plan:
             "`--input tensor`."
         )
     image = stated is not None and options.input != "tensor"
+    if image and source.input_shape[0] != 1:
+        raise UsageError(
+            f"--input-shape {','.join(map(str, source.input_shape))}: an image artifact takes one "
+            "photo, so the first size is 1. For batches export with `--input tensor`."
+        )
     plan = (_image_plan if image else _tensor_plan)(source, stated, options.activation)
     return replace(_affordable(plan), evaluation=_evaluation(plan, options))
 
@@ -155,6 +160,13 @@ def _merge(
 ) -> Preprocessing | None:
     """Let what the user says override what the model says about its images."""
     values = {k: v for k, v in choice.__dict__.items() if v is not None}
+    for option in ("mean", "std"):
+        given, channels = values.get(option), source.input_shape[1:2]
+        if given is not None and (len(given),) != channels:
+            raise UsageError(
+                f"--{option} has {len(given)} numbers, and {source.name} takes "
+                f"{channels[0] if channels else 'no'} channels: give one number a channel."
+            )
     if stated is not None:
         return Preprocessing.model_validate({**stated.model_dump(), **values})
     if not values:

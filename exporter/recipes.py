@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, Literal, TypedDict, get_args
 
+from .checks import require_seed, require_types
 from .errors import RecipeError, did_you_mean
 
 if TYPE_CHECKING:
@@ -103,6 +104,7 @@ class QuantizeRecipe:
     seed: int = 0
 
     def __post_init__(self) -> None:
+        require_types(self, RecipeError)
         for field, choices in _CHOICES.items():
             value = getattr(self, field)
             if value not in choices:
@@ -114,10 +116,12 @@ class QuantizeRecipe:
                 "Dynamic quantization has no XNNPACK kernels in this runtime: its linear runs on "
                 "QNNPACK. Use scheme 'qnnpack', or method 'static' for XNNPACK's speed."
             )
-        if self.epochs < 1 or not self.learning_rate > 0:
-            raise RecipeError("epochs must be at least 1 and learning_rate above 0.")
-        # Lists come in from JSON; a frozen dataclass should hold what it promises.
-        object.__setattr__(self, "float_layers", tuple(self.float_layers))
+        if self.epochs < 1 or not 0 < self.learning_rate < 1e3:
+            raise RecipeError(
+                f"epochs is at least 1, and learning_rate is above 0 and below 1000, not "
+                f"{self.epochs} and {self.learning_rate:g}."
+            )
+        require_seed(self.seed, RecipeError)
         given = dict.fromkeys(self._overrides())
         _require_meaning(given, (self.method,), self.method)
 

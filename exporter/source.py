@@ -81,7 +81,12 @@ def load_source(
                 "1,3,H,W` (input_shape= from Python)."
             )
         input_shape = (1, *preprocessing.input_size)
-    elif preprocessing is not None and len(input_shape) == 4:
+    elif preprocessing is not None:
+        if len(input_shape) != 4:
+            raise UsageError(
+                f"--input-shape of {built.provenance.model}, a timm model, is 1,C,H,W, not "
+                f"{','.join(map(str, input_shape))}."
+            )
         preprocessing = preprocessing.model_copy(update={"input_size": input_shape[1:]})
     if isinstance(labels, Path):
         labels = read_labels(labels)

@@ -21,6 +21,7 @@ LONGEST_FUNCTION = 60
 FLOORS = {
     "exporter": (
         ("errors", "notes", "progress", "quiet"),
+        ("checks",),
         ("recipes", "image", "package", "install", "outputs"),
         ("options", "evaluation"),
         ("environment",),

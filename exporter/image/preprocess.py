@@ -74,6 +74,11 @@ class Preprocess(nn.Module):
         _, self.crop_h, self.crop_w = spec.input_size
         self.scale_h = math.floor(self.crop_h / spec.crop_pct)
         self.scale_w = math.floor(self.crop_w / spec.crop_pct)
+        if min(self.scale_h, self.scale_w) < 1:
+            raise UsageError(
+                f"--crop-pct {spec.crop_pct:g} of {self.crop_h} x {self.crop_w} pixels resizes "
+                "photos to nothing. Give a smaller one."
+            )
         self.fill = [round(255 * value) for value in spec.mean]
         # Scaling to [0, 1] is folded in: (x / 255 - mean) / std.
         self.register_buffer("mean", torch.tensor(spec.mean).view(1, 3, 1, 1) * 255)

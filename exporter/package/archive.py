@@ -115,8 +115,9 @@ def _write(path: Path, records: Iterable[tuple[str, bytes]]) -> None:
 @contextmanager
 def workspace(folder: Path) -> Iterator[Path]:
     """Yield a scratch folder on the same file system as `folder`, removed afterwards."""
-    existed = folder.exists()
+    existed = False
     try:
+        existed = folder.exists()
         folder.mkdir(parents=True, exist_ok=True)
         scratch = Path(tempfile.mkdtemp(prefix=".export-", dir=folder))
     except OSError as error:

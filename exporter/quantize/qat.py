@@ -265,7 +265,7 @@ def _epoch(course: _Course, epoch: int, tell: Listener) -> float:
     """Train on every image once; return the mean loss. Raises NotFinite when it diverges."""
     recipe, data, trained_on = course.simulated.recipe, course.data, course.trained_on
     # Seeded by epoch, so that a resumed run sees what an unbroken one would have seen.
-    generator = torch.Generator().manual_seed(recipe.seed * 1_000_003 + epoch)
+    generator = torch.Generator().manual_seed((recipe.seed * 1_000_003 + epoch) % 2**63)
     order = [trained_on[i] for i in torch.randperm(len(trained_on), generator=generator)]
     for layer in course.simulated.layers.values():
         layer.follow_weight()

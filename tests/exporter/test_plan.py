@@ -58,6 +58,10 @@ def test_tensor_leaves_preprocessing_to_the_app_but_calibration_still_knows_it()
         ({"input": "image"}, "--mean"),
         ({"preprocessing": PreprocessingChoice(interpolation="bilinear")}, "at least --mean"),
         ({"activation": "softmax"}, "--activation softmax goes with --input image"),
+        (
+            {"preprocessing": PreprocessingChoice(mean=(0.5, 0.5), std=(1, 1))},
+            "--mean has 2 numbers, and ConvNormNet takes 3 channels",
+        ),
     ],
 )
 def test_what_does_not_go_together_is_refused(options: dict[str, object], says: str) -> None:
@@ -78,6 +82,19 @@ def test_whole_and_finish_apply_the_same_activation(activation: str) -> None:
         whole = plan.whole(plan.source.module)(*plan.samples[0].inputs)
     assert torch.allclose(whole, by_hand(logits)[0], atol=1e-5)
     assert torch.allclose(plan.finish([logits])[0], by_hand(logits), atol=1e-5)
+
+
+def test_an_image_artifact_takes_one_photo() -> None:
+    source = load_source(ConvNormNet(), input_shape=(4, 3, 32, 32))
+    with pytest.raises(UsageError, match="--input-shape 4,3,32,32: an image artifact takes one"):
+        make_plan(source, ExportOptions(preprocessing=HALVES))
+
+
+def test_a_crop_that_leaves_nothing_is_refused() -> None:
+    source = load_source(ConvNormNet(), input_shape=(1, 3, 1, 1))
+    choice = PreprocessingChoice(mean=HALVES.mean, std=HALVES.std, crop_pct=2)
+    with pytest.raises(UsageError, match="--crop-pct 2 of 1 x 1 pixels"):
+        make_plan(source, ExportOptions(preprocessing=choice))
 
 
 def test_slow_models_are_judged_on_fewer_inputs(monkeypatch: pytest.MonkeyPatch) -> None:

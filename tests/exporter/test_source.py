@@ -152,6 +152,14 @@ def test_own_module_needs_a_shape_and_is_not_changed() -> None:
     assert source.module is not module
 
 
+def test_a_timm_module_takes_images() -> None:
+    module = timm.create_model("test_vit")
+    with pytest.raises(
+        UsageError, match=r"--input-shape of .*, a timm model, is 1,C,H,W, not 3,64"
+    ):
+        load_source(module, input_shape=(3, 64))
+
+
 def test_labels_file(tmp_path: Path) -> None:
     path = tmp_path / "labels.txt"
     path.write_text("cat\nhündchen\n\n", encoding="utf-8")
