@@ -4,31 +4,46 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
+from typing import Literal
 
 from .artifact.archive import ArtifactFile, read_artifact
 from .device.errors import DeviceUnavailable
-from .files import file_sha256
 from .options import PROFILES, CheckOptions, PropertyName
 from .properties import PROPERTIES, replay
-from .properties.base import Check, PropertyResult
+from .properties.allowance import Allowance, allowance_of, require_sane_tolerance
+from .properties.base import Check, PropertyResult, python_side
 from .properties.counterexample import load_counterexample
+from .properties.inputs import usual_recipes
 from .reference.reference import NoReference, Reference, build_reference
-from .runtime import open_runtime
+from .reference.rounding import measure_rounding
+from .runtime import Runtime, Supervised, open_runtime, shown_as
+from .snapshot import snapshot
+
+# `proven`: compared with Python on drawn inputs. `replayed`: only the file's own golden vectors
+# were. `held`: what was asked for holds, and it was neither. `undecided`: nothing is proven.
+Outcome = Literal["proven", "replayed", "held", "failed", "undecided"]
+EXIT_CODES: dict[Outcome, int] = {
+    "proven": 0, "replayed": 0, "held": 0, "failed": 1, "undecided": 3,
+}  # fmt: skip
+# How sure a run is of the faults that it says it would have found.
+CONFIDENCE = 0.95
 
 
 @dataclass(frozen=True, kw_only=True)
 class Report:
-    """The verdict on one artifact; true when no property failed."""
+    """The verdict on one artifact; true when what was asked for holds."""
 
     artifact: ArtifactFile
-    sha256: str
+    sha256: str  # of the bytes that were judged
     runtime: str
     runtime_detail: str
     reference: str  # what the file was compared with, or why with nothing
     has_reference: bool
+    tolerance: str  # where the tolerance of float32 comparisons comes from
     seed: int
     examples: int
     seconds: float
@@ -37,7 +52,34 @@ class Report:
     instructions_note: str = ""  # of what, or why there are none
 
     def __bool__(self) -> bool:
-        return all(self.results)
+        return self.outcome not in ("failed", "undecided")
+
+    @property
+    def outcome(self) -> Outcome:
+        """The verdict in a word."""
+        held = {r.name for r in self.results if r.status in ("passed", "noted")}
+        if any(r.status == "failed" for r in self.results):
+            return "failed"
+        if any(r.status == "undecided" for r in self.results) or not held:
+            return "undecided"
+        if "parity" in held:
+            return "proven"
+        return "replayed" if "golden" in held else "held"
+
+    @property
+    def compared(self) -> int:
+        """How many drawn inputs the file was compared with Python on."""
+        return sum(r.examples for r in self.results if r.name == "parity" and r)
+
+    @property
+    def would_show(self) -> float | None:
+        """The smallest share of such inputs, 0 to 1, on which a fault would have been found.
+
+        With a probability of `CONFIDENCE`: n inputs miss a fault on a share p of them with
+        (1 - p)^n. None where the file was not compared with Python.
+        """
+        count = self.compared
+        return 1 - float((1 - CONFIDENCE) ** (1 / count)) if count else None
 
 
 def _reference(artifact: ArtifactFile, options: CheckOptions) -> tuple[Reference | None, str]:
@@ -71,37 +113,68 @@ def open_check(path: Path | str, options: CheckOptions) -> Iterator[Opened]:
     """Read `path`, rebuild its reference and load it in a runtime; raises as `check` does."""
     import torch
 
-    artifact = read_artifact(path)
-    reference, note = _reference(artifact, options)
+    path = Path(path)
+    if not path.is_file():
+        read_artifact(path)  # which says what it is instead
     effort = PROFILES[options.profile]
-    against = note
-    if reference is not None:
-        against = f"{reference.name}{' (' + note + ')' if note else ''}"
     before = torch.get_num_threads()
-    with open_runtime(
-        options.run_on, artifact.path, timeout=options.timeout, memory=options.memory
-    ) as runtime:
-        examples = effort.device_examples if runtime.costly else effort.examples
+    with snapshot(path) as copy:
+        with shown_as(str(copy.path), str(path)):
+            artifact = replace(read_artifact(copy.path), path=path)
+        require_sane_tolerance(artifact.metadata, artifact.golden, where=str(path))
+        reference, note = _reference(artifact, options)
+        against = note
+        if reference is not None:
+            against = f"{reference.name}{' (' + note + ')' if note else ''}"
         torch.set_num_threads(1)  # as the file runs: eager Python must not be another summation
         try:
-            yield Opened(
-                check=Check(
+            with Supervised(_starter(copy.path, options), hidden=copy.path, shown=path) as runtime:
+                examples = effort.device_examples if runtime.costly else effort.examples
+                pixels = min(effort.max_pixels, 100_000) if runtime.costly else effort.max_pixels
+                check = Check(
                     artifact=artifact,
+                    file=copy.path,
+                    sha256=copy.sha256,
                     runtime=runtime,
                     reference=reference,
                     no_reference=note if reference is None else "",
+                    allowance=_allowance(artifact, reference),
+                    demands=options.demands,
                     examples=options.examples or examples,
                     seed=options.seed,
-                    max_pixels=min(effort.max_pixels, 100_000)
-                    if runtime.costly
-                    else effort.max_pixels,
+                    max_pixels=pixels,
                     folder=options.counterexamples,
-                ),
-                runtime_detail=f"{runtime.description}, engine {runtime.engine}",
-                reference=against,
-            )
+                )
+                yield Opened(
+                    check=check,
+                    runtime_detail=f"{runtime.description}, engine {runtime.engine}",
+                    reference=against,
+                )
         finally:
             torch.set_num_threads(before)
+
+
+def _starter(
+    file: Path, options: CheckOptions, *, count: bool = False
+) -> Callable[[], AbstractContextManager[Runtime]]:
+    return partial(
+        open_runtime,
+        options.run_on,
+        file,
+        timeout=options.timeout,
+        memory=options.memory,
+        count=count,
+    )
+
+
+def _allowance(artifact: ArtifactFile, reference: Reference | None) -> Allowance:
+    """Measure what may differ on inputs of our own: the file does not choose them."""
+    rounding = None
+    if reference is not None and artifact.metadata.quantization.method == "none":
+        inputs = [recipe.build() for recipe in usual_recipes(artifact.metadata)]
+        with python_side():
+            rounding = measure_rounding(reference, inputs)
+    return allowance_of(artifact.metadata, artifact.golden, rounding)
 
 
 def check(
@@ -126,15 +199,16 @@ def check(
             if listener is not None:
                 listener(name)
             results.append(PROPERTIES[name](opened.check))
-    checked = opened.check
-    instructions, note = _count(checked, options) if options.count else (None, "")
+        checked = opened.check
+        instructions, note = _count(checked, options) if options.count else (None, "")
     return Report(
         artifact=checked.artifact,
-        sha256=file_sha256(checked.artifact.path),
+        sha256=checked.sha256,
         runtime=checked.runtime.name,
         runtime_detail=opened.runtime_detail,
         reference=opened.reference,
         has_reference=checked.reference is not None,
+        tolerance=checked.allowance.basis,
         seed=options.seed,
         examples=checked.examples,
         seconds=time.perf_counter() - started,
@@ -156,13 +230,7 @@ def _count(check: Check, options: CheckOptions) -> tuple[int | None, str]:
     case = check.artifact.golden.cases[0]
     inputs = [value.array() for value in case.inputs]
     try:
-        with open_runtime(
-            options.run_on,
-            check.artifact.path,
-            timeout=options.timeout,
-            memory=options.memory,
-            count=True,
-        ) as counting:
+        with _starter(check.file, options, count=True)() as counting:
             run = counting.forward(inputs, repeats=2)
     except DeviceUnavailable as error:
         return None, str(error)

@@ -20,6 +20,7 @@ from .options import (
     PEER_NAMES,
     PROPERTY_NAMES,
     CheckOptions,
+    Demands,
     PeerName,
     ProfileName,
     PropertyName,
@@ -52,7 +53,8 @@ def common(
     """Check that a lite-interpreter file computes what Python computes, here and on the device.
 
     [bold]python -m runtime_check FILE.ptl[/bold] is short for [bold]check FILE.ptl[/bold].
-    Exit codes: 0 every property holds, 1 a property failed, 2 usage or unreadable file.
+    Exit codes: 0 what was asked for holds, 1 the file failed, 2 usage or unreadable file, 3 no
+    verdict: nothing is proven, one way or the other.
     """
     if version:
         _console().print(f"torch-mobile-check {__version__}")
@@ -107,6 +109,19 @@ def check(
     memory: Annotated[
         float, typer.Option(help="GiB the file may use beyond torch's own.")
     ] = DEFAULT_MEMORY / 2**30,
+    atol: Annotated[
+        float | None, typer.Option(min=0, help="Largest difference of any value you accept.")
+    ] = None,
+    rtol: Annotated[
+        float | None, typer.Option(min=0, help="The same as a share of the value, added to it.")
+    ] = None,
+    min_sqnr: Annotated[
+        float | None, typer.Option(help="Least SQNR against Python, dB, over all inputs.")
+    ] = None,
+    min_agreement: Annotated[
+        float | None,
+        typer.Option(min=0, max=1, help="Least top-1 agreement with Python, 0 to 1."),
+    ] = None,
     count: Annotated[
         bool,
         typer.Option("--count", help="Count ARM instructions of one inference (device runtimes)."),
@@ -132,6 +147,7 @@ def check(
         timeout=timeout,
         memory=int(memory * 2**30),
         count=count,
+        demands=Demands(atol=atol, rtol=rtol, min_sqnr_db=min_sqnr, min_agreement=min_agreement),
     )
     _check(file, options, report=report, strict=strict, as_json=as_json)
 
@@ -139,7 +155,7 @@ def check(
 def _check(
     file: Path, options: CheckOptions, *, report: Path | None, strict: bool, as_json: bool
 ) -> None:
-    from .checking import check
+    from .checking import EXIT_CODES, check
     from .report import print_report, to_json, write_html
 
     with _console(stderr=True).status(f"opening {escape(file.name)}") as spinner:
@@ -153,7 +169,8 @@ def _check(
     else:
         print_report(result, _console())
     doubts = not result.has_reference or any(r.status == "noted" for r in result.results)
-    raise typer.Exit(1 if not result or (strict and doubts) else 0)
+    code = EXIT_CODES[result.outcome]
+    raise typer.Exit(1 if strict and doubts and code == 0 else code)
 
 
 @app.command()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
@@ -62,6 +63,38 @@ def require_one_of(what: str, name: str, known: Collection[str]) -> None:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Demands:
+    """What a user demands beyond right rounding; None demands nothing.
+
+    `atol` and `rtol` bound every value of every input: |file - Python| <= atol + rtol * |Python|.
+    `min_sqnr_db` and `min_agreement` (of the top-1 class, 0 to 1) hold for all inputs together.
+    """
+
+    atol: float | None = None
+    rtol: float | None = None
+    min_sqnr_db: float | None = None
+    min_agreement: float | None = None
+
+    def __post_init__(self) -> None:
+        for name, value in self.items():
+            if not math.isfinite(value) or (value < 0 and name != "min_sqnr_db"):
+                raise RuntimeCheckError(
+                    f"{name} is a number that is not below 0 and not infinite, not {value:g}."
+                )
+        if self.min_agreement is not None and self.min_agreement > 1:
+            raise RuntimeCheckError(
+                f"min_agreement is a share from 0 to 1, not {self.min_agreement:g}."
+            )
+
+    def items(self) -> list[tuple[str, float]]:
+        """List what is demanded, by name."""
+        return [(name, value) for name, value in vars(self).items() if value is not None]
+
+    def __bool__(self) -> bool:
+        return bool(self.items())
+
+
+@dataclass(frozen=True, kw_only=True)
 class CheckOptions:
     """How to check a file. Raises `RuntimeCheckError` for a value that does not exist.
 
@@ -71,7 +104,7 @@ class CheckOptions:
     (a checkpoint) and `trust_factory` (call the factory that the file names) say what the file is
     compared with. `counterexamples` is the folder for failing inputs. `timeout` is seconds for
     one answer of the runtime, `memory` bytes beyond what torch maps. `count` also counts the
-    instructions of one inference, on device runtimes that can.
+    instructions of one inference, on device runtimes that can. `demands` are the user's own.
     """
 
     run_on: RuntimeName = "host"
@@ -87,6 +120,7 @@ class CheckOptions:
     timeout: float = DEFAULT_TIMEOUT
     memory: int = DEFAULT_MEMORY
     count: bool = False
+    demands: Demands = Demands()
 
     def __post_init__(self) -> None:
         require_one_of("runtime", self.run_on, get_args(RuntimeName))

@@ -126,8 +126,8 @@ class PropertyItem(pytest.Item):
             pytest.skip(result.reason)
         if result.status == "noted":
             self.add_report_section("call", "note", result.reason)
-        if result.status == "failed":
-            lines = [result.reason]
+        if not result:
+            lines = [f"{result.status} ({result.fault}): {result.reason}"]
             if result.minimal:
                 lines.append(f"smallest input that fails: {result.minimal}")
             if result.counterexample is not None:

@@ -12,17 +12,19 @@ from rich.markup import escape
 from rich.table import Table
 
 from .artifact.metadata import LedgerRow
-from .checking import Report
+from .checking import CONFIDENCE, Outcome, Report
 from .comparison import Comparison
 from .pages import write_page
+from .properties import NEEDS_REFERENCE
 from .properties.base import PropertyResult
 from .properties.counterexample import replay_command
 
-FORMAT_VERSION = "1.0"
+FORMAT_VERSION = "1.1"
 _MARKS = {
     "passed": "[green]pass[/green]",
     "failed": "[bold red]FAIL[/bold red]",
     "noted": "[yellow]note[/yellow]",
+    "undecided": "[bold magenta]????[/bold magenta]",
     "skipped": "[dim]skip[/dim]",
 }
 
@@ -59,6 +61,9 @@ def to_dict(report: Report) -> dict[str, Any]:
     return {
         "format": FORMAT_VERSION,
         "passed": bool(report),
+        "outcome": report.outcome,
+        "compared": report.compared,
+        "would_show": report.would_show,
         "file": report.artifact.path.name,
         "bytes": report.artifact.bytes,
         "sha256": report.sha256,
@@ -67,6 +72,7 @@ def to_dict(report: Report) -> dict[str, Any]:
         "provenance": metadata.provenance.model_dump(),
         "quantization": metadata.quantization.model_dump(),
         "tolerance": metadata.tolerance.model_dump(),
+        "tolerance_used": report.tolerance,
         "runtime": report.runtime,
         "runtime_detail": report.runtime_detail,
         "reference": report.reference,
@@ -81,6 +87,7 @@ def to_dict(report: Report) -> dict[str, Any]:
             {
                 "name": result.name,
                 "status": result.status,
+                "fault": result.fault or None,
                 "reason": result.reason,
                 "examples": result.examples,
                 "seconds": round(result.seconds, 3),
@@ -124,24 +131,56 @@ def to_json(report: Report) -> str:
     return json.dumps(to_dict(report), indent=2, allow_nan=False) + "\n"
 
 
+_VERDICTS: dict[Outcome, str] = {
+    "proven": "PROVEN on {runtime}: it computes what Python computes",
+    "replayed": "REPLAYED, NOT PROVEN on {runtime}: the file gives the outputs that it carries "
+    "itself, and nothing was compared with Python",
+    "held": "HOLDS on {runtime}: what was asked for, without a comparison with Python",
+    "failed": "FAILED on {runtime}: {failed}",
+    "undecided": "NO VERDICT on {runtime}: {undecided}",
+}
+COLORS: dict[Outcome, str] = {
+    "proven": "green", "replayed": "yellow", "held": "yellow", "failed": "red",
+    "undecided": "magenta",
+}  # fmt: skip
+
+
 def verdict_line(report: Report) -> str:
-    """Say in one sentence what the check found, and what it could not check."""
-    failed = [r.name for r in report.results if r.status == "failed"]
-    noted = [r.name for r in report.results if r.status == "noted"]
-    blind = [r.name for r in report.results if _lacks_reference(r, report)]
-    ran = sum(r.status != "skipped" for r in report.results)
-    line = f"Every property that ran holds on {report.runtime} ({ran})"
-    if failed:
-        line = f"FAILED on {report.runtime}: {', '.join(failed)}"
-    if noted:
-        line += f"; worth a look: {', '.join(noted)}"
-    if blind:
-        line += f"; NOT compared with Python, because there is no reference: {', '.join(blind)}"
+    """Say in one paragraph what the check found, and what it could not check."""
+
+    def named(*statuses: str) -> str:
+        return ", ".join(
+            f"{r.name} ({r.fault})" if r.fault else r.name
+            for r in report.results
+            if r.status in statuses
+        )
+
+    undecided = named("undecided") or "nothing was checked"
+    line = _VERDICTS[report.outcome].format(
+        runtime=report.runtime, failed=named("failed"), undecided=undecided
+    )
+    if report.outcome == "failed" and named("undecided"):
+        line += f"; no verdict: {undecided}"
+    if named("noted"):
+        line += f"; worth a look: {named('noted')}"
     return line + "."
 
 
+def coverage_line(report: Report) -> str:
+    """Say which faults the drawn inputs would have shown; "" where nothing was compared."""
+    share = report.would_show
+    if share is None:
+        return ""
+    return (
+        f"{report.compared} inputs compared with Python: a fault on {share:.1%} or more of such "
+        f"inputs would have shown with {CONFIDENCE:.0%} probability (--examples N for more)."
+    )
+
+
 def _lacks_reference(result: PropertyResult, report: Report) -> bool:
-    return result.status == "skipped" and result.reason == report.reference
+    return (
+        result.status == "skipped" and not report.has_reference and (result.name in NEEDS_REFERENCE)
+    )
 
 
 def print_report(report: Report, console: Console) -> None:
@@ -165,24 +204,30 @@ def print_report(report: Report, console: Console) -> None:
         reason = escape(result.reason)
         if _lacks_reference(result, report):
             reason = "no reference"
-        if result.status == "failed":
-            reason = "see below"
+        if result.status in ("failed", "undecided"):
+            reason = f"{result.fault}, see below"
         table.add_row(_MARKS[result.status], result.name, count, reason)
     console.print(table)
     for result in report.results:
-        if result.status == "failed":
+        if result.status in ("failed", "undecided"):
             _print_failure(result, report, console)
     if report.instructions_note:
         counted = f"{report.instructions / 1e6:.1f} M" if report.instructions else "not counted"
         console.print(f"instructions  {counted} ({escape(report.instructions_note)})")
-    style = "bold green" if report else "bold red"
+    coverage = coverage_line(report)
+    if coverage:
+        console.print(escape(coverage))
+    style = f"bold {COLORS[report.outcome]}"
     console.print(f"[{style}]{escape(verdict_line(report))}[/{style}] {report.seconds:.1f} s")
 
 
 def _print_failure(result: PropertyResult, report: Report, console: Console) -> None:
-    console.print(f"\n[bold red]{result.name}[/bold red]: {escape(result.reason)}")
+    color = "red" if result.status == "failed" else "magenta"
+    console.print(
+        f"\n[bold {color}]{result.name}[/bold {color}] ({result.fault}): {escape(result.reason)}"
+    )
     comparison = result.comparison
-    if comparison is not None and comparison.max_abs is not None:
+    if result.status == "failed" and comparison is not None and comparison.max_abs is not None:
         console.print(
             f"  worst value at {comparison.worst}: expected {comparison.worst_expected:.7g}, got "
             f"{comparison.worst_actual:.7g}; mean|d| {comparison.mean_abs:.3g}, 99 % within "
@@ -209,8 +254,7 @@ def write_html(report: Report, path: Path) -> None:
         "stored as": metadata.quantization.method.replace("none", "float32"),
         "runtime": report.runtime_detail,
         "compared with": report.reference,
-        "tolerance": f"atol {metadata.tolerance.atol:.3g}, rtol {metadata.tolerance.rtol:.3g} "
-        f"({metadata.tolerance.basis})",
+        "tolerance": report.tolerance,
         "effort": f"{report.examples} inputs a property, seed {report.seed}, "
         f"{report.seconds:.1f} s",
     }
@@ -218,8 +262,9 @@ def write_html(report: Report, path: Path) -> None:
         facts["instructions"] = f"{report.instructions:,} ({report.instructions_note})"
     values = {
         "name": metadata.name,
-        "passed": bool(report),
+        "outcome": report.outcome,
         "verdict": verdict_line(report),
+        "coverage": coverage_line(report),
         "facts": facts,
         "results": report.results,
     }

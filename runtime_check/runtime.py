@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
+from types import TracebackType
 from typing import Protocol
 
 import numpy as np
 
 from .device.runner import open_runner
+from .errors import RuntimeCheckError
 from .options import DEFAULT_MEMORY, DEFAULT_TIMEOUT
 from .runtimes.host import open_host
-from .runtimes.run import Run
+from .runtimes.run import ChildDied, Run
 
 HOST = "host"
 
@@ -74,3 +76,71 @@ def open_runtime(
     with open_runner(name, timeout=timeout, memory=memory, count=count) as device:
         device.load(path)
         yield device
+
+
+class Supervised:
+    """A runtime that is started again when its process has died; deaths are counted, never hidden.
+
+    `start` loads the file in a fresh process. What it raises the first time comes out of `with`;
+    later it comes out of `forward`, as the death itself did before. In messages the path in
+    `hidden`, of a private copy, is replaced by the one in `shown`.
+    """
+
+    def __init__(
+        self,
+        start: Callable[[], AbstractContextManager[Runtime]],
+        *,
+        hidden: Path | str = "",
+        shown: Path | str = "",
+    ) -> None:
+        self._start = start
+        self._names = (str(hidden), str(shown))
+        self._stack = ExitStack()
+        self._runtime: Runtime | None = None
+        self.deaths = 0
+
+    def __enter__(self) -> Supervised:
+        runtime = self._opened()
+        self.name = runtime.name
+        self.engine = runtime.engine
+        self.description = runtime.description
+        self.costly = runtime.costly
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._stack.close()
+
+    def _opened(self) -> Runtime:
+        if self._runtime is None:
+            with shown_as(*self._names):
+                self._runtime = self._stack.enter_context(self._start())
+        return self._runtime
+
+    def forward(self, inputs: Sequence[np.ndarray], *, threads: int = 1, repeats: int = 1) -> Run:
+        """Run `forward(*inputs)` as the runtime does; after a death, in a fresh process.
+
+        Raises as the runtime does, and as loading does where it has to be loaded again.
+        """
+        try:
+            with shown_as(*self._names):
+                return self._opened().forward(inputs, threads=threads, repeats=repeats)
+        except ChildDied:
+            self.deaths += 1
+            self._runtime = None
+            self._stack.close()
+            raise
+
+
+@contextmanager
+def shown_as(hidden: str, shown: str) -> Iterator[None]:
+    """Replace a path in the message of an error that passes."""
+    try:
+        yield
+    except RuntimeCheckError as error:
+        error.args = (str(error).replace(hidden, shown) if hidden else str(error),)
+        raise

@@ -40,7 +40,7 @@ FLOORS = {
     ),
     "runtime_check": (
         ("errors", "files", "outputs", "pages"),
-        ("options", "choices"),
+        ("options", "choices", "snapshot"),
         ("artifact",),
         ("comparison",),
         ("reference", "runtimes"),

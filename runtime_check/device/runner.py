@@ -101,7 +101,7 @@ class DeviceSession:
                 f"{self._path}: still {doing} after {self._timeout:.0f} s in "
                 f"{self.description}, so it was stopped. The file may be hostile, or the model "
                 "larger than this limit allows.",
-                expired=True,
+                cause="hung",
             )
         self._errors.seek(0)
         lines = self._errors.read()[-2000:].decode("utf-8", "replace").strip().splitlines()
@@ -109,7 +109,7 @@ class DeviceSession:
         return ChildDied(
             f"{self._path}: {self.description} crashed while {doing} it ({gone.death}). The crash "
             f"stayed in a child process; treat the file as damaged or hostile.{last}",
-            expired=False,
+            cause="crashed",
         )
 
     def _ask(

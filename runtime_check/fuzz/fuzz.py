@@ -104,7 +104,7 @@ def _judge(
         ]
     except ChildDied as error:
         loader.lost()
-        return ("hung" if error.expired else "crashed"), str(error)
+        return ("hung" if error.cause == "hung" else "crashed"), str(error)
     except RuntimeCheckError as error:
         return "refused", str(error)
     tolerance = Tolerance.of(clean.golden)

@@ -6,13 +6,15 @@ that a saved counterexample can be judged again (`replay`).
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import numpy as np
 
 from ..comparison import compare
 from ..errors import RuntimeCheckError
 from ..options import PropertyName
-from .base import Check, Examiner, PropertyResult, Verdict, judge, within
+from .base import Check, Examiner, PropertyResult, Trial, Verdict, judge, verdict_of
 from .counterexample import Counterexample
 from .determinism import batch, determinism, examine_batch, examine_determinism
 from .golden import examine_metadata, golden, metadata
@@ -52,7 +54,7 @@ def replay(check: Check, saved: Counterexample) -> PropertyResult:
 
     Without a reference, the saved expected outputs stand in for it.
     """
-    started = time.perf_counter()
+    trial = Trial.begin(check, saved.property)
     examine = EXAMINERS.get(saved.property)
     if examine is None:
         raise RuntimeCheckError(
@@ -60,17 +62,28 @@ def replay(check: Check, saved: Counterexample) -> PropertyResult:
             f"not know: {', '.join(EXAMINERS)}."
         )
     if check.reference is None and saved.property in NEEDS_REFERENCE:
-        actual = check.runtime.forward(saved.inputs).outputs
-        comparison = compare(list(saved.expected), actual, check.tolerance)
-        verdict = Verdict(problem="" if comparison else str(comparison), comparison=comparison)
-    else:
-        verdict = judge(check, examine, saved.inputs, saved.natural)
-    return PropertyResult(
-        name=saved.property,
-        status="passed" if verdict else "failed",
-        reason=verdict.problem or within(verdict.comparison),
-        examples=1,
-        seconds=time.perf_counter() - started,
-        comparison=verdict.comparison,
+        examine = _against(saved.expected)
+    verdict = judge(check, examine, saved.inputs, saved.natural)
+    if not verdict:
+        return trial.broken(
+            verdict.fault or "bug",
+            verdict.problem,
+            examples=1,
+            comparison=verdict.comparison,
+            minimal=saved.recipe,
+        )
+    return replace(
+        trial.passed(inputs=1, needed=1, values=verdict.values, comparison=verdict.comparison),
         minimal=saved.recipe,
     )
+
+
+def _against(expected: Sequence[np.ndarray]) -> Examiner:
+    """Make an examiner that compares with saved outputs."""
+
+    def examine(check: Check, inputs: Sequence[np.ndarray], natural: bool) -> Verdict:
+        actual = check.run(inputs)
+        comparison = compare(list(expected), actual, check.allowance.for_outputs(expected))
+        return verdict_of(comparison, expected, actual)
+
+    return examine

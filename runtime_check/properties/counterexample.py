@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import RuntimeCheckError
-from ..files import file_sha256
 from .base import Check, Verdict
 from .inputs import (
     Recipe,
@@ -43,7 +42,7 @@ def save_counterexample(check: Check, name: str, recipe: Recipe, verdict: Verdic
         "natural": recipe.natural,
         "problem": verdict.problem,
         "artifact": check.artifact.path.name,
-        "artifact_sha256": file_sha256(check.artifact.path),
+        "artifact_sha256": check.sha256,
         "runtime": check.runtime.name,
     }
     arrays: dict[str, np.ndarray] = {"about": np.array(json.dumps(about))}

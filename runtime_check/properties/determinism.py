@@ -10,38 +10,34 @@ from hypothesis import strategies as st
 
 from ..artifact.metadata import ImageInput
 from ..comparison import Tolerance, compare
-from .base import Check, PropertyResult, Verdict, skipped
+from .base import Check, PropertyResult, Verdict, skipped, verdict_of
 from .inputs import (
     recipes,
     tensor_recipes,
 )
-from .parity import scaled_tolerance
 from .search import explore
 
 
 def examine_determinism(check: Check, inputs: Sequence[np.ndarray], natural: bool) -> Verdict:
     """Run one input twice on one thread and once on two."""
-    first = check.runtime.forward(inputs).outputs
+    first = check.run(inputs)
     for _ in range(2):
-        again = check.runtime.forward(inputs).outputs
+        again = check.run(inputs)
         bits = compare(first, again, Tolerance())
         if not bits or any(a.tobytes() != b.tobytes() for a, b in zip(first, again, strict=True)):
             return Verdict(
                 problem=f"the same input twice gave different bits: {bits}",
+                fault="differs",
                 comparison=bits,
+                values=bits.elements,
                 expected=tuple(first),
                 actual=tuple(again),
             )
     if check.runtime.costly:
-        return Verdict(comparison=bits)
-    threaded = check.runtime.forward(inputs, threads=2).outputs
-    comparison = compare(first, threaded, scaled_tolerance(check, first))
-    return Verdict(
-        problem="" if comparison else f"2 threads against 1: {comparison}",
-        comparison=comparison,
-        expected=tuple(first),
-        actual=tuple(threaded),
-    )
+        return Verdict(comparison=bits, values=bits.elements)
+    threaded = check.run(inputs, threads=2)
+    comparison = compare(first, threaded, check.allowance.for_outputs(first))
+    return verdict_of(comparison, first, threaded, problem="2 threads against 1: {}")
 
 
 def determinism(check: Check) -> PropertyResult:
@@ -54,17 +50,16 @@ def determinism(check: Check) -> PropertyResult:
 
 def examine_batch(check: Check, inputs: Sequence[np.ndarray], natural: bool) -> Verdict:
     """Run a batch and its rows one by one."""
-    together = check.runtime.forward(inputs).outputs
+    together = check.run(inputs)
     count = inputs[0].shape[0]
-    parts = [check.runtime.forward([a[i : i + 1] for a in inputs]).outputs for i in range(count)]
+    parts = [check.run([a[i : i + 1] for a in inputs]) for i in range(count)]
+    if len({len(part) for part in parts}) != 1 or any(a.ndim == 0 for part in parts for a in part):
+        problem = f"the rows of a batch of {count} give outputs that do not make a batch"
+        return Verdict(problem=problem, fault="differs", actual=tuple(together))
     apart = [np.concatenate(list(column)) for column in zip(*parts, strict=True)]
-    comparison = compare(apart, together, scaled_tolerance(check, apart))
-    return Verdict(
-        problem="" if comparison else f"a batch of {count} against its rows: {comparison}",
-        comparison=comparison,
-        expected=tuple(apart),
-        actual=tuple(together),
-    )
+    comparison = compare(apart, together, check.allowance.for_outputs(apart))
+    problem = f"a batch of {count} against its rows: {{}}"
+    return verdict_of(comparison, apart, together, problem=problem)
 
 
 def batch(check: Check) -> PropertyResult:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 
 import numpy as np
 
-from ..artifact.metadata import Golden, Metadata
+from ..artifact.metadata import Golden, GoldenCase, Metadata
 from ..comparison import Comparison, Tolerance, compare
-from ..errors import RuntimeCheckError
-from .base import Check, PropertyResult, Verdict, failed, within, worse
+from .allowance import demanded
+from .base import Check, Examiner, PropertyResult, Trial, Verdict, judge, verdict_of, worse
 from .inputs import (
     recipes,
 )
@@ -18,41 +17,52 @@ from .search import explore
 
 
 def golden(check: Check) -> PropertyResult:
-    """The expected outputs inside the file come out of it on this runtime."""
-    started = time.perf_counter()
+    """The expected outputs inside the file come out of it on this runtime.
+
+    Replayed, not proven: the file brings both the question and the answer.
+    """
+    trial = Trial.begin(check, "golden")
     cases = check.artifact.golden.cases
-    tolerance = Tolerance.of(check.artifact.golden)
     worst: Comparison | None = None
-    for case in cases:
-        try:
-            outputs = check.runtime.forward([i.array() for i in case.inputs]).outputs
-        except RuntimeCheckError as error:
-            return failed("golden", f"golden vector {case.name!r}: {error}", started)
-        comparison = compare([e.array() for e in case.expected], outputs, tolerance)
-        worst = worse(worst, comparison)
-        if not comparison:
-            return failed(
-                "golden", f"golden vector {case.name!r}: {comparison}", started, comparison
+    values = 0
+    for done, case in enumerate(cases):
+        verdict = judge(check, _replay(case), [i.array() for i in case.inputs], natural=True)
+        if not verdict:
+            return trial.broken(
+                verdict.fault or "bug",
+                f"golden vector {case.name!r}: {verdict.problem}",
+                examples=done + 1,
+                comparison=verdict.comparison,
             )
-    return PropertyResult(
-        name="golden",
-        status="passed",
-        reason=within(worst),
-        examples=len(cases),
-        seconds=time.perf_counter() - started,
-        comparison=worst,
-    )
+        worst = worse(worst, verdict.comparison)
+        values += verdict.values
+    return trial.passed(inputs=len(cases), needed=len(cases), values=values, comparison=worst)
+
+
+def _replay(case: GoldenCase) -> Examiner:
+    """Make the examiner of one golden vector: within what it states, and what the user demands."""
+
+    def examine(check: Check, inputs: Sequence[np.ndarray], natural: bool) -> Verdict:
+        expected, actual = [e.array() for e in case.expected], check.run(inputs)
+        comparison = compare(expected, actual, Tolerance.of(check.artifact.golden))
+        own = demanded(check.demands)
+        if comparison and own is not None:
+            comparison = compare(expected, actual, own)
+        return verdict_of(comparison, expected, actual)
+
+    return examine
 
 
 def examine_metadata(check: Check, inputs: Sequence[np.ndarray], natural: bool) -> Verdict:
     """Run one input and hold the outputs against what the metadata states."""
-    actual = check.runtime.forward(inputs).outputs
+    actual = check.run(inputs)
     output = check.metadata.output
     problems = []
     if len(actual) != len(output.tensors):
         problems.append(f"{len(actual)} outputs, the metadata states {len(output.tensors)}")
     for index, (array, stated) in enumerate(zip(actual, output.tensors, strict=False)):
-        if str(array.dtype) != stated.dtype or len(array.shape) != len(stated.shape):
+        empty = array.size == 0 and 0 not in stated.shape
+        if empty or str(array.dtype) != stated.dtype or len(array.shape) != len(stated.shape):
             problems.append(
                 f"output {index} is {array.dtype} {list(array.shape)}, the metadata states "
                 f"{stated.dtype} {stated.shape}"
@@ -60,7 +70,7 @@ def examine_metadata(check: Check, inputs: Sequence[np.ndarray], natural: bool) 
     classes = actual[0].shape[-1] if actual and actual[0].ndim else 0
     if output.labels is not None and classes != len(output.labels):
         problems.append(f"{len(output.labels)} labels for {classes} outputs")
-    if output.activation != "none" and actual:
+    if output.activation != "none" and actual and actual[0].size and actual[0].ndim:
         scores = actual[0].astype(np.float64)
         slack = 1e-3 if check.metadata.quantization.method != "none" else 1e-5
         if float(scores.min()) < -slack or float(scores.max()) > 1 + slack:
@@ -70,31 +80,41 @@ def examine_metadata(check: Check, inputs: Sequence[np.ndarray], natural: bool) 
         total = scores.sum(-1)
         if output.activation == "softmax" and not np.allclose(total, 1.0, rtol=0, atol=slack):
             problems.append(f"probabilities sum to {float(np.ravel(total)[0]):.6g}, not 1")
-    return Verdict(problem="; ".join(problems), actual=tuple(actual))
+    return Verdict(
+        problem="; ".join(problems),
+        fault="misstated" if problems else "",
+        values=sum(array.size for array in actual),
+        actual=tuple(actual),
+    )
 
 
 def metadata(check: Check) -> PropertyResult:
     """Metadata survives a round trip and tells the truth about the file and its outputs."""
-    started = time.perf_counter()
-    stated, bytecode = check.metadata, check.artifact.bytecode
+    misstated = _misstated(check)
+    if misstated:
+        return Trial.begin(check, "metadata").broken("misstated", misstated)
+    strategy = recipes(check.metadata, max_pixels=check.max_pixels)
+    return explore(check, "metadata", strategy, examine_metadata)
+
+
+def _misstated(check: Check) -> str:
+    """Hold the metadata against the file, without running it; "" where it tells the truth."""
+    stated, bytecode, vectors = check.metadata, check.artifact.bytecode, check.artifact.golden
     if Metadata.model_validate_json(stated.model_dump_json()) != stated:
-        return failed("metadata", "writing and reading the metadata changes it", started)
-    vectors = check.artifact.golden
+        return "writing and reading the metadata changes it"
     if Golden.model_validate_json(vectors.model_dump_json()) != vectors:
-        return failed("metadata", "writing and reading the golden vectors changes them", started)
+        return "writing and reading the golden vectors changes them"
     if stated.produced_by.bytecode_version != bytecode.version:
-        return failed(
-            "metadata",
+        return (
             f"the metadata states bytecode version {stated.produced_by.bytecode_version}, the "
-            f"file has {bytecode.version}",
-            started,
+            f"file has {bytecode.version}"
         )
     if stated.operators != bytecode.calls:
         names = sorted(set(stated.operators.items()) ^ set(bytecode.calls.items()))
-        return failed(
-            "metadata",
-            f"the operators stated are not those in the bytecode (first difference: {names[0]})",
-            started,
-        )
-    strategy = recipes(stated, max_pixels=check.max_pixels)
-    return explore(check, "metadata", strategy, examine_metadata)
+        return f"the operators stated are not those in the bytecode (first difference: {names[0]})"
+    # An int8 file is judged by other figures than a float32 one.
+    quantized = any(name.startswith("quantized::") for name in bytecode.calls)
+    if quantized != (stated.quantization.method != "none"):
+        holds = "quantized operators" if quantized else "no quantized operator"
+        return f"the metadata states quantization {stated.quantization.method!r}, the file {holds}"
+    return ""

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+
+import numpy as np
 
 from ..comparison import Comparison, Tolerance, compare
-from ..errors import RuntimeCheckError
 from ..runtimes.host import open_host
-from .base import Check, PropertyResult, Status, failed, skipped, worse
+from .base import (
+    Check,
+    PropertyResult,
+    Status,
+    Trial,
+    Verdict,
+    judge,
+    skipped,
+    verdict_of,
+    worse,
+)
 
 # Threads, and what else the environment says about them.
 ENVIRONMENTS: tuple[tuple[int, Mapping[str, str]], ...] = (
@@ -23,47 +33,45 @@ def load_anywhere(check: Check) -> PropertyResult:
     Fresh processes under other thread environments must give the same verdict on the golden
     vectors. Engines that phones do not have are tried too; what they do is only noted.
     """
-    started = time.perf_counter()
     if check.runtime.costly:
         return skipped("load-anywhere", "a device runtime has one engine")
+    trial = Trial.begin(check, "load-anywhere")
     worst: Comparison | None = None
+    values = 0
     for threads, environment in ENVIRONMENTS:
         outcome = _replayed(check, "qnnpack", threads, environment)
-        if not outcome or isinstance(outcome, str):
-            reason = f"loaded under {environment}: {outcome}"
-            comparison = None if isinstance(outcome, str) else outcome
-            return failed("load-anywhere", reason, started, comparison)
-        worst = worse(worst, outcome)
-    server = _server_engine()
-    status, remark = _on_a_server(check, server)
-    return PropertyResult(
-        name="load-anywhere",
-        status=status,
-        reason=f"the same under {len(ENVIRONMENTS)} thread environments{remark}",
-        examples=len(ENVIRONMENTS) + bool(server),
-        seconds=time.perf_counter() - started,
+        if not outcome:
+            reason = f"loaded under {dict(environment)}: {outcome.problem}"
+            return trial.broken(outcome.fault or "bug", reason, comparison=outcome.comparison)
+        worst = worse(worst, outcome.comparison)
+        values += outcome.values
+    status, remark = _on_a_server(check, _server_engine())
+    return trial.passed(
+        inputs=len(ENVIRONMENTS),
+        needed=len(ENVIRONMENTS),
+        values=values,
         comparison=worst,
+        reason=f"the same under {len(ENVIRONMENTS)} thread environments{remark}",
+        noted=status == "noted",
     )
 
 
-def _replayed(
-    check: Check, engine: str, threads: int, environment: Mapping[str, str]
-) -> Comparison | str:
-    """Replay the golden vectors in a fresh process; a sentence where it does not get that far."""
+def _replayed(check: Check, engine: str, threads: int, environment: Mapping[str, str]) -> Verdict:
+    """Replay the golden vectors in a fresh process."""
     cases = check.artifact.golden.cases
-    try:
-        with open_host(
-            check.artifact.path, engine=engine, threads=threads, environment=environment
-        ) as session:
+    expected = [e.array() for case in cases for e in case.expected]
+
+    def examine(check: Check, inputs: Sequence[np.ndarray], natural: bool) -> Verdict:
+        with open_host(check.file, engine=engine, threads=threads, environment=environment) as host:
             outputs = [
-                session.forward([i.array() for i in case.inputs], threads=threads).outputs
+                host.forward([i.array() for i in case.inputs], threads=threads).outputs
                 for case in cases
             ]
-    except RuntimeCheckError as error:
-        return str(error)
-    expected = [e.array() for case in cases for e in case.expected]
-    actual = [array for arrays in outputs for array in arrays]
-    return compare(expected, actual, Tolerance.of(check.artifact.golden))
+        actual = [array for arrays in outputs for array in arrays]
+        comparison = compare(expected, actual, Tolerance.of(check.artifact.golden))
+        return verdict_of(comparison, expected, actual)
+
+    return judge(check, examine, [], natural=True)
 
 
 def _on_a_server(check: Check, engine: str) -> tuple[Status, str]:
@@ -71,11 +79,12 @@ def _on_a_server(check: Check, engine: str) -> tuple[Status, str]:
     if not engine:
         return "passed", ""
     outcome = _replayed(check, engine, 1, {})
-    if isinstance(outcome, str):
+    if outcome.fault == "differs":
+        detail = outcome.problem
+        return "noted", f"; the server engine {engine}, which no phone has, gives: {detail}"
+    if not outcome:
         # Refusing is what an int8 file packed for phones should do there.
         return "passed", f"; the server engine {engine} refuses it"
-    if not outcome:
-        return "noted", f"; the server engine {engine}, which no phone has, gives: {outcome}"
     return "passed", f" and under the engine {engine}"
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from ..artifact.metadata import ImageInput
 from ..comparison import Tolerance, compare
-from .base import Check, PropertyResult, Verdict, skipped
+from .base import Check, PropertyResult, Verdict, skipped, verdict_of
 from .inputs import (
     NONFINITE_CONTENTS,
     tensor_recipes,
@@ -18,12 +19,11 @@ from .search import explore
 
 def examine_nonfinite(check: Check, inputs: Sequence[np.ndarray], natural: bool) -> Verdict:
     """Run one input that is not finite in Python and in the file."""
-    assert check.reference is not None
-    expected = check.reference.forward(inputs)
-    actual = check.runtime.forward(inputs).outputs
+    expected = check.expect(inputs)
+    actual = check.run(inputs)
     shapes = compare(expected, actual, Tolerance(atol=np.inf))
     if shapes.problem in ("count", "shape", "dtype", "empty"):
-        return Verdict(problem=shapes.detail, expected=tuple(expected), actual=tuple(actual))
+        return replace(verdict_of(shapes, expected, actual), problem=shapes.detail)
     hidden = sum(
         int((~np.isfinite(e) & np.isfinite(a)).sum()) for e, a in zip(expected, actual, strict=True)
     )
@@ -33,7 +33,8 @@ def examine_nonfinite(check: Check, inputs: Sequence[np.ndarray], natural: bool)
             f"Python answers NaN or infinity and the file {hidden} ordinary numbers "
             "(XNNPACK's clamp swallows NaN): a phone will not show that its input was broken"
         )
-    return Verdict(expected=tuple(expected), actual=tuple(actual), remark=remark)
+    values = sum(array.size for array in actual)
+    return Verdict(values=values, expected=tuple(expected), actual=tuple(actual), remark=remark)
 
 
 def nonfinite(check: Check) -> PropertyResult:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -12,8 +11,19 @@ from hypothesis import strategies as st
 
 from ..artifact.metadata import EAGER_STAGE, ImageInput, Metadata, TensorInput
 from ..comparison import Tolerance, compare
-from ..errors import RuntimeCheckError
-from .base import Check, Outputs, PropertyResult, Verdict, skipped
+from ..options import Demands
+from ..reference.rounding import measure_rounding
+from .allowance import demanded
+from .base import (
+    UNPROVEN,
+    Check,
+    PropertyResult,
+    Trial,
+    Verdict,
+    judge,
+    skipped,
+    verdict_of,
+)
 from .counterexample import save_counterexample
 from .inputs import (
     NATURAL,
@@ -21,52 +31,43 @@ from .inputs import (
     image_recipes,
     tensor_recipes,
     unresized_size,
+    usual_recipes,
 )
+from .logits import compare_logits
 from .search import draw, explore
+from .spread import Spread
 
 # An int8 file may fall this far below the SQNR its own ledger states: other inputs, other noise.
 SQNR_SLACK_DB = 6.0
-
-
 TOP1_SLACK = 0.1
-
-
-def scaled_tolerance(check: Check, expected: Outputs) -> Tolerance:
-    """Let the absolute tolerance grow with the outputs: rounding is relative to what is summed.
-
-    The stated tolerance was measured on ordinary inputs, whose outputs the golden vectors show.
-    """
-    stated = check.tolerance
-    if check.metadata.output.activation != "none":
-        return stated
-    usual = max(
-        (float(np.abs(_finite(e.array())).max(initial=0.0)) for c in check.artifact.golden.cases
-         for e in c.expected),
-        default=0.0,
-    )  # fmt: skip
-    largest = max((float(np.abs(_finite(e)).max(initial=0.0)) for e in expected), default=0.0)
-    grown = max(1.0, largest / usual) if usual else 1.0
-    return Tolerance(atol=stated.atol * grown, rtol=stated.rtol, step=stated.step)
-
-
-def _finite(array: np.ndarray) -> np.ndarray:
-    values = array.astype(np.float64)
-    finite: np.ndarray = values[np.isfinite(values)]
-    return finite
+# Whatever the ledger states: below it the error is half as strong as the signal.
+LEAST_SQNR_DB = 3.0
 
 
 def examine_parity(check: Check, inputs: Sequence[np.ndarray], natural: bool) -> Verdict:
-    """Run one input in Python and in the file."""
+    """Run one input in Python and in the file; probabilities also as the logits behind them."""
     assert check.reference is not None
-    expected = check.reference.forward(inputs)
-    actual = check.runtime.forward(inputs).outputs
-    comparison = compare(expected, actual, scaled_tolerance(check, expected))
-    return Verdict(
-        problem="" if comparison else str(comparison),
-        comparison=comparison,
-        expected=tuple(expected),
-        actual=tuple(actual),
-    )
+    raw = check.raw(inputs)
+    expected = check.reference.finish(raw)
+    actual = check.run(inputs)
+    comparison = compare(expected, actual, check.allowance.for_outputs(expected))
+    if comparison.problem == "values" and check.allowance.rounding is not None:
+        # Some inputs round worse than those that the allowance was measured on.
+        own = measure_rounding(check.reference, [inputs])
+        wider = replace(check.allowance, rounding=own).for_outputs(expected)
+        comparison = compare(expected, actual, wider)
+    own_demand = demanded(check.demands)
+    if comparison and own_demand is not None:
+        comparison = compare(expected, actual, own_demand)
+    kind = check.metadata.output.activation
+    if not comparison or kind == "none":
+        return verdict_of(comparison, expected, actual)
+    atol = check.allowance.for_raw([raw[0].numpy()])
+    before = compare_logits(kind, expected[0], actual[0], atol)
+    if not before.comparison:
+        problem = f"before the {kind}: {{}}"
+        return verdict_of(before.comparison, expected, actual, problem=problem)
+    return verdict_of(comparison, expected, actual, telling=before.telling)
 
 
 def _parity_recipes(check: Check) -> st.SearchStrategy[Any]:
@@ -92,11 +93,21 @@ def _parity_recipes(check: Check) -> st.SearchStrategy[Any]:
 
 def parity(check: Check) -> PropertyResult:
     """The file computes what the Python model computes."""
+    if check.reference is None and check.demands:
+        wanted = ", ".join(name for name, _ in check.demands.items())
+        return Trial.begin(check, "parity").broken(
+            "no-reference", f"{wanted} cannot be judged: {check.no_reference}"
+        )
     if check.reference is None:
         return skipped("parity", check.no_reference)
     if check.metadata.quantization.method != "none":
         return _int8_parity(check)
-    return explore(check, "parity", _parity_recipes(check), examine_parity)
+    usual = usual_recipes(check.metadata)[:2]  # whatever is drawn, these tell
+    result = explore(check, "parity", _parity_recipes(check), examine_parity, first=usual)
+    if not result or not (check.demands.min_sqnr_db or check.demands.min_agreement):
+        return result
+    together = _together(check, Trial.begin(check, "parity"), _demand(check.demands))
+    return result if together else together
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,38 +122,70 @@ def _int8_parity(check: Check) -> PropertyResult:
     """Judge an int8 file against fp32 Python over many inputs at once: SQNR and top-1 agreement.
 
     One input proves nothing for int8. The demand is what the file's own ledger states, less a
-    slack; a file without a ledger row is held to a positive SQNR.
+    slack, and never less than `LEAST_SQNR_DB`.
     """
-    started = time.perf_counter()
+    stated, own = _int8_demand(check.metadata), _demand(check.demands)
+    demand = Tolerance(
+        atol=np.inf,
+        min_sqnr_db=_most(stated.min_sqnr_db, own.min_sqnr_db),
+        min_top1=_most(stated.min_top1, own.min_top1),
+    )
+    return _together(check, Trial.begin(check, "parity"), demand)
+
+
+def _most(*values: float | None) -> float | None:
+    return max((value for value in values if value is not None), default=None)
+
+
+def _together(check: Check, trial: Trial, demand: Tolerance) -> PropertyResult:
+    """Judge the first output of all inputs at once by its figures."""
     pairs = _pairs(check)
     wrong = next((pair for pair in pairs if not pair.verdict), None)
     if wrong is not None:
-        return _int8_failure(check, wrong, wrong.verdict.problem, len(pairs), started)
+        return _failure(trial, wrong, wrong.verdict.problem, len(pairs))
+    if not pairs:
+        return trial.passed(inputs=0, needed=check.examples, values=0)
     # The first output, flat, inputs below each other: top-1 is that of the first head.
     total = compare(
         np.concatenate([pair.verdict.expected[0].reshape(1, -1) for pair in pairs]),
         np.concatenate([pair.verdict.actual[0].reshape(1, -1) for pair in pairs]),
-        _int8_demand(check.metadata),
+        demand,
     )
-    reason = f"int8 against fp32 Python: {total}"
+    stored = "fp32" if check.metadata.quantization.method == "none" else "int8"
+    reason = f"{stored} against fp32 Python: {total}"
     if not total:
         worst = max(pairs, key=_distance)
-        verdict = replace(worst.verdict, problem=str(total), comparison=total)
-        worst = replace(worst, verdict=verdict)
-        return _int8_failure(check, worst, reason, len(pairs), started)
-    return PropertyResult(
-        name="parity",
-        status="passed",
+        verdict = replace(worst.verdict, problem=str(total), fault="differs", comparison=total)
+        return _failure(trial, replace(worst, verdict=verdict), reason, len(pairs))
+    spread = Spread()
+    for pair in pairs:
+        spread.add(pair.verdict.expected[:1], 0.0)
+    if all(spread.constant() or [False]):
+        return trial.broken(
+            "constant",
+            f"Python's outputs are the same for all of {len(pairs)} inputs: nothing is proven",
+            examples=len(pairs),
+            comparison=total,
+        )
+    return trial.passed(
+        inputs=len(pairs),
+        needed=check.examples,
+        values=total.elements,
         reason=reason,
-        examples=len(pairs),
-        seconds=time.perf_counter() - started,
         comparison=total,
     )
 
 
+def _examine_distance(check: Check, inputs: Sequence[np.ndarray], natural: bool) -> Verdict:
+    """Run one input on both sides, and measure."""
+    expected = check.expect(inputs)
+    actual = check.run(inputs)
+    comparison = compare(expected, actual, demanded(check.demands) or Tolerance(atol=np.inf))
+    return verdict_of(comparison, expected, actual)
+
+
 def _pairs(check: Check) -> list[_Pair]:
     """Draw inputs and run each on both sides, up to the first that cannot be compared."""
-    assert check.reference is not None
     contents = tuple(name for name in NATURAL if name != "constant")
     spec = check.metadata.input
     strategy: st.SearchStrategy[Any]
@@ -150,23 +193,9 @@ def _pairs(check: Check) -> list[_Pair]:
         strategy = image_recipes(spec, contents=contents, max_pixels=check.max_pixels)
     else:
         strategy = tensor_recipes(spec, contents=("normal",))
-    drawn = draw(strategy, check.examples, check.seed)
     pairs = []
-    for recipe in drawn:
-        inputs = recipe.build()
-        expected = check.reference.forward(inputs)
-        try:
-            actual = check.runtime.forward(inputs).outputs
-        except RuntimeCheckError as error:
-            verdict = Verdict(problem=str(error), expected=tuple(expected))
-        else:
-            single = compare(expected, actual, Tolerance(atol=np.inf))
-            verdict = Verdict(
-                problem="" if single else str(single),
-                comparison=single,
-                expected=tuple(expected),
-                actual=tuple(actual),
-            )
+    for recipe in draw(strategy, check.examples, check.seed):
+        verdict = judge(check, _examine_distance, recipe.build(), recipe.natural)
         pairs.append(_Pair(recipe=recipe, verdict=verdict))
         if not verdict:
             break
@@ -178,19 +207,22 @@ def _distance(pair: _Pair) -> float:
     return comparison.max_abs or 0.0 if comparison is not None else 0.0
 
 
-def _int8_failure(
-    check: Check, pair: _Pair, reason: str, examples: int, started: float
-) -> PropertyResult:
-    return PropertyResult(
-        name="parity",
-        status="failed",
-        reason=reason,
+def _failure(trial: Trial, pair: _Pair, reason: str, examples: int) -> PropertyResult:
+    verdict, path = pair.verdict, None
+    if verdict.fault not in UNPROVEN:
+        path = save_counterexample(trial.check, trial.name, pair.recipe, verdict)
+    return trial.broken(
+        verdict.fault or "bug",
+        reason,
         examples=examples,
-        seconds=time.perf_counter() - started,
-        comparison=pair.verdict.comparison,
+        comparison=verdict.comparison,
         minimal=repr(pair.recipe),
-        counterexample=save_counterexample(check, "parity", pair.recipe, pair.verdict),
+        counterexample=path,
     )
+
+
+def _demand(demands: Demands) -> Tolerance:
+    return Tolerance(atol=np.inf, min_sqnr_db=demands.min_sqnr_db, min_top1=demands.min_agreement)
 
 
 def _int8_demand(metadata: Metadata) -> Tolerance:
@@ -200,4 +232,4 @@ def _int8_demand(metadata: Metadata) -> Tolerance:
     last = stated[-1] if stated else None
     sqnr = 0.0 if last is None or last.sqnr_db is None else last.sqnr_db - SQNR_SLACK_DB
     top1 = None if last is None or last.top1 is None else max(0.0, last.top1 - TOP1_SLACK)
-    return Tolerance(atol=np.inf, min_sqnr_db=max(0.0, sqnr), min_top1=top1)
+    return Tolerance(atol=np.inf, min_sqnr_db=max(LEAST_SQNR_DB, sqnr), min_top1=top1)

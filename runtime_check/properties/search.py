@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,14 +12,20 @@ from hypothesis import strategies as st
 from hypothesis.errors import Flaky, HypothesisException
 
 from ..comparison import Comparison
-from .base import Check, Examiner, PropertyResult, Verdict, judge, within, worse
+from .base import UNPROVEN, Check, Examiner, PropertyResult, Trial, Verdict, judge, worse
 from .counterexample import save_counterexample
 from .inputs import (
     Recipe,
 )
+from .spread import Spread
 
 # A device under emulation takes seconds an input; shrinking stops asking it after this many.
 MAX_DEVICE_SHRINKS = 12
+# Each costs a fresh process that loads the file again; one that hangs costs the time limit, too.
+MAX_DEADLY_SHRINKS = {"hung": 0, "memory": 2}
+MAX_DEATHS = 6
+# Where hypothesis draws an input twice, it is asked for more, so many times.
+MAX_DRAWS = 4
 
 
 class _Disagreement(Exception):
@@ -33,8 +38,28 @@ class _Search:
 
     verdicts: dict[Recipe, Verdict] = field(default_factory=dict)
     failing: Recipe | None = None
+    failure: Verdict | None = None
     worst: Comparison | None = None
+    spread: Spread = field(default_factory=Spread)
     shrinks: int = 0
+
+    def found(self, recipe: Recipe, verdict: Verdict) -> None:
+        """Keep a verdict: the outputs only of the one that fails."""
+        self.verdicts[recipe] = verdict.slim()
+        if not verdict:
+            self.failing, self.failure = recipe, verdict
+        elif self.failing is None:
+            self.worst = worse(self.worst, verdict.comparison)
+            if verdict.expected and verdict.comparison is not None:
+                self.spread.add(verdict.expected, verdict.comparison.tolerance.atol)
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether shrinking has cost enough."""
+        fault = "" if self.failure is None else self.failure.fault
+        if fault in ("crashed", "hung", "memory", "nonsense"):
+            return self.shrinks > MAX_DEADLY_SHRINKS.get(fault, MAX_DEATHS)
+        return False
 
 
 def _settings(examples: int, phases: Sequence[Phase]) -> settings:
@@ -66,61 +91,103 @@ def draw(strategy: st.SearchStrategy[Any], examples: int, seed: int) -> list[Rec
 
 
 def explore(
-    check: Check, name: str, strategy: st.SearchStrategy[Any], examine: Examiner
+    check: Check,
+    name: str,
+    strategy: st.SearchStrategy[Any],
+    examine: Examiner,
+    *,
+    first: Sequence[Recipe] = (),
 ) -> PropertyResult:
-    """Draw inputs until one fails or enough passed; shrink and save the one that fails."""
-    started = time.perf_counter()
+    """Judge `first`, draw inputs until one fails or enough passed; shrink and save what fails.
+
+    Enough is `check.examples` different inputs beside `first`. Where there are such, the outputs
+    have to depend on the input: the same for all of them, or all 0 and 1, they prove nothing.
+    """
+    trial = Trial.begin(check, name)
     search = _Search()
+    for recipe in first:
+        if search.failing is None:
+            verdict = judge(check, examine, recipe.build(), recipe.natural)
+            search.found(recipe, verdict)
+    needed = len(first) + check.examples
 
     def probe(recipe: Recipe) -> None:
         verdict = search.verdicts.get(recipe)
         if verdict is None:
             if search.failing is not None:
                 search.shrinks += 1
-            if check.runtime.costly and search.shrinks > MAX_DEVICE_SHRINKS:
-                return
+                costly = check.runtime.costly and search.shrinks > MAX_DEVICE_SHRINKS
+                if costly or search.exhausted:
+                    return
             verdict = judge(check, examine, recipe.build(), recipe.natural)
-            search.verdicts[recipe] = verdict
-            if search.failing is None:
-                search.worst = worse(search.worst, verdict.comparison)
+            search.found(recipe, verdict)
         if not verdict:
-            search.failing = recipe
             raise _Disagreement(verdict.problem)
 
-    run = hypothesis_seed(check.seed)(
-        _settings(check.examples, [Phase.generate, Phase.shrink])(given(strategy)(probe))
-    )
-    unsteady = ""
-    try:
-        run()
-    except _Disagreement:
-        pass
-    except (Flaky, HypothesisException) as error:
-        unsteady = f" (hypothesis: {str(error).splitlines()[0][:120]})"
-    seconds = time.perf_counter() - started
-    tried = len(search.verdicts)
-    if search.failing is None:
-        remarks = [v.remark for v in search.verdicts.values() if v.remark]
-        reason = within(search.worst) + unsteady
-        if remarks:
-            reason = f"{len(remarks)} of {tried} inputs: {remarks[0]}"
-        return PropertyResult(
-            name=name,
-            status="noted" if remarks else "passed",
-            reason=reason,
-            examples=tried,
-            seconds=seconds,
+    misled = ""
+    for again in range(MAX_DRAWS):
+        run = hypothesis_seed(check.seed + again)(
+            _settings(check.examples, [Phase.generate, Phase.shrink])(given(strategy)(probe))
+        )
+        try:
+            run()
+        except _Disagreement:
+            break
+        except (Flaky, HypothesisException) as error:
+            misled = f"hypothesis: {str(error).splitlines()[0][:120]}"
+            break
+        if search.failing is not None or len(search.verdicts) >= needed:
+            break
+    if search.failure is not None and search.failing is not None:
+        return _failure(trial, search, search.failing, search.failure)
+    if misled:
+        return trial.broken("unsteady", misled, examples=len(search.verdicts))
+    return _success(trial, search, needed=needed, varies=bool(first))
+
+
+def _success(trial: Trial, search: _Search, *, needed: int, varies: bool) -> PropertyResult:
+    tried = list(search.verdicts.values())
+    same = search.spread.constant()
+    if varies and same and all(same):
+        return trial.broken(
+            "constant",
+            f"the outputs are the same for all of {len(tried)} inputs (an untrained head?): "
+            "whatever the file computes before them would pass",
+            examples=len(tried),
             comparison=search.worst,
         )
-    verdict = search.verdicts[search.failing]
-    path = save_counterexample(check, name, search.failing, verdict)
-    return PropertyResult(
-        name=name,
-        status="failed",
-        reason=verdict.problem + unsteady,
-        examples=tried,
-        seconds=seconds,
+    if varies and tried and not any(verdict.telling for verdict in tried):
+        return trial.broken(
+            "saturated",
+            f"the outputs are all 0 and 1 for all of {len(tried)} inputs: they hide what the "
+            "network computes before its activation",
+            examples=len(tried),
+            comparison=search.worst,
+        )
+    remarks = [verdict.remark for verdict in tried if verdict.remark]
+    reason = f"{len(remarks)} of {len(tried)} inputs: {remarks[0]}" if remarks else ""
+    if varies and any(same):
+        constant = ", ".join(str(index) for index, still in enumerate(same) if still)
+        reason = f"output {constant} is the same for every input, which proves nothing of it"
+    return trial.passed(
+        inputs=len(tried),
+        needed=needed,
+        values=sum(verdict.values for verdict in tried),
+        comparison=search.worst,
+        reason=reason,
+        noted=bool(reason),
+    )
+
+
+def _failure(trial: Trial, search: _Search, recipe: Recipe, verdict: Verdict) -> PropertyResult:
+    path = None
+    if verdict.fault not in UNPROVEN:
+        path = save_counterexample(trial.check, trial.name, recipe, verdict)
+    return trial.broken(
+        verdict.fault or "bug",
+        verdict.problem,
+        examples=len(search.verdicts),
         comparison=verdict.comparison,
-        minimal=repr(search.failing),
+        minimal=repr(recipe),
         counterexample=path,
     )

@@ -6,8 +6,9 @@ the graph does: a mistake made twice would agree with itself.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
@@ -36,31 +37,58 @@ class Reference:
     metadata: Metadata
     note: str = ""  # what a reader of the verdict should know, such as overridden weights
 
+    exact: bool = False  # whether it is float64 at the moment
+
     def forward(self, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
         """Compute what the artifact should return for these inputs, output by output."""
+        return self.finish(self.raw(inputs))
+
+    def raw(self, inputs: Sequence[np.ndarray]) -> list[Tensor]:
+        """Run the network, up to its activation: what it returns, output by output."""
         if self.metadata.input.kind == "image":
-            return self.classify(self.preprocess(inputs[0]))
-        with torch.inference_mode():
-            return self.finish(self.network(*(torch.from_numpy(a.copy()) for a in inputs)))
+            return self.raw_of(self.preprocess(inputs[0]))
+        return self._call(*(torch.from_numpy(array.copy()) for array in inputs))
 
     def preprocess(self, image: np.ndarray) -> Tensor:
         """Turn uint8 height x width x 3 into float 1 x 3 x h x w by Pillow and timm."""
         assert self.metadata.preprocessing is not None
         return pillow_preprocess(self.metadata.preprocessing, image)
 
+    def raw_of(self, tensor: Tensor) -> list[Tensor]:
+        """Run the network on a preprocessed image, 1 x 3 x h x w."""
+        return self._call(tensor)
+
     def classify(self, tensor: Tensor) -> list[np.ndarray]:
         """Run the network and the activation on a preprocessed image, 1 x 3 x h x w."""
-        with torch.inference_mode():
-            return self.finish(self.network(tensor))
+        return self.finish(self.raw_of(tensor))
 
-    def finish(self, value: Any) -> list[np.ndarray]:
-        """Apply the activation to what the network returned, and shape it as the artifact does."""
+    def _call(self, *tensors: Tensor) -> list[Tensor]:
+        if self.exact:
+            tensors = tuple(t.double() if t.is_floating_point() else t for t in tensors)
+        with torch.inference_mode():
+            value = self.network(*tensors)
         try:
-            tensors = flatten(value)
+            return flatten(value)
         except TypeError as error:
             raise NoReference(
                 f"In the Python model {error}: there is nothing to compare the artifact with."
             ) from error
+
+    @contextmanager
+    def in_float64(self) -> Iterator[Reference]:
+        """Yield the same model in float64; it is float32 again afterwards, bit for bit.
+
+        Converted in place: float32 -> float64 -> float32 is exact, and a copy of a large model
+        would double the peak memory.
+        """
+        self.network.double()
+        try:
+            yield replace(self, exact=True)
+        finally:
+            self.network.float()
+
+    def finish(self, tensors: Sequence[Tensor]) -> list[np.ndarray]:
+        """Apply the activation to what the network returned, and shape it as the artifact does."""
         arrays = []
         for index, tensor in enumerate(tensors):
             if index == 0 and self.metadata.output.activation == "softmax":

@@ -71,12 +71,12 @@ class HostSession:
                 raise ChildDied(
                     f"{self._path}: still {doing} after {self._timeout:.0f} s, so it was stopped. "
                     "The file may be hostile, or the model larger than this limit allows.",
-                    expired=True,
+                    cause="hung",
                 ) from error
             raise ChildDied(
                 f"{self._path}: torch crashed while {doing} it ({error.death}). The crash stayed "
                 "in a child process; treat the file as damaged or hostile.",
-                expired=False,
+                cause="crashed",
             ) from error
 
     def load(

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
 from ..errors import RuntimeCheckError
 
+# How a child ended: by a signal or on its own, at its time limit, out of memory, or with an answer
+# that is none.
+Cause = Literal["crashed", "hung", "memory", "nonsense"]
+
 
 class ChildDied(RuntimeCheckError):
-    """The process that ran the file crashed, or was stopped at its time limit (`expired`)."""
+    """The process that ran the file is gone, and `cause` says how."""
 
-    def __init__(self, message: str, *, expired: bool) -> None:
+    def __init__(self, message: str, *, cause: Cause) -> None:
         super().__init__(message)
-        self.expired = expired
+        self.cause: Cause = cause
 
 
 class ForwardError(RuntimeCheckError):

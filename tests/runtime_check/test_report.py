@@ -25,6 +25,7 @@ def a_report(path: Path) -> Report:
         runtime_detail="torch on this machine",
         reference="none <here>",
         has_reference=False,
+        tolerance="stated by the file",
         seed=0,
         examples=3,
         seconds=1.25,
@@ -33,6 +34,7 @@ def a_report(path: Path) -> Report:
             PropertyResult(
                 name="batch",
                 status="failed",
+                fault="differs",
                 reason="<b>off</b>",
                 comparison=different,
                 minimal="one & two",
@@ -74,4 +76,4 @@ def test_the_page_of_a_report_without_failures_says_so(tensor_ptl: Any, tmp_path
     good = tuple(r for r in report.results if r.status != "failed")
     write_html(replace(report, results=good), tmp_path / "page.html")
     page = (tmp_path / "page.html").read_text(encoding="utf-8")
-    assert '<p class="verdict passed">Every property that ran holds on host' in page
+    assert '<p class="verdict replayed">REPLAYED, NOT PROVEN on host' in page

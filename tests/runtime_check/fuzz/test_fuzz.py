@@ -63,8 +63,8 @@ def test_what_loads_but_computes_otherwise_is_detected(tensor_ptl: Any, tmp_path
 @pytest.mark.parametrize(
     ("died", "outcome"),
     [
-        (ChildDied("nobody is still here", expired=False), "crashed"),
-        (ChildDied("it took too long", expired=True), "hung"),
+        (ChildDied("nobody is still here", cause="crashed"), "crashed"),
+        (ChildDied("it took too long", cause="hung"), "hung"),
     ],
 )
 def test_hanging_and_crashing_are_told_apart_by_value_not_by_wording(

@@ -1,0 +1,59 @@
+"""What float32 rounds is measured against float64, as a share of the outputs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from runtime_check.artifact.archive import read_artifact
+from runtime_check.reference.reference import Reference
+from runtime_check.reference.rounding import COARSE, FLOOR, SAFETY, measure_rounding
+
+
+class Cancels(nn.Module):
+    """Adds 1e4 and takes it away again: what is left has lost four digits in float32."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return (x + 1e4) - 1e4
+
+
+class Single(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        if x.dtype != torch.float32:
+            raise TypeError("float32 only")
+        return x
+
+
+def reference(network: nn.Module, tensor_ptl: Any) -> Reference:
+    metadata = read_artifact(tensor_ptl.path).metadata
+    return Reference(name="one", network=network, metadata=metadata)
+
+
+def test_lost_digits_are_seen(tensor_ptl: Any) -> None:
+    given = [[np.full((1, 3), 0.3, np.float32)]]
+    measured = measure_rounding(reference(Cancels(), tensor_ptl), given)
+    # float32 has steps of 2**-10 near 1e4, and 0.3f lies between two of them.
+    exact = float(np.float32(0.3))
+    lost = abs(round(exact * 2**10) / 2**10 - exact) / exact
+    assert measured.finished == measured.raw == pytest.approx(SAFETY * lost, rel=1e-6)
+    assert measure_rounding(reference(nn.Identity(), tensor_ptl), given).raw == FLOOR
+
+
+def test_a_model_that_insists_on_float32_gets_a_coarse_share(tensor_ptl: Any) -> None:
+    network = Single()
+    measured = measure_rounding(reference(network, tensor_ptl), [[np.ones((1, 3), np.float32)]])
+    assert measured.raw == COARSE
+    assert "float32 only" in measured.basis
+
+
+def test_the_model_is_float32_again_bit_for_bit(tensor_ptl: Any) -> None:
+    network = nn.Linear(3, 4).eval()
+    before = {k: v.clone() for k, v in network.state_dict().items()}
+    measure_rounding(reference(network, tensor_ptl), [[np.ones((1, 3), np.float32)]])
+    for key, value in network.state_dict().items():
+        assert value.dtype == torch.float32
+        assert torch.equal(value, before[key])
