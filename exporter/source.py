@@ -10,8 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from pydantic import ValidationError
 from torch import Tensor, nn
 
+from runtime_check.artifact.limits import MAX_LABEL, MAX_LABELS
 from runtime_check.artifact.metadata import Preprocessing, Provenance
 from runtime_check.errors import NoPretrainedWeights, RuntimeCheckError, UnknownModel
 from runtime_check.reference.build import Built, build, is_factory
@@ -180,15 +182,22 @@ def _timm_preprocessing(module: nn.Module) -> Preprocessing:
     from timm.data import resolve_data_config
 
     config = resolve_data_config({}, model=module, use_test_size=False)
-    return Preprocessing(
-        input_size=tuple(config["input_size"]),
-        interpolation=config["interpolation"],
-        crop_pct=config["crop_pct"],
-        crop_mode=config["crop_mode"] or "center",
-        mean=tuple(config["mean"]),
-        std=tuple(config["std"]),
-        in_graph=False,
-    )
+    try:
+        return Preprocessing(
+            input_size=tuple(config["input_size"]),
+            interpolation=config["interpolation"],
+            crop_pct=config["crop_pct"],
+            crop_mode=config["crop_mode"] or "center",
+            mean=tuple(config["mean"]),
+            std=tuple(config["std"]),
+            in_graph=False,
+        )
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise SourceError(
+            f"The model's own preprocessing (its pretrained_cfg) cannot be used: "
+            f"{'.'.join(map(str, first['loc']))}: {first['msg']}."
+        ) from error
 
 
 def _imagenet_labels(classes: int) -> tuple[str, ...] | None:
@@ -212,4 +221,10 @@ def read_labels(path: Path) -> tuple[str, ...]:
         ) from error
     if not any(line.strip() for line in lines):
         raise SourceError(f"The labels file {path} is empty; it needs one label per line.")
-    return tuple(line.strip() for line in lines)
+    labels = tuple(line.strip() for line in lines)
+    if len(labels) > MAX_LABELS or max(map(len, labels)) > MAX_LABEL:
+        raise SourceError(
+            f"{path} has {len(labels)} lines, the longest of {max(map(len, labels))} characters: a "
+            f"labels file has one label per line, at most {MAX_LABELS} of {MAX_LABEL} characters."
+        )
+    return labels

@@ -21,7 +21,8 @@ from .metadata import GOLDEN_RECORD, METADATA_RECORD, Golden, Metadata, parse_go
 from .zips import ZIP_START, Entry, OddZip, check_zip
 
 # Golden images are small and labels are short; larger records are a mistake or an attack.
-MAX_JSON_BYTES = 64 * 2**20
+MAX_METADATA_BYTES = 4 * 2**20
+MAX_GOLDEN_BYTES = 64 * 2**20
 MAX_BYTECODE_BYTES = 256 * 2**20
 # torch stores tensors uncompressed and deflates only code, so real files stay near 1.
 MAX_EXPANSION = 20
@@ -132,7 +133,10 @@ def read_record(archive: zipfile.ZipFile, name: str, limit: int, path: Path) -> 
     """Read one record, at most `limit` bytes, its CRC checked; `KeyError` when it is missing."""
     info = archive.getinfo(name)
     if info.file_size > limit:
-        raise UnreadableArtifact(f"{path}: {name} claims {info.file_size} bytes; refused.")
+        raise UnreadableArtifact(
+            f"{path}: {name.split('/', 1)[-1]} claims {info.file_size} bytes, and {limit} is the "
+            f"most that is read. {EXPORT_AGAIN}"
+        )
     try:
         with archive.open(info) as stream:
             data = stream.read(limit + 1)
@@ -188,8 +192,8 @@ def read_artifact(path: Path | str) -> ArtifactFile:
     with open_records(path) as (archive, root, records):
         bytecode = _bytecode(archive, root, records, path)
         try:
-            meta = read_record(archive, f"{root}/{METADATA_RECORD}", MAX_JSON_BYTES, path)
-            gold = read_record(archive, f"{root}/{GOLDEN_RECORD}", MAX_JSON_BYTES, path)
+            meta = read_record(archive, f"{root}/{METADATA_RECORD}", MAX_METADATA_BYTES, path)
+            gold = read_record(archive, f"{root}/{GOLDEN_RECORD}", MAX_GOLDEN_BYTES, path)
         except KeyError as error:
             raise UnreadableArtifact(
                 f"{path} is a lite-interpreter file, but without {METADATA_RECORD} or "

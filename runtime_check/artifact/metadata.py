@@ -7,33 +7,51 @@ cannot change on one side only.
 
 from __future__ import annotations
 
-import base64
 import json
 import math
+import re
 import sys
 from pathlib import Path
 from typing import Annotated, Literal, TypeVar
 
-import numpy as np
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import (
+    AliasChoices,
+    BaseModel,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from ..errors import UnreadableArtifact, UnsupportedSchema
+from .json_text import BadJson, read_json
+from .limits import (
+    MAX_BYTECODE_VERSION,
+    MAX_CASES,
+    MAX_ELEMENTS,
+    MAX_LABELS,
+    MAX_PIXELS,
+    MAX_ROWS,
+    MAX_TENSORS,
+    Count,
+    Finite,
+    Label,
+    Name,
+    Side,
+    Text,
+)
+from .tensors import Frozen as Frozen
+from .tensors import TensorData as TensorData
+from .tensors import TensorSpec as TensorSpec
 
 SCHEMA_VERSION = "1.1"
 METADATA_RECORD = "extra/metadata.json"
 GOLDEN_RECORD = "extra/golden.json"
 
+_VERSION = re.compile(r"\d{1,3}\.\d{1,3}")
+
 M = TypeVar("M", bound=BaseModel)
-Dtype = Literal["uint8", "float32", "float64", "int64", "int32", "bool"]
-
-
-class Frozen(BaseModel):
-    """Base of every model here: immutable, NaN written as null, unknown keys kept out.
-
-    Unknown keys are ignored on reading, so a file of a newer *minor* version still loads.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="ignore", ser_json_inf_nan="null")
 
 
 class ImageInput(Frozen):
@@ -43,46 +61,82 @@ class ImageInput(Frozen):
     dtype: Literal["uint8"] = "uint8"
     layout: Literal["HWC"] = "HWC"
     color: Literal["RGB"] = "RGB"
-    min_side: int = Field(ge=1, description="smallest height or width accepted, pixels")
-    max_side: int = Field(ge=1, description="largest height or width accepted, pixels")
-    max_aspect: int = Field(
-        default=32, ge=1, description="largest ratio of the long to the short side accepted"
+    min_side: Side = Field(description="smallest height or width accepted, pixels")
+    max_side: Side = Field(description="largest height or width accepted, pixels")
+    max_aspect: Side = Field(
+        default=32, description="largest ratio of the long to the short side accepted"
     )
 
+    @field_validator("max_side")
+    @classmethod
+    def _sides_in_order(cls, value: int, info: ValidationInfo) -> int:
+        smallest = info.data.get("min_side", 1)
+        if not smallest <= value:
+            raise ValueError(f"smaller than min_side, {smallest}")
+        return value
 
-class TensorSpec(Frozen):
-    """One tensor argument of `forward`."""
-
-    shape: list[int]
-    dtype: Dtype = "float32"
+    @field_validator("min_side")
+    @classmethod
+    def _smallest_image(cls, value: int) -> int:
+        if value**2 > MAX_PIXELS:
+            raise ValueError(f"the smallest image would have more than {MAX_PIXELS} pixels")
+        return value
 
 
 class TensorInput(Frozen):
     """The bare network: tensors of stated shape, already preprocessed."""
 
     kind: Literal["tensor"] = "tensor"
-    tensors: list[TensorSpec] = Field(min_length=1)
+    tensors: list[TensorSpec] = Field(min_length=1, max_length=MAX_TENSORS)
     dynamic_batch: bool = Field(description="whether the first dimension may differ from `shape`")
+
+    @field_validator("tensors")
+    @classmethod
+    def _not_empty(cls, tensors: list[TensorSpec]) -> list[TensorSpec]:
+        sizes = [math.prod(tensor.shape) for tensor in tensors]
+        if 0 in sizes or sum(sizes) > MAX_ELEMENTS:
+            raise ValueError(f"an input without elements, or more than {MAX_ELEMENTS} in all")
+        return tensors
 
 
 class Preprocessing(Frozen):
     """timm's evaluation transform, in timm's field names."""
 
-    input_size: tuple[int, int, int] = Field(description="channels, height, width of the network")
-    interpolation: str
-    crop_pct: float
+    input_size: tuple[Side, Side, Side] = Field(
+        description="channels, height, width of the network"
+    )
+    interpolation: Literal["nearest", "bilinear", "bicubic", "box", "hamming", "lanczos"]
+    crop_pct: float = Field(gt=0, le=1e3)
     crop_mode: Literal["center", "squash", "border"]
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
+    mean: tuple[Finite, ...] = Field(min_length=1, max_length=MAX_TENSORS)
+    std: tuple[Annotated[Finite, Field(gt=0)], ...] = Field(min_length=1, max_length=MAX_TENSORS)
     in_graph: bool = Field(description="true: `forward` does all of this itself")
+
+    @model_validator(mode="after")
+    def _fits(self) -> Preprocessing:
+        channels, height, width = self.input_size
+        if math.prod(self.input_size) > MAX_ELEMENTS:
+            raise ValueError(f"input_size: more than {MAX_ELEMENTS} elements")
+        if not self.in_graph:
+            return self
+        if (channels, len(self.mean), len(self.std)) != (3, 3, 3):
+            raise ValueError("input_size, mean and std: a photo has 3 channels")
+        resized = [math.floor(side / self.crop_pct) for side in (height, width)]
+        if not 1 <= math.prod(resized) <= MAX_PIXELS:
+            raise ValueError(f"crop_pct: a photo would be resized to {resized[0]} x {resized[1]}")
+        return self
 
 
 class Output(Frozen):
     """What `forward` returns."""
 
     activation: Literal["softmax", "sigmoid", "none"]
-    labels: list[str] | None = Field(description="one per class, or null where none are known")
-    tensors: list[TensorSpec] = Field(min_length=1, description="shapes for the first golden input")
+    labels: list[Label] | None = Field(
+        max_length=MAX_LABELS, description="one per class, or null where none are known"
+    )
+    tensors: list[TensorSpec] = Field(
+        min_length=1, max_length=MAX_TENSORS, description="shapes for the first golden input"
+    )
 
 
 class Quantization(Frozen):
@@ -90,21 +144,22 @@ class Quantization(Frozen):
 
     method: Literal["none", "dynamic", "static", "qat"] = "none"
     mode: Literal["fx", "eager"] | None = None
-    engine: str | None = None
-    scheme: str | None = None
-    recipe: str | None = None
-    int8_layers: int = 0
-    float_layers: list[str] = []
+    engine: Name | None = None
+    scheme: Name | None = None
+    recipe: Name | None = None
+    int8_layers: Count = 0
+    float_layers: list[Text] = Field(default=[], max_length=MAX_ROWS)
 
 
 class Capture(Frozen):
     """How the Python module became TorchScript, and on what evidence."""
 
     method: Literal["script", "trace", "mixed"]
-    reason: str
-    scripted_modules: list[str] = []
-    specialized: list[str] = Field(
+    reason: Text
+    scripted_modules: list[Text] = Field(default=[], max_length=MAX_ROWS)
+    specialized: list[Text] = Field(
         default=[],
+        max_length=MAX_ROWS,
         validation_alias=AliasChoices("specialized", "specialised"),  # as schema 1.0 spelled it
         description="data-dependent branches frozen by --allow-specialization",
     )
@@ -113,61 +168,64 @@ class Capture(Frozen):
 class Pass(Frozen):
     """One rewrite on the way, and what it changed."""
 
-    name: str
+    name: Name
     stage: Literal["prepare", "optimize"]
-    effect: str
+    effect: Text
 
 
 class ProducedBy(Frozen):
     """Versions of everything that shaped the bytes."""
 
-    exporter: str
-    torch: str
-    timm: str | None
-    bytecode_version: int
+    exporter: Name
+    torch: Name
+    timm: Name | None
+    bytecode_version: int = Field(ge=0, le=MAX_BYTECODE_VERSION)
 
 
 class RuntimeVerdict(Frozen):
     """What one device runtime makes of the file."""
 
-    runtime: str
+    runtime: Name
     compatible: bool
     how: Literal["operator-table", "executed"]
-    detail: str
+    detail: Text
 
 
 class Weights(Frozen):
     """Where the parameters came from."""
 
     origin: Literal["package", "hub", "file", "factory", "random", "module"]
-    detail: str
-    sha256: str = Field(description="of the state dict: names, dtypes, shapes and bytes, in order")
-    file_sha256: str | None = None
+    detail: Text
+    sha256: Name = Field(description="of the state dict: names, dtypes, shapes and bytes, in order")
+    file_sha256: Name | None = None
 
 
 class Provenance(Frozen):
     """Enough to rebuild the Python side of a comparison."""
 
     source: Literal["timm", "factory", "module"]
-    model: str
+    model: Name
     weights: Weights
-    license: str | None = Field(
+    license: Name | None = Field(
         default=None,
         validation_alias=AliasChoices("license", "licence"),  # as schema 1.0 spelled it
     )
     seed: int | None = Field(
-        default=None, description="torch's seed when random weights were drawn or a factory called"
+        default=None,
+        ge=-(2**63),
+        lt=2**63,
+        description="torch's seed when random weights were drawn or a factory called",
     )
 
 
 class ToleranceSpec(Frozen):
     """|actual - expected| <= atol + rtol * |expected|, and where the numbers come from."""
 
-    atol: float
-    rtol: float
-    basis: str
-    step: float | None = Field(
-        default=None, description="int8: one quantization step of the output"
+    atol: Finite = Field(ge=0)
+    rtol: Finite = Field(ge=0)
+    basis: Text
+    step: Finite | None = Field(
+        default=None, gt=0, description="int8: one quantization step of the output"
     )
 
 
@@ -179,8 +237,8 @@ SAVED_STAGE = "saved + reloaded"
 class LedgerRow(Frozen):
     """One stage against eager fp32. What was not measured is null, never a guess."""
 
-    stage: str
-    inputs: int | None = None
+    stage: Name
+    inputs: Count | None = None
     max_abs: float | None = None
     sqnr_db: float | None = None
     top1: float | None = Field(default=None, description="top-1 agreement with eager fp32, 0 to 1")
@@ -188,90 +246,68 @@ class LedgerRow(Frozen):
     accuracy: float | None = None
     ms: float | None = None
     mb: float | None = None
-    note: str = ""
+    note: Text = ""
 
 
 class Metadata(Frozen):
     """`extra/metadata.json`."""
 
-    schema_version: str = SCHEMA_VERSION
-    name: str
+    schema_version: Name = SCHEMA_VERSION
+    name: Name
     input: Annotated[ImageInput | TensorInput, Field(discriminator="kind")]
     preprocessing: Preprocessing | None
     output: Output
     quantization: Quantization
     capture: Capture
-    passes: list[Pass]
+    passes: list[Pass] = Field(max_length=MAX_ROWS)
     produced_by: ProducedBy
-    operators: dict[str, int] = Field(description="operator -> how often the bytecode calls it")
-    runtimes: list[RuntimeVerdict]
+    operators: dict[Name, Count] = Field(
+        max_length=MAX_ROWS, description="operator -> how often the bytecode calls it"
+    )
+    runtimes: list[RuntimeVerdict] = Field(max_length=MAX_ROWS)
     provenance: Provenance
     tolerance: ToleranceSpec
-    ledger: list[LedgerRow]
+    ledger: list[LedgerRow] = Field(max_length=MAX_ROWS)
 
-
-class TensorData(Frozen):
-    """A tensor as little-endian bytes in C order, base64."""
-
-    shape: list[int]
-    dtype: Dtype
-    data: str
-
-    @staticmethod
-    def of(array: np.ndarray) -> TensorData:
-        """Encode `array` (any shape; dtype one of `Dtype`)."""
-        little = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<"))
-        return TensorData.model_validate(
-            {
-                "shape": list(array.shape),
-                "dtype": str(array.dtype),
-                "data": base64.b64encode(little.tobytes()).decode("ascii"),
-            }
-        )
-
-    def array(self) -> np.ndarray:
-        """Decode; raise `UnreadableArtifact` when the byte count does not fit the shape."""
-        try:
-            raw = base64.b64decode(self.data, validate=True)
-        except ValueError as error:
-            raise UnreadableArtifact(
-                f"A golden tensor is not base64 ({error}): the file is damaged, export it again."
-            ) from error
-        dtype = np.dtype(self.dtype).newbyteorder("<")
-        # Python's integers: a huge shape must not wrap around to a small product.
-        if min(self.shape, default=0) < 0 or len(raw) != dtype.itemsize * math.prod(self.shape):
-            raise UnreadableArtifact(
-                f"A golden tensor says shape {self.shape} of {self.dtype} but holds {len(raw)} "
-                "bytes: the file is damaged, export it again."
-            )
-        return np.frombuffer(raw, dtype).reshape(self.shape).astype(np.dtype(self.dtype))
+    @field_validator("preprocessing")
+    @classmethod
+    def _for_photos(cls, value: Preprocessing | None, info: ValidationInfo) -> Preprocessing | None:
+        if isinstance(info.data.get("input"), ImageInput) and not (value and value.in_graph):
+            raise ValueError("a photo as input, but no preprocessing of it in the graph")
+        return value
 
 
 class GoldenCase(Frozen):
     """One input with the outputs the Python model gave for it."""
 
-    name: str
-    inputs: list[TensorData]
-    expected: list[TensorData]
+    name: Name
+    inputs: list[TensorData] = Field(max_length=MAX_TENSORS)
+    expected: list[TensorData] = Field(max_length=MAX_TENSORS)
 
 
 class Golden(Frozen):
     """`extra/golden.json`: the apps replay it at first start."""
 
-    schema_version: str = SCHEMA_VERSION
+    schema_version: Name = SCHEMA_VERSION
     tolerance: ToleranceSpec
-    cases: list[GoldenCase] = Field(min_length=1)
+    cases: list[GoldenCase] = Field(min_length=1, max_length=MAX_CASES)
 
 
 def _check_schema(text: bytes, where: str) -> None:
     try:
-        version = str(json.loads(text)["schema_version"])
-        major = int(version.split(".")[0])
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        version = read_json(text)["schema_version"]
+        major = int(version[: version.index(".")]) if _VERSION.fullmatch(version) else None
+    except (BadJson, KeyError, TypeError) as error:
+        why = str(error) if isinstance(error, BadJson) else "it has no schema_version"
         raise UnreadableArtifact(
-            f"{where} is not the JSON this tool writes ({type(error).__name__}): the file is "
-            "damaged or was not made by `python -m exporter`. Export the model again."
+            f"{where} is not the JSON this tool writes: {why}. The file is damaged or was not made "
+            "by `python -m exporter`. Export the model again."
         ) from error
+    if major is None:
+        raise UnreadableArtifact(
+            f"{where} has a schema_version that is none. The file is damaged or was not made by "
+            "`python -m exporter`. Export the model again."
+        )
     known = int(SCHEMA_VERSION.split(".")[0])
     if major != known:
         raise UnsupportedSchema(
@@ -285,10 +321,11 @@ def _parse(model: type[M], text: bytes, where: str) -> M:
     try:
         return model.model_validate_json(text)
     except ValidationError as error:
-        first = error.errors()[0]
-        field = ".".join(str(part) for part in first["loc"])
+        first = error.errors(include_url=False, include_input=False)[0]
+        field = ".".join(str(part) for part in first["loc"])[:100]
+        why = first["msg"].removeprefix("Value error, ")[:200]
         raise UnreadableArtifact(
-            f"{where} is not valid: field `{field}`: {first['msg']}. "
+            f"{where} is not valid: field `{field}`: {why}. "
             "The file is damaged or was written by another tool; export the model again."
         ) from error
 

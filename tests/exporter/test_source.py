@@ -171,6 +171,16 @@ def test_labels_file(tmp_path: Path) -> None:
     path.write_bytes(b"\xff\xfe\x00\xd8")
     with pytest.raises(SourceError, match="UTF-8"):
         load_source("own_models:Heads", input_shape=(1, 3, 16, 16), labels=path)
+    path.write_text("cat\n" + "x" * 5000)
+    with pytest.raises(SourceError, match="2 lines, the longest of 5000 characters"):
+        load_source("own_models:Heads", input_shape=(1, 3, 16, 16), labels=path)
+
+
+def test_preprocessing_that_no_reader_takes_is_refused() -> None:
+    module = timm.create_model("test_vit")
+    module.pretrained_cfg["interpolation"] = "random"
+    with pytest.raises(SourceError, match=r"pretrained_cfg.*interpolation"):
+        load_source(module)
 
 
 @pytest.mark.parametrize(
