@@ -8,11 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor, nn
 
 from .errors import UsageError
-from .image.folders import open_folder
+from .image.folders import SkippedImages, open_folder, skipped_for
 from .outputs import run
 
 # Every stage runs on all of them, one at a time: enough to tell a percent, in minutes.
@@ -26,12 +25,12 @@ class Evaluation:
     """Images with their classes.
 
     `load(i)` gives the arguments of the file's `forward` for image i; `classes[i]` is its index
-    among the model's labels. `skipped` names files that are not readable images.
+    among the model's labels. `skipped` sums up the files that cannot serve.
     """
 
     load: Callable[[int], tuple[Tensor, ...]]
     classes: tuple[int, ...]
-    skipped: tuple[str, ...] = ()
+    skipped: tuple[SkippedImages, ...] = ()
 
     def accuracy(self, forward: Forward) -> float:
         """Return the share of images, 0 to 1, whose class scores highest in `forward`'s output."""
@@ -57,9 +56,9 @@ def load_evaluation(
             "give --mean and --std."
         )
 
-    def as_input(image: Image.Image) -> Tensor:
-        pixels = torch.from_numpy(np.array(image.convert("RGB")))
-        return pixels if as_photos else run(reader, (pixels,))[0][0]
+    def as_input(pixels: np.ndarray) -> Tensor:
+        photo = torch.from_numpy(pixels)
+        return photo if as_photos else run(reader, (photo,))[0][0]
 
     def load(index: int) -> tuple[Tensor, ...]:
         batch = images.load([index], as_input)
@@ -68,4 +67,5 @@ def load_evaluation(
     images = open_folder(folder, labels=labels, limit=MOST_IMAGES)
     if images.classes is None:
         return None
-    return Evaluation(load=load, classes=images.classes, skipped=images.skipped)
+    skipped = skipped_for("evaluation", images.skipped)
+    return Evaluation(load=load, classes=images.classes, skipped=skipped)

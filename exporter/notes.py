@@ -7,7 +7,8 @@ from typing import Literal
 
 # random-weights, noise: the file computes nothing useful. repair: what made a capture or an
 # optimization right. rejected-capture: a capture that was tried and not taken, and why.
-# weights: which of a checkpoint's were taken, and what became of their dtypes.
+# skipped: image files that cannot serve. weights: which of a checkpoint's were taken, and what
+# became of their dtypes.
 NoteKind = Literal[
     "random-weights",
     "noise",
@@ -18,6 +19,7 @@ NoteKind = Literal[
     "auto",
     "batch",
     "evaluation",
+    "skipped",
 ]
 
 _PREFIXES: dict[NoteKind, str] = {

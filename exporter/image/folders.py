@@ -2,23 +2,53 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import os
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
+from typing import Literal
 
+import numpy as np
 import torch
-from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
 from ..errors import ImageFolderError
 from ..progress import Listener, silent
+from .read import Skipped, UnfitImage, read_photo
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"})
 # Images in one preprocessed batch.
 BATCH = 16
+# Files and folders looked at. ImageNet's training folder has 1.3 million; a disk has more.
+MOST_ENTRIES = 2_000_000
+# Skipped images that a report names.
+MOST_NAMED = 10
 
-# An RGB image to a tensor C,H,W.
-Reader = Callable[[Image.Image], Tensor]
+# Pixels, uint8 RGB H,W,3, to a tensor C,H,W.
+Reader = Callable[[np.ndarray], Tensor]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SkippedImages:
+    """How many files of a folder could not serve for what, and the first of them."""
+
+    use: Literal["calibration", "evaluation", "training"]
+    count: int
+    first: tuple[Skipped, ...]
+
+    def __str__(self) -> str:
+        shown = ", ".join(map(str, self.first[:3])) + (", ..." if self.count > 3 else "")
+        images = "image" if self.count == 1 else "images"
+        return f"{self.count} {self.use} {images} skipped: {shown}"
+
+
+def skipped_for(
+    use: Literal["calibration", "evaluation", "training"], skipped: Sequence[Skipped]
+) -> tuple[SkippedImages, ...]:
+    """Sum up what a report says of `skipped`; nothing where all could serve."""
+    if not skipped:
+        return ()
+    return (SkippedImages(use=use, count=len(skipped), first=tuple(skipped[:MOST_NAMED])),)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,40 +57,90 @@ class ImageBatches:
 
     batches: tuple[Tensor, ...]
     images: int
-    skipped: tuple[str, ...]
+    skipped: tuple[Skipped, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
 class ImageFolder:
-    """The readable images of a folder, in order of their paths.
+    """The images of a folder that can serve, in order of their paths.
 
     `classes[i]` is the index of image i among the model's labels; None for plain images. `skipped`
-    names files that are not readable images.
+    says of the other files why not.
     """
 
     paths: tuple[Path, ...]
     classes: tuple[int, ...] | None
-    skipped: tuple[str, ...]
+    skipped: tuple[Skipped, ...]
 
     def __len__(self) -> int:
         return len(self.paths)
 
     def load(self, indices: Sequence[int], reader: Reader) -> Tensor:
         """Read images through `reader`; return the batch N,C,H,W."""
-        return torch.stack([reader(_opened(self.paths[i])) for i in indices])
+        return torch.stack([reader(_again(self.paths[i])) for i in indices])
 
 
 def image_files(folder: Path) -> list[Path]:
-    """List the image files below `folder`, sorted; raise ImageFolderError when there are none."""
+    """List what has an image's name below `folder`, sorted; links to folders are followed.
+
+    Raises ImageFolderError when there is none, and for more than MOST_ENTRIES to look at.
+    """
     if not folder.exists():
         raise ImageFolderError(f"There is no folder {folder}. Give a folder of images.")
     if not folder.is_dir():
         raise ImageFolderError(f"{folder} is a file. Give the folder that holds the images.")
-    files = sorted(p for p in folder.rglob("*") if p.suffix.lower() in IMAGE_SUFFIXES)
+    files = []
+    for seen, entry in enumerate(_walk(str(folder))):
+        if seen >= MOST_ENTRIES:
+            raise ImageFolderError(
+                f"{folder} holds more than {MOST_ENTRIES:,} files and folders, subfolders "
+                "included. Give the folder that holds the images, and nothing else."
+            )
+        if PurePath(entry.name).suffix.lower() in IMAGE_SUFFIXES and not _is_folder(entry):
+            files.append(Path(entry.path))
     if not files:
         endings = ", ".join(sorted(IMAGE_SUFFIXES))
         raise ImageFolderError(f"{folder} holds no image file ({endings}), nor do its subfolders.")
     return files
+
+
+def _walk(folder: str) -> Iterator[os.DirEntry[str]]:
+    """Yield what lies below `folder`, sorted as paths are; loops of links are walked once."""
+    # Of every folder on the way down: what is left in it, and which folder it is.
+    ways = [(iter(_entries(folder)), _identity(folder))]
+    while ways:
+        entry = next(ways[-1][0], None)
+        if entry is None:
+            ways.pop()
+            continue
+        yield entry
+        if _is_folder(entry):
+            identity = _identity(entry.path)
+            if identity not in [above for _, above in ways]:
+                ways.append((iter(_entries(entry.path)), identity))
+
+
+def _entries(folder: str) -> list[os.DirEntry[str]]:
+    try:
+        with os.scandir(folder) as entries:
+            return sorted(entries, key=lambda entry: entry.name)
+    except OSError:  # not ours to read, or gone
+        return []
+
+
+def _identity(folder: str) -> tuple[int, int] | None:
+    try:
+        found = os.stat(folder)  # noqa: PTH116  (a string, of perhaps a million)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link to itself
+        return False
 
 
 def spread(files: Sequence[Path], limit: int) -> list[Path]:
@@ -70,21 +150,13 @@ def spread(files: Sequence[Path], limit: int) -> list[Path]:
     return [files[i * len(files) // limit] for i in range(limit)]
 
 
-def read_image(path: Path) -> Image.Image | None:
-    """Read `path` as RGB; None when it is broken, truncated or absurdly large."""
+def _again(path: Path) -> np.ndarray:
     try:
-        with Image.open(path) as image:
-            rgb: Image.Image = image.convert("RGB")
-            return rgb
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError):
-        return None
-
-
-def _opened(path: Path) -> Image.Image:
-    image = read_image(path)
-    if image is None:
-        raise ImageFolderError(f"{path} could be read a while ago and cannot be now.")
-    return image
+        return read_photo(path)
+    except UnfitImage as error:
+        raise ImageFolderError(
+            f"{path} could be read a while ago and cannot be now: {error.skipped}."
+        ) from error
 
 
 def read_batches(
@@ -92,20 +164,19 @@ def read_batches(
 ) -> ImageBatches:
     """Read up to `limit` images of `folder`, from all over it, through the model's own `reader`.
 
-    Broken files are skipped and named. Raises ImageFolderError when no file can be read.
+    What cannot serve is skipped, and said. Raises ImageFolderError when nothing can.
     """
     files = spread(image_files(folder), limit)
     tensors: list[Tensor] = []
-    skipped: list[str] = []
+    skipped: list[Skipped] = []
     for index, path in enumerate(files):
-        image = read_image(path)
-        if image is None:
-            skipped.append(path.name)
-        else:
-            tensors.append(reader(image))
+        try:
+            tensors.append(reader(read_photo(path, name=_inside(path, folder))))
+        except UnfitImage as error:
+            skipped.append(error.skipped)
         tell("reading calibration images", index + 1, len(files))
     if not tensors:
-        raise _unreadable(folder, files)
+        raise _none_fit(folder, skipped)
     batches = tuple(torch.stack(tensors[i : i + BATCH]) for i in range(0, len(tensors), BATCH))
     return ImageBatches(batches=batches, images=len(tensors), skipped=tuple(skipped))
 
@@ -117,36 +188,42 @@ def open_folder(
 
     `labels` are the model's, in order. Where the folder has subfolders they must carry the labels'
     names (upper and lower case, spaces, `-` and `_` alike) or numbers, and give the classes; a
-    folder without subfolders has plain images. Broken images are skipped and named. Raises
-    ImageFolderError where subfolders match no label, or where no file can be read.
+    folder without subfolders has plain images. What cannot serve is skipped, and said. Raises
+    ImageFolderError where subfolders match no label, or where no file can serve.
     """
     files = image_files(folder)
     files = files if limit is None else spread(files, limit)
     by_folder = None if labels is None else _classes(folder, labels)
-    readable = [path for path in files if read_image(path) is not None]
-    if not readable:
-        raise _unreadable(folder, files)
+    fit: list[Path] = []
+    skipped: list[Skipped] = []
+    for path in files:
+        try:
+            read_photo(path, name=_inside(path, folder))
+            fit.append(path)
+        except UnfitImage as error:
+            skipped.append(error.skipped)
+    if not fit:
+        raise _none_fit(folder, skipped)
     classes = None
     if by_folder is not None:
-        loose = [path for path in files if path.parent == folder]
+        loose = [path for path in fit if path.parent == folder]
         if loose:
             raise ImageFolderError(
                 f"{len(loose)} images lie in {folder} itself (first: {loose[0].name}), outside "
                 "every class folder. Sort them in, or give a folder of plain images."
             )
-        classes = tuple(by_folder[path.relative_to(folder).parts[0]] for path in readable)
-    skipped = set(files) - set(readable)
-    return ImageFolder(
-        paths=tuple(readable),
-        classes=classes,
-        skipped=tuple(path.name for path in files if path in skipped),
-    )
+        classes = tuple(by_folder[path.relative_to(folder).parts[0]] for path in fit)
+    return ImageFolder(paths=tuple(fit), classes=classes, skipped=tuple(skipped))
 
 
-def _unreadable(folder: Path, files: Sequence[Path]) -> ImageFolderError:
+def _inside(path: Path, folder: Path) -> str:
+    return path.relative_to(folder).as_posix()
+
+
+def _none_fit(folder: Path, skipped: Sequence[Skipped]) -> ImageFolderError:
     return ImageFolderError(
-        f"None of the {len(files)} image files in {folder} can be read (first: {files[0].name}). "
-        "They are broken, or no images under an image's name."
+        f"None of the {len(skipped)} image files in {folder} can serve (first: {skipped[0]}). "
+        "Give a folder of ordinary images."
     )
 
 

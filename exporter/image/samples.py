@@ -29,14 +29,6 @@ def photo(name: str) -> np.ndarray:
     return pixels
 
 
-def read_photo(path: Path) -> np.ndarray:
-    """Read any image file as uint8 RGB `[H, W, 3]`, its EXIF orientation applied."""
-    from PIL import ImageOps
-
-    with Image.open(path) as image:
-        return np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
-
-
 @dataclass(frozen=True)
 class Sample:
     """One named input: the arguments of `forward`."""

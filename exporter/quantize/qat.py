@@ -19,7 +19,8 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import NotFinite, TrainingDataError
-from ..image.folders import Reader, open_folder
+from ..image.folders import Reader, open_folder, skipped_for
+from ..image.read import Skipped
 from ..progress import Listener, silent
 from .evaluate import Accuracy, judge, run_batches
 from .place import Simulated
@@ -41,7 +42,7 @@ class TrainingSet:
     count: int
     labels: Tensor | None
     validation: tuple[int, ...]
-    skipped: tuple[str, ...] = ()
+    skipped: tuple[Skipped, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,7 +73,8 @@ def training_set(folder: Path, reader: Reader, *, labels: Sequence[str] | None) 
     images = open_folder(folder, labels=labels, limit=_MOST_IMAGES)
     if len(images) < 2:
         raise TrainingDataError(
-            f"{folder} holds {len(images)} readable images ({len(images.skipped)} broken). "
+            f"{folder} holds {len(images)} images that can serve"
+            f"{''.join(f' ({some})' for some in skipped_for('training', images.skipped))}. "
             "Training needs at least two, and is worth its time from some hundreds on."
         )
     return TrainingSet(

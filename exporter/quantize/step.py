@@ -12,13 +12,20 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor, nn
 
 from runtime_check.artifact.metadata import Quantization
 
 from ..errors import UsageError
-from ..image.folders import BATCH, Reader, open_folder, read_batches
+from ..evaluation import MOST_IMAGES
+from ..image.folders import (
+    BATCH,
+    Reader,
+    SkippedImages,
+    open_folder,
+    read_batches,
+    skipped_for,
+)
 from ..notes import Note
 from ..options import CALIBRATION_IMAGES, DEFAULT_BUDGET, NOISE, QuantizeOptions
 from ..outputs import run
@@ -34,7 +41,10 @@ from .qat import Trained, training_set
 
 @dataclass(frozen=True, kw_only=True)
 class QuantizedNetwork:
-    """The network to capture: int8, or the float one it was given."""
+    """The network to capture: int8, or the float one it was given.
+
+    `skipped` sums up the image files that could not serve.
+    """
 
     module: nn.Module
     simulated: nn.Module | None  # the fake-quantized twin, for the ledger
@@ -42,6 +52,7 @@ class QuantizedNetwork:
     notes: tuple[Note, ...]
     layers: tuple[LayerReport, ...] = ()
     trained: Trained | None = None
+    skipped: tuple[SkippedImages, ...] = ()
 
     @property
     def is_int8(self) -> bool:
@@ -61,17 +72,21 @@ def quantize_network(
     if options.method == "none":
         return QuantizedNetwork(module=module, simulated=None, described=Quantization(), notes=())
     reader = _reader(plan.reader)
-    calibration, notes = _calibration(options, example, reader, tell)
+    calibration, notes, skipped = _calibration(options, example, reader, tell)
     exam = None
     if options.method == AUTO:
-        calibration, exam, how = _exam(options, calibration, reader, labels)
+        calibration, exam, how, unfit = _exam(options, calibration, reader, labels, skipped)
         notes.append(how)
-    train = options.train
+        skipped += unfit
+    train = None
+    if options.train is not None:
+        train = training_set(options.train, reader, labels=labels)
+        skipped += skipped_for("training", train.skipped)
     images = QuantizeImages(
         example=example,
         calibration=calibration,
         allow_noise=options.calibration == NOISE,
-        train=None if train is None else training_set(train, reader, labels=labels),
+        train=train,
         checkpoint=options.checkpoint,
     )
     if exam is None:
@@ -81,43 +96,38 @@ def quantize_network(
         found = choose(module, options.recipes, images, exam, tell=tell)
         quantized = found.quantized
         notes += [Note("auto", text) for text in (*found.notes, found.table())]
-    return _network(quantized, notes)
+    return _network(quantized, notes, skipped)
 
 
 def _reader(preprocess: nn.Module | None) -> Reader:
-    def read(image: Image.Image) -> Tensor:
+    def read(pixels: np.ndarray) -> Tensor:
         if preprocess is None:
             raise UsageError(
                 "Calibration images need preprocessing, and this module does not say how it wants "
                 "images: give --mean and --std, or calibrate on `--calibration noise`."
             )
-        pixels = torch.from_numpy(np.array(image.convert("RGB")))
-        return run(preprocess, (pixels,))[0][0]
+        return run(preprocess, (torch.from_numpy(pixels),))[0][0]
 
     return read
 
 
 def _calibration(
     options: QuantizeOptions, example: Tensor, reader: Reader, tell: Listener
-) -> tuple[Sequence[Tensor], list[Note]]:
+) -> tuple[Sequence[Tensor], list[Note], tuple[SkippedImages, ...]]:
     """Return batches to calibrate on, none where no recipe needs them, and what they are."""
     if options.calibration is None:
-        return [], []
+        return [], [], ()
     if options.calibration == NOISE:
         generator = torch.Generator().manual_seed(options.recipes[0].seed)
         shape = (8, *example.shape[1:])
         noise = torch.randn(shape, generator=generator)
         warning = "CALIBRATED ON NOISE: the ranges mean nothing for real images."
-        return [noise], [Note("noise", warning)]
+        return [noise], [Note("noise", warning)], ()
     limit = options.calibration_images or CALIBRATION_IMAGES
     found = read_batches(Path(options.calibration), reader, limit=limit, tell=tell)
     check_calibration(found.batches)
     notes = [Note("quantize", f"calibrated on {found.images} images")]
-    if found.skipped:
-        shown = ", ".join(found.skipped[:3])
-        text = f"{len(found.skipped)} unreadable calibration images skipped ({shown})"
-        notes.append(Note("quantize", text))
-    return found.batches, notes
+    return found.batches, notes, skipped_for("calibration", found.skipped)
 
 
 def _exam(
@@ -125,32 +135,36 @@ def _exam(
     calibration: Sequence[Tensor],
     reader: Reader,
     labels: Sequence[str] | None,
-) -> tuple[Sequence[Tensor], Exam, Note]:
+    skipped: Sequence[SkippedImages],
+) -> tuple[Sequence[Tensor], Exam, Note, tuple[SkippedImages, ...]]:
     """Return what is left to calibrate on, what candidates are judged on, and which images."""
     budget = options.budget or DEFAULT_BUDGET
     if options.evaluate is not None:
-        folder = open_folder(options.evaluate, labels=labels)
+        folder = open_folder(options.evaluate, labels=labels, limit=MOST_IMAGES)
         measured = [
             folder.load(range(start, min(start + BATCH, len(folder))), reader)
             for start in range(0, len(folder), BATCH)
         ]
         classes = None if folder.classes is None else torch.tensor(folder.classes)
         exam = Exam(measured=measured, labels=classes, budget=budget)
-        return calibration, exam, Note("auto", f"judged on {len(folder)} images")
+        how = Note("auto", f"judged on {len(folder)} images")
+        return calibration, exam, how, skipped_for("evaluation", folder.skipped)
     images = torch.cat(list(calibration))
     if len(images) < 8:
         raise UsageError(
-            f"{len(images)} images are too few to calibrate on some and judge on others. Give "
-            "at least 8, or `--evaluate DIR`."
+            f"{len(images)} images are too few to calibrate on some and judge on others"
+            f"{''.join(f' ({some})' for some in skipped)}. Give at least 8, or `--evaluate DIR`."
         )
     # Every fourth image judges, and is not calibrated on.
     judging = torch.arange(len(images)) % 4 == 0
     exam = Exam(measured=images[judging].split(BATCH), budget=budget)
     text = f"judged on {int(judging.sum())} images held out from calibration"
-    return images[~judging].split(BATCH), exam, Note("auto", text)
+    return images[~judging].split(BATCH), exam, Note("auto", text), ()
 
 
-def _network(made: Quantized, notes: Sequence[Note]) -> QuantizedNetwork:
+def _network(
+    made: Quantized, notes: Sequence[Note], skipped: tuple[SkippedImages, ...]
+) -> QuantizedNetwork:
     recipe = made.recipe
     return QuantizedNetwork(
         module=made.module,
@@ -169,4 +183,5 @@ def _network(made: Quantized, notes: Sequence[Note]) -> QuantizedNetwork:
         notes=tuple(notes),
         layers=made.layers,
         trained=made.trained,
+        skipped=skipped,
     )

@@ -17,6 +17,7 @@ from runtime_check.files import file_sha256
 from .. import __version__
 from ..environment import version_of
 from ..expected import Expected
+from ..image.folders import SkippedImages
 from ..image.preprocess import (
     MAX_ASPECT,
     MAX_SIDE,
@@ -198,6 +199,7 @@ def report_of(
         histogram=histogram(stack(ledger.eager), stack(verified.outputs)) if verified else None,
         golden=_golden_views(plan, metadata, verified, ledger) if verified else [],
         preprocessing=_preprocessing(plan),
+        skipped=_skipped(plan, network),
         notes=_notes(plan, metadata, network, lowered),
     )
 
@@ -249,6 +251,12 @@ def _preprocessing(plan: Plan) -> PreprocessingDifference | None:
     )
 
 
+def _skipped(plan: Plan, network: QuantizedNetwork) -> list[SkippedImages]:
+    """Return what was skipped, once for each use: two steps may have read one folder."""
+    evaluation = plan.evaluation.skipped if plan.evaluation is not None else ()
+    return list({some.use: some for some in (*evaluation, *network.skipped)}.values())
+
+
 def _notes(
     plan: Plan, metadata: Metadata, network: QuantizedNetwork, lowered: Lowered
 ) -> list[Note]:
@@ -262,9 +270,8 @@ def _notes(
         notes.insert(0, Note("random-weights", warning))
     if plan.evaluation is not None:
         text = f"accuracy is of {len(plan.evaluation.classes)} labeled images"
-        if plan.evaluation.skipped:
-            text += f"; {len(plan.evaluation.skipped)} files skipped, which are not readable images"
         notes.append(Note("evaluation", text))
+    notes += [Note("skipped", str(some)) for some in _skipped(plan, network)]
     if plan.preprocess is None and not lowered.dynamic_batch and plan.inputs[0].shape[0] == 1:
         notes.append(Note("batch", "the batch dimension is fixed at 1"))
     return notes

@@ -17,6 +17,7 @@ from runtime_check.artifact.metadata import Frozen, LedgerRow, Metadata
 from runtime_check.files import file_sha256
 from runtime_check.reference.weights import WeightsRead
 
+from ..image.folders import SkippedImages
 from ..image.preprocess import PreprocessingDifference
 from ..notes import Note
 from ..progress import Step
@@ -101,7 +102,8 @@ class LayerView(Frozen):
 class Report(Frozen):
     """`NAME.report.json`. `metadata.ledger` has no times (they are the machine's); `ledger` has.
 
-    `weights` is what reading them decided, None where a library read them.
+    `weights` is what reading them decided, None where a library read them. `skipped` sums up
+    the image files that could not serve.
     """
 
     metadata: Metadata
@@ -120,6 +122,7 @@ class Report(Frozen):
     histogram: Histogram | None
     golden: list[GoldenView]
     preprocessing: PreprocessingDifference | None
+    skipped: list[SkippedImages]
     notes: list[Note]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,8 @@ from torch import Tensor, nn
 
 import exporter
 from exporter.errors import ImageFolderError, UsageError
+from exporter.image.read import Skipped
+from exporter.report.report import read_report
 
 COLORS = {"red": (250, 10, 10), "green": (10, 250, 10), "blue": (10, 10, 250)}
 HALVES = exporter.PreprocessingChoice(mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))
@@ -68,6 +71,9 @@ def test_float_exports_have_an_accuracy_too(kind: str, photos: Path, tmp_path: P
 
 
 def test_int8_is_judged_at_every_stage(photos: Path, tmp_path: Path) -> None:
+    """Files that cannot serve are in the report with the reason, and change no figure."""
+    (photos / "red" / "broken\x1b[31m.png").write_bytes(b"no image")
+    os.mkfifo(photos / "red" / "fifo.jpg")
     artifact = exporter.export(
         BrightestChannel(),
         out=tmp_path / "out",
@@ -82,6 +88,18 @@ def test_int8_is_judged_at_every_stage(photos: Path, tmp_path: Path) -> None:
     assert "quantized" in stages
     assert len(stages) == 7
     assert artifact.report.ledger[-1].accuracy == 9 / 12
+    first = (
+        Skipped(name="red/broken\\x1b[31m.png", reason="broken"),
+        Skipped(name="red/fifo.jpg", reason="special"),
+    )
+    assert {some.use: (some.count, some.first) for some in artifact.report.skipped} == {
+        "evaluation": (2, first),
+        "calibration": (2, first),
+    }
+    assert read_report(artifact.path) == artifact.report
+    notes = [note.text for note in artifact.report.notes if note.kind == "skipped"]
+    assert len(notes) == 2
+    assert all("2 " in note and "fifo.jpg (not a regular file)" in note for note in notes)
 
 
 def test_without_labels_or_with_other_folders_it_is_refused(photos: Path, tmp_path: Path) -> None:
@@ -114,3 +132,30 @@ def test_auto_judges_by_agreement_where_there_are_no_labels(photos: Path, tmp_pa
     )
     assert all(row.accuracy is None for row in artifact.metadata.ledger)
     assert any("judged on 12 images" in note.text for note in artifact.report.notes)
+
+
+def test_too_few_images_are_one_sentence_with_those_skipped(photos: Path, tmp_path: Path) -> None:
+    left = sorted(photos.rglob("*.png"))[:6]
+    for path in photos.rglob("*.png"):
+        if path not in left:
+            path.write_bytes(b"")
+    with pytest.raises(UsageError, match=r"6 images are too few .*6 calibration images skipped: "):
+        exporter.export(
+            BrightestChannel(),
+            out=tmp_path / "out",
+            input_shape=(1, 3, 16, 16),
+            preprocessing=HALVES,
+            quantize="auto",
+            calibration=photos,
+        )
+    for path in left:
+        path.write_bytes(b"")
+    with pytest.raises(ImageFolderError, match=r"None of the 12 .*\(first: .*png \(empty\)\)"):
+        exporter.export(
+            BrightestChannel(),
+            out=tmp_path / "out",
+            input_shape=(1, 3, 16, 16),
+            preprocessing=HALVES,
+            quantize="static",
+            calibration=photos,
+        )

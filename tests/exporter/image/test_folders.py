@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -10,18 +11,16 @@ import torch
 from PIL import Image
 
 from exporter.errors import ImageFolderError
-from exporter.image.folders import open_folder, read_batches
+from exporter.image import folders
+from exporter.image.folders import image_files, open_folder, read_batches, skipped_for
+from exporter.image.read import Skipped
 
 LABELS = ("T-shirt", "trouser", "ankle boot, boot")
 
 
-def to_tensor(image: Image.Image) -> torch.Tensor:
-    return torch.from_numpy(np.array(image)).permute(2, 0, 1).float() / 255
-
-
-def number(image: Image.Image) -> torch.Tensor:
+def number(pixels: np.ndarray) -> torch.Tensor:
     """What `numbered` wrote into an image."""
-    return to_tensor(image)[:1, :1, :1] * 255
+    return torch.tensor(pixels[0, 0, 0]).float().reshape(1, 1, 1)
 
 
 def numbered(path: Path, value: int) -> None:
@@ -75,7 +74,11 @@ def test_broken_images_are_skipped_and_named(plain: Path) -> None:
     found = read_batches(plain, number, limit=256)
     opened = open_folder(plain)
     assert found.images == len(opened) == 20
-    assert set(found.skipped) == set(opened.skipped) == {"broken.jpg", "truncated.png"}
+    assert found.skipped == opened.skipped
+    assert [(some.name, some.reason) for some in found.skipped] == [
+        ("broken.jpg", "broken"),
+        ("truncated.png", "truncated"),
+    ]
 
 
 def test_only_broken_images_is_an_error(tmp_path: Path) -> None:
@@ -99,7 +102,7 @@ def test_class_folders_become_indices_of_labels_in_order(sorted_in: Path) -> Non
     (sorted_in / "Trouser" / "broken.png").write_bytes(b"x")
     folder = open_folder(sorted_in, labels=LABELS)
     assert folder.classes == (1, 1, 1, 1, 2, 2, 2, 2)
-    assert folder.skipped == ("broken.png",)
+    assert folder.skipped == (Skipped(name="Trouser/broken.png", reason="broken"),)
     images = folder.load(range(len(folder)), number)
     assert images.flatten().tolist() == [0, 1, 2, 3, 10, 11, 12, 13]
     assert folder.load([7, 0], number).flatten().tolist() == [13, 0]
@@ -135,3 +138,61 @@ def test_an_image_that_vanished_is_named(plain: Path) -> None:
     (plain / "03.png").unlink()
     with pytest.raises(ImageFolderError, match=r"03\.png"):
         folder.load([3], number)
+
+
+def test_what_no_exported_file_takes_is_skipped_with_its_size(plain: Path) -> None:
+    for name, size in (("small.png", (4, 4)), ("wide.png", (9000, 300)), ("long.png", (400, 10))):
+        Image.new("RGB", size).save(plain / name)
+    Image.new("RGB", (12000, 8000)).save(plain / "huge.jpg")  # 96 megapixels
+    os.mkfifo(plain / "fifo.jpg")
+    found = read_batches(plain, number, limit=256)
+    assert found.images == 20
+    [summed] = skipped_for("calibration", found.skipped)
+    assert (summed.use, summed.count, len(summed.first)) == ("calibration", 5, 5)
+    assert {(some.name, some.reason, some.size) for some in summed.first} == {
+        ("fifo.jpg", "special", None),
+        ("huge.jpg", "large", (12000, 8000)),
+        ("long.png", "long", (400, 10)),
+        ("small.png", "small", (4, 4)),
+        ("wide.png", "large", (9000, 300)),
+    }
+    assert str(summed).startswith("5 calibration images skipped: fifo.jpg (not a regular file), ")
+    assert str(summed).endswith(", ...")
+    assert skipped_for("training", ()) == ()
+
+
+def test_a_report_names_the_first_of_many() -> None:
+    many = [Skipped(name=f"{index}.jpg", reason="empty") for index in range(5000)]
+    [summed] = skipped_for("training", many)
+    assert summed.count == 5000
+    assert len(summed.first) == 10
+
+
+def test_files_come_in_the_order_of_their_paths_also_through_links(tmp_path: Path) -> None:
+    photos, elsewhere = tmp_path / "photos", tmp_path / "elsewhere"
+    for path in (photos / "b" / "2.png", photos / "a.png", photos / "folder.jpg" / "1.png"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        numbered(path, 0)
+    elsewhere.mkdir()
+    numbered(elsewhere / "3.png", 0)
+    (photos / "c").symlink_to(elsewhere)  # as data sets are put together
+    (photos / "b" / "up").symlink_to(photos)  # a loop
+    (photos / "b" / "self.png").symlink_to(photos / "b" / "self.png")
+    found = [path.relative_to(photos).as_posix() for path in image_files(photos)]
+    assert found == ["a.png", "b/2.png", "b/self.png", "c/3.png", "folder.jpg/1.png"]
+    assert image_files(photos) == sorted(image_files(photos))
+
+
+def test_a_whole_disk_is_not_walked(plain: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(folders, "MOST_ENTRIES", 20)
+    assert len(image_files(plain)) == 20
+    (plain / "notes.txt").touch()
+    with pytest.raises(ImageFolderError, match=r"more than 20 files"):
+        image_files(plain)
+
+
+def test_a_damaged_image_outside_the_class_folders_is_only_skipped(sorted_in: Path) -> None:
+    (sorted_in / "loose.png").write_bytes(b"x")
+    folder = open_folder(sorted_in, labels=LABELS)
+    assert folder.classes == (1, 1, 1, 1, 2, 2, 2, 2)
+    assert [some.name for some in folder.skipped] == ["loose.png"]

@@ -112,6 +112,7 @@ def report(meta: Metadata | None = None, **changes: Any) -> Report:
         "preprocessing": PreprocessingDifference(
             images=3, max_levels=1.0, mean_levels=2.6e-4, differing=2.6e-4
         ),
+        "skipped": [],
         "notes": [Note("repair", "froze the module first (x)")],
     }
     return Report(**{**fields, **changes})
