@@ -1,0 +1,186 @@
+"""Files that crash, hang, flood or lie beyond their golden vectors do not pass, ever."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from torch import nn
+
+import runtime_check
+from runtime_check import CheckOptions
+from runtime_check.checking import Report
+from runtime_check.cli import main
+from runtime_check.options import PropertyName
+from runtime_check.runtimes.host import HostSession
+
+from . import hostile
+from .hostile import make_hostile
+
+REFERENCE = f"{hostile.__name__}:mean"
+
+
+def check(path: Path, folder: Path, *properties: PropertyName, **options: Any) -> Report:
+    options.setdefault("reference", REFERENCE)
+    options.setdefault("timeout", 4.0)
+    options.setdefault("examples", 8)
+    return runtime_check.check(
+        path, CheckOptions(properties=properties, counterexamples=folder / "found", **options)
+    )
+
+
+def test_the_honest_one_is_proven(tmp_path: Path) -> None:
+    path = make_hostile(hostile.Mean(), tmp_path / "a.ptl")
+    report = check(path, tmp_path)
+    assert report.outcome == "proven", report.results
+    # 8 drawn and 2 fixed inputs: a fault on a share p of them is missed with (1 - p) ** 10.
+    assert report.compared == 10
+    assert report.would_show is not None
+    assert (1 - report.would_show) ** 10 == pytest.approx(0.05)
+
+
+@pytest.mark.parametrize(
+    ("network", "name", "fault"),
+    [
+        (hostile.LoopsOnNan(), "nonfinite", "hung"),
+        (hostile.LoopsOnLarge(), "parity", "hung"),
+        (hostile.LoopsOnLarge(), "determinism", "hung"),
+        (hostile.LoopsOnLarge(), "metadata", "hung"),
+        (hostile.WrongOnLarge(), "parity", "differs"),
+        (hostile.WrongEverywhere(), "parity", "differs"),
+        (hostile.GrowsOnLarge(), "metadata", None),
+        (hostile.AllocatesOnLarge(), "parity", None),
+        (hostile.RaisesOnLarge(), "determinism", "raised"),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, nn.Module) else str(value),
+)
+def test_what_shows_only_beyond_the_golden_vectors_fails_alone_and_in_company(
+    network: nn.Module, name: PropertyName, fault: str | None, tmp_path: Path
+) -> None:
+    path = make_hostile(network, tmp_path / "a.ptl")
+    started = time.monotonic()
+    alone = check(path, tmp_path, name, examples=20)
+    assert alone.outcome == "failed", alone.results
+    (result,) = alone.results
+    assert result.fault == fault or fault is None
+    assert time.monotonic() - started < 90
+    if name == "nonfinite":
+        # The properties after it meet a fresh process, and the whole still fails.
+        report = check(path, tmp_path, "golden", "nonfinite", "batch")
+        assert [r.status for r in report.results] == ["passed", "passed", "failed"]
+        assert report.outcome == "failed"
+
+
+def test_a_file_cannot_excuse_itself_by_a_tolerance_of_its_own(tmp_path: Path) -> None:
+    path = make_hostile(hostile.WrongEverywhere(), tmp_path / "a.ptl", atol=1000.0)
+    with pytest.raises(runtime_check.RuntimeCheckError, match="nearly anything would pass"):
+        check(path, tmp_path)
+
+
+# The properties that run the file in the check's own process.
+RUN = ("golden", "metadata", "parity", "determinism", "batch", "nonfinite")
+Harm = Callable[[int], None]
+
+
+def kill(pid: int) -> None:
+    os.kill(pid, signal.SIGKILL)
+
+
+def freeze(pid: int) -> None:
+    os.kill(pid, signal.SIGSTOP)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("call", [0, 3])
+@pytest.mark.parametrize("harm", [kill, freeze])
+@pytest.mark.parametrize(
+    "name", ["golden", "metadata", "parity", "determinism", "batch", "nonfinite"]
+)
+def test_a_process_harmed_at_any_call_spoils_any_property(
+    name: PropertyName, harm: Harm, call: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The real child, killed and stopped by the real system, while it is asked for an answer."""
+    path = make_hostile(hostile.Mean(), tmp_path / "a.ptl")
+    asked = 0
+    forward = HostSession.forward
+
+    def harmed(self: HostSession, *arguments: Any, **options: Any) -> Any:
+        nonlocal asked
+        asked += 1
+        if asked == call + 1:
+            harm(self._process.pid)
+        return forward(self, *arguments, **options)
+
+    monkeypatch.setattr(HostSession, "forward", harmed)
+    report = check(path, tmp_path, name, timeout=3.0)
+    (result,) = report.results
+    if name == "golden" and call == 3:  # which has two vectors
+        assert result.status == "passed"
+        return
+    assert report.outcome == "failed"
+    assert result.fault == ("crashed" if harm is kill else "hung")
+
+
+def test_a_process_that_writes_nonsense_spoils_the_property(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = make_hostile(hostile.Mean(), tmp_path / "a.ptl")
+    from runtime_check.runtimes import worker
+
+    read = worker.read_frame
+
+    def garbled(stream: Any) -> Any:
+        header, tensors = read(stream)
+        if tensors:
+            raise ValueError("a tensor of 2**70 bytes")
+        return header, tensors
+
+    monkeypatch.setattr(worker, "read_frame", garbled)
+    assert check(path, tmp_path, "parity").outcome == "failed"
+
+
+def test_exit_codes_tell_a_wrong_file_from_one_that_could_not_be_judged(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    wrong = make_hostile(hostile.WrongEverywhere(), tmp_path / "wrong.ptl")
+    good = make_hostile(hostile.Mean(), tmp_path / "good.ptl")
+    fixed = ["--examples", "4", "--counterexamples", str(tmp_path / "found")]
+    for words, code, text in (
+        ([str(good), "-p", "parity", "--reference", REFERENCE], 0, "PROVEN on host"),
+        ([str(wrong), "-p", "parity", "--reference", REFERENCE], 1, "FAILED on host: parity"),
+        ([str(wrong), "-p", "golden"], 0, "REPLAYED, NOT PROVEN"),
+        ([str(wrong), "-p", "golden", "--strict"], 1, "REPLAYED, NOT PROVEN"),
+        ([str(good), "-p", "preprocessing"], 3, "NO VERDICT on host: nothing was checked"),
+        (
+            [str(good), "-p", "parity", "--reference", f"{hostile.__name__}:raises"],
+            3,
+            "the Python model raised ZeroDivisionError",
+        ),
+        ([str(good), "-p", "parity", "--min-agreement", "0.9"], 3, "parity (no-reference)"),
+        ([str(tmp_path / "absent.ptl")], 2, "There is no file"),
+    ):
+        with pytest.raises(SystemExit) as caught:
+            main([*words, *fixed])
+        printed = capsys.readouterr()
+        shown = " ".join((printed.out + printed.err).split())
+        assert caught.value.code == code, shown
+        assert text in shown
+
+
+def test_a_backdoor_is_caught_as_often_as_is_stated(tmp_path: Path) -> None:
+    """Wrong beyond 5: two of the seven kinds of contents drawn go there."""
+    path = make_hostile(hostile.WrongOnLarge(), tmp_path / "a.ptl")
+    caught = 0
+    for seed in range(6):
+        report = check(path, tmp_path, "parity", seed=seed, examples=12)
+        caught += report.outcome == "failed"
+    # (5 / 7) ** 12 = 1.8 % are missed.
+    assert caught >= 5
+    (minimal,) = {np.load(f)["input_0"].shape for f in (tmp_path / "found").glob("*.npz")}
+    assert minimal == (1, 3, 8, 8)
