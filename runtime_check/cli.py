@@ -26,6 +26,7 @@ from .options import (
     PropertyName,
     RuntimeName,
 )
+from .people import people_errors, run_app
 
 # Old names, refused with the new one named.
 _RENAMED = {"--runtime": "--run-on"}
@@ -306,17 +307,11 @@ def _file_first(arguments: list[str]) -> list[str]:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run the command line; one paragraph for an error, exit 2 unless it is a parity failure."""
+    """Run the command line, and end the process with its exit code."""
     words = sys.argv[1:] if arguments is None else arguments
     # Of all commands, and wherever it stands: errors are caught here.
     rest = [word for word in words if word != "--traceback"]
-    try:
+    with people_errors(traceback=rest != words):
         _refuse_old_names(rest)
-        app(args=_file_first(rest), prog_name="python -m runtime_check")
-    except RuntimeCheckError as error:
-        if rest != words:
-            raise
-        _console(stderr=True).print(f"[bold red]error:[/bold red] {escape(str(error))}")
-        raise SystemExit(error.exit_code) from None
-    except KeyboardInterrupt:
-        raise SystemExit(130) from None
+        code = run_app(app, _file_first(rest) or ["--help"], program="python -m runtime_check")
+    sys.exit(code)

@@ -40,7 +40,7 @@ FLOORS = {
     ),
     "runtime_check": (
         ("errors", "files", "outputs", "pages"),
-        ("options", "choices", "snapshot"),
+        ("options", "choices", "people", "snapshot"),
         ("artifact",),
         ("comparison",),
         ("reference", "runtimes"),

@@ -52,7 +52,7 @@ ALLOWED = {
     "tests/mobile/golden/contract.py": FIELDS_1_0,
     "tests/mobile/test_golden_files.py": FIELDS_1_0,
     # Typed wrongly on purpose.
-    "tests/exporter/cli/test_errors.py": {"centre"},
+    "tests/exporter/cli/test_mistakes.py": {"centre"},
 }
 
 

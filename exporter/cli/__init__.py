@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from itertools import takewhile
 
 import typer
 
-from ..errors import UsageError, did_you_mean
+from runtime_check.people import people_errors, run_app
+
+from ..errors import ExportError, UsageError, did_you_mean
 from . import export, inspect
-from .errors import people_errors
 from .options import RENAMED
 
 app = typer.Typer(
@@ -41,10 +43,25 @@ def _refuse_unknown_commands(arguments: Sequence[str]) -> None:
     raise UsageError(f"There is no command {first!r}.{hint} Commands: {', '.join(known)}.")
 
 
+def _refuse_a_list_of_apps(arguments: Sequence[str]) -> None:
+    """Refuse `--install a b`: `b` would be taken for a command, or for one model too many."""
+    known = [command.__name__ for command in COMMANDS]
+    first = list(takewhile(lambda word: not word.startswith("-"), arguments))
+    for option, app_folder, extra in zip(arguments, arguments[1:], arguments[2:], strict=False):
+        too_many = len(first) > 1 or (not first and extra not in known)
+        if option == "--install" and too_many and not extra.startswith("-"):
+            raise UsageError(
+                f"--install takes one folder. For several repeat it: `--install {app_folder} "
+                f"--install {extra}`."
+            )
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line, and end the process with its exit code."""
     words = [*(sys.argv[1:] if arguments is None else arguments)]
-    with people_errors(traceback="--traceback" in words):
+    with people_errors(traceback="--traceback" in words, ours=ExportError):
         _refuse_old_names(words)
         _refuse_unknown_commands(words)
-        app(args=words, prog_name="python -m exporter")
+        _refuse_a_list_of_apps(words)
+        code = run_app(app, words, program="python -m exporter")
+    sys.exit(code)

@@ -154,9 +154,7 @@ def test_own_module_needs_a_shape_and_is_not_changed() -> None:
 
 def test_a_timm_module_takes_images() -> None:
     module = timm.create_model("test_vit")
-    with pytest.raises(
-        UsageError, match=r"--input-shape of .*, a timm model, is 1,C,H,W, not"
-    ):
+    with pytest.raises(UsageError, match=r"--input-shape of .*, a timm model, is 1,C,H,W, not"):
         load_source(module, input_shape=(3, 64))
 
 
