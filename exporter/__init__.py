@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from .options import PreprocessingChoice as PreprocessingChoice
     from .recipes import QuantizeRecipe as QuantizeRecipe
 
-__version__ = "0.1.0"
+__version__ = "0.2.0.dev0"
 
 _HOMES = {
     "Artifact": "artifact",

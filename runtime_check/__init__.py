@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from .loading import load as load
     from .options import CheckOptions as CheckOptions
 
-__version__ = "0.1.0"
+__version__ = "0.2.0.dev0"
 
 # Name -> the module that has it. No module of this package bears one of these names: importing it
 # would put it in the function's place.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import subprocess
 import sys
 from pathlib import Path
@@ -51,10 +50,6 @@ def test_the_public_names() -> None:
         assert getattr(exporter, name) is not None
     with pytest.raises(AttributeError, match="exprot"):
         exporter.exprot  # noqa: B018  the access is the test
-
-
-def test_one_version() -> None:
-    assert exporter.__version__ == importlib.metadata.version("torch-mobile-export")
 
 
 def test_no_room_imports_the_command_line() -> None:

@@ -153,7 +153,18 @@ def test_it_says_the_same_as_the_whole_project() -> None:
     assert light["scripts"].items() <= whole["scripts"].items()
     data = WHOLE["tool"]["setuptools"]["package-data"]["runtime_check"]
     assert LIGHT["tool"]["setuptools"]["package-data"]["runtime_check"] == data
+
+
+def test_one_version() -> None:
+    """Read from the files, not from what is installed: that may be of yesterday."""
     assert runtime_check.__version__ == exporter.__version__
+    for package, project in (("runtime_check", LIGHT), ("exporter", WHOLE)):
+        dynamic = project["tool"]["setuptools"]["dynamic"]
+        assert dynamic["version"] == {"attr": f"{package}.__version__"}
+    changes = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    newest = re.search(r"^## (\S+)( - unreleased)?", changes, re.MULTILINE)
+    assert newest is not None
+    assert exporter.__version__ == newest[1] + (".dev0" if newest[2] else "")
 
 
 def imports_on_top(path: Path) -> Iterator[str]:
