@@ -23,7 +23,7 @@ from .zips import ZIP_START, Entry, OddZip, check_zip
 # Golden images are small and labels are short; larger records are a mistake or an attack.
 MAX_METADATA_BYTES = 4 * 2**20
 MAX_GOLDEN_BYTES = 64 * 2**20
-MAX_BYTECODE_BYTES = 256 * 2**20
+MAX_BYTECODE_BYTES = 64 * 2**20
 # torch stores tensors uncompressed and deflates only code, so real files stay near 1.
 MAX_EXPANSION = 20
 

@@ -15,18 +15,19 @@ from typing import Any
 from ..errors import UnreadableArtifact
 
 _MARK = object()
-# torch writes at most a few thousand opcodes an operator; a file with more is not one of its.
-_MAX_OPCODES = 5_000_000
+# The largest of timm's transformers has 30,000.
+_MAX_OPCODES = 1_000_000
 _ATOMS = frozenset(
-    {"BININT", "BININT1", "BININT2", "LONG1", "LONG4", "BINFLOAT", "BINUNICODE", "SHORT_BINUNICODE"}
+    {"BININT", "BININT1", "BININT2", "LONG1", "BINFLOAT", "BINUNICODE", "SHORT_BINUNICODE"}
 )
+_LARGEST = 2**63  # torch's integers
 _FIXED = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False}
 _EMPTY = {"EMPTY_TUPLE": "tuple", "EMPTY_LIST": "list", "EMPTY_DICT": "dict"}
 _MARKED = {"TUPLE": "tuple", "LIST": "list", "DICT": "dict"}
 _SHORT_TUPLES = {"TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3}
 
 
-@dataclass(eq=False, repr=False)
+@dataclass(eq=False, repr=False, slots=True)
 class Node:
     """A part of a pickle that is not a number or a string: a sequence of its parts.
 
@@ -66,9 +67,27 @@ def _since_mark(stack: list[Any]) -> list[Any]:
     raise IndexError("a container without a start")
 
 
+def _grow(stack: list[Any], kind: str, items: list[Any]) -> None:
+    """Put items into the container on top of the stack, which has to be one that grows."""
+    container = stack[-1]
+    if not isinstance(container, Node) or container.kind != kind:
+        raise TypeError(f"not a {kind}")
+    if kind == "dict" and len(items) % 2:
+        raise ValueError("a key without a value")
+    container.parts.extend(items)
+
+
+def _remember(stack: list[Any]) -> Any:
+    if stack[-1] is _MARK:
+        raise IndexError("nothing to remember")
+    return stack[-1]
+
+
 def _step(name: str, arg: Any, stack: list[Any], memo: dict[int, Any]) -> None:
     """Run one opcode on the stack."""
     if name in _ATOMS:
+        if isinstance(arg, int) and not -_LARGEST <= arg < _LARGEST:
+            raise ValueError("an integer of more than 64 bits")
         stack.append(arg)
     elif name in _FIXED:
         stack.append(_FIXED[name])
@@ -80,23 +99,28 @@ def _step(name: str, arg: Any, stack: list[Any], memo: dict[int, Any]) -> None:
         stack.append(Node(_EMPTY[name]))
     elif name in _MARKED:
         stack.append(Node(_MARKED[name], _since_mark(stack)))
+        if name == "DICT" and len(stack[-1]) % 2:
+            raise ValueError("a key without a value")
     elif name in _SHORT_TUPLES:
         stack.append(Node("tuple", _take(stack, _SHORT_TUPLES[name])))
     elif name in ("APPENDS", "SETITEMS"):
         items = _since_mark(stack)
-        stack[-1].parts.extend(items)
-    elif name in ("APPEND", "SETITEM"):
-        items = _take(stack, 1 if name == "APPEND" else 2)
-        stack[-1].parts.extend(items)
+        _grow(stack, "list" if name == "APPENDS" else "dict", items)
+    elif name == "APPEND":
+        items = _take(stack, 1)
+        _grow(stack, "list", items)
+    elif name == "SETITEM":
+        items = _take(stack, 2)
+        _grow(stack, "dict", items)
     elif name in ("BINPUT", "LONG_BINPUT"):
-        memo[int(arg)] = stack[-1]
+        memo[int(arg)] = _remember(stack)
     elif name in ("BINGET", "LONG_BINGET"):
         stack.append(memo[int(arg)])
     elif name == "BINPERSID":
         stack.append(Node("storage", _take(stack, 1)))
     elif name in ("REDUCE", "NEWOBJ", "BUILD"):
         stack.append(Node(name, _take(stack, 2)))
-    elif name not in ("PROTO", "FRAME"):
+    elif (name, arg) != ("PROTO", 2):
         raise UnreadableArtifact(f"a pickle in the file uses the opcode {name}.")
 
 
