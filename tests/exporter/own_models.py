@@ -1,5 +1,7 @@
 """Small modules of the kinds users bring, as factories for `own_models:name`."""
 
+from __future__ import annotations
+
 import torch
 from torch import nn
 
@@ -31,7 +33,7 @@ class Unscriptable(nn.Module):
         super().__init__()
         self.layers = nn.ModuleList(nn.Conv2d(3, 3, 3, padding=1) for _ in range(3))
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         return sum(layer(x) for layer in self.layers).flatten(1).mean(1, keepdim=True)
 
 
@@ -43,7 +45,7 @@ class UnscriptableBranching(nn.Module):
         self.body = Unscriptable()
         self.flip = Flip()
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         return self.flip(self.body(x)) + sum(self.body(x) for _ in range(2))
 
 

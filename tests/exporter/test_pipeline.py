@@ -84,7 +84,9 @@ def test_failures_leave_nothing_behind(
     assert not out.exists()
 
 
-def test_a_failing_write_keeps_the_old_file(tmp_path: Path, monkeypatch) -> None:
+def test_a_failing_write_keeps_the_old_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """An export over an existing artifact either replaces it whole or leaves it alone."""
     artifact = exporter.export(ConvNormNet(), out=tmp_path, input_shape=SHAPE)
     before = sha(artifact.path)

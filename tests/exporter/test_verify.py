@@ -50,7 +50,9 @@ class Off:
         return replace(run, outputs=[output + 0.1 for output in run.outputs])
 
 
-def test_verification_failure_is_exit_code_1_and_keeps_nothing(tmp_path: Path, monkeypatch) -> None:
+def test_verification_failure_is_exit_code_1_and_keeps_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A file that computes something else after saving must not survive."""
     import exporter.verify as step
 

@@ -59,7 +59,7 @@ def test_text_from_a_file_is_no_markup(capsys: pytest.CaptureFixture[str]) -> No
     assert "[bold]x[/bold]" in capsys.readouterr().out
 
 
-def test_the_next_commands_can_be_typed(tmp_path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_next_commands_can_be_typed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     show_next(tmp_path / ("long_" * 20 + ".ptl"), (), "")
     lines = capsys.readouterr().out.splitlines()
     assert lines[-1].endswith("-m exporter --install android_demo --install ios_demo")

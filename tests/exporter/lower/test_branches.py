@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 import torch
 from own_models import Branching
@@ -43,7 +45,7 @@ def test_parameters_are_no_data() -> None:
         lambda x: x.view(-1)[: x.view(-1)[0:1].long().abs().tolist()[0] + 1],
     ],
 )
-def test_every_kind_of_read_is_found(read) -> None:
+def test_every_kind_of_read_is_found(read: Callable[[torch.Tensor], torch.Tensor]) -> None:
     class Reads(nn.Module):
         def forward(self, x: torch.Tensor) -> torch.Tensor:
             return read(x)

@@ -79,7 +79,7 @@ def test_several_outputs() -> None:
 
 def test_nothing_works_says_why() -> None:
     class Hopeless(nn.Module):
-        def forward(self, x):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
             try:
                 return x if float(x.sum()) > 0 else -x
             finally:

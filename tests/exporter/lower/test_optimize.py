@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 from own_models import ConvNormNet
+from torch import Tensor, nn
 
 from exporter.errors import OptimizeError
 from exporter.lower import optimize as step
@@ -16,18 +17,20 @@ from exporter.rewrites.passes import names
 from runtime_check.comparison import Tolerance
 
 TIGHT = Tolerance(atol=1e-5)
+# A module, and its inputs with its outputs.
+Sampled = tuple[nn.Module, list[tuple[tuple[Tensor, ...], list[Tensor]]]]
 OFFICIAL = Attempt(freeze=False, without=frozenset())
 
 
 @pytest.fixture(scope="module")
-def net():
+def net() -> Sampled:
     torch.manual_seed(0)
     module = ConvNormNet().eval()
     inputs = [torch.randn(1, 3, 32, 32) for _ in range(4)]
     return module, [((x,), run(module, (x,))) for x in inputs]
 
 
-def test_the_official_recipe_is_wrong(net) -> None:
+def test_the_official_recipe_is_wrong(net: Sampled) -> None:
     """Trap 1 of the facts (pytorch#76807). When this fails, torch has fixed it: say so."""
     module, sampled = net
     broken = agree(apply(trace(module, sampled[0][0]), OFFICIAL), sampled, TIGHT)
@@ -35,11 +38,11 @@ def test_the_official_recipe_is_wrong(net) -> None:
     assert broken.max_abs > 1e-2
 
 
-def test_the_guard_catches_and_repairs_it(net, monkeypatch) -> None:
+def test_the_guard_catches_and_repairs_it(net: Sampled, monkeypatch: pytest.MonkeyPatch) -> None:
     module, sampled = net
     calls = []
 
-    def as_officially(captured, attempt):
+    def as_officially(captured: torch.jit.ScriptModule, attempt: Attempt) -> torch.jit.ScriptModule:
         calls.append(attempt)
         return apply(captured, OFFICIAL if len(calls) == 1 else attempt)
 
@@ -51,7 +54,7 @@ def test_the_guard_catches_and_repairs_it(net, monkeypatch) -> None:
     assert agree(done.module, sampled, TIGHT)
 
 
-def test_folding_first_leaves_nothing_to_break(net) -> None:
+def test_folding_first_leaves_nothing_to_break(net: Sampled) -> None:
     """With batch norm folded before the trace, even the official recipe is right."""
     module, sampled = net
     inputs = [x for (x,), _ in sampled]
@@ -60,11 +63,11 @@ def test_folding_first_leaves_nothing_to_break(net) -> None:
     assert agree(apply(trace(prepared.module, sampled[0][0]), OFFICIAL), sampled, TIGHT)
 
 
-def test_repairs_name_the_pass_left_out(net, monkeypatch) -> None:
+def test_repairs_name_the_pass_left_out(net: Sampled, monkeypatch: pytest.MonkeyPatch) -> None:
     """A pass that corrupts is found by leaving one out at a time."""
     module, sampled = net
 
-    def corrupting(captured, attempt):
+    def corrupting(captured: torch.jit.ScriptModule, attempt: Attempt) -> torch.jit.ScriptModule:
         done = apply(captured, attempt)
         if "fuse-add-relu" in attempt.without:
             return done
@@ -87,14 +90,14 @@ def test_repairs_name_the_pass_left_out(net, monkeypatch) -> None:
     assert str(done.effects["insert-fold-prepack-ops"]) == "applied"
 
 
-def test_refuses_when_nothing_helps(net) -> None:
+def test_refuses_when_nothing_helps(net: Sampled) -> None:
     module, sampled = net
     wrong = [(x, [y + 1 for y in ys]) for x, ys in sampled]
     with pytest.raises(OptimizeError, match="nothing is written"):
         optimize(trace(module, sampled[0][0]), wrong, TIGHT)
 
 
-def test_disabled_passes_are_left_out(net) -> None:
+def test_disabled_passes_are_left_out(net: Sampled) -> None:
     module, sampled = net
     done = optimize(
         trace(module, sampled[0][0]), sampled, TIGHT, disabled=["insert-fold-prepack-ops"]

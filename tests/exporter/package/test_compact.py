@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,7 @@ from runtime_check.runtimes.lite import load_lite, quantized_engine, write_lite
 
 
 @pytest.fixture(autouse=True)
-def engine():
+def engine() -> Iterator[None]:
     """Weights are packed for the engine that is set when they are made."""
     with quantized_engine():
         yield

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import torch
 import torch.nn.functional as functional
@@ -14,7 +15,7 @@ from exporter.quantize.calibrate import (
 from exporter.quantize.describe import Quantized
 from exporter.quantize.engine import quantized_engine
 from exporter.quantize.evaluate import judge, run_batches
-from exporter.quantize.place import simulate_int8
+from exporter.quantize.place import Simulated, simulate_int8
 from exporter.recipes import RECIPES
 
 
@@ -45,7 +46,9 @@ class Mobile(nn.Module):
         return self.head(x.mean((2, 3)))
 
 
-def simulated(model, recipe="static-xnnpack", **changes):
+def simulated(
+    model: nn.Module, recipe: str = "static-xnnpack", **changes: Any
+) -> tuple[Simulated, Tensor]:
     x = smooth(8, 3, 32)
     made = simulate_int8(model, replace(RECIPES[recipe], **changes), example=x[:1], calibration=[x])
     calibrate(made, [x])
@@ -61,7 +64,7 @@ class Forks(nn.Module):
         self.left, self.right = nn.Conv2d(3, 4, 1), nn.Conv2d(3, 4, 3, padding=1)
         self.up, self.down = nn.Conv2d(4, 4, 1), nn.Conv2d(4, 4, 3, padding=1)
 
-    def forward(self, x):
+    def forward(self, x: Tensor) -> Tensor:
         x = functional.avg_pool2d(x, 2)
         left = self.left(x)
         if self.in_place:
@@ -70,29 +73,29 @@ class Forks(nn.Module):
 
 
 class Functional(nn.Module):
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
         self.a, self.b = nn.Conv2d(3, 8, 3), nn.Conv2d(8, 8, 1)
         self.head = nn.Linear(8, 4)
 
-    def forward(self, x):
+    def forward(self, x: Tensor) -> Tensor:
         return self.head(torch.relu(self.b(functional.relu(self.a(x)))).mean((2, 3)))
 
 
 class Branching(nn.Module):
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
         self.conv = nn.Conv2d(3, 4, 1)
 
-    def forward(self, x):
+    def forward(self, x: Tensor) -> Tensor:
         return self.conv(x) if x.sum() > -1e9 else x
 
 
-def outputs(made: Quantized, batches: list[Tensor]):
+def outputs(made: Quantized, batches: list[Tensor]) -> Tensor:
     with quantized_engine():
         return run_batches(made.module, batches)
 
 
-def against_simulation(made: Quantized, batches: list[Tensor]):
+def against_simulation(made: Quantized, batches: list[Tensor]) -> float | None:
     """SQNR in dB of the int8 module against its fake-quantized twin."""
     return judge(run_batches(made.simulated, batches), outputs(made, batches)).sqnr_db

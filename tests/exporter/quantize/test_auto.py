@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import pytest
 from torch import nn
 
@@ -56,7 +59,7 @@ def test_auto_rescues_with_float_layers_and_shows_the_table(
 def test_auto_says_when_int8_is_slower_than_float(
     fashion: Task, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def slow(modules, *_, **__):
+    def slow(modules: Mapping[str, nn.Module], *_: Any, **__: Any) -> dict[str, Speed]:
         return {n: Speed(milliseconds=1.0 if n == "none" else 9.0, bytes=1) for n in modules}
 
     monkeypatch.setattr(auto, "measure_speed", slow)

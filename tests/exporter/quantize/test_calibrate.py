@@ -25,7 +25,7 @@ from exporter.quantize.engine import quantized_engine
 from exporter.quantize.evaluate import judge, run_batches
 from exporter.quantize.layers import SimulatedLayer
 from exporter.quantize.place import Simulated, simulate_int8
-from exporter.quantize.weights import nearest_codes
+from exporter.quantize.weights import InputMoments, nearest_codes
 from exporter.recipes import RECIPES
 
 from .conftest import Task
@@ -40,7 +40,7 @@ def to_tensor(image: Image.Image) -> torch.Tensor:
 
 
 @pytest.fixture
-def photo_crops(cat: np.ndarray):
+def photo_crops(cat: np.ndarray) -> list[np.ndarray]:
     whole = cat
     return [whole[i * 10 : i * 10 + 64, i * 20 : i * 20 + 64] for i in range(10)]
 
@@ -105,7 +105,7 @@ def test_auto_keeps_what_leaves_less_noise(monkeypatch: pytest.MonkeyPatch, bett
     """Measured, not believed: codes that are worse for the network are not taken."""
     if better == "nearest":
 
-        def worst(layer, scales, moments):
+        def worst(layer: nn.Module, scales: torch.Tensor, moments: InputMoments) -> torch.Tensor:
             return -nearest_codes(layer.weight, scales)
 
         monkeypatch.setattr("exporter.quantize.layers.compensated_codes", worst)

@@ -18,7 +18,7 @@ from exporter.quantize.calibrate import (
 )
 from exporter.quantize.convert import convert
 from exporter.quantize.engine import quantized_engine
-from exporter.quantize.place import simulate_int8
+from exporter.quantize.place import Simulated, simulate_int8
 from exporter.quantize.weights import nearest_codes
 from exporter.recipes import RECIPES, QuantizeRecipe
 
@@ -52,7 +52,7 @@ def test_a_kernel_that_disagrees_is_named(fashion: Task, monkeypatch: pytest.Mon
 
     good = apply.convert
 
-    def bad(simulated):
+    def bad(simulated: Simulated) -> nn.Module:
         module = good(simulated)
         layer = module.get_submodule("blocks.2.mlp.fc1").kernel.convolution
         layer.set_weight_bias(layer.weight(), layer.bias() + 5 * layer.scale)

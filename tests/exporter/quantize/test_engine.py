@@ -1,4 +1,7 @@
+from __future__ import annotations
+
 import zipfile
+from pathlib import Path
 
 import pytest
 import torch
@@ -44,18 +47,18 @@ def server_engine() -> str:
     pytest.skip("this torch has no server engine")
 
 
-def test_phone_packing_passes():
+def test_phone_packing_passes() -> None:
     require_phone_packing(packed("qnnpack"))
 
 
-def test_server_packing_is_refused_by_layer_name():
+def test_server_packing_is_refused_by_layer_name() -> None:
     module = packed(server_engine())
     assert foreign_packed_layers(module) == ("1", "5")
     with pytest.raises(WrongEngine, match=r"2 int8 layers .*first: 1"):
         require_phone_packing(module)
 
 
-def test_weights_saved_twice_are_found(tmp_path):
+def test_weights_saved_twice_are_found(tmp_path: Path) -> None:
     once, twice = tmp_path / "once.ptl", tmp_path / "twice.ptl"
     save_for_timing(packed("qnnpack"), torch.randn(2, 64), once)
     require_single_weights(once)
@@ -69,7 +72,7 @@ def test_weights_saved_twice_are_found(tmp_path):
 
 
 @pytest.mark.parametrize("engine", ["x86", "fbgemm", "qnnpack"])
-def test_a_server_engine_stores_dynamic_weights_twice(tmp_path, engine):
+def test_a_server_engine_stores_dynamic_weights_twice(tmp_path: Path, engine: str) -> None:
     """What `optimize_for_mobile` does under each engine, for real (facts: 11.9 for 6.4 MB)."""
     if engine not in torch.backends.quantized.supported_engines:
         pytest.skip(f"this torch has no engine {engine}")

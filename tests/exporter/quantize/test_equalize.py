@@ -1,3 +1,5 @@
+from __future__ import annotations
+
 import copy
 from dataclasses import replace
 
@@ -20,8 +22,10 @@ from exporter.rewrites.trace import trace
 from exporter.rewrites.watch import watch
 from runtime_check.comparison import Tolerance, sqnr_db
 
+from .conftest import Task
 
-def test_layernorm_smoothing_is_exact_on_a_real_vit(fashion):
+
+def test_layernorm_smoothing_is_exact_on_a_real_vit(fashion: Task) -> None:
     model = copy.deepcopy(fashion.model)
     done = equalize(model, fashion.calibration, fashion.example, convolutions=False)
     assert len(done) == 12  # two LayerNorms in each of six blocks
@@ -32,7 +36,7 @@ def test_layernorm_smoothing_is_exact_on_a_real_vit(fashion):
         )
 
 
-def test_the_final_norm_is_left_alone_because_the_head_reads_a_part(fashion):
+def test_the_final_norm_is_left_alone_because_the_head_reads_a_part(fashion: Task) -> None:
     pairs = find_pairs(fashion.model, watch(fashion.model, fashion.example), convolutions=False)
     assert "norm" not in {source for source, _, _ in pairs}
 
@@ -58,7 +62,7 @@ def _attention_vit(options: dict[str, object] | None = None, *left_out: str) -> 
 
 
 @pytest.mark.parametrize("left_out", [(), ("fuse-attention",), ("fold-scales",)])
-def test_attention_is_equalized_exactly_however_it_is_written(left_out) -> None:
+def test_attention_is_equalized_exactly_however_it_is_written(left_out: tuple[str, ...]) -> None:
     torch.manual_seed(1)
     images = torch.randn(6, 3, 32, 32)
     model = _attention_vit(None, *left_out)
@@ -112,7 +116,9 @@ def test_equalized_attention_keeps_int8_closer() -> None:
 
 
 @pytest.mark.parametrize(("between", "pairs"), [(nn.ReLU, 2), (nn.Identity, 2), (nn.ReLU6, 0)])
-def test_cross_layer_equalization_is_exact_and_leaves_relu6_alone(between, pairs):
+def test_cross_layer_equalization_is_exact_and_leaves_relu6_alone(
+    between: type[nn.Module], pairs: int
+) -> None:
     model = nn.Sequential(
         nn.Conv2d(3, 8, 3), between(), nn.Conv2d(8, 16, 3, groups=8), between(), nn.Conv2d(16, 4, 1)
     ).eval()
@@ -131,7 +137,7 @@ def test_cross_layer_equalization_is_exact_and_leaves_relu6_alone(between, pairs
         assert float(ranges.max() / ranges.min()) < ratio / 10
 
 
-def test_residual_outputs_are_not_touched():
+def test_residual_outputs_are_not_touched() -> None:
     torch.manual_seed(0)
     model = timm.create_model("resnet18").eval()
     from exporter.quantize.place import prepared_copy

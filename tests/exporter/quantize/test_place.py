@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 import torch.nn.functional as functional
-from torch import nn
+from torch import Tensor, nn
 
 from exporter.errors import (
     UnknownLayer,
@@ -56,12 +56,12 @@ def test_int8_goes_straight_to_the_next_layer_but_not_over_a_residual(mobile: nn
 
 def test_shared_relu_stays_in_place() -> None:
     class Shared(nn.Module):
-        def __init__(self):
+        def __init__(self) -> None:
             super().__init__()
             self.a, self.b = nn.Conv2d(3, 4, 1), nn.Conv2d(4, 4, 1)
             self.relu = nn.ReLU()
 
-        def forward(self, x):
+        def forward(self, x: Tensor) -> Tensor:
             return self.relu(self.b(self.relu(self.a(x))))
 
     made, _ = simulated(Shared().eval())
@@ -70,14 +70,14 @@ def test_shared_relu_stays_in_place() -> None:
 
 def test_layers_whose_owner_reads_their_weight_stay_float() -> None:
     class Owner(nn.Module):
-        def __init__(self):
+        def __init__(self) -> None:
             super().__init__()
             self.conv = nn.Conv2d(3, 8, 1)
             self.called = nn.Linear(8, 8)
             self.never = nn.Linear(8, 8)
             self.read = nn.Linear(8, 8)
 
-        def forward(self, x):
+        def forward(self, x: Tensor) -> Tensor:
             x = self.called(self.conv(x).mean((2, 3)))
             x = functional.linear(x, self.never.weight, self.never.bias)
             return self.read(x) * self.read.weight.sum()

@@ -1,4 +1,8 @@
+from __future__ import annotations
+
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -7,17 +11,25 @@ from PIL import Image
 
 from exporter.errors import NotFinite, TrainingDataError
 from exporter.quantize.apply import QuantizeImages, quantize
+from exporter.quantize.describe import Quantized
 from exporter.quantize.engine import quantized_engine
 from exporter.quantize.evaluate import judge, run_batches
 from exporter.quantize.qat import training_set
-from exporter.recipes import RECIPES
+from exporter.recipes import RECIPES, QuantizeRecipe
 
 from ...data_sets import tensors_as_training_set
+from .conftest import Task
 
 RECIPE = replace(RECIPES["qat-xnnpack"], epochs=2, learning_rate=1e-4)
 
 
-def made(fashion, recipe=RECIPE, labels=True, checkpoint=None, **options):
+def made(
+    fashion: Task,
+    recipe: QuantizeRecipe = RECIPE,
+    labels: bool = True,
+    checkpoint: Path | None = None,
+    **options: Any,
+) -> Quantized:
     data = tensors_as_training_set(
         fashion.train, fashion.train_labels if labels else None, validation=32
     )
@@ -29,7 +41,7 @@ def made(fashion, recipe=RECIPE, labels=True, checkpoint=None, **options):
     ("name", "labels"),
     [("qat-xnnpack", True), ("qat-qnnpack", True), ("qat-xnnpack-fx", False)],
 )
-def test_training_moves_weights_and_keeps_accuracy(fashion, name, labels):
+def test_training_moves_weights_and_keeps_accuracy(fashion: Task, name: str, labels: bool) -> None:
     steps = []
     recipe = replace(RECIPES[name], epochs=1, learning_rate=1e-4)
     result = made(fashion, recipe, labels, tell=lambda *step: steps.append(step))
@@ -45,7 +57,7 @@ def test_training_moves_weights_and_keeps_accuracy(fashion, name, labels):
     assert (result.trained.before.accuracy is None) == (not labels)
 
 
-def test_distillation_repairs_a_damaged_start(fashion):
+def test_distillation_repairs_a_damaged_start(fashion: Task) -> None:
     """Noise on the weights must be trained away, towards the float model."""
     import copy
 
@@ -71,13 +83,13 @@ def test_distillation_repairs_a_damaged_start(fashion):
     assert losses[-1] < losses[0]
 
 
-def test_a_resumed_run_ends_where_an_unbroken_one_ends(fashion, tmp_path):
+def test_a_resumed_run_ends_where_an_unbroken_one_ends(fashion: Task, tmp_path: Path) -> None:
     path = tmp_path / "qat.pt"
 
     class Stop(Exception):
         pass
 
-    def stop_in_second_epoch(what, *_):
+    def stop_in_second_epoch(what: str, *_: int) -> None:
         if "epoch 2" in what:
             raise Stop
 
@@ -95,7 +107,9 @@ def test_a_resumed_run_ends_where_an_unbroken_one_ends(fashion, tmp_path):
     assert not list(tmp_path.glob("*.part"))
 
 
-def test_checkpoint_of_another_recipe_or_a_damaged_one_is_refused(fashion, tmp_path):
+def test_checkpoint_of_another_recipe_or_a_damaged_one_is_refused(
+    fashion: Task, tmp_path: Path
+) -> None:
     path = tmp_path / "qat.pt"
     made(fashion, replace(RECIPE, epochs=1), checkpoint=path)
     with pytest.raises(TrainingDataError, match="another model, recipe"):
@@ -105,7 +119,7 @@ def test_checkpoint_of_another_recipe_or_a_damaged_one_is_refused(fashion, tmp_p
         made(fashion, checkpoint=path)
 
 
-def test_an_absurd_learning_rate_leaves_the_calibrated_model(fashion):
+def test_an_absurd_learning_rate_leaves_the_calibrated_model(fashion: Task) -> None:
     result = made(fashion, replace(RECIPE, epochs=1, learning_rate=10.0))
     assert result.trained.best_epoch == -1
     with quantized_engine():
@@ -113,7 +127,7 @@ def test_an_absurd_learning_rate_leaves_the_calibrated_model(fashion):
     assert judge(run_batches(fashion.model, fashion.measured[:1]), outputs).agreement > 0.98
 
 
-def test_a_loss_that_is_no_number_is_an_error(fashion):
+def test_a_loss_that_is_no_number_is_an_error(fashion: Task) -> None:
     images = fashion.train.clone()
     images[5] = float("nan")
     data = tensors_as_training_set(images, None, validation=32)
@@ -129,7 +143,9 @@ def to_tensor(pixels: np.ndarray) -> torch.Tensor:
     return torch.from_numpy(pixels[..., 0]).float()[None] / 255
 
 
-def test_a_folder_trains_with_its_class_folders_and_every_tenth_image_validates(tmp_path):
+def test_a_folder_trains_with_its_class_folders_and_every_tenth_image_validates(
+    tmp_path: Path,
+) -> None:
     for name in ("trouser", "boot"):
         (tmp_path / name).mkdir()
         for index in range(10):
@@ -142,7 +158,7 @@ def test_a_folder_trains_with_its_class_folders_and_every_tenth_image_validates(
     assert training_set(tmp_path, to_tensor, labels=None).labels is None
 
 
-def test_one_image_is_too_few_to_train_on(tmp_path):
+def test_one_image_is_too_few_to_train_on(tmp_path: Path) -> None:
     Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
     with pytest.raises(TrainingDataError, match="at least two"):
         training_set(tmp_path, to_tensor, labels=None)

@@ -23,7 +23,7 @@ from .conftest import Task
 
 
 @pytest.fixture(scope="module")
-def simulated(spoilt: nn.Module, fashion: Task):
+def simulated(spoilt: nn.Module, fashion: Task) -> Simulated:
     made = simulate_int8(
         spoilt,
         RECIPES["static-xnnpack"],

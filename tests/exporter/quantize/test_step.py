@@ -59,7 +59,7 @@ def test_the_default_model_in_int8(int8_default: Artifact) -> None:
     assert int8_default.report.file_bytes < 0.3 * 18.8e6
 
 
-def test_golden_vectors_are_the_int8_models_own(int8_default) -> None:
+def test_golden_vectors_are_the_int8_models_own(int8_default: Artifact) -> None:
     """What a phone is held to is the int8 model in Python, in quantization steps."""
     found = read_artifact(int8_default.path)
     tolerance = found.golden.tolerance
@@ -90,7 +90,9 @@ def _linears() -> nn.Module:
     return nn.Sequential(*[nn.Linear(256, 256) for _ in range(4)]).eval()
 
 
-def test_the_engine_set_while_exporting_decides_the_file(server_engine, tmp_path: Path) -> None:
+def test_the_engine_set_while_exporting_decides_the_file(
+    server_engine: str, tmp_path: Path
+) -> None:
     """Trap 2 of the facts: under the wheels' default engine weights are written twice."""
     parameters = 4 * 256 * 256
     plain = torch.ao.quantization.quantize_dynamic(_linears(), {nn.Linear}, dtype=torch.qint8)

@@ -12,7 +12,7 @@ from exporter.quantize.weights import InputMoments, compensated_codes, nearest_c
 
 
 @st.composite
-def layers(draw):
+def layers(draw: st.DrawFn) -> tuple[nn.Conv2d, Tensor]:
     """A Conv2d of any geometry, with inputs that go together."""
     layer = nn.Conv2d(
         4,
@@ -114,7 +114,7 @@ def test_weight_scale_search_never_does_worse() -> None:
     weight = torch.randn(8, 3, 3, 3)
     weight[0, 0, 0, 0] = 9.0
 
-    def error(scales):
+    def error(scales: Tensor) -> Tensor:
         grid = scales.view(-1, 1, 1, 1)
         return ((weight / grid).round().clamp(-127, 127) * grid - weight).square().flatten(1).sum(1)
 

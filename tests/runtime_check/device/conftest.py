@@ -4,6 +4,7 @@ import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -44,7 +45,7 @@ def phone_engine() -> Iterator[None]:
         yield
 
 
-def _net():
+def _net() -> Any:
     import torch
     from torch import nn
 

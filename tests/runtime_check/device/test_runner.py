@@ -240,7 +240,7 @@ def test_two_threads_agree(host_runtime: str, float_model: SavedModel) -> None:
     assert np.allclose(one.outputs[0][0], two.outputs[0][0], atol=1e-6)
 
 
-def test_a_larger_cache_misses_less(float_model, arm_runtime) -> None:
+def test_a_larger_cache_misses_less(float_model: SavedModel, arm_runtime: str) -> None:
     """The same instructions, and the fewer lines fetched the larger the modeled cache."""
     seen = []
     for size in (16 * 1024, 8 * 1024 * 1024):

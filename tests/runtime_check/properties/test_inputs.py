@@ -1,3 +1,5 @@
+from __future__ import annotations
+
 import numpy as np
 from hypothesis import HealthCheck, find, given, settings
 from hypothesis import strategies as st

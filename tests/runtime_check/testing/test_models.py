@@ -3,6 +3,8 @@
 pytorch#76807: optimize_for_mobile(torch.jit.trace(m)) is wrong for Conv(bias=False)+BatchNorm.
 """
 
+from __future__ import annotations
+
 import warnings
 from pathlib import Path
 from typing import Any
