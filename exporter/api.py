@@ -13,6 +13,7 @@ from runtime_check.device.operators import DEFAULT_RUNTIME
 
 from . import pipeline
 from .artifact import Artifact
+from .guard import export_errors
 from .options import (
     NOISE,
     Activation,
@@ -66,36 +67,38 @@ def export(
     `checkpoint` are for QAT. `on_step` is called with each step's name,
     `on_progress(what, done, total)` how far a long one is.
 
-    Raises subclasses of `ExportError`; then nothing was written.
+    Raises `ExportError` and its subclasses; then nothing was written.
     """
-    options = ExportOptions(
-        out=_path(out),
-        name=name,
-        weights=_path(weights),
-        random_weights=random_weights,
-        labels=_labels(labels),
-        input=input,
-        input_shape=_tuple(input_shape),
-        preprocessing=preprocessing or PreprocessingChoice(),
-        activation=activation,
-        capture=capture,
-        allow_specialization=allow_specialization,
-        targets=_tuple(target),
-        disable=_tuple(disable),
-        verify=verify,
-        run_on=run_on,
-        seed=seed,
-        quantize=QuantizeOptions(
-            recipe=resolve_recipes(quantize, training=train is not None, seed=seed),
-            calibration="noise" if calibration == NOISE else _path(calibration),
-            calibration_images=calibration_images,
-            evaluate=_path(evaluate),
-            train=_path(train),
-            checkpoint=_path(checkpoint),
-            budget=budget,
-        ),
-    )
-    return pipeline.export(model, options, Clock(on_step), on_progress)
+    named = model if isinstance(model, str) else type(model).__name__
+    with export_errors(named):
+        options = ExportOptions(
+            out=_path(out),
+            name=name,
+            weights=_path(weights),
+            random_weights=random_weights,
+            labels=_labels(labels),
+            input=input,
+            input_shape=_tuple(input_shape),
+            preprocessing=preprocessing or PreprocessingChoice(),
+            activation=activation,
+            capture=capture,
+            allow_specialization=allow_specialization,
+            targets=_tuple(target),
+            disable=_tuple(disable),
+            verify=verify,
+            run_on=run_on,
+            seed=seed,
+            quantize=QuantizeOptions(
+                recipe=resolve_recipes(quantize, training=train is not None, seed=seed),
+                calibration="noise" if calibration == NOISE else _path(calibration),
+                calibration_images=calibration_images,
+                evaluate=_path(evaluate),
+                train=_path(train),
+                checkpoint=_path(checkpoint),
+                budget=budget,
+            ),
+        )
+        return pipeline.export(model, options, Clock(on_step), on_progress)
 
 
 # What is neither, is left as it is: the options say what they take.

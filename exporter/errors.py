@@ -22,6 +22,10 @@ class SourceError(ExportError):
     """The model, its weights or its labels cannot be loaded."""
 
 
+class ModelError(ExportError):
+    """The model's own code fails on its input, or returns what no app can read."""
+
+
 class UnsuitableTorch(ExportError):
     """This torch (or timm) cannot do the job."""
 

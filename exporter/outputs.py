@@ -21,11 +21,16 @@ def run(module: nn.Module, inputs: Sequence[Tensor]) -> list[Tensor]:
     """
     with torch.no_grad():
         result = module(*inputs)
+    tensors = tensors_in(result)
+    return [tensor.detach().clone(memory_format=torch.contiguous_format) for tensor in tensors]
+
+
+def tensors_in(result: object) -> list[Tensor]:
+    """Return what `forward` gave as a flat list; raise `CaptureError` for other than tensors."""
     try:
-        tensors = flatten(result)
+        return flatten(result)
     except TypeError as error:
         raise CaptureError(f"{error} for an app to read.") from error
-    return [tensor.detach().clone(memory_format=torch.contiguous_format) for tensor in tensors]
 
 
 def stack(outputs: Sequence[Sequence[Tensor | np.ndarray]]) -> list[np.ndarray]:

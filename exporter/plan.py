@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -20,9 +19,11 @@ from .options import Activation, ExportOptions, PreprocessingChoice
 from .outputs import run
 from .quiet import quiet
 from .source import SourceModel
+from .trial import Trial, try_out
 
-# A run of the model that takes longer is slow.
-SLOW_SECONDS = 3.0
+# Work of one run, in multiply-accumulates, above which a model is judged on few inputs: about 3 s
+# on one thread. A ViT-B/16 has 2e10 at 224 x 224 pixels, 6e10 at 384 and 3e11 at 768.
+MUCH_WORK = 1e11
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,7 +98,21 @@ def make_plan(source: SourceModel, options: ExportOptions) -> Plan:
             "photo, so the first size is 1. For batches export with `--input tensor`."
         )
     plan = (_image_plan if image else _tensor_plan)(source, stated, options.activation)
-    return replace(_affordable(plan), evaluation=_evaluation(plan, options))
+    trial = try_out(source.provenance.model, source.module, plan.inputs[0])
+    if image:
+        _require_one_output(source.name, trial)
+    return replace(_affordable(plan, trial.work), evaluation=_evaluation(plan, options))
+
+
+def _require_one_output(name: str, trial: Trial) -> None:
+    shapes = [list(output.shape) for output in trial.outputs]
+    if not trial.is_tensor or shapes[0][:1] != [1]:
+        what = "one" if trial.is_tensor else "several, or one in a tuple or dict"
+        raise UsageError(
+            f"An image artifact needs a network that returns one tensor, of shape [1, ...] for one "
+            f"photo; {name} returns {what}, of shape {', '.join(map(str, shapes[:3]))}. Export it "
+            "with `--input tensor`."
+        )
 
 
 def _evaluation(plan: Plan, options: ExportOptions) -> Evaluation | None:
@@ -181,14 +196,12 @@ def _merge(
     return Preprocessing.model_validate({**values, "input_size": size, "in_graph": False})
 
 
-def _affordable(plan: Plan) -> Plan:
+def _affordable(plan: Plan, work: int) -> Plan:
     """Judge slow models on fewer inputs; the ledger states how many there were.
 
     An export runs the model some sixty times on five inputs. At 15 s a run (a ViT at 768 x 768
     pixels on one thread) that would be a quarter of an hour.
     """
-    started = time.perf_counter()
-    run(plan.whole(plan.source.module), plan.samples[0].inputs)
-    if time.perf_counter() - started < SLOW_SECONDS:
+    if work <= MUCH_WORK:
         return plan
     return replace(plan, samples=plan.samples[:2], inputs=plan.inputs[:2])

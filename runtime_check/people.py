@@ -91,4 +91,6 @@ def _say(text: str, code: int) -> NoReturn:
 def run_app(app: Callable[..., Any], arguments: Sequence[str], *, program: str) -> int:
     """Run a typer app with `arguments` inside `people_errors`; return its exit code."""
     code = app(args=list(arguments), prog_name=program, standalone_mode=False)
+    if code == INTERRUPTED:
+        raise KeyboardInterrupt  # which typer has made an exit code of
     return code if isinstance(code, int) else 0

@@ -21,9 +21,9 @@ LONGEST_FUNCTION = 60
 FLOORS = {
     "exporter": (
         ("errors", "notes", "progress", "quiet"),
-        ("checks",),
+        ("checks", "guard"),
         ("recipes", "image", "package", "install", "outputs"),
-        ("options", "evaluation"),
+        ("options", "evaluation", "trial"),
         ("environment",),
         ("source",),
         ("plan",),
@@ -40,6 +40,7 @@ FLOORS = {
     ),
     "runtime_check": (
         ("errors", "files", "outputs", "pages"),
+        ("blame",),
         ("options", "choices", "people", "snapshot"),
         ("artifact",),
         ("comparison",),

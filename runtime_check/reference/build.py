@@ -22,6 +22,7 @@ from torch import nn
 from torch.nn.parameter import is_lazy
 
 from ..artifact.metadata import Provenance, Weights
+from ..blame import authors_code
 from ..errors import BuildError, did_you_mean
 from ..files import file_sha256
 from . import timm_models
@@ -69,9 +70,14 @@ def build(
         if isinstance(weights, str):
             raise BuildError(f"{model} cannot use {weights} weights: it makes its own.")
         if isinstance(model, str):
-            return _own(_from_factory(model, seed), "factory", model, weights, seed)
+            module = _from_factory(model, seed)
+            with authors_code(f"Preparing {model} (eval, float32)"):
+                return _own(module, "factory", model, weights, seed)
         name = f"{type(model).__module__}:{type(model).__name__}"
-        return _own(copy.deepcopy(model), "module", name, weights, None)
+        with authors_code(f"Copying {name}"):
+            module = copy.deepcopy(model)
+        with authors_code(f"Preparing {name} (eval, float32)"):
+            return _own(module, "module", name, weights, None)
 
 
 def _built(
@@ -197,10 +203,8 @@ def _from_factory(spec: str, seed: int) -> nn.Module:
     except ValueError:
         pass  # a builtin without a signature: the call below shows it
     torch.manual_seed(seed)  # again: the import, if it was the first, may have used the generator
-    try:
+    with authors_code(f"Calling {spec}"):
         result = call()
-    except Exception as error:
-        raise BuildError(f"Calling {spec} raised {type(error).__name__}: {error}.") from error
     if not isinstance(result, nn.Module):
         raise BuildError(f"{spec} returned a {type(result).__name__}, not a torch.nn.Module.")
     return result
@@ -211,20 +215,23 @@ def _imported(spec: str) -> object:
     # A console script does not have the working folder on its path, `python -m` does.
     if "" not in sys.path and str(Path.cwd()) not in sys.path:
         sys.path.insert(0, "")
-    try:
-        value: object = importlib.import_module(module_name)
-    except ModuleNotFoundError as error:
+    if not module_name or module_name.startswith(".") or not attribute:
         raise BuildError(
-            f"Cannot import {module_name!r} (for {spec}): {error}. Run from the folder that holds "
-            "it, or put that folder on PYTHONPATH."
-        ) from error
-    except Exception as error:
-        raise BuildError(
-            f"Importing {module_name!r} raised {type(error).__name__}: {error}."
-        ) from error
-    for part in attribute.split("."):
-        if not hasattr(value, part):
-            hint = did_you_mean(part, dir(value))
-            raise BuildError(f"{module_name} has no {part!r}.{hint}")
-        value = getattr(value, part)
-    return value
+            f"{spec!r} names no factory. Write it as package.module:factory, such as models:make."
+        )
+    with authors_code(f"Importing {module_name!r}"):
+        try:
+            value: object = importlib.import_module(module_name)
+        except ModuleNotFoundError as error:
+            if not f"{module_name}.".startswith(f"{error.name}."):
+                raise  # it is there, and what it imports is not
+            raise BuildError(
+                f"Cannot import {module_name!r} (for {spec}): {error}. Run from the folder that "
+                "holds it, or put that folder on PYTHONPATH."
+            ) from error
+        for part in attribute.split("."):
+            if not hasattr(value, part):
+                hint = did_you_mean(part, dir(value))
+                raise BuildError(f"{module_name} has no {part!r}.{hint}")
+            value = getattr(value, part)
+        return value

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import time
+from pathlib import Path
+
 import pytest
 import torch
 from own_models import ConvNormNet
 from torch import nn
 
+import exporter
 from exporter import plan as step
 from exporter.errors import UsageError
 from exporter.options import ExportOptions, PreprocessingChoice
@@ -98,6 +102,36 @@ def test_a_crop_that_leaves_nothing_is_refused() -> None:
 
 
 def test_slow_models_are_judged_on_fewer_inputs(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(step, "SLOW_SECONDS", 0.0)
+    monkeypatch.setattr(step, "MUCH_WORK", 0)
     plan = plan_of(ConvNormNet())
     assert len(plan.samples) == len(plan.inputs) == 2
+
+
+class SlowOnce(nn.Module):
+    """A busy machine, or a module that compiles something on its first call."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__()
+        self.net, self.seconds = ConvNormNet(), seconds
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if not torch.jit.is_scripting() and not torch.jit.is_tracing():
+            self.wait()
+        return self.net(x)
+
+    @torch.jit.unused
+    def wait(self) -> None:
+        time.sleep(self.seconds)
+        self.seconds = 0.0
+
+
+@pytest.mark.slow
+def test_nothing_is_decided_by_the_clock(tmp_path: Path) -> None:
+    files = []
+    for seconds in (0.0, 3.3):
+        torch.manual_seed(0)
+        made = exporter.export(
+            SlowOnce(seconds), input_shape=SHAPE, out=tmp_path / str(seconds), capture="trace"
+        )
+        files.append(made.path.read_bytes())
+    assert files[0] == files[1]

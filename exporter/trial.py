@@ -1,0 +1,116 @@
+"""One run of the author's module before the work: what it raises, what it returns, what it costs."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, get_args
+
+import torch
+from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.flop_counter import flop_registry, sdpa_flop
+
+from runtime_check.artifact.tensors import Dtype
+from runtime_check.blame import authors_code
+
+from .errors import ModelError
+from .outputs import tensors_in
+
+# An element that an operator writes takes about as long as so many multiply-accumulates.
+_ELEMENT = 10
+_FLOPS = {torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: sdpa_flop, **flop_registry}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trial:
+    """What one run showed: the outputs, and the work in multiply-accumulates.
+
+    The work is counted, not timed: what is decided by it must not hang on how busy the machine is.
+    """
+
+    outputs: tuple[Tensor, ...]
+    is_tensor: bool  # alone, not in a tuple, list or dict
+    work: int
+
+
+class _Work(TorchDispatchMode):  # type: ignore[misc]  # torch does not annotate it
+    """Count the work of the operators that run inside."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.total = 0
+
+    def __torch_dispatch__(
+        self,
+        func: Any,
+        types: Any,
+        args: Sequence[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
+        out = func(*args, **(kwargs or {}))
+        count = _FLOPS.get(func.overloadpacket)
+        if count is not None:
+            self.total += int(count(*args, **(kwargs or {}), out_val=out)) // 2
+        returns = func._schema.returns
+        if not any(r.alias_info is not None and not r.alias_info.is_write for r in returns):
+            given = out if isinstance(out, (tuple, list)) else [out]
+            self.total += _ELEMENT * sum(t.numel() for t in given if isinstance(t, Tensor))
+        return out
+
+
+def try_out(name: str, module: nn.Module, example: Tensor) -> Trial:
+    """Run `module` once on a copy of `example`; `name` is the model's, for messages.
+
+    Raises `ModelError` where its forward takes other arguments, raises, or ends the process, and
+    where an app cannot read what it returns.
+    """
+    _require_one_argument(name, module, example)
+    given, work = example.clone(), _Work()
+    try:
+        with torch.no_grad(), work:
+            result = module(given)
+    except KeyboardInterrupt:
+        raise
+    except BaseException:  # noqa: BLE001  it may be the counting that the module cannot bear
+        shape = ",".join(map(str, example.shape))
+        doing = f"{name}, called with {str(example.dtype)[6:]} of shape {shape},"
+        hint = "Is that what it takes? --input-shape says the shape." if ":" in name else ""
+        with authors_code(doing, ModelError, hint=hint), torch.no_grad():
+            result = module(example.clone())
+    outputs = tuple(tensors_in(result))
+    _require_readable(name, outputs)
+    return Trial(outputs=outputs, is_tensor=isinstance(result, Tensor), work=work.total)
+
+
+def _require_one_argument(name: str, module: nn.Module, example: Tensor) -> None:
+    if isinstance(module, torch.jit.ScriptModule):
+        return
+    try:
+        signature = inspect.signature(module.forward)
+    except (TypeError, ValueError):
+        return  # the run shows it
+    try:
+        signature.bind(example)
+    except TypeError as error:
+        raise ModelError(
+            f"forward of {name} takes {signature}, and is called with one tensor ({error}). Export "
+            "a module around it whose forward takes the image alone."
+        ) from None
+
+
+def _require_readable(name: str, outputs: Sequence[Tensor]) -> None:
+    known = get_args(Dtype)
+    if not outputs:
+        raise ModelError(f"{name} returns no tensor, so there is nothing for an app to read.")
+    for tensor in outputs:
+        dtype = str(tensor.dtype).removeprefix("torch.")
+        if dtype not in known:
+            advice = "`torch.view_as_real(x)`" if tensor.is_complex() else "`x.float()`"
+            raise ModelError(
+                f"{name} returns {dtype}, and apps read {', '.join(known)}. Return {advice}."
+            )
+        if tensor.layout != torch.strided or tensor.is_meta:
+            what = "a tensor on meta" if tensor.is_meta else f"a tensor of layout {tensor.layout}"
+            raise ModelError(f"{name} returns {what}, and apps read plain, dense ones.")
