@@ -90,6 +90,7 @@ def _reference(artifact: ArtifactFile, options: CheckOptions) -> tuple[Reference
             reference=options.reference,
             weights=options.weights,
             trust_factory=options.trust_factory,
+            allow_large=options.allow_large,
         )
     except NoReference as error:
         # What a person asked for and did not get is an error, not something to skip over.

@@ -91,6 +91,10 @@ def check(
         bool,
         typer.Option("--trust-factory", help="Import and call the factory that the file names."),
     ] = False,
+    allow_large: Annotated[
+        bool,
+        typer.Option("--allow-large", help="Build the model the file names whatever its size."),
+    ] = False,
     property_: Annotated[
         list[str] | None,
         choice("--property", "-p", literal=PropertyName, help="Property to check. Repeatable."),
@@ -144,6 +148,7 @@ def check(
         reference=reference,
         weights=weights,
         trust_factory=trust_factory,
+        allow_large=allow_large,
         counterexamples=counterexamples,
         timeout=timeout,
         memory=int(memory * 2**30),
@@ -233,6 +238,9 @@ def bench(
     trust_factory: Annotated[
         bool, typer.Option("--trust-factory", help="Call the factory that the file names.")
     ] = False,
+    allow_large: Annotated[
+        bool, typer.Option("--allow-large", help="Build the model the file names at any size.")
+    ] = False,
     peer_python: Annotated[
         list[str] | None,
         typer.Option(help="PEER=PYTHON: interpreter of another environment for it. Repeatable."),
@@ -262,6 +270,7 @@ def bench(
                 reference=reference,
                 weights=weights,
                 trust_factory=trust_factory,
+                allow_large=allow_large,
                 pythons=_pairs(peer_python or []),
                 progress=None if as_json else _console(stderr=True),
             )

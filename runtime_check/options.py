@@ -101,10 +101,11 @@ class CheckOptions:
     `run_on` is the runtime that runs the file; `properties` are all when none is named; `replay`
     judges one saved counterexample instead of them. `examples` (inputs drawn a property) takes
     the place of the profile's. `reference` (a timm name or `package.module:factory`), `weights`
-    (a checkpoint) and `trust_factory` (call the factory that the file names) say what the file is
-    compared with. `counterexamples` is the folder for failing inputs. `timeout` is seconds for
-    one answer of the runtime, `memory` bytes beyond what torch maps. `count` also counts the
-    instructions of one inference, on device runtimes that can. `demands` are the user's own.
+    (a checkpoint), `trust_factory` (call the factory that the file names) and `allow_large` (build
+    the model that the file names whatever its size) say what the file is compared with.
+    `counterexamples` is the folder for failing inputs. `timeout` is seconds for one answer of the
+    runtime, `memory` bytes beyond what torch maps. `count` also counts the instructions of one
+    inference, on device runtimes that can. `demands` are the user's own.
     """
 
     run_on: RuntimeName = "host"
@@ -116,6 +117,7 @@ class CheckOptions:
     reference: str | None = None
     weights: Path | None = None
     trust_factory: bool = False
+    allow_large: bool = False
     counterexamples: Path = Path("counterexamples")
     timeout: float = DEFAULT_TIMEOUT
     memory: int = DEFAULT_MEMORY

@@ -49,6 +49,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--artifact-trust-factory", action="store_true", help="call the factory the file names"
     )
+    group.addoption(
+        "--artifact-allow-large",
+        action="store_true",
+        help="build the model the file names whatever its size",
+    )
 
 
 def _options(config: pytest.Config) -> CheckOptions:
@@ -62,6 +67,7 @@ def _options(config: pytest.Config) -> CheckOptions:
         reference=option("--artifact-reference"),
         weights=None if weights is None else Path(weights),
         trust_factory=option("--artifact-trust-factory"),
+        allow_large=option("--artifact-allow-large"),
     )
 
 

@@ -63,6 +63,7 @@ def build_peer(header: dict[str, Any]) -> tuple[Forward, str]:
         reference=header.get("reference"),
         weights=None if weights is None else Path(weights),
         trust_factory=bool(header.get("trust_factory")),
+        allow_large=bool(header.get("allow_large")),
         exportable=False,  # a peer gets timm's fast paths, such as fused attention
     )
     if metadata.input.kind == "image":

@@ -69,6 +69,7 @@ def run_bench(
     reference: str | None = None,
     weights: Path | None = None,
     trust_factory: bool = False,
+    allow_large: bool = False,
     pythons: Mapping[str, str] | None = None,
     progress: Console | None = None,
 ) -> Benchmark:
@@ -86,6 +87,7 @@ def run_bench(
         "reference": reference,
         "weights": None if weights is None else str(weights),
         "trust_factory": trust_factory,
+        "allow_large": allow_large,
     }
     skipped: dict[str, str] = {}
     runs: list[BenchmarkRun] = []

@@ -21,6 +21,7 @@ from ..artifact.metadata import Metadata, Preprocessing, Provenance
 from ..errors import BuildError, NoPretrainedWeights, RuntimeCheckError
 from ..outputs import flatten
 from .build import build, is_factory
+from .size import require_affordable
 from .timm_models import import_timm
 
 
@@ -147,15 +148,18 @@ def build_reference(
     reference: str | None = None,
     weights: Path | None = None,
     trust_factory: bool = False,
+    allow_large: bool = False,
     exportable: bool = True,
 ) -> Reference:
     """Rebuild the model that the artifact was made from, or raise `NoReference` with the reason.
 
     `reference` (a timm name or `package.module:factory`) and `weights` replace what the file
     says. A factory that only the *file* names is not called unless `trust_factory`: importing a
-    module runs its code, and the file is data from elsewhere. The rebuilt weights must have the
-    stated SHA-256, unless something was replaced; then a difference is noted. `exportable=False`
-    builds timm models as timm does by default: the same function by faster operators.
+    module runs its code, and the file is data from elsewhere. Nor is a model that only the file
+    names built beyond the limits in `size.py` unless `allow_large`. The rebuilt weights must have
+    the stated SHA-256, unless something was replaced; then a difference is noted.
+    `exportable=False` builds timm models as timm does by default: the same function by faster
+    operators.
     """
     provenance = metadata.provenance
     if reference is None:
@@ -163,6 +167,8 @@ def build_reference(
     try:
         if metadata.input.kind == "image":
             import_timm("Preprocessing as Python does")
+        if reference is None and not allow_large:
+            require_affordable(metadata, exportable=exportable, download=weights is None)
         built = build(
             reference or provenance.model,
             weights=weights or (None if reference else _stated_weights(provenance)),

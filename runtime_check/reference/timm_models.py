@@ -21,7 +21,7 @@ from .packaged import PACKAGED, from_efficientnet_lite, packaged_file
 from .weights import WeightsRead, check_dtypes, load_into, load_weights
 
 # Names of a checkpoint on the hub; timm prefers safetensors, too.
-_CHECKPOINTS = ("model.safetensors", "pytorch_model.bin")
+CHECKPOINTS = ("model.safetensors", "pytorch_model.bin")
 
 
 def import_timm(what: str) -> Any:
@@ -99,14 +99,14 @@ def pretrained(name: str, *, exportable: bool) -> tuple[nn.Module, WeightsRead |
     timm = import_timm(f"Building {name}")
     try:
         if is_hub_id(name):
-            config, file = fetch(*_repository(name), (("config.json",), _CHECKPOINTS))
+            config, file = fetch(*repository(name), (("config.json",), CHECKPOINTS))
             return _from_hub(f"local-dir:{config.parent}", exportable, file)
         known = _known_weights(timm, name)
         if not known.hf_hub_id or known.custom_load == "hf":
             # At a plain URL, or in a format that only timm reads: leave the download to timm.
             return _create(name, exportable, download=True), None
-        names = (known.hf_hub_filename,) if known.hf_hub_filename else _CHECKPOINTS
-        [file] = fetch(*_repository(known.hf_hub_id), (names,))
+        names = (known.hf_hub_filename,) if known.hf_hub_filename else CHECKPOINTS
+        [file] = fetch(*repository(known.hf_hub_id), (names,))
         return _from_hub(name, exportable, file)
     except HubError as error:
         raise NoPretrainedWeights(f"No pretrained weights for {name}: {error}.") from error
@@ -165,15 +165,16 @@ def _architecture(name: str) -> str:
     if not is_hub_id(name):
         return name
     try:
-        [config] = fetch(*_repository(name), (("config.json",),))
+        [config] = fetch(*repository(name), (("config.json",),))
     except HubError as error:
         raise BuildError(f"No configuration for {name}: {error}.") from error
     return f"local-dir:{config.parent}"
 
 
-def _repository(name: str) -> tuple[str, str | None]:
-    repository, _, revision = name.removeprefix("hf-hub:").removeprefix("hf_hub:").partition("@")
-    return repository, revision or None
+def repository(name: str) -> tuple[str, str | None]:
+    """Split a hub id into the repository and its revision, None where it has none."""
+    path, _, revision = name.removeprefix("hf-hub:").removeprefix("hf_hub:").partition("@")
+    return path, revision or None
 
 
 def _classes_in(state: Mapping[str, Tensor], module: nn.Module) -> int | None:

@@ -78,18 +78,18 @@ def endpoint() -> Iterator[str]:
     server.server_close()
 
 
-def ask(endpoint: str, cache: Path, repository: str, *names: str) -> str:
+def ask(endpoint: str, cache: Path, repository: str, *names: str, most: int | None = None) -> str:
     """Fetch in a fresh process: the client reads the endpoint once, when it is imported."""
     code = (
         "import sys, json\n"
         "from runtime_check.reference.hub import HubError, fetch\n"
-        "repository, names = json.loads(sys.argv[1])\n"
-        "try: print(fetch(repository, None, [names])[0].read_text())\n"
+        "repository, names, most = json.loads(sys.argv[1])\n"
+        "try: print(fetch(repository, None, [names], most=most)[0].read_text())\n"
         "except HubError as error: print(error)\n"
     )
     where = {"HF_ENDPOINT": endpoint, "HF_HUB_CACHE": str(cache), "HF_HUB_OFFLINE": "0"}
     run = subprocess.run(
-        [sys.executable, "-c", code, json.dumps([repository, names])],
+        [sys.executable, "-c", code, json.dumps([repository, names, most])],
         env={**os.environ, "NO_PROXY": "127.0.0.1", "no_proxy": "127.0.0.1", **where},
         capture_output=True,
         text=True,
@@ -102,6 +102,13 @@ def test_the_first_name_the_repository_has_is_downloaded(endpoint: str, tmp_path
     assert ask(endpoint, tmp_path, "me/net", *CHECKPOINT) == "weights"
     # Again, from the cache: nothing listens at this address.
     assert ask("http://127.0.0.1:9", tmp_path, "me/net", *CHECKPOINT) == "weights"
+
+
+def test_a_file_that_is_too_large_is_not_downloaded(endpoint: str, tmp_path: Path) -> None:
+    said = ask(endpoint, tmp_path, "me/net", *CHECKPOINT, most=6)
+    assert said == "pytorch_model.bin of me/net on the hub has 7 bytes, more than 6"
+    assert not list(tmp_path.rglob("pytorch_model.bin"))
+    assert ask(endpoint, tmp_path, "me/net", *CHECKPOINT, most=7) == "weights"
 
 
 def test_what_the_hub_refuses_is_said(endpoint: str, tmp_path: Path) -> None:
