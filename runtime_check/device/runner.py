@@ -8,27 +8,30 @@ from __future__ import annotations
 
 import os
 import platform
-import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TypeVar
 
 import numpy as np
 
 from ..errors import RuntimeCheckError, UnreadableArtifact
-from ..runtimes.run import ChildDied, ForwardError, Run
+from ..runtimes.answers import Answer
+from ..runtimes.run import ForwardError, Run
 from ..runtimes.translate import translate
-from ..runtimes.worker import NoAnswer, ask, start_worker
+from ..runtimes.worker import NoAnswer, Worker, ask, start_worker
 from .errors import DeviceUnavailable
 from .install import DEFAULT_RUNTIME, InstalledRuntime, find_installed
+
+T = TypeVar("T")
 
 DEFAULT_TIMEOUT = 600.0
 DEFAULT_MEMORY = 8 * 2**30
 _DTYPES = frozenset({"uint8", "int8", "int16", "int32", "int64", "float32", "float64", "bool"})
+_LONGEST_NAME = 100
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,6 +60,34 @@ class Block:
     executions: int
 
 
+@dataclass(frozen=True)
+class _Loaded:
+    """What the runner says once a file is loaded."""
+
+    seconds: float
+    torch: str
+    engine: str
+
+    @staticmethod
+    def of(answer: Answer) -> _Loaded | str:
+        """Read an answer to `open`; text is why it failed."""
+        if not answer.flag("ok"):
+            return translate(answer.text("error"))
+        version, engine = answer.text("torch"), answer.text("engine")
+        return _Loaded(answer.number("seconds"), version[:_LONGEST_NAME], engine[:_LONGEST_NAME])
+
+
+def _content(answer: Answer) -> bytes:
+    (tensor,) = answer.tensors
+    return tensor.tobytes()
+
+
+def _record(answer: Answer) -> bytes | str | None:
+    if not answer.flag("ok"):
+        return translate(answer.text("error"))
+    return _content(answer) if answer.flag("found") else None
+
+
 class DeviceSession:
     """One runner process of a device runtime: a `Runtime` once a file is loaded."""
 
@@ -65,21 +96,19 @@ class DeviceSession:
 
     def __init__(
         self,
-        process: subprocess.Popen[bytes],
+        worker: Worker,
         installed: InstalledRuntime,
         *,
         threads: int,
         timeout: float,
         counts: Path | None,
-        errors: IO[bytes],
     ) -> None:
-        self._process = process
+        self._worker = worker
         self._installed = installed
         self._threads = threads
         self._timeout = timeout
         self._counts = counts
         self._counts_read = 0
-        self._errors = errors
         self.name = installed.runtime.name
         self._path = "no file"
         self.load_seconds = 0.0
@@ -95,26 +124,9 @@ class DeviceSession:
             return f"torch {self.torch} {platform.machine()} (C++ core)"
         return runtime.description
 
-    def _died(self, doing: str, gone: NoAnswer) -> ChildDied:
-        if gone.expired:
-            return ChildDied(
-                f"{self._path}: still {doing} after {self._timeout:.0f} s in "
-                f"{self.description}, so it was stopped. The file may be hostile, or the model "
-                "larger than this limit allows.",
-                cause="hung",
-            )
-        self._errors.seek(0)
-        lines = self._errors.read()[-2000:].decode("utf-8", "replace").strip().splitlines()
-        last = f" Its last output: {lines[-1][:200]}" if lines else ""
-        return ChildDied(
-            f"{self._path}: {self.description} crashed while {doing} it ({gone.death}). The crash "
-            f"stayed in a child process; treat the file as damaged or hostile.{last}",
-            cause="crashed",
-        )
-
     def _ask(
-        self, doing: str, line: str, payload: Sequence[bytes] = ()
-    ) -> tuple[dict[str, Any], list[np.ndarray]]:
+        self, doing: str, line: str, read: Callable[[Answer], T], payload: Sequence[bytes] = ()
+    ) -> T:
         def send(stdin: IO[bytes]) -> None:
             stdin.write(line.encode() + b"\n")
             for part in payload:
@@ -122,14 +134,13 @@ class DeviceSession:
             stdin.flush()
 
         try:
-            return ask(self._process, send, timeout=self._timeout)
-        except NoAnswer as error:
-            raise self._died(doing, error) from error
+            return ask(self._worker, send, read, timeout=self._timeout)
+        except NoAnswer as gone:
+            raise gone.told(self._path, self.description, doing, self._timeout) from gone
 
     def maps(self) -> str:
         """Return the runner's memory map, for turning addresses into symbols."""
-        _, (text,) = self._ask("starting", "maps")
-        return text.tobytes().decode("ascii", "replace")
+        return self._ask("starting", "maps", _content).decode("ascii", "replace")
 
     def limit_memory(self, limit: int) -> None:
         """Let the process map at most `limit` bytes more than now (Linux; elsewhere no limit)."""
@@ -137,32 +148,29 @@ class DeviceSession:
             return
         import resource
 
-        statm = Path(f"/proc/{self._process.pid}/statm").read_text(encoding="ascii")
+        statm = Path(f"/proc/{self._worker.process.pid}/statm").read_text(encoding="ascii")
         most = int(statm.split()[0]) * os.sysconf("SC_PAGE_SIZE") + limit
-        resource.prlimit(self._process.pid, resource.RLIMIT_AS, (most, most))
+        resource.prlimit(self._worker.process.pid, resource.RLIMIT_AS, (most, most))
 
     def load(self, path: Path | str, *, engine: str = "qnnpack") -> None:
         """Load a file; raise `UnreadableArtifact` with the runtime's reason translated."""
         self._path = str(path)
         name = os.fsencode(Path(path).resolve())
-        header, _ = self._ask("loading", f"open {engine} {self._threads} {len(name)}", [name])
-        if not header["ok"]:
-            raise UnreadableArtifact(
-                f"{path} does not load in {self.description}: {translate(str(header['error']))}."
-            )
-        self.load_seconds = float(header["seconds"])
-        self.torch = str(header["torch"])
-        self.engine = str(header["engine"])
+        question = f"open {engine} {self._threads} {len(name)}"
+        loaded = self._ask("loading", question, _Loaded.of, [name])
+        if isinstance(loaded, str):
+            raise UnreadableArtifact(f"{path} does not load in {self.description}: {loaded}.")
+        self.load_seconds = loaded.seconds
+        self.torch = loaded.torch
+        self.engine = loaded.engine
 
     def extra(self, name: str) -> bytes | None:
         """Return the content of the record extra/`name`, None when the file has none."""
         text = name.encode()
-        header, tensors = self._ask("reading", f"extra {len(text)}", [text])
-        if not header["ok"]:
-            raise UnreadableArtifact(
-                f"{self._path}: reading extra/{name} failed: {translate(str(header['error']))}."
-            )
-        return tensors[0].tobytes() if header["found"] else None
+        found = self._ask("reading", f"extra {len(text)}", _record, [text])
+        if isinstance(found, str):
+            raise UnreadableArtifact(f"{self._path}: reading extra/{name} failed: {found}.")
+        return found
 
     def forward(self, inputs: Sequence[np.ndarray], *, threads: int = 1, repeats: int = 1) -> Run:
         """Run `forward(*inputs)` `repeats` times; raise `ForwardError` when it raises.
@@ -184,19 +192,19 @@ class DeviceSession:
             payload.append(np.ascontiguousarray(array).tobytes())
         mark = int(self._counts is not None)
         line = f"forward {max(1, repeats)} {mark} {len(inputs)}"
-        header, outputs = self._ask("running", line, payload)
-        if not header["ok"]:
-            raise ForwardError(
-                f"{self._path}: forward failed in {self.description}: "
-                f"{translate(str(header['error']))}"
-            )
+
+        def read(answer: Answer) -> Run | str:
+            if not answer.flag("ok"):
+                return translate(answer.text("error"))
+            return Run(outputs=answer.tensors, seconds=answer.numbers("seconds", max(1, repeats)))
+
+        run = self._ask("running", line, read, payload)
+        if isinstance(run, str):
+            raise ForwardError(f"{self._path}: forward failed in {self.description}: {run}.")
         counted = self._read_count()
-        return Run(
-            outputs=outputs,
-            seconds=tuple(float(s) for s in header["seconds"]),
-            instructions=None if counted is None else counted[0],
-            cache_misses=None if counted is None else counted[1],
-        )
+        if counted is None:
+            return run
+        return replace(run, instructions=counted[0], cache_misses=counted[1])
 
     def _read_count(self) -> tuple[int, int | None] | None:
         """Return what the plugin wrote of the last run: instructions, and cache misses if asked."""
@@ -252,19 +260,14 @@ def open_runner(
         "OMP_NUM_THREADS": str(threads),
         "OPENBLAS_NUM_THREADS": str(threads),
     }
-    with tempfile.TemporaryDirectory() as scratch, tempfile.TemporaryFile() as errors:
+    with tempfile.TemporaryDirectory() as scratch:
         counts = Path(scratch) / "counts" if count else None
         options = [f"out={counts}", *["blocks=1"] * blocks, *[f"cache={cache}"] * (cache > 0)]
         arguments = ",".join(options) if counts else ""
         command = installed.command(plugin_arguments=arguments)
-        with start_worker(command, environment=environment, errors=errors) as process:
+        with start_worker(command, environment=environment) as worker:
             session = DeviceSession(
-                process,
-                installed,
-                threads=threads,
-                timeout=timeout,
-                counts=counts,
-                errors=errors,
+                worker, installed, threads=threads, timeout=timeout, counts=counts
             )
             session.maps()  # it is up, and its libraries are mapped
             if memory:

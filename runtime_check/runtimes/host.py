@@ -8,23 +8,26 @@ from __future__ import annotations
 
 import os
 import platform
-import subprocess
 import sys
-import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 from ..errors import RuntimeCheckError, UnreadableArtifact
 from ..options import DEFAULT_MEMORY, DEFAULT_TIMEOUT
-from .frames import write_frame
-from .run import ChildDied, ForwardError, Run
+from .answers import Answer
+from .frames import unsendable, write_frame
+from .run import ForwardError, Run
 from .translate import translate
-from .worker import NoAnswer, ask, start_worker
+from .worker import NoAnswer, Worker, ask, start_worker
+
+T = TypeVar("T")
+
+_LONGEST_VERSION = 100
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,14 +43,36 @@ class Peer:
     options: Mapping[str, object]
 
 
+@dataclass(frozen=True)
+class _Loaded:
+    """What the child measured while loading."""
+
+    seconds: float
+    peak: int
+    before: int
+    version: str
+
+    @staticmethod
+    def of(answer: Answer) -> _Loaded | str:
+        """Read an answer to `load`; text is why it failed."""
+        if not answer.flag("ok"):
+            return translate(answer.text("error"))
+        return _Loaded(
+            answer.number("seconds"),
+            int(answer.number("peak")),
+            int(answer.number("before")),
+            answer.text("version")[:_LONGEST_VERSION],
+        )
+
+
 class HostSession:
     """One file loaded in one child process on this machine's torch: a `Runtime`."""
 
     name = "host"
     costly = False
 
-    def __init__(self, process: subprocess.Popen[bytes], timeout: float) -> None:
-        self._process = process
+    def __init__(self, worker: Worker, timeout: float) -> None:
+        self._worker = worker
         self._path = Path()
         self.engine = ""
         self._timeout = timeout
@@ -57,27 +82,18 @@ class HostSession:
         self.before_bytes = 0  # memory before loading: torch itself
 
     def _ask(
-        self, header: dict[str, Any], tensors: list[np.ndarray]
-    ) -> tuple[dict[str, Any], list[np.ndarray]]:
+        self, header: dict[str, Any], tensors: list[np.ndarray], read: Callable[[Answer], T]
+    ) -> T:
         try:
             return ask(
-                self._process,
+                self._worker,
                 lambda stdin: write_frame(stdin, header, tensors),
+                read,
                 timeout=self._timeout,
             )
-        except NoAnswer as error:
+        except NoAnswer as gone:
             doing = "loading" if header["do"] == "load" else "running"
-            if error.expired:
-                raise ChildDied(
-                    f"{self._path}: still {doing} after {self._timeout:.0f} s, so it was stopped. "
-                    "The file may be hostile, or the model larger than this limit allows.",
-                    cause="hung",
-                ) from error
-            raise ChildDied(
-                f"{self._path}: torch crashed while {doing} it ({error.death}). The crash stayed "
-                "in a child process; treat the file as damaged or hostile.",
-                cause="crashed",
-            ) from error
+            raise gone.told(str(self._path), "torch", doing, self._timeout) from gone
 
     def load(
         self,
@@ -102,17 +118,17 @@ class HostSession:
             "build": "" if peer is None else peer.build,
             **({} if peer is None else peer.options),
         }
-        answer, _ = self._ask(header, [])
-        if not answer["ok"] and peer is not None:
-            raise RuntimeCheckError(f"{peer.name} cannot run it: {translate(answer['error'])}.")
-        if not answer["ok"]:
+        loaded = self._ask(header, [], _Loaded.of)
+        if isinstance(loaded, str) and peer is not None:
+            raise RuntimeCheckError(f"{peer.name} cannot run it: {loaded}.")
+        if isinstance(loaded, str):
             raise UnreadableArtifact(
-                f"{self._path} does not load in the lite interpreter: {translate(answer['error'])}."
+                f"{self._path} does not load in the lite interpreter: {loaded}."
             )
-        self.load_seconds = float(answer["seconds"])
-        self.load_peak_bytes = int(answer["peak"])
-        self.before_bytes = int(answer["before"])
-        self.version = str(answer["version"])
+        self.load_seconds = loaded.seconds
+        self.load_peak_bytes = loaded.peak
+        self.before_bytes = loaded.before
+        self.version = loaded.version
 
     @property
     def description(self) -> str:
@@ -121,15 +137,24 @@ class HostSession:
 
     def forward(self, inputs: Sequence[np.ndarray], *, threads: int = 1, repeats: int = 1) -> Run:
         """Run `forward(*inputs)` `repeats` times; raise `ForwardError` when it raises."""
+        arrays = [np.asarray(value) for value in inputs]
+        if reason := unsendable(arrays):
+            raise ForwardError(f"{self._path}: forward cannot be given {reason}.")
+
+        def read(answer: Answer) -> Run | str:
+            if not answer.flag("ok"):
+                return translate(answer.text("error"))
+            return Run(
+                outputs=answer.tensors,
+                seconds=answer.numbers("seconds", max(1, repeats)),
+                peak_bytes=int(answer.number("peak")),
+            )
+
         header = {"do": "forward", "threads": threads, "repeats": repeats}
-        answer, outputs = self._ask(header, [np.asarray(value) for value in inputs])
-        if not answer["ok"]:
-            raise ForwardError(f"{self._path}: forward failed: {translate(answer['error'])}.")
-        return Run(
-            outputs=outputs,
-            seconds=tuple(float(s) for s in answer["seconds"]),
-            peak_bytes=int(answer["peak"]),
-        )
+        run = self._ask(header, arrays, read)
+        if isinstance(run, str):
+            raise ForwardError(f"{self._path}: forward failed: {run}.")
+        return run
 
 
 @contextmanager
@@ -165,11 +190,5 @@ def start_host(
     `python` is another interpreter than this one; it must be able to import `runtime_check`.
     """
     command = [python or sys.executable, "-m", "runtime_check.runtimes.child"]
-    errors: IO[bytes]
-    with (
-        tempfile.TemporaryFile() as errors,
-        start_worker(
-            command, environment={**os.environ, **(environment or {})}, errors=errors
-        ) as process,
-    ):
-        yield HostSession(process, timeout)
+    with start_worker(command, environment={**os.environ, **(environment or {})}) as worker:
+        yield HostSession(worker, timeout)

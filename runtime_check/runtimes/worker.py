@@ -5,35 +5,87 @@ What loads untrusted files runs in one: this machine's torch (`host`), and the d
 
 from __future__ import annotations
 
+import re
+import signal
 import subprocess
+import tempfile
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from typing import IO, Any
+from dataclasses import dataclass
+from typing import IO, TypeVar
 
-import numpy as np
+from .answers import Answer, printable
+from .frames import MAX_ANSWER_BYTES, read_frame
+from .run import Cause, ChildDied
 
-from .frames import read_frame
+T = TypeVar("T")
 
 _LAST_SECONDS = 5  # from closing its stdin to killing it
+_ENDING_SECONDS = 1  # from the end of its answers to its own
+_OUT_OF_MEMORY = re.compile(rb"bad_alloc|MemoryError|can't allocate memory|Cannot allocate memory")
 
 
 class NoAnswer(Exception):
-    """The child gave no frame back: it ran past the limit (`expired`), or died of `death`."""
+    """The child gave no answer, and is gone: `cause` says how in a word, `death` in words."""
 
-    def __init__(self, *, expired: bool, death: str) -> None:
+    def __init__(self, *, cause: Cause, death: str) -> None:
         super().__init__(death)
-        self.expired = expired
+        self.cause: Cause = cause
         self.death = death
+
+    def told(self, file: str, runtime: str, doing: str, timeout: float) -> ChildDied:
+        """Tell it for a person; `doing` is what the runtime was at, as in 'loading'."""
+        if self.cause == "hung":
+            text = (
+                f"still {doing} after {timeout:g} s in {runtime}, so it was stopped. The file may "
+                "be hostile, or the model larger than this limit (`--timeout`) allows."
+            )
+        elif self.cause == "memory":
+            text = (
+                f"{runtime} was out of memory while {doing} it ({self.death}). The file may be "
+                "hostile, or this machine or the limit (`--memory`) too small for the model."
+            )
+        elif self.cause == "nonsense":
+            text = (
+                f"{runtime} did not give an answer while {doing} it ({self.death}), so it was "
+                "stopped. Treat the file as hostile."
+            )
+        else:
+            text = (
+                f"{runtime} crashed while {doing} it ({self.death}). The crash stayed in a child "
+                "process; treat the file as damaged or hostile."
+            )
+        return ChildDied(f"{file}: {text}", cause=self.cause)
+
+
+@dataclass(frozen=True)
+class Worker:
+    """A running child; `errors` is the file that takes its stderr."""
+
+    process: subprocess.Popen[bytes]
+    errors: IO[bytes]
+
+    def last_output(self) -> bytes:
+        """Return the end of what it wrote to stderr."""
+        end = self.errors.seek(0, 2)
+        self.errors.seek(max(0, end - 2000))
+        return self.errors.read(2000)
 
 
 def ask(
-    process: subprocess.Popen[bytes], send: Callable[[IO[bytes]], None], *, timeout: float
-) -> tuple[dict[str, Any], list[np.ndarray]]:
-    """Let `send` write a question to the child's stdin and return the frame it answers.
+    worker: Worker,
+    send: Callable[[IO[bytes]], None],
+    read: Callable[[Answer], T],
+    *,
+    timeout: float,
+) -> T:
+    """Let `send` write a question to the child's stdin and return what `read` makes of the answer.
 
-    `timeout` is in seconds; past it the child is killed. Raises `NoAnswer`; the child is gone then.
+    `timeout` is in seconds; past it the child is killed. `read` raises `ValueError` for an answer
+    that is none. Raises `NoAnswer`; the child is gone then.
     """
+    process = worker.process
     assert process.stdin is not None
     assert process.stdout is not None
     expired = threading.Event()
@@ -46,33 +98,56 @@ def ask(
     timer.start()
     try:
         send(process.stdin)
-        return read_frame(process.stdout)
-    except (EOFError, OSError, ValueError) as error:
+        return read(Answer(*read_frame(process.stdout, most=MAX_ANSWER_BYTES)))
+    except ValueError as error:
         process.kill()
-        code = process.wait()
-        death = f"signal {-code}" if code < 0 else f"exit code {code}"
-        raise NoAnswer(expired=expired.is_set(), death=death) from error
+        process.wait()
+        raise NoAnswer(cause="nonsense", death=f"it answered {error}") from error
+    except (EOFError, OSError) as error:
+        cause, death = _ended(worker)
+        raise NoAnswer(cause="hung" if expired.is_set() else cause, death=death) from error
     finally:
         timer.cancel()
 
 
-@contextmanager
-def start_worker(
-    command: Sequence[str], *, environment: Mapping[str, str], errors: IO[bytes]
-) -> Iterator[subprocess.Popen[bytes]]:
-    """Run `command` with pipes; its stderr goes to `errors`. It ends when its stdin closes."""
-    process = subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, env=environment
-    )
+def _ended(worker: Worker) -> tuple[Cause, str]:
+    """See how a child ended that closed its pipe."""
     try:
-        yield process
-    finally:
-        for pipe in (process.stdin, process.stdout):
-            if pipe is not None:
-                with suppress(OSError):  # a child that is gone already was reported by `ask`
-                    pipe.close()
+        code = worker.process.wait(timeout=_ENDING_SECONDS)
+    except subprocess.TimeoutExpired:
+        worker.process.kill()
+        worker.process.wait()
+        return "nonsense", "it closed its pipe and went on"
+    output = worker.last_output()
+    lines = printable(output.decode("utf-8", "replace")).strip().splitlines()
+    last = f"; its last output: {lines[-1][:200]}" if lines else ""
+    if code == -getattr(signal, "SIGKILL", 9):
+        # Nobody else kills it: neither this process, which would know, nor itself.
+        return "memory", "the system killed it, as it does when memory runs out"
+    if _OUT_OF_MEMORY.search(output):
+        return "memory", f"it ran out of memory{last}"
+    return "crashed", (f"signal {-code}" if code < 0 else f"exit code {code}") + last
+
+
+@contextmanager
+def start_worker(command: Sequence[str], *, environment: Mapping[str, str]) -> Iterator[Worker]:
+    """Run `command` with pipes; it ends when its stdin closes."""
+    with tempfile.TemporaryFile() as errors:
+        process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, env=environment
+        )
         try:
-            process.wait(timeout=_LAST_SECONDS)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+            yield Worker(process, errors)
+        except BaseException:
+            process.kill()  # it may be busy with what nobody waits for
+            raise
+        finally:
+            for pipe in (process.stdin, process.stdout):
+                if pipe is not None:
+                    with suppress(OSError):  # a child that is gone was reported by `ask`
+                        pipe.close()
+            try:
+                process.wait(timeout=_LAST_SECONDS)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()

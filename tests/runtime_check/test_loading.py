@@ -16,7 +16,7 @@ from runtime_check.loading import LoadedFile
 
 
 def process(model: LoadedFile) -> int:
-    pid: int = model.runtime._process.pid  # type: ignore[attr-defined]  # of the child
+    pid: int = model.runtime._worker.process.pid  # type: ignore[attr-defined]  # of the child
     return pid
 
 

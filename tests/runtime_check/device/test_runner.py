@@ -141,7 +141,7 @@ def test_a_crash_is_named(host_runtime: str, float_model: SavedModel) -> None:
 
     with open_runner(host_runtime) as session:
         session.load(float_model.path)
-        os.kill(session._process.pid, signal.SIGSEGV)
+        os.kill(session._worker.process.pid, signal.SIGSEGV)
         with pytest.raises(ChildDied, match=f"signal {int(signal.SIGSEGV)}"):
             session.forward(float_model.inputs)
 
