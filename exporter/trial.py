@@ -1,9 +1,9 @@
-"""One run of the author's module before the work: what it raises, what it returns, what it costs."""
+"""One run of the author's module before the work: what it raises, returns and costs."""
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, get_args
 
@@ -35,24 +35,21 @@ class Trial:
     work: int
 
 
-class _Work(TorchDispatchMode):  # type: ignore[misc]  # torch does not annotate it
+class _Work(TorchDispatchMode):
     """Count the work of the operators that run inside."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]  # torch annotates none of it
         self.total = 0
 
     def __torch_dispatch__(
-        self,
-        func: Any,
-        types: Any,
-        args: Sequence[Any] = (),
-        kwargs: Mapping[str, Any] | None = None,
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
     ) -> Any:
-        out = func(*args, **(kwargs or {}))
+        kwargs = kwargs or {}
+        out = func(*args, **kwargs)
         count = _FLOPS.get(func.overloadpacket)
         if count is not None:
-            self.total += int(count(*args, **(kwargs or {}), out_val=out)) // 2
+            self.total += int(count(*args, **kwargs, out_val=out)) // 2
         returns = func._schema.returns
         if not any(r.alias_info is not None and not r.alias_info.is_write for r in returns):
             given = out if isinstance(out, (tuple, list)) else [out]

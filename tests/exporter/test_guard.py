@@ -46,9 +46,9 @@ def test_a_full_disk_is_no_bug(monkeypatch: pytest.MonkeyPatch) -> None:
         raise OSError(errno.ENOSPC, "No space left on device", "x.ptl")
 
     monkeypatch.setattr("exporter.guard.authors_line", lambda error: "")
-    with pytest.raises(ExportError, match=r"x\.ptl: No space left on device\. Nothing was"):
-        with export_errors("mine"):
-            full()
+    says = r"x\.ptl: No space left on device\. Nothing was"
+    with pytest.raises(ExportError, match=says), export_errors("mine"):
+        full()
 
 
 def test_a_bug_of_ours_and_ctrl_c_pass(monkeypatch: pytest.MonkeyPatch) -> None:
