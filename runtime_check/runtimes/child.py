@@ -15,7 +15,8 @@ from typing import IO, Any
 
 import numpy as np
 
-from .frames import read_frame, write_frame
+from .answers import MAX_TEXT
+from .frames import MAX_ANSWER_BYTES, read_frame, unsendable, write_frame
 
 Header = dict[str, Any]
 Forward = Callable[[list[np.ndarray]], list[np.ndarray]]
@@ -79,9 +80,20 @@ def _build_lite(header: Header) -> tuple[Forward, str]:
     def forward(inputs: list[np.ndarray]) -> list[np.ndarray]:
         with torch.inference_mode():
             outputs = flatten(module(*(torch.from_numpy(array) for array in inputs)))
+            # Before they are copied: a tensor may be many views of a few bytes.
+            _require_small(sum(tensor.numel() * tensor.element_size() for tensor in outputs))
             return [tensor.detach().contiguous().numpy() for tensor in outputs]
 
     return forward, str(torch.__version__)
+
+
+def _require_small(size: int) -> None:
+    """Refuse outputs that nobody could look at: a property compares those of some 20 inputs."""
+    if size > MAX_ANSWER_BYTES:
+        raise ValueError(
+            f"its outputs take {size} bytes, and at most {MAX_ANSWER_BYTES} are looked at. The "
+            "file may be hostile; a model that means it can be run on a smaller input"
+        )
 
 
 def _builder(name: str) -> Builder:
@@ -123,7 +135,16 @@ class _Server:
             started = time.perf_counter()
             outputs = self._forward(inputs)
             seconds.append(time.perf_counter() - started)
+        _require_small(sum(array.nbytes for array in outputs))
+        if reason := unsendable(outputs):
+            raise ValueError(f"forward returns {reason}, which is not looked at")
         return {"seconds": seconds, "peak": _peak_bytes()}, outputs
+
+
+def _reason(error: Exception) -> str:
+    """Return what an error says, and its type where it says nothing."""
+    text = str(error)[:MAX_TEXT]
+    return text if text and not isinstance(error, MemoryError) else f"{type(error).__name__} {text}"
 
 
 def serve(source: IO[bytes], sink: IO[bytes]) -> None:
@@ -147,7 +168,7 @@ def serve(source: IO[bytes], sink: IO[bytes]) -> None:
             else:
                 answer, outputs = server.run(header, tensors)
         except Exception as error:  # noqa: BLE001  every failure of the file is an answer
-            answer, outputs = {"kind": type(error).__name__, "error": str(error)}, []
+            answer, outputs = {"error": _reason(error)}, []
         write_frame(sink, {"ok": "error" not in answer, **answer}, outputs)
 
 

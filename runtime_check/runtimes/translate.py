@@ -36,7 +36,7 @@ _TRANSLATIONS = (
         "the archive is damaged or incomplete ({0})",
     ),
     (
-        r"can't allocate memory: you tried to allocate (\d+) bytes|std::bad_alloc",
+        r"can't allocate memory: you tried to allocate (\d+) bytes|std::bad_alloc|MemoryError",
         "it asked for more memory than it may have ({0} bytes at once). Raise `--memory`, or the "
         "file is hostile",
     ),

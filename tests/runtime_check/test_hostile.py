@@ -77,6 +77,14 @@ def test_what_shows_only_beyond_the_golden_vectors_fails_alone_and_in_company(
         assert report.outcome == "failed"
 
 
+def test_outputs_that_flood_end_at_once_with_a_sentence(tmp_path: Path) -> None:
+    path = make_hostile(hostile.GrowsOnLarge(), tmp_path / "a.ptl")
+    (result,) = check(path, tmp_path, "determinism", examples=20).results
+    assert (result.status, result.fault) == ("failed", "raised")
+    assert "268435456 bytes, and at most 67108864" in result.reason
+    assert result.seconds < 30
+
+
 def test_a_file_cannot_excuse_itself_by_a_tolerance_of_its_own(tmp_path: Path) -> None:
     path = make_hostile(hostile.WrongEverywhere(), tmp_path / "a.ptl", atol=1000.0)
     with pytest.raises(runtime_check.RuntimeCheckError, match="nearly anything would pass"):
@@ -114,7 +122,7 @@ def test_a_process_harmed_at_any_call_spoils_any_property(
         nonlocal asked
         asked += 1
         if asked == call + 1:
-            harm(self._process.pid)
+            harm(self._worker.process.pid)
         return forward(self, *arguments, **options)
 
     monkeypatch.setattr(HostSession, "forward", harmed)
@@ -124,7 +132,7 @@ def test_a_process_harmed_at_any_call_spoils_any_property(
         assert result.status == "passed"
         return
     assert report.outcome == "failed"
-    assert result.fault == ("crashed" if harm is kill else "hung")
+    assert result.fault == ("memory" if harm is kill else "hung")  # as the system's own killing is
 
 
 def test_a_process_that_writes_nonsense_spoils_the_property(
@@ -135,8 +143,8 @@ def test_a_process_that_writes_nonsense_spoils_the_property(
 
     read = worker.read_frame
 
-    def garbled(stream: Any) -> Any:
-        header, tensors = read(stream)
+    def garbled(stream: Any, **options: Any) -> Any:
+        header, tensors = read(stream, **options)
         if tensors:
             raise ValueError("a tensor of 2**70 bytes")
         return header, tensors

@@ -61,6 +61,46 @@ def test_a_hang_is_stopped(tmp_path: Path) -> None:
             hanging.forward(X)
 
 
+class Wide(torch.nn.Module):
+    """Four bytes seen as 256 MB."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.zeros(1).expand(67108864)  # a literal: TorchScript has 2**26 as float
+
+
+class Many(torch.nn.Module):
+    """Very many outputs."""
+
+    def forward(self, x: torch.Tensor) -> list[torch.Tensor]:
+        return torch.zeros(1001).unbind(0)
+
+
+@pytest.mark.parametrize(
+    ("model", "words"),
+    [
+        (Wide(), "268435456 bytes, and at most 67108864"),
+        (Many(), "1001 tensors, more than 1000"),
+    ],
+)
+def test_outputs_that_nobody_could_look_at_are_refused(
+    session: HostSession, tmp_path: Path, model: torch.nn.Module, words: str
+) -> None:
+    path = tmp_path / "floods.ptl"
+    write_lite(torch.jit.script(model), path)
+    load(session, path)
+    for _ in range(2):  # it still answers after that
+        with pytest.raises(ForwardError, match=words):
+            session.forward(X)
+
+
+def test_inputs_that_no_file_takes_are_refused_here(session: HostSession, tensor_ptl: Any) -> None:
+    load(session, tensor_ptl.path)
+    for bad in (np.zeros(2, ">f4"), np.array([None]), np.zeros([1] * 9)):
+        with pytest.raises(ForwardError, match="cannot be given"):
+            session.forward([bad])
+    assert session.forward(X).outputs[0].shape == (1, 10)
+
+
 def test_repeats_are_timed_one_by_one(session: HostSession, tensor_ptl: Any) -> None:
     load(session, tensor_ptl.path)
     run = session.forward(X, repeats=4)
