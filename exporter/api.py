@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Collection, Iterable, Sequence
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from torch import nn
 
@@ -13,6 +14,7 @@ from runtime_check.device.operators import DEFAULT_RUNTIME
 
 from . import pipeline
 from .artifact import Artifact
+from .errors import UsageError, did_you_mean
 from .guard import export_errors
 from .options import (
     NOISE,
@@ -27,6 +29,9 @@ from .options import (
 )
 from .progress import Clock, Listener, silent
 from .recipes import QuantizeRecipe
+
+# Old keywords, refused with the new one named.
+_RENAMED = {"runtime": "target", "device": "run_on"}
 
 
 def export(
@@ -57,6 +62,7 @@ def export(
     seed: int = 0,
     on_step: Callable[[str], None] | None = None,
     on_progress: Listener = silent,
+    **unknown: NoReturn,
 ) -> Artifact:
     """Turn a model into a verified `.ptl` in `out`, with its reports.
 
@@ -71,6 +77,8 @@ def export(
     """
     named = model if isinstance(model, str) else type(model).__name__
     with export_errors(named):
+        for keyword in unknown:
+            raise UsageError(_no_keyword(keyword))
         options = ExportOptions(
             out=_path(out),
             name=name,
@@ -99,6 +107,13 @@ def export(
             ),
         )
         return pipeline.export(model, options, Clock(on_step), on_progress)
+
+
+def _no_keyword(keyword: str) -> str:
+    if keyword in _RENAMED:
+        return f"{keyword}= is called {_RENAMED[keyword]}= now."
+    hint = did_you_mean(keyword, list(inspect.signature(export).parameters)[1:-1], most=1)
+    return f"export has no keyword {keyword}=.{hint}"
 
 
 # What is neither, is left as it is: the options say what they take.

@@ -116,6 +116,31 @@ def require_shape(shape: tuple[int, ...] | None) -> None:
         )
 
 
+def require_writable(path: Path | None, option: str) -> None:
+    """Raise `UsageError` where no file can be written at `path`: found out by trying, not later.
+
+    Nothing is left of the trial, folders that were missing included.
+    """
+    if path is None:
+        return
+    made: list[Path] = []
+    try:
+        if path.is_dir():
+            raise UsageError(f"{option} {path} is a folder; it takes a file.")
+        for folder in reversed([p for p in path.parents if not p.exists()]):
+            folder.mkdir()
+            made.append(folder)
+        part = path.with_name(f"{path.name}.part")  # as it is written
+        if not part.exists():
+            part.touch()
+            part.unlink()
+    except OSError as error:
+        raise UsageError(f"{option}: cannot write {path}: {error.strerror}.") from error
+    finally:
+        for folder in reversed(made):
+            folder.rmdir()
+
+
 def require_seed(seed: int, error: type[ExportError] = UsageError) -> None:
     """Raise `error` for a seed that torch's generators or the metadata's readers cannot hold."""
     if not 0 <= seed <= LARGEST_SEED:

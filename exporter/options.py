@@ -138,6 +138,8 @@ class QuantizeOptions:
             "--train": (self.train, QAT),
             "--checkpoint": (self.checkpoint, QAT),
         }
+        if self.budget == Budget() and asked != AUTO:
+            raise no_meaning("budget", asked, (AUTO,))
         if self.budget is not None:
             for field, value in asdict(self.budget).items():
                 options[f"--{field.replace('_', '-')}"] = (value, (AUTO,))
@@ -227,6 +229,17 @@ class ExportOptions:
         require_shape(self.input_shape)
         if not self.targets:
             raise UsageError("A file has to load on some target: name at least one.")
+        if self.allow_specialization and self.capture == "script":
+            raise UsageError(
+                "`--allow-specialization` has no meaning for `--capture script`: it lets a trace "
+                "freeze branches, and scripts keep them."
+            )
         if "cheap-activations" in self.disable:
+            if not any(recipe.takes_cheap_activations for recipe in self.quantize.recipes):
+                raise no_meaning(
+                    "--disable cheap-activations",
+                    self.quantize.method,
+                    ("static-xnnpack", "qat-xnnpack", AUTO),
+                )
             object.__setattr__(self, "quantize", self.quantize.with_exact_activations())
         object.__setattr__(self, "targets", tuple(resolve_runtime(t) for t in self.targets))

@@ -9,6 +9,7 @@ from runtime_check.artifact.metadata import EAGER_STAGE
 from runtime_check.runtimes.lite import quantized_engine
 
 from .artifact import Artifact
+from .checks import require_writable
 from .environment import one_thread, require_suitable_torch
 from .expected import expect, expect_int8
 from .lower.lower import lower
@@ -88,7 +89,8 @@ def export(
 
 
 def _check_machine(options: ExportOptions) -> None:
-    """Fail before the work where this torch cannot export, or a demanded runtime is absent."""
+    """Fail before the work where torch, a demanded runtime or a file's place will not do."""
     require_suitable_torch()
+    require_writable(options.quantize.checkpoint, "--checkpoint")
     if options.run_on is not None:
         require_runtime(options.run_on)

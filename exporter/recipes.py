@@ -123,6 +123,10 @@ class QuantizeRecipe:
             )
         require_seed(self.seed, RecipeError)
         given = dict.fromkeys(self._overrides())
+        if self.method == "none":  # those that a name says of the others
+            defaults = {field.name: field.default for field in fields(self)}
+            named = [f for f in ("mode", "scheme") if getattr(self, f) != defaults[f]]
+            given.update(dict.fromkeys(named))
         _require_meaning(given, (self.method,), self.method)
 
     @classmethod
@@ -178,6 +182,11 @@ class QuantizeRecipe:
     def needs_calibration(self) -> bool:
         """Whether the ranges of activations come from images."""
         return self.method in CALIBRATED
+
+    @property
+    def takes_cheap_activations(self) -> bool:
+        """Whether GELU and softmax may become polynomials, unless that is disabled."""
+        return self.needs_calibration and self.scheme == "xnnpack"
 
     def describe(self) -> dict[str, str]:
         """Return one row of the table of recipes: what becomes int8, and when."""

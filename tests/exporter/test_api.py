@@ -56,7 +56,7 @@ def test_keywords_arrive_as_options(monkeypatch: pytest.MonkeyPatch, tmp_path: P
         ({"quantize": "statik"}, RecipeError),
         ({"quantize": "dynamic", "calibration": "noise"}, RecipeError),
         ({"quantize": "static"}, UsageError),
-        ({"target": "pytorch-9"}, Exception),
+        ({"target": "pytorch-9"}, UsageError),
         ({"disable": ["fold-batchnorm"]}, UsageError),
     ],
 )
@@ -71,3 +71,32 @@ def test_what_is_wrong_is_said_before_the_work(
     assert not steps
     assert not (tmp_path / "out").exists()
     assert issubclass(RecipeError, ExportError)
+
+
+@pytest.mark.parametrize(
+    ("keyword", "says"),
+    [
+        ("runtime", "runtime= is called target= now"),
+        ("device", "device= is called run_on= now"),
+        ("quantiz", r"export has no keyword quantiz=\. Did you mean quantize"),
+    ],
+)
+def test_keywords_that_there_are_not(keyword: str, says: str) -> None:
+    with pytest.raises(UsageError, match=says):
+        exporter.export("test_vit", **{keyword: "x"})
+
+
+def test_a_checkpoint_that_cannot_be_written_ends_it_before_the_work(tmp_path: Path) -> None:
+    steps: list[str] = []
+    with pytest.raises(UsageError, match="--checkpoint: cannot write /proc"):
+        exporter.export(
+            ConvNormNet(),
+            input_shape=(1, 3, 32, 32),
+            out=tmp_path,
+            quantize="qat",
+            calibration="noise",
+            train=tmp_path,
+            checkpoint="/proc/x/c.pt",
+            on_step=steps.append,
+        )
+    assert not steps

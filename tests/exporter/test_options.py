@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Callable
 
 import pytest
 
-from exporter.errors import UsageError
-from exporter.options import ExportOptions, PreprocessingChoice
+from exporter.errors import ExportError, UsageError
+from exporter.options import NOISE, Budget, ExportOptions, PreprocessingChoice, QuantizeOptions
+from exporter.recipes import RECIPES, QuantizeRecipe
 
 
 def test_targets_are_resolved() -> None:
@@ -45,6 +47,44 @@ def test_options_need_no_torch() -> None:
 def test_words_and_names_are_checked_when_made(field: str, value: object, says: str) -> None:
     with pytest.raises(UsageError, match=says):
         ExportOptions(**{field: value})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("make", "says"),
+    [
+        (
+            lambda: ExportOptions(capture="script", allow_specialization=True),
+            "`--allow-specialization` has no meaning for `--capture script`",
+        ),
+        (
+            lambda: ExportOptions(disable=("cheap-activations",)),
+            "cheap-activations` has no meaning",
+        ),
+        (
+            lambda: ExportOptions(
+                disable=("cheap-activations",),
+                quantize=QuantizeOptions(recipe=RECIPES["dynamic-fx"]),
+            ),
+            "cheap-activations` has no meaning for `dynamic`",
+        ),
+        (
+            lambda: QuantizeOptions(recipe=RECIPES["dynamic-fx"], budget=Budget()),
+            "`budget` has no meaning for `dynamic`",
+        ),
+        (lambda: QuantizeRecipe(method="none", scheme="qnnpack"), "`--scheme` has no meaning"),
+        (lambda: QuantizeRecipe(method="none", mode="fx"), "`--mode` has no meaning for `none`"),
+    ],
+)
+def test_an_option_without_an_effect_is_refused(make: Callable[[], object], says: str) -> None:
+    with pytest.raises(ExportError, match=says):
+        make()
+
+
+def test_cheap_activations_can_be_left_out_where_there_are_some() -> None:
+    recipe = RECIPES["static-xnnpack"]
+    asked = QuantizeOptions(recipe=recipe, calibration=NOISE)
+    made = ExportOptions(disable=("cheap-activations",), quantize=asked)
+    assert not made.quantize.recipes[0].cheap_activations
 
 
 def test_preprocessing_is_checked_when_made() -> None:

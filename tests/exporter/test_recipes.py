@@ -6,6 +6,7 @@ from dataclasses import FrozenInstanceError
 from typing import Any
 
 import pytest
+import typer
 
 import exporter.api
 from exporter.cli import main
@@ -91,7 +92,7 @@ def exported(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
 
     def stop(model: str, **options: Any) -> None:
         handed.update(options)
-        raise SystemExit(0)
+        raise typer.Exit
 
     monkeypatch.setattr(exporter.api, "export", stop)
     monkeypatch.setattr(sys, "path", [*sys.path])  # the command line puts the folder on it
