@@ -35,7 +35,8 @@ def print_table(table: Table) -> None:
     roomy = stdout.options.update(max_width=100_000)
     for column in table.columns:
         if column.no_wrap:
-            column.min_width = max(Measurement.get(stdout, roomy, c).maximum for c in column.cells)
+            widths = (Measurement.get(stdout, roomy, cell).maximum for cell in column.cells)
+            column.min_width = max(widths, default=0)
     needed = Measurement.get(stdout, roomy, table).minimum
     console = stdout if needed <= stdout.width else Console(highlight=False, width=needed)
     console.print(table)
