@@ -16,6 +16,7 @@ from .calibrate import calibrate, check_calibration
 from .convert import convert, kernel_steps
 from .describe import (
     Quantized,
+    calibration_notes,
     cheap_activation_notes,
     describe_layers,
     nothing_quantized,
@@ -107,7 +108,7 @@ def finish(simulated: Simulated, example: Tensor, *, trained: Trained | None = N
     if not any(layer.int8 for layer in layers):
         raise nothing_quantized(simulated.module, simulated.recipe, simulated.float_layers)
     joined = sum(layer.feeds_int8 for layer in simulated.layers.values())
-    notes = list(simulated.notes)
+    notes = [*simulated.notes, *calibration_notes(simulated.choice)]
     if joined:
         notes.append(f"{joined} times int8 goes straight from one layer to the next.")
     once = len(simulated.shared_inputs) if isinstance(int8, fx.GraphModule) else 0
@@ -121,4 +122,5 @@ def finish(simulated: Simulated, example: Tensor, *, trained: Trained | None = N
         notes=tuple(notes),
         simulated=simulated.module,
         trained=trained,
+        calibration=simulated.choice,
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
@@ -13,7 +14,7 @@ from ..errors import CalibrationError
 from ..progress import Listener, silent
 from ..recipes import WeightRounding
 from ..rewrites.watch import hooks
-from .place import Simulated
+from .place import CalibrationChoice, Simulated
 from .ranges import CLIPPINGS, Clipping
 
 # Neighboring pixels of a photo are alike; of noise they are not. Correlation below this, on
@@ -25,11 +26,6 @@ _LEAST_TO_CHOOSE_BY, _MOST_TO_CHOOSE_BY = 16, 64
 _VALUES_TO_CHOOSE_BY = 16 * 3 * 224 * 224
 # Values per channel below which a mean says more about the images than about int8.
 _VALUES_FOR_A_MEAN = 256
-_CUT: dict[Clipping, str] = {
-    "observer": "cut by histogram (least squared error)",
-    "none": "from smallest to largest value",
-    "mild": "cut by histogram, but nowhere below half",
-}
 
 
 def neighbor_correlation(batch: Tensor) -> float:
@@ -145,11 +141,7 @@ def _choose_by_output(simulated: Simulated, batches: Sequence[Tensor]) -> None:
         _set(simulated, *ways[0])
         simulated.simulate(())
     ((clipping, rounding),) = ways
-    notes = simulated.notes
-    if clipping is not None:
-        notes.append(f"Activation ranges: {_CUT[clipping]}; measured to be the best here.")
-    if rounding is not None:
-        notes.append(f"Weights of convolutions: {rounding} rounding; measured to be better here.")
+    simulated.choice = CalibrationChoice(clipping=clipping, rounding=rounding)
 
 
 def _set(simulated: Simulated, clipping: Clipping | None, rounding: WeightRounding | None) -> None:
@@ -200,7 +192,7 @@ def _correct_means(simulated: Simulated, images: Tensor) -> None:
         corrected = _first_output(simulated.module, [images]) - reference
     simulated.simulate(())
     if corrected.double().square().sum() < plain.double().square().sum():
-        simulated.notes.append("Means of the layers' outputs: corrected; measured to be better.")
+        simulated.choice = replace(simulated.choice, corrected_means=True)
         return
     for name, layer in layers.items():
         layer.bias_shift = before[name]

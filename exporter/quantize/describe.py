@@ -11,8 +11,15 @@ from ..errors import NothingQuantized
 from ..recipes import QuantizeRecipe
 from .activations import SOFTMAX_ERROR
 from .layers import SimulatedLayer
-from .place import Simulated, layer_names
+from .place import CalibrationChoice, Simulated, layer_names
 from .qat import Trained
+from .ranges import Clipping
+
+_CUT: Mapping[Clipping, str] = {
+    "observer": "cut by histogram (least squared error)",
+    "none": "from smallest to largest value",
+    "mild": "cut by histogram, but nowhere below half",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,7 +46,8 @@ class Quantized:
 
     `module` takes what the float module took. `simulated` is the fake-quantized twin (None for
     dynamic): evaluate it to see what training sees, compare it to see what conversion changed.
-    `recipe` says what was really done (its mode is never `auto`).
+    `recipe` says what was really done (its mode is never `auto`), and `calibration` what was
+    chosen by measuring (None for dynamic).
     """
 
     module: nn.Module
@@ -48,6 +56,7 @@ class Quantized:
     notes: tuple[str, ...]
     simulated: nn.Module | None = None
     trained: Trained | None = None
+    calibration: CalibrationChoice | None = None
 
     @property
     def int8_layers(self) -> int:
@@ -58,6 +67,20 @@ class Quantized:
     def float_layers(self) -> tuple[str, ...]:
         """Name the Conv2d and Linear layers that stay float."""
         return tuple(layer.name for layer in self.layers if not layer.int8)
+
+
+def calibration_notes(choice: CalibrationChoice) -> list[str]:
+    """Say what calibration chose by measuring."""
+    notes = []
+    if choice.clipping is not None:
+        notes.append(f"Activation ranges: {_CUT[choice.clipping]}; measured to be the best here.")
+    if choice.rounding is not None:
+        notes.append(
+            f"Weights of convolutions: {choice.rounding} rounding; measured to be better here."
+        )
+    if choice.corrected_means:
+        notes.append("Means of the layers' outputs: corrected; measured to be better.")
+    return notes
 
 
 def cheap_activation_notes(simulated: Simulated) -> list[str]:

@@ -17,7 +17,7 @@ import torch.nn.functional as functional
 from torch import Tensor, fx, nn
 
 from ..errors import NotFinite, QuantizeError, UnknownLayer, Untraceable
-from ..recipes import QuantizeRecipe
+from ..recipes import QuantizeRecipe, WeightRounding
 from ..rewrites.apply import edit_modules
 from ..rewrites.attention import open_attention
 from ..rewrites.layers import is_plain_conv, is_plain_linear, replace_submodule
@@ -26,9 +26,23 @@ from ..rewrites.watch import Flow, Value, watch
 from .activations import SimulatedGelu, SimulatedSoftmax
 from .equalize import equalize, equalize_attention, equalize_layer_scales
 from .layers import SimulatedLayer
+from .ranges import Clipping
 
 # What to do where tracing fails. The advice is this step's: nothing else has an eager mode.
 EAGER_WORKS = "Eager mode (--mode eager) needs no trace and works on this model."
+
+
+@dataclass(frozen=True, kw_only=True)
+class CalibrationChoice:
+    """What calibration measured to be best; None where the recipe left no choice.
+
+    `clipping` is how ranges of activations are cut, `rounding` how weights of convolutions are
+    rounded; `corrected_means` says whether biases put the means of outputs back.
+    """
+
+    clipping: Clipping | None = None
+    rounding: WeightRounding | None = None
+    corrected_means: bool = False
 
 
 @dataclass
@@ -36,7 +50,8 @@ class Simulated:
     """A module whose layers observe and simulate int8; `convert` makes the real thing.
 
     `float_layers` maps each layer that stays float to the reason. `notes` are sentences for the
-    report. `shared_inputs` are layers that read one tensor, which is quantized once for all.
+    report, `choice` is calibration's. `shared_inputs` are layers that read one tensor, which is
+    quantized once for all.
     """
 
     module: nn.Module
@@ -47,6 +62,7 @@ class Simulated:
     gelus: dict[str, SimulatedGelu] = field(default_factory=dict)
     softmaxes: dict[str, SimulatedSoftmax] = field(default_factory=dict)
     shared_inputs: list[tuple[str, ...]] = field(default_factory=list)
+    choice: CalibrationChoice = CalibrationChoice()
 
     def watch_ranges(self, on: bool) -> None:
         """Switch range observation."""

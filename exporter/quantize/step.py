@@ -36,6 +36,7 @@ from .apply import QuantizeImages, quantize
 from .auto import Exam, choose
 from .calibrate import check_calibration
 from .describe import LayerReport, Quantized
+from .place import CalibrationChoice
 from .qat import Trained, training_set
 
 
@@ -43,7 +44,7 @@ from .qat import Trained, training_set
 class QuantizedNetwork:
     """The network to capture: int8, or the float one it was given.
 
-    `skipped` sums up the image files that could not serve.
+    `skipped` sums up the image files that could not serve; `calibration` is what it chose.
     """
 
     module: nn.Module
@@ -53,6 +54,7 @@ class QuantizedNetwork:
     layers: tuple[LayerReport, ...] = ()
     trained: Trained | None = None
     skipped: tuple[SkippedImages, ...] = ()
+    calibration: CalibrationChoice | None = None
 
     @property
     def is_int8(self) -> bool:
@@ -184,4 +186,5 @@ def _network(
         layers=made.layers,
         trained=made.trained,
         skipped=skipped,
+        calibration=made.calibration,
     )

@@ -200,6 +200,7 @@ def report_of(
         golden=_golden_views(plan, metadata, verified, ledger) if verified else [],
         preprocessing=_preprocessing(plan),
         skipped=_skipped(plan, network),
+        calibration=network.calibration,
         notes=_notes(plan, metadata, network, lowered),
     )
 

@@ -21,6 +21,7 @@ from ..image.folders import SkippedImages
 from ..image.preprocess import PreprocessingDifference
 from ..notes import Note
 from ..progress import Step
+from ..quantize.place import CalibrationChoice
 
 
 class SizeRow(Frozen):
@@ -103,7 +104,7 @@ class Report(Frozen):
     """`NAME.report.json`. `metadata.ledger` has no times (they are the machine's); `ledger` has.
 
     `weights` is what reading them decided, None where a library read them. `skipped` sums up
-    the image files that could not serve.
+    the image files that could not serve. `calibration` is what static int8 chose by measuring.
     """
 
     metadata: Metadata
@@ -123,6 +124,7 @@ class Report(Frozen):
     golden: list[GoldenView]
     preprocessing: PreprocessingDifference | None
     skipped: list[SkippedImages]
+    calibration: CalibrationChoice | None
     notes: list[Note]
 
 

@@ -46,7 +46,7 @@ import exporter
 from exporter.install import install
 from runtime_check import Tolerance, compare
 
-parser = argparse.ArgumentParser(description="DeiT from Python to Android and iOS, step by step")
+parser = argparse.ArgumentParser()
 parser.add_argument("--out", type=Path, default=Path("build/deit"))
 parser.add_argument("--install", type=Path, action="append", default=[], metavar="APP")
 arguments = parser.parse_args()
@@ -62,8 +62,8 @@ warnings.filterwarnings("ignore")  # TorchScript and torch.ao say that they are 
 # The models, the images, and how a step is measured
 # --------------------------------------------------
 #
-# Photos of a cat and of a rocket are for calibration, a photo of coffee is for measuring: what a
-# quantized model does to the images it was calibrated on says little.
+# A cat and a rocket are for calibration, coffee is for measuring: what a quantized model does to
+# the images it was calibrated on says little.
 
 deit = timm.create_model("deit_tiny_patch16_224").eval()
 clothes = make()
@@ -234,8 +234,7 @@ try_it("dynamic, eager mode", dynamic_eager)
 try_it("dynamic, FX mode", dynamic_fx)
 
 # %%
-# Static. In eager mode `add_quant_dequant` puts a QuantStub before and a DeQuantStub behind every
-# layer with a qconfig; between them everything stays float.
+# Static. In eager mode `add_quant_dequant` puts stubs around every layer that has a qconfig.
 
 
 @torch.no_grad()
@@ -308,8 +307,7 @@ try_it("QAT, FX mode, layers", qat_fx)
 # * Has the phone's runtime, often years older, every operator in the file, with these arguments?
 # * Does the app resize and normalize photos as Python did? It is written again in Kotlin and Swift.
 # * Which class is index 7? The file does not say.
-# * Here every layer quantizes its input and dequantizes its output, on QNNPACK. XNNPACK has faster
-#   kernels, of signed int8, that no default qconfig chooses.
+# * Every layer here quantizes and dequantizes; no default chooses XNNPACK's faster int8 kernels.
 
 # %%
 # 5. The same by one command
@@ -321,8 +319,15 @@ try_it("QAT, FX mode, layers", qat_fx)
 # or, in Python, `exporter.export`. It rewrites the graph where outputs stay the same, folds batch
 # norms first, captures by evidence (a trace that would freeze a branch is refused), compares
 # after every step, checks each operator against the phone's runtime, and verifies the saved file
-# in a fresh process. Here it takes the same tensors as the files above (`input="tensor"`), to be
-# compared.
+# in a fresh process. First the trace from above that forgot a branch:
+
+try:
+    exporter.export(any_background, input_shape=(1, 1, 28, 28), capture="trace", out=out)
+except exporter.ExportError as error:
+    print(f"  refused: {error}")
+
+# %%
+# Then both models. DeiT takes tensors (`input="tensor"`) as the files above, to be compared.
 
 
 def folder_of(images: Sequence[Image.Image], name: str) -> Path:
@@ -367,9 +372,8 @@ for step, method in (("float32", None), ("static", "static")):
 # What each step cost and gained
 # ------------------------------
 #
-# Differences, times and sizes are DeiT's, on one thread of this computer; the exporter's files also
-# hold five golden inputs with their outputs. Accuracy is the small model's on 512 images, of which
-# one is 0.2 points.
+# Differences, times and sizes (with five golden inputs and outputs in the exporter's files) are
+# DeiT's, on one thread. Accuracy is the small model's on 512 images, of which one is 0.2 points.
 
 print("", *table, sep="\n")
 
@@ -388,9 +392,8 @@ print("", *table, sep="\n")
 # and shows whether this phone computes what Python computed. The README of each app says what was
 # tested.
 #
-# Without a phone, `python -m runtime_check device install` builds the phone's runtime for an
-# emulated ARM64, and `python -m runtime_check FILE --run-on arm64-2.1.0 --count` runs the file on
-# it.
+# Without a phone, `python -m runtime_check device install` builds its runtime for emulated ARM64,
+# and `python -m runtime_check FILE --run-on arm64-2.1.0 --count` runs the file on it.
 
 for app in arguments.install:
     print(f"installed: {install(out / 'clothes_static.ptl', app)}")

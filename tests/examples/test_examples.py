@@ -88,6 +88,8 @@ def test_deit_to_phones(tmp_path: Path) -> None:
     assert "eager says Sneaker" in printed
     assert "script says Sneaker" in printed
     assert "trace says Sneaker" not in printed
+    [refusal] = re.findall(r"^  refused: (.*)$", printed, re.MULTILINE)
+    assert "deit_to_phones.py:" in refusal, "the line of the branch"
     errors = dict(re.findall(r"of (a.* trace) with batch norms: max \|d\| (\S+)", printed))
     assert float(errors["a trace"]) > 1e-2, "torch has fixed pytorch#76807: say so"
     assert float(errors["a frozen trace"]) < 1e-5

@@ -115,7 +115,7 @@ def test_auto_keeps_what_leaves_less_noise(monkeypatch: pytest.MonkeyPatch, bett
     recipe = replace(RECIPES["static-xnnpack"], observer="minmax")
     simulated = simulate_int8(model, recipe, example=images[:1])
     calibrate(simulated, [images])
-    assert any(better in note for note in simulated.notes), simulated.notes
+    assert (simulated.choice.rounding, simulated.choice.clipping) == (better, None)
     layer = simulated.layers["0"]
     taken = layer.int8_weight()
     layer.round_to(better)
@@ -170,7 +170,7 @@ def as_rounded(simulated: Simulated) -> dict[str, Tensor | None]:
 
 
 def corrected(simulated: Simulated) -> bool:
-    return any("Means" in note for note in simulated.notes)
+    return simulated.choice.corrected_means
 
 
 def test_efficientnet_lite0_gains_on_other_photos(lite0: Task) -> None:

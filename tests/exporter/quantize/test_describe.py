@@ -7,6 +7,9 @@ from dataclasses import replace
 import torch
 
 from exporter.quantize.apply import QuantizeImages, quantize
+from exporter.quantize.describe import calibration_notes
+from exporter.quantize.place import CalibrationChoice
+from exporter.quantize.ranges import CLIPPINGS
 from exporter.recipes import RECIPES
 
 from .nets import (
@@ -36,6 +39,21 @@ def test_each_layer_is_described() -> None:
     assert steps < 1.0
     assert made.int8_layers == 3
     assert made.float_layers == ("head",)
+    assert made.calibration is not None
+    assert made.calibration.clipping in CLIPPINGS
+    assert made.calibration.rounding in ("compensated", "nearest")
+    assert set(calibration_notes(made.calibration)) <= set(made.notes)
+
+
+def test_what_calibration_chose_is_said_in_words() -> None:
+    assert calibration_notes(CalibrationChoice()) == []
+    choice = CalibrationChoice(clipping="mild", rounding="nearest", corrected_means=True)
+    ranges = "cut by histogram, but nowhere below half; measured to be the best here."
+    assert calibration_notes(choice) == [
+        f"Activation ranges: {ranges}",
+        "Weights of convolutions: nearest rounding; measured to be better here.",
+        "Means of the layers' outputs: corrected; measured to be better.",
+    ]
 
 
 def test_of_a_float_recipe_every_layer_says_why() -> None:

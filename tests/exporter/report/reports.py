@@ -113,6 +113,7 @@ def report(meta: Metadata | None = None, **changes: Any) -> Report:
             images=3, max_levels=1.0, mean_levels=2.6e-4, differing=2.6e-4
         ),
         "skipped": [],
+        "calibration": None,
         "notes": [Note("repair", "froze the module first (x)")],
     }
     return Report(**{**fields, **changes})
