@@ -15,6 +15,9 @@ from .errors import ExportError, UsageError, did_you_mean
 # What an input of one element a pixel may hold: 256 MiB of float32.
 MOST_ELEMENTS = 2**26
 LARGEST_SEED = 2**63 - 1
+# Bytes of the longest file's name. File systems take 255; some that encrypt names take fewer.
+LONGEST_NAME = 200
+LONGEST_SUFFIX = ".report.html"
 _SAID: dict[Any, str] = {
     int: "a whole number",
     float: "a number",
@@ -90,15 +93,27 @@ def _said(kind: Any) -> str:
     return _SAID.get(kind) or f"a {kind.__name__}"
 
 
-def require_name(name: str | None) -> None:
-    """Raise `UsageError` for a name that cannot be a file's in the output folder."""
+def require_name(name: str | None, said: str = "--name") -> None:
+    """Raise `UsageError` for a name that cannot be a file's in the output folder.
+
+    `said` is where it comes from: the option, or the model it is taken from.
+    """
     if name is None:
         return
-    unfit = name in ("", ".", "..") or any(c in name for c in "/\\\0") or len(name) > 200
-    if unfit:
+    try:
+        size = len(f"{name}{LONGEST_SUFFIX}".encode())
+    except UnicodeEncodeError:
+        size = 0  # bytes that are no text
+    folders = name in ("", ".", "..") or any(c in "/\\" for c in name)
+    if folders or not size or not name.isprintable():
         raise UsageError(
-            f"--name {name[:60]!r} cannot be a file's name. Give one without folders, of up to 200 "
-            "characters; --out is the folder."
+            f"{said} {name[:60]!r} cannot be a file's name. Give a --name without folders and "
+            "control characters; --out is the folder."
+        )
+    if size > LONGEST_NAME:
+        raise UsageError(
+            f"{said} {name[:60]!r}... cannot be a file's name: with {LONGEST_SUFFIX} it has {size} "
+            f"bytes, and {LONGEST_NAME} are the most. Give a shorter --name."
         )
 
 

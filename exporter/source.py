@@ -20,6 +20,7 @@ from runtime_check.reference.build import Built, build, is_factory
 from runtime_check.reference.hub import is_hub_id
 from runtime_check.reference.weights import WeightsRead
 
+from .checks import require_name
 from .errors import SourceError, UsageError
 from .options import DEFAULT_MODEL, ExportOptions
 
@@ -94,8 +95,10 @@ def load_source(
         labels = read_labels(labels)
     elif labels is None and timm_like:
         labels = _imagenet_labels(int(getattr(built.module, "num_classes", 0) or 0))
+    name = name or _short_name(built.provenance)
+    require_name(name, "The name of the model,")
     return SourceModel(
-        name=name or _short_name(built.provenance),
+        name=name,
         module=built.module,
         input_shape=input_shape,
         preprocessing=preprocessing,

@@ -41,7 +41,14 @@ def test_options_need_no_torch() -> None:
         ("name", "a/b", "cannot be a file's name"),
         ("name", "", "cannot be a file's name"),
         ("name", "..", "cannot be a file's name"),
-        ("name", "n" * 300, "cannot be a file's name"),
+        ("name", ".", "cannot be a file's name"),
+        ("name", "a\\b", "cannot be a file's name"),
+        ("name", "a\x1b[31mb", "cannot be a file's name"),
+        ("name", "a\nb", "cannot be a file's name"),
+        ("name", "a\u202eb", "cannot be a file's name"),  # turns what follows round
+        ("name", "a\udcffb", "cannot be a file's name"),  # a byte that is no text
+        ("name", "n" * 189, "with .report.html it has 201 bytes, and 200 are the most"),
+        ("name", "ö" * 95, "with .report.html it has 202 bytes"),
     ],
 )
 def test_words_and_names_are_checked_when_made(field: str, value: object, says: str) -> None:

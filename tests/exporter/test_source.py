@@ -126,6 +126,14 @@ def test_an_artifact_is_named_after_its_model(model: Any, name: str) -> None:
     assert load_source(model, name="mine", **options).name == "mine"
 
 
+@pytest.mark.parametrize("name", ["../up", "n" * 300, "a\nb"])
+def test_a_class_name_that_no_file_can_have_asks_for_another(name: str) -> None:
+    module = type(name, (torch.nn.Identity,), {})()
+    with pytest.raises(UsageError, match=r"(?s)cannot be a file's name.* --name"):
+        load_source(module, input_shape=(1, 3))
+    assert load_source(module, input_shape=(1, 3), name="fine").name == "fine"
+
+
 @pytest.mark.parametrize(
     ("spec", "says"),
     [
