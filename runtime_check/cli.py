@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -26,7 +27,7 @@ from .options import (
     PropertyName,
     RuntimeName,
 )
-from .people import people_errors, run_app
+from .people import SafeConsole, people_errors, run_app
 
 # Old names, refused with the new one named.
 _RENAMED = {"--runtime": "--run-on"}
@@ -41,7 +42,7 @@ app = typer.Typer(
 
 
 def _console(*, stderr: bool = False) -> Console:
-    return Console(stderr=stderr, highlight=False, soft_wrap=False)
+    return SafeConsole(stderr=stderr, highlight=False, soft_wrap=False)
 
 
 @app.callback()
@@ -283,7 +284,7 @@ def bench(
     if plot is not None:
         write_plot(merged, plot)
     if as_json:
-        sys.stdout.write(merged.model_dump_json(indent=2) + "\n")
+        sys.stdout.write(json.dumps(merged.model_dump(mode="json"), indent=2) + "\n")
     else:
         print_bench(merged, _console())
 

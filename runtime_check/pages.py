@@ -5,7 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+from .printable import printable
+
 TEMPLATES = Path(__file__).parent / "templates"
+
+
+def shown(value: object) -> object:
+    """Spell out the control characters of a text that a template shows (jinja2's `finalize`)."""
+    if not isinstance(value, str):
+        return value
+    safe = printable(value, lines=True)
+    return value if safe == value else type(value)(safe)  # what is markup stays markup
 
 
 def write_page(template: str, values: Mapping[str, object], path: Path) -> None:
@@ -16,6 +26,7 @@ def write_page(template: str, values: Mapping[str, object], path: Path) -> None:
         loader=FileSystemLoader(TEMPLATES),
         autoescape=True,
         undefined=StrictUndefined,
+        finalize=shown,
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,

@@ -7,10 +7,12 @@ from contextlib import contextmanager
 from typing import Any, NoReturn
 
 import typer
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.segment import Segment
 from rich.text import Text
 
 from .errors import RuntimeCheckError, did_you_mean
+from .printable import printable
 
 # What typer raises for a command line that it cannot read, whichever click is inside it.
 _UsageError: Any = typer.BadParameter.__mro__[1]
@@ -21,9 +23,16 @@ _PIPE_CLOSED = 128 + 13
 NO_VERDICT = 3
 
 
-def printable(text: str) -> str:
-    """Return text with its control characters spelled out: a name must not move the cursor."""
-    return "".join(c if c.isprintable() or c == "\n" else repr(c)[1:-1] for c in text)
+class SafeConsole(Console):
+    """A console on which no text acts, whoever prints it: control characters are spelled out."""
+
+    def render(
+        self, renderable: RenderableType, options: ConsoleOptions | None = None
+    ) -> Iterator[Segment]:
+        """Render as rich does; its own control codes are not text, and stay."""
+        for segment in super().render(renderable, options):
+            text = segment.text if segment.control else printable(segment.text, lines=True)
+            yield segment._replace(text=text)
 
 
 @contextmanager
@@ -83,8 +92,8 @@ def _usage(error: Any) -> str:
 
 
 def _say(text: str, code: int) -> NoReturn:
-    message = Text("error: ", style="bold red").append(printable(text), style="default")
-    Console(stderr=True, highlight=False).print(message)
+    message = Text("error: ", style="bold red").append(printable(text, lines=True), style="default")
+    SafeConsole(stderr=True, highlight=False).print(message)
     raise SystemExit(code) from None
 
 

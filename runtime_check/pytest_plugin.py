@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, get_args
 import pytest
 
 from .options import CheckOptions, ProfileName, RuntimeName
+from .printable import printable
 
 if TYPE_CHECKING:
     from .properties.base import Check, PropertyResult
@@ -129,9 +130,9 @@ class PropertyItem(pytest.Item):
         assert isinstance(node, ArtifactNode)
         result: PropertyResult = self._function(node.opened())
         if result.status == "skipped":
-            pytest.skip(result.reason)
+            pytest.skip(printable(result.reason))
         if result.status == "noted":
-            self.add_report_section("call", "note", result.reason)
+            self.add_report_section("call", "note", printable(result.reason, lines=True))
         if not result:
             lines = [f"{result.status} ({result.fault}): {result.reason}"]
             if result.minimal:
@@ -148,7 +149,7 @@ class PropertyItem(pytest.Item):
         from .errors import RuntimeCheckError
 
         if isinstance(excinfo.value, (ArtifactFailure, RuntimeCheckError)):
-            return str(excinfo.value)
+            return printable(str(excinfo.value), lines=True)
         return super().repr_failure(excinfo, style)
 
     def reportinfo(self) -> tuple[Path, int | None, str]:
@@ -166,5 +167,7 @@ def pytest_collection_modifyitems(
         path = Path(name)
         if not path.is_file():
             raise pytest.UsageError(f"--artifact {name}: there is no such file.")
-        node = ArtifactNode.from_parent(session, name=path.name, nodeid=name, file=path)
+        node = ArtifactNode.from_parent(
+            session, name=printable(path.name), nodeid=printable(name), file=path
+        )
         items.extend(node.collect())

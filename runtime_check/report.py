@@ -15,6 +15,7 @@ from .artifact.metadata import LedgerRow
 from .checking import CONFIDENCE, Outcome, Report
 from .comparison import Comparison
 from .pages import write_page
+from .printable import printable
 from .properties import NEEDS_REFERENCE
 from .properties.base import PropertyResult
 from .properties.counterexample import replay_command
@@ -188,7 +189,7 @@ def print_report(report: Report, console: Console) -> None:
     metadata = report.artifact.metadata
     quantized = metadata.quantization.method
     console.print(
-        f"[bold]{escape(metadata.name)}[/bold]  {escape(str(report.artifact.path))}  "
+        f"[bold]{escape(printable(metadata.name))}[/bold]  {escape(str(report.artifact.path))}  "
         f"{report.artifact.bytes / 1e6:.2f} MB  {'fp32' if quantized == 'none' else 'int8'}"
     )
     console.print(f"runtime    {escape(report.runtime_detail)}")

@@ -39,8 +39,8 @@ FLOORS = {
         ("__main__",),
     ),
     "runtime_check": (
-        ("errors", "files", "outputs", "pages"),
-        ("blame",),
+        ("errors", "files", "outputs", "printable"),
+        ("blame", "pages"),
         ("options", "choices", "people", "snapshot"),
         ("artifact",),
         ("comparison",),

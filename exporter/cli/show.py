@@ -9,10 +9,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
 from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
+
+from runtime_check.people import SafeConsole
+from runtime_check.printable import printable
 
 from ..progress import Listener
 
@@ -21,8 +23,8 @@ if TYPE_CHECKING:
 
     from ..artifact import Artifact
 
-stdout = Console(highlight=False)
-stderr = Console(stderr=True, highlight=False)
+stdout = SafeConsole(highlight=False)
+stderr = SafeConsole(stderr=True, highlight=False)
 APPS = ("android_demo", "ios_demo")
 
 
@@ -38,7 +40,7 @@ def print_table(table: Table) -> None:
             widths = (Measurement.get(stdout, roomy, cell).maximum for cell in column.cells)
             column.min_width = max(widths, default=0)
     needed = Measurement.get(stdout, roomy, table).minimum
-    console = stdout if needed <= stdout.width else Console(highlight=False, width=needed)
+    console = stdout if needed <= stdout.width else SafeConsole(highlight=False, width=needed)
     console.print(table)
 
 
@@ -48,7 +50,7 @@ def facts_table(facts: Iterable[tuple[str, str]]) -> Table:
     table.add_column(style="dim", no_wrap=True)
     table.add_column()
     for name, text in facts:
-        table.add_row(name, Text(text))
+        table.add_row(Text(printable(name)), Text(printable(text)))
     return table
 
 
@@ -69,12 +71,13 @@ def ledger_table(rows: Sequence[LedgerRow], title: str) -> Table:
     }
     if all(row.accuracy is None for row in rows):
         del columns["accuracy"]
-    table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False)
+    heading = Text(printable(title), "bold")
+    table = Table(title=heading, title_justify="left", title_style="", box=None, pad_edge=False)
     table.add_column("stage", no_wrap=True)
-    for heading in columns:
-        table.add_column(heading, justify="right", no_wrap=True)
+    for name in columns:
+        table.add_column(name, justify="right", no_wrap=True)
     for row in rows:
-        table.add_row(row.stage, *(cell(row) for cell in columns.values()))
+        table.add_row(Text(printable(row.stage)), *(cell(row) for cell in columns.values()))
     return table
 
 
@@ -170,7 +173,7 @@ def show_top(top: Sequence[tuple[str, float]], photo: str) -> None:
     stdout.print(f"\n[bold]the saved file on a photo of a {photo}[/]")
     for label, probability in top:
         bar = "█" * round(30 * probability)
-        stdout.print(f"  {probability:6.1%} {bar:30s} {label}")
+        stdout.print(Text(f"  {probability:6.1%} {bar:30s} {printable(label)}"))
 
 
 def print_json(value: Any) -> None:

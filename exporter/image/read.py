@@ -19,6 +19,8 @@ from typing import Literal
 import numpy as np
 from PIL import Image, ImageFile
 
+from runtime_check.printable import printable
+
 from ..errors import ExportError
 from .preprocess import MAX_ASPECT, MAX_SIDE, MIN_SIDE
 
@@ -116,11 +118,6 @@ def read_photo(path: Path, *, name: str | None = None) -> np.ndarray:
     except Exception as error:
         reason: Reason = "truncated" if "truncated" in str(error).lower() else "broken"
         raise UnfitImage(Skipped(name=called, reason=reason, size=size)) from error
-
-
-def printable(name: str) -> str:
-    """Return a file's name with what no terminal and no JSON should get written as escapes."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in name)
 
 
 class _UnfitError(Exception):

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from runtime_check.artifact.metadata import ImageInput, LedgerRow, Metadata, TensorSpec
+from runtime_check.pages import shown
 
 from ..install import ANDROID_MODELS, IOS_MODELS
 from .charts import histogram_chart, training_charts
@@ -168,6 +169,7 @@ def write_html(report: Report, path: Path) -> None:
     environment = Environment(
         loader=PackageLoader("exporter.report", "templates"),
         autoescape=select_autoescape(default=True, default_for_string=True),
+        finalize=shown,
         trim_blocks=True,
         lstrip_blocks=True,
     )

@@ -25,6 +25,7 @@ from pydantic import (
 )
 
 from ..errors import UnreadableArtifact, UnsupportedSchema
+from ..printable import printable
 from .json_text import BadJson, read_json
 from .limits import (
     MAX_BYTECODE_VERSION,
@@ -322,8 +323,8 @@ def _parse(model: type[M], text: bytes, where: str) -> M:
         return model.model_validate_json(text)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
-        field = ".".join(str(part) for part in first["loc"])[:100]
-        why = first["msg"].removeprefix("Value error, ")[:200]
+        field = printable(".".join(str(part) for part in first["loc"])[:100])
+        why = printable(first["msg"].removeprefix("Value error, ")[:200])
         raise UnreadableArtifact(
             f"{where} is not valid: field `{field}`: {why}. "
             "The file is damaged or was written by another tool; export the model again."

@@ -7,9 +7,9 @@ import json
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
+from ..people import SafeConsole
 from .install import DEFAULT_RUNTIME
 from .install import install as install_runtime
 from .install import status as runtime_status
@@ -29,7 +29,7 @@ def install(
     force: Annotated[bool, typer.Option("--force", help="build anew what is there")] = False,
 ) -> None:
     """Download the pinned wheel (SHA-256 verified), build the runner, and try it."""
-    console = Console(stderr=True)
+    console = SafeConsole(stderr=True)
     with console.status(f"installing {runtime}") as spinner:
         ready = install_runtime(
             runtime, force=force, say=lambda text: spinner.update(f"{runtime}: {text}")
@@ -50,7 +50,7 @@ def status(
         data = {"cache": str(cache_root()), "runtimes": [dataclasses.asdict(e) for e in report]}
         typer.echo(json.dumps(data, indent=2, default=str))
         return
-    console = Console()
+    console = SafeConsole()
     table = Table(title="Device runtimes", title_justify="left")
     for column in ("runtime", "what it is", "state", "counts instructions", "MB"):
         table.add_column(column, overflow="fold", justify="right" if column == "MB" else "left")

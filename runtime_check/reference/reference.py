@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from ..artifact.metadata import Metadata, Preprocessing, Provenance
 from ..errors import BuildError, NoPretrainedWeights, RuntimeCheckError
 from ..outputs import flatten
+from ..printable import printable
 from .build import build, is_factory
 from .size import require_affordable
 from .timm_models import import_timm
@@ -184,12 +185,12 @@ def build_reference(
     if actual.sha256 != stated.sha256:
         difference = (
             f"weights {actual.sha256[:12]} against {stated.sha256[:12]} in the file's "
-            f"provenance ({stated.detail})"
+            f"provenance ({printable(stated.detail)})"
         )
         if reference is None and weights is None:
             raise NoReference(
-                f"{provenance.model} was rebuilt, but with other weights than the file was made "
-                f"from: {difference}. Pass the checkpoint with --weights FILE."
+                f"{printable(provenance.model)} was rebuilt, but with other weights than the file "
+                f"was made from: {difference}. Pass the checkpoint with --weights FILE."
             )
         notes.insert(0, f"not the weights the file was made from: {difference}")
     return Reference(
@@ -202,7 +203,7 @@ def build_reference(
 
 def _check_rebuildable(provenance: Provenance, trust_factory: bool) -> None:
     """Refuse a model without a name, and a name that would run code chosen by the file."""
-    model = provenance.model
+    model = printable(provenance.model)
     if provenance.source == "module":
         raise NoReference(
             f"The file was made from a module in memory ({model}), which a file cannot name. "
@@ -219,8 +220,8 @@ def _stated_weights(provenance: Provenance) -> Literal["package", "hub", "random
     stated = provenance.weights
     if stated.origin == "file":
         raise NoReference(
-            f"The weights came from a file ({stated.detail}). Pass it with --weights FILE to "
-            "compare with Python."
+            f"The weights came from a file ({printable(stated.detail)}). Pass it with "
+            "--weights FILE to compare with Python."
         )
     if stated.origin == "factory" or stated.origin == "module":
         return None  # it brings its own

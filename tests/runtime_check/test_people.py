@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import errno
+import io
+import re
 from typing import Any
 
 import pytest
 import typer
+from rich.table import Table
+from rich.text import Text
 
 from runtime_check.errors import ParityError, RuntimeCheckError
-from runtime_check.people import people_errors, printable, run_app
+from runtime_check.people import SafeConsole, people_errors, run_app
 
 
 class OursError(Exception):
@@ -50,8 +54,24 @@ def test_a_closed_pipe_is_not_a_failed_file() -> None:
     assert ended.value.code == 141
 
 
-def test_control_characters_are_spelled_out() -> None:
-    assert printable("a\x1b[31mred\x07\nb") == "a\\x1b[31mred\\x07\nb"
+def test_control_characters_are_spelled_out(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit), people_errors():
+        raise RuntimeCheckError("a\x1b[31mred\x07 [bold]b[/x]\nc\u202e")
+    assert capsys.readouterr().err == "error: a\\x1b[31mred\\x07 [bold]b[/x]\nc\\u202e\n"
+
+
+def test_a_safe_console_spells_out_whatever_is_printed() -> None:
+    sink = io.StringIO()
+    console = SafeConsole(file=sink, force_terminal=True, width=60, highlight=False)
+    table = Table("x", title="a\x1b]0;title\x07")
+    table.add_row("[bold]cell\x9b[/bold]", Text("\u202etext\x1b"))
+    console.print(table, "plain\x1b[2J", Text("red", style="red"))
+    shown = sink.getvalue()
+    plain = re.sub(r"\x1b\[[0-9;]*m", "", shown)  # rich's own colors
+    assert not set("\x1b\x07\x9b\u202e") & set(plain)
+    assert "a\\x1b]0;title" in shown
+    assert "plain\\x1b[2J" in shown
+    assert "\x1b[31mred\x1b[0m" in shown
 
 
 def small_app() -> typer.Typer:

@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageFile
 
-from exporter.image.read import _WORDS, Reason, Skipped, UnfitImage, printable, read_photo
+from exporter.image.read import _WORDS, Reason, Skipped, UnfitImage, read_photo
+from runtime_check.printable import printable
 
 RAMP = np.arange(0, 65536, 1024, dtype=np.uint16).reshape(8, 8)  # 0, 1024, ..., 64512
 RAMP_8 = np.arange(0, 256, 4, dtype=np.uint8).reshape(8, 8)  # its upper 8 bits
