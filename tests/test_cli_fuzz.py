@@ -76,7 +76,8 @@ TEXTS = (
 PATHS = (
     "good.ptl", "empty.ptl", "text.ptl", "labels.txt", "latin.txt", "folder", "photos",
     "weights.pt", "garbage.npz", "report.html", "report.json", "report.txt", "absent",
-    "absent/x.html", "pipe", "/proc/nope/x", "/dev/null", "/dev/zero", "good.ptl/x", "loop", "x" * 300, "app", "",
+    "absent/x.html", "pipe", "/proc/nope/x", "/dev/null", "/dev/zero", "good.ptl/x", "loop",
+    "x" * 300, "app", "",
 )  # fmt: skip
 MODELS = (
     *(f"tests.fuzzed_models:{name}" for name in fuzzed_models.NAMES),

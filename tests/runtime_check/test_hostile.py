@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +19,9 @@ import runtime_check
 from runtime_check import CheckOptions
 from runtime_check.checking import Report
 from runtime_check.cli import main
+from runtime_check.device.errors import DeviceUnavailable
+from runtime_check.device.install import find_installed
+from runtime_check.device.runner import DeviceSession
 from runtime_check.options import PropertyName
 from runtime_check.runtimes.host import HostSession
 
@@ -55,6 +60,7 @@ def test_the_honest_one_is_proven(tmp_path: Path) -> None:
         (hostile.WrongOnLarge(), "parity", "differs"),
         (hostile.WrongEverywhere(), "parity", "differs"),
         (hostile.GrowsOnLarge(), "metadata", None),
+        (hostile.GrowsOnLarge(), "determinism", "raised"),
         (hostile.AllocatesOnLarge(), "parity", None),
         (hostile.RaisesOnLarge(), "determinism", "raised"),
     ],
@@ -97,7 +103,7 @@ Harm = Callable[[int], None]
 
 
 def kill(pid: int) -> None:
-    os.kill(pid, signal.SIGKILL)
+    os.kill(pid, signal.SIGSEGV)
 
 
 def freeze(pid: int) -> None:
@@ -133,6 +139,72 @@ def test_a_process_harmed_at_any_call_spoils_any_property(
         return
     assert report.outcome == "failed"
     assert result.fault == ("memory" if harm is kill else "hung")  # as the system's own killing is
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("harm", [kill, freeze])
+@pytest.mark.parametrize("call", [0, 2])
+@pytest.mark.parametrize("name", ["golden", "parity", "nonfinite"])
+def test_the_same_on_the_phones_own_runtime(
+    name: PropertyName, call: int, harm: Harm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arm = installed("arm64-2.1.0")
+    path = make_hostile(hostile.Mean(), tmp_path / "a.ptl")
+    asked = 0
+    forward = DeviceSession.forward
+
+    def harmed(self: DeviceSession, *arguments: Any, **options: Any) -> Any:
+        nonlocal asked
+        asked += 1
+        if asked == call + 1:
+            harm(self._worker.process.pid)
+        return forward(self, *arguments, **options)
+
+    monkeypatch.setattr(DeviceSession, "forward", harmed)
+    report = check(path, tmp_path, name, timeout=8.0, run_on=arm, examples=3)
+    (result,) = report.results
+    if name == "golden" and call == 2:  # which has two vectors
+        assert report.outcome == "replayed"
+        return
+    assert report.outcome == "failed"
+    assert result.fault == ("crashed" if harm is kill else "hung")
+
+
+@pytest.mark.slow
+def test_what_lies_beyond_the_golden_vectors_shows_there_too(tmp_path: Path) -> None:
+    arm = installed("arm64-2.1.0")
+    for network, fault in ((hostile.LoopsOnLarge(), "hung"), (hostile.WrongOnLarge(), "differs")):
+        path = make_hostile(network, tmp_path / "a.ptl")
+        report = check(path, tmp_path, "parity", timeout=8.0, run_on=arm, examples=20)
+        assert report.outcome == "failed"
+        assert report.results[0].fault == fault
+    honest = check(make_hostile(hostile.Mean(), tmp_path / "b.ptl"), tmp_path, run_on=arm)
+    assert honest.outcome == "proven"
+
+
+def installed(name: str) -> Any:
+    try:
+        return find_installed(name).runtime.name
+    except DeviceUnavailable as error:
+        pytest.skip(str(error))
+
+
+@pytest.mark.parametrize(
+    ("network", "name"),
+    [(hostile.LoopsOnNan(), "nonfinite"), (hostile.RaisesOnLarge(), "determinism")],
+    ids=["hangs", "raises"],
+)
+def test_pytest_fails_where_the_check_does(network: nn.Module, name: str, tmp_path: Path) -> None:
+    path = make_hostile(network, tmp_path / "a.ptl")
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--rootdir={tmp_path}",
+         "--artifact", str(path), "--artifact-reference", REFERENCE, "--artifact-timeout", "4",
+         "-k", f"{name} or golden", str(tmp_path)],
+        capture_output=True, text=True, check=False, cwd=Path(__file__).parents[2],
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+    )  # fmt: skip
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "1 failed, 1 passed" in done.stdout
 
 
 def test_a_process_that_writes_nonsense_spoils_the_property(
