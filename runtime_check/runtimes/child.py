@@ -6,6 +6,7 @@ loading, because both decide which kernels run (the Linux wheels default to x86 
 
 from __future__ import annotations
 
+import faulthandler
 import importlib
 import os
 import sys
@@ -161,6 +162,9 @@ def serve(source: IO[bytes], sink: IO[bytes]) -> None:
         except EOFError:
             return
         outputs: list[np.ndarray] = []
+        # The parent has the same limit and less patience; this one holds without it. It needs
+        # nothing of Python, whose lock torch holds while a file runs.
+        faulthandler.dump_traceback_later(float(header["limit"]), exit=True)
         try:
             torch.set_num_threads(int(header["threads"]))
             if header["do"] == "load":
@@ -169,6 +173,7 @@ def serve(source: IO[bytes], sink: IO[bytes]) -> None:
                 answer, outputs = server.run(header, tensors)
         except Exception as error:  # noqa: BLE001  every failure of the file is an answer
             answer, outputs = {"error": _reason(error)}, []
+        faulthandler.cancel_dump_traceback_later()
         write_frame(sink, {"ok": "error" not in answer, **answer}, outputs)
 
 

@@ -28,6 +28,7 @@ from .worker import NoAnswer, Worker, ask, start_worker
 T = TypeVar("T")
 
 _LONGEST_VERSION = 100
+_LONGER = 5.0  # seconds that the child's own limit comes after the parent's
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,10 +85,11 @@ class HostSession:
     def _ask(
         self, header: dict[str, Any], tensors: list[np.ndarray], read: Callable[[Answer], T]
     ) -> T:
+        question = {**header, "limit": self._timeout + _LONGER}
         try:
             return ask(
                 self._worker,
-                lambda stdin: write_frame(stdin, header, tensors),
+                lambda stdin: write_frame(stdin, question, tensors),
                 read,
                 timeout=self._timeout,
             )

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import signal
 import subprocess
+import sys
 import tempfile
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -17,12 +18,13 @@ from typing import IO, TypeVar
 
 from .answers import Answer, printable
 from .frames import MAX_ANSWER_BYTES, read_frame
+from .leash import start_leashed, start_watched
 from .run import Cause, ChildDied
 
 T = TypeVar("T")
 
-_LAST_SECONDS = 5  # from closing its stdin to killing it
-_ENDING_SECONDS = 1  # from the end of its answers to its own
+_LAST_SECONDS = 5.0  # from closing its stdin to killing it
+_ENDING_SECONDS = 1.0  # from the end of its answers to its own
 _OUT_OF_MEMORY = re.compile(rb"bad_alloc|MemoryError|can't allocate memory|Cannot allocate memory")
 
 
@@ -65,6 +67,19 @@ class Worker:
 
     process: subprocess.Popen[bytes]
     errors: IO[bytes]
+    watcher: subprocess.Popen[bytes] | None = None
+
+    def end(self, *, within: float = 0) -> int | None:
+        """Wait for its end and return its exit code; None when it had to be killed."""
+        if self.watcher is not None:
+            self.watcher.kill()
+            self.watcher.wait()
+        try:
+            return self.process.wait(timeout=within)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+            return None
 
     def last_output(self) -> bytes:
         """Return the end of what it wrote to stderr."""
@@ -100,8 +115,7 @@ def ask(
         send(process.stdin)
         return read(Answer(*read_frame(process.stdout, most=MAX_ANSWER_BYTES)))
     except ValueError as error:
-        process.kill()
-        process.wait()
+        worker.end()
         raise NoAnswer(cause="nonsense", death=f"it answered {error}") from error
     except (EOFError, OSError) as error:
         cause, death = _ended(worker)
@@ -112,11 +126,8 @@ def ask(
 
 def _ended(worker: Worker) -> tuple[Cause, str]:
     """See how a child ended that closed its pipe."""
-    try:
-        code = worker.process.wait(timeout=_ENDING_SECONDS)
-    except subprocess.TimeoutExpired:
-        worker.process.kill()
-        worker.process.wait()
+    code = worker.end(within=_ENDING_SECONDS)
+    if code is None:
         return "nonsense", "it closed its pipe and went on"
     output = worker.last_output()
     lines = printable(output.decode("utf-8", "replace")).strip().splitlines()
@@ -131,23 +142,20 @@ def _ended(worker: Worker) -> tuple[Cause, str]:
 
 @contextmanager
 def start_worker(command: Sequence[str], *, environment: Mapping[str, str]) -> Iterator[Worker]:
-    """Run `command` with pipes; it ends when its stdin closes."""
+    """Run `command` with pipes; it ends when its stdin closes, and with this process."""
     with tempfile.TemporaryFile() as errors:
-        process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, env=environment
-        )
+        if sys.platform.startswith("linux"):
+            worker = Worker(start_leashed(command, environment, errors), errors)
+        else:
+            process, watcher = start_watched(command, environment, errors)
+            worker = Worker(process, errors, watcher)
+        patience = 0.0  # none with one that may be busy with what nobody waits for
         try:
-            yield Worker(process, errors)
-        except BaseException:
-            process.kill()  # it may be busy with what nobody waits for
-            raise
+            yield worker
+            patience = _LAST_SECONDS
         finally:
-            for pipe in (process.stdin, process.stdout):
+            for pipe in (worker.process.stdin, worker.process.stdout):
                 if pipe is not None:
                     with suppress(OSError):  # a child that is gone was reported by `ask`
                         pipe.close()
-            try:
-                process.wait(timeout=_LAST_SECONDS)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+            worker.end(within=patience)
