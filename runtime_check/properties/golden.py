@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from ..artifact.metadata import Golden, GoldenCase, Metadata
 from ..comparison import Comparison, Tolerance, compare
+from ..reference.stated import stated_otherwise
 from .allowance import demanded
 from .base import Check, Examiner, PropertyResult, Trial, Verdict, judge, verdict_of, worse
 from .inputs import (
@@ -94,7 +96,13 @@ def metadata(check: Check) -> PropertyResult:
     if misstated:
         return Trial.begin(check, "metadata").broken("misstated", misstated)
     strategy = recipes(check.metadata, max_pixels=check.max_pixels)
-    return explore(check, "metadata", strategy, examine_metadata)
+    result = explore(check, "metadata", strategy, examine_metadata)
+    other = (
+        [] if check.reference is None else stated_otherwise(check.metadata, check.reference.network)
+    )
+    if result.status == "passed" and other:
+        return replace(result, status="noted", reason=f"the file states {'; '.join(other)}")
+    return result
 
 
 def _misstated(check: Check) -> str:
