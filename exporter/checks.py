@@ -1,96 +1,31 @@
-"""Whether values that a user gave can be meant: types, words, numbers, sizes, names; no torch."""
+"""Whether values that a user gave can be meant: words, numbers, sizes, names; free of torch."""
 
 from __future__ import annotations
 
 import math
-import numbers
-from collections.abc import Iterable, Sequence
-from dataclasses import fields
 from pathlib import Path
-from types import NoneType, UnionType
-from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Literal, get_args, get_origin, get_type_hints
 
-from .errors import ExportError, UsageError, did_you_mean
+from runtime_check.values import members
+
+from .errors import UsageError, did_you_mean
 
 # What an input of one element a pixel may hold: 256 MiB of float32.
 MOST_ELEMENTS = 2**26
-LARGEST_SEED = 2**63 - 1
 # Bytes of the longest file's name. File systems take 255; some that encrypt names take fewer.
 LONGEST_NAME = 200
 LONGEST_SUFFIX = ".report.html"
-_SAID: dict[Any, str] = {
-    int: "a whole number",
-    float: "a number",
-    bool: "True or False",
-    str: "a text",
-    Path: "a path",
-}
-
-
-def option_name(field: str) -> str:
-    """Return the option of the command line for a field: `--crop-pct`."""
-    return f"--{field.replace('_', '-')}"
-
-
-def require_types(options: object, error: type[ExportError] = UsageError) -> None:
-    """Check each field of frozen options against its annotation; lists become tuples first.
-
-    One text where several are taken is one of them, not its letters. Raises `error`.
-    """
-    hints = get_type_hints(type(options))
-    for field in fields(options):  # type: ignore[arg-type]  # a dataclass, as its name says
-        kinds, value = _members(hints[field.name]), getattr(options, field.name)
-        given = value
-        if any(get_origin(kind) is tuple for kind in kinds) and not _fits(value, kinds):
-            given = (value,) if isinstance(value, str) else _as_tuple(value)
-            object.__setattr__(options, field.name, given)
-        if not _fits(given, kinds):
-            wanted = " or ".join(dict.fromkeys(_said(k) for k in kinds if k is not NoneType))
-            raise error(f"{option_name(field.name)} takes {wanted}, not {value!r:.80}.")
 
 
 def require_words(options: object) -> None:
     """Raise `UsageError` for a field that is not one of the words of its `Literal`."""
     for field, kind in get_type_hints(type(options)).items():
-        kinds = _members(kind)
+        kinds = members(kind)
         words = next((get_args(k) for k in kinds if get_origin(k) is Literal), None)
         value = getattr(options, field)
         if words is not None and value is not None and value not in words and Path not in kinds:
             hint = did_you_mean(str(value), words, most=1)
             raise UsageError(f"{field} is one of {', '.join(words)}, not {value!r}.{hint}")
-
-
-def _members(kind: Any) -> tuple[Any, ...]:
-    return get_args(kind) if get_origin(kind) in (Union, UnionType) else (kind,)
-
-
-def _as_tuple(value: Any) -> Any:
-    return tuple(value) if isinstance(value, Iterable) else value
-
-
-def _fits(value: object, kinds: Sequence[Any]) -> bool:
-    return any(_fits_one(value, kind) for kind in kinds)
-
-
-def _fits_one(value: object, kind: Any) -> bool:
-    if get_origin(kind) is Literal:
-        return isinstance(value, str)
-    if get_origin(kind) is tuple:
-        inner = _members(get_args(kind)[0])
-        return isinstance(value, tuple) and all(_fits(item, inner) for item in value)
-    if kind is int:
-        return isinstance(value, numbers.Integral) and not isinstance(value, bool)
-    if kind is float:
-        return isinstance(value, numbers.Real) and not isinstance(value, bool)
-    return isinstance(value, kind)
-
-
-def _said(kind: Any) -> str:
-    if get_origin(kind) is Literal:
-        return f"one of {', '.join(get_args(kind))}"
-    if get_origin(kind) is tuple:
-        return f"several, each {_said(get_args(kind)[0])}"
-    return _SAID.get(kind) or f"a {kind.__name__}"
 
 
 def require_name(name: str | None, said: str = "--name") -> None:
@@ -129,37 +64,6 @@ def require_shape(shape: tuple[int, ...] | None) -> None:
             f"{math.prod(shape):.2g} numbers; {MOST_ELEMENTS} are the most that can be exported. "
             "A phone's photo is scaled down before: give the size that the network sees."
         )
-
-
-def require_writable(path: Path | None, option: str) -> None:
-    """Raise `UsageError` where no file can be written at `path`: found out by trying, not later.
-
-    Nothing is left of the trial, folders that were missing included.
-    """
-    if path is None:
-        return
-    made: list[Path] = []
-    try:
-        if path.is_dir():
-            raise UsageError(f"{option} {path} is a folder; it takes a file.")
-        for folder in reversed([p for p in path.parents if not p.exists()]):
-            folder.mkdir()
-            made.append(folder)
-        part = path.with_name(f"{path.name}.part")  # as it is written
-        if not part.exists():
-            part.touch()
-            part.unlink()
-    except OSError as error:
-        raise UsageError(f"{option}: cannot write {path}: {error.strerror}.") from error
-    finally:
-        for folder in reversed(made):
-            folder.rmdir()
-
-
-def require_seed(seed: int, error: type[ExportError] = UsageError) -> None:
-    """Raise `error` for a seed that torch's generators or the metadata's readers cannot hold."""
-    if not 0 <= seed <= LARGEST_SEED:
-        raise error(f"--seed takes a whole number from 0 to {LARGEST_SEED}, not {seed}.")
 
 
 def require_crop(crop_pct: float | None) -> None:

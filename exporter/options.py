@@ -9,14 +9,13 @@ from pathlib import Path
 from typing import Literal
 
 from runtime_check.device.operators import DEFAULT_RUNTIME, resolve_runtime
+from runtime_check.values import require_seed, require_types
 
 from .checks import (
     require_colors,
     require_crop,
     require_name,
-    require_seed,
     require_shape,
-    require_types,
     require_words,
 )
 from .errors import QuantizeError, RecipeError, UsageError
@@ -51,7 +50,7 @@ class PreprocessingChoice:
     std: tuple[float, ...] | None = None
 
     def __post_init__(self) -> None:
-        require_types(self)
+        require_types(self, UsageError)
         require_words(self)
         require_crop(self.crop_pct)
         require_colors(self.mean, self.std)
@@ -112,7 +111,7 @@ class QuantizeOptions:
     budget: Budget | None = None
 
     def __post_init__(self) -> None:
-        require_types(self)
+        require_types(self, UsageError)
         if self.calibration_images is not None and self.calibration_images < 1:
             raise UsageError(
                 f"--calibration-images is a number of images from 1 on, not "
@@ -222,10 +221,10 @@ class ExportOptions:
     quantize: QuantizeOptions = field(default_factory=QuantizeOptions)
 
     def __post_init__(self) -> None:
-        require_types(self)
+        require_types(self, UsageError)
         require_words(self)
         require_name(self.name)
-        require_seed(self.seed)
+        require_seed(self.seed, UsageError)
         require_shape(self.input_shape)
         if not self.targets:
             raise UsageError("A file has to load on some target: name at least one.")

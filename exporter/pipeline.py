@@ -6,10 +6,10 @@ from __future__ import annotations
 from torch import nn
 
 from runtime_check.artifact.metadata import EAGER_STAGE
+from runtime_check.places import require_writable
 from runtime_check.runtimes.lite import quantized_engine
 
 from .artifact import Artifact
-from .checks import require_writable
 from .environment import one_thread, require_suitable_torch
 from .expected import expect, expect_int8
 from .lower.lower import lower

@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, Literal, TypedDict, get_args
 
-from .checks import require_seed, require_types
+from runtime_check.values import require_seed, require_types
+
 from .errors import RecipeError, did_you_mean
 
 if TYPE_CHECKING:

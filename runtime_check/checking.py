@@ -16,7 +16,7 @@ from .options import PROFILES, CheckOptions, PropertyName
 from .properties import PROPERTIES, replay
 from .properties.allowance import Allowance, allowance_of, require_sane_tolerance
 from .properties.base import Check, PropertyResult, python_side
-from .properties.counterexample import load_counterexample
+from .properties.counterexample import load_counterexample, require_fit
 from .properties.inputs import usual_recipes
 from .reference.reference import NoReference, Reference, build_reference
 from .reference.rounding import measure_rounding
@@ -195,6 +195,8 @@ def check(
     results = []
     with open_check(path, options) as opened:
         if saved is not None:
+            where = f"{options.replay} does not fit {path}"
+            require_fit(saved, opened.check.artifact.metadata, where=where)
             results.append(replay(opened.check, saved))
         for name in _selected(options) if saved is None else ():
             if listener is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -26,8 +27,12 @@ from .options import (
     ProfileName,
     PropertyName,
     RuntimeName,
+    bytes_of,
+    require_limits,
 )
 from .people import SafeConsole, people_errors, run_app
+from .places import require_folder, require_writable
+from .values import require_seed
 
 # Old names, refused with the new one named.
 _RENAMED = {"--runtime": "--run-on"}
@@ -139,6 +144,8 @@ def check(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON only.")] = False,
 ) -> None:
     """Check a file's properties: parity with Python, golden vectors, determinism and more."""
+    of_many = {"--property": property_, "--examples": examples, "--profile": profile != "ci"}
+    _refuse(of_many, replay is not None, "beside --replay, which judges one saved input")
     options = CheckOptions(
         run_on=run_on,
         profile=profile,
@@ -152,7 +159,7 @@ def check(
         allow_large=allow_large,
         counterexamples=counterexamples,
         timeout=timeout,
-        memory=int(memory * 2**30),
+        memory=bytes_of(memory),
         count=count,
         demands=Demands(atol=atol, rtol=rtol, min_sqnr_db=min_sqnr, min_agreement=min_agreement),
     )
@@ -165,9 +172,13 @@ def _check(
     from .checking import EXIT_CODES, check
     from .report import print_report, to_json, write_html
 
+    require_writable(report, "--report", endings=(".html", ".json"))
+    if options.counterexamples != CheckOptions.counterexamples:
+        require_folder(options.counterexamples, "--counterexamples")
     with _console(stderr=True).status(f"opening {escape(file.name)}") as spinner:
         result = check(file, options, listener=spinner.update)
     if report is not None and report.suffix == ".json":
+        report.parent.mkdir(parents=True, exist_ok=True)
         report.write_text(to_json(result), encoding="utf-8")
     elif report is not None:
         write_html(result, report)
@@ -200,12 +211,15 @@ def fuzz(
     from .fuzz.fuzz import fuzz_file
     from .fuzz.show import print_fuzz, to_json
 
+    require_seed(seed)
+    require_limits(timeout, bytes_of(memory))
+    require_folder(keep, "--keep")
     result = fuzz_file(
         file,
         mutations=mutations,
         seed=seed,
         timeout=timeout,
-        memory=int(memory * 2**30),
+        memory=bytes_of(memory),
         keep=keep,
         progress=None if as_json else _console(stderr=True),
     )
@@ -231,7 +245,9 @@ def bench(
         list[int] | None,
         typer.Option(min=1, help="Thread count; 1 and 2 when none is given. Repeatable."),
     ] = None,
-    rounds: Annotated[int, typer.Option(min=3, help="Number of interleaved rounds.")] = 30,
+    rounds: Annotated[
+        int | None, typer.Option(min=3, help="Number of interleaved rounds, 30 by default.")
+    ] = None,
     reference: Annotated[
         str | None, typer.Option(help="timm name or package.module:factory of the peers' model.")
     ] = None,
@@ -258,6 +274,14 @@ def bench(
     from .bench.format import read_bench
     from .bench.show import print_bench, write_plot
 
+    peers = chosen(against, PEER_NAMES)
+    pythons = _pairs(peer_python or [], peers)
+    of_files = {"--against": against, "--threads": threads, "--rounds": rounds}
+    _refuse({**of_files, "--peer-python": peer_python}, not files, "without a file to time")
+    of_peers = {"--reference": reference, "--weights": weights, "--trust-factory": trust_factory}
+    _refuse({**of_peers, "--allow-large": allow_large}, not peers, "without --against")
+    require_writable(output, "--out")
+    require_writable(plot, "--plot", endings=(".svg",))
     results = [read_bench(path) for path in imported or []]
     if files:
         from .bench.run import run_bench
@@ -265,14 +289,14 @@ def bench(
         results.append(
             run_bench(
                 files,
-                against=chosen(against, PEER_NAMES),
+                against=peers,
                 threads=threads or (1, 2),
-                rounds=rounds,
+                rounds=rounds or 30,
                 reference=reference,
                 weights=weights,
                 trust_factory=trust_factory,
                 allow_large=allow_large,
-                pythons=_pairs(peer_python or []),
+                pythons=pythons,
                 progress=None if as_json else _console(stderr=True),
             )
         )
@@ -280,6 +304,7 @@ def bench(
         raise RuntimeCheckError("Nothing to time: name a FILE.ptl, or --import a benchmark JSON.")
     merged = results[0].merged(results[1:])
     if output is not None:
+        output.parent.mkdir(parents=True, exist_ok=True)
         output.write_text(merged.model_dump_json(indent=2) + "\n", encoding="utf-8")
     if plot is not None:
         write_plot(merged, plot)
@@ -289,10 +314,20 @@ def bench(
         print_bench(merged, _console())
 
 
-def _pairs(texts: list[str]) -> dict[str, str]:
+def _refuse(options: Mapping[str, object], where: bool, why: str) -> None:
+    """Refuse those of the options that were given where they would be ignored."""
+    for option, value in options.items():
+        if value and where:
+            raise RuntimeCheckError(f"{option} has no meaning {why}.")
+
+
+def _pairs(texts: list[str], peers: Sequence[str]) -> dict[str, str]:
     for text in texts:
+        peer = text.split("=", 1)[0]
         if "=" not in text:
             raise RuntimeCheckError(f"--peer-python takes PEER=PYTHON, not {text!r}.")
+        if peer not in peers:
+            raise RuntimeCheckError(f"--peer-python {text} goes with --against {peer}.")
     return {text.split("=", 1)[0]: text.split("=", 1)[1] for text in texts}
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from .errors import RuntimeCheckError, did_you_mean
+from .values import require_seed, require_types
 
 PropertyName = Literal[
     "golden",
@@ -38,6 +39,7 @@ PROPERTY_NAMES: tuple[PropertyName, ...] = get_args(PropertyName)
 PEER_NAMES: tuple[PeerName, ...] = get_args(PeerName)
 DEFAULT_TIMEOUT = 300.0
 DEFAULT_MEMORY = 8 * 2**30
+LONGEST_TIMEOUT = 7 * 86400.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,6 +62,27 @@ def require_one_of(what: str, name: str, known: Collection[str]) -> None:
     if name not in known:
         hint = did_you_mean(name, known, most=1)
         raise RuntimeCheckError(f"There is no {what} {name!r}: {', '.join(known)}.{hint}")
+
+
+def require_limits(timeout: float, memory: int) -> None:
+    """Raise `RuntimeCheckError` for a time limit (seconds) or a memory limit (bytes) that is none.
+
+    A timer takes no more than some centuries: `LONGEST_TIMEOUT` is a week.
+    """
+    if not 0 < timeout <= LONGEST_TIMEOUT or memory < 0:
+        raise RuntimeCheckError(
+            f"A time limit is above 0 s and at most {LONGEST_TIMEOUT:g} s, and a memory limit not "
+            f"below 0 bytes (0: none), not {timeout:g} s and {memory} bytes."
+        )
+
+
+def bytes_of(gibibytes: float) -> int:
+    """Turn `--memory` into bytes; raise `RuntimeCheckError` for what no machine has."""
+    if not 0 <= gibibytes <= 2**20:
+        raise RuntimeCheckError(
+            f"--memory takes GiB, from 0 (no limit) to {2**20}, not {gibibytes:g}."
+        )
+    return int(gibibytes * 2**30)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,14 +148,17 @@ class CheckOptions:
     demands: Demands = Demands()
 
     def __post_init__(self) -> None:
+        require_types(self)
         require_one_of("runtime", self.run_on, get_args(RuntimeName))
         require_one_of("profile", self.profile, get_args(ProfileName))
         for name in self.properties:
             require_one_of("property", name, PROPERTY_NAMES)
         if self.examples is not None and self.examples < 1:
             raise RuntimeCheckError(f"A property needs at least one example, not {self.examples}.")
-        if self.timeout <= 0 or self.memory < 0:
+        require_seed(self.seed)
+        require_limits(self.timeout, self.memory)
+        if self.count and self.run_on == "host":
             raise RuntimeCheckError(
-                f"A time limit is above 0 s and a memory limit not below 0 bytes (0: none), not "
-                f"{self.timeout:g} s and {self.memory} bytes."
+                "--count is for emulated device runtimes, such as --run-on arm64-2.1.0; on host no "
+                "instructions are counted."
             )

@@ -40,7 +40,7 @@ FLOORS = {
     ),
     "runtime_check": (
         ("errors", "files", "outputs", "printable"),
-        ("blame", "pages"),
+        ("blame", "pages", "places", "values"),
         ("options", "choices", "people", "snapshot"),
         ("artifact",),
         ("comparison",),

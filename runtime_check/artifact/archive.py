@@ -77,9 +77,11 @@ def _what_it_is(path: Path, head: bytes) -> str:
 
 
 def _opened(path: Path) -> BinaryIO:
-    if not path.is_file():
-        raise UnreadableArtifact(f"There is no file {path}. {EXPORT_AGAIN}")
     try:
+        if path.is_dir():
+            raise UnreadableArtifact(f"{path} is a folder. Give the .ptl file in it.")
+        if not path.is_file():
+            raise UnreadableArtifact(f"There is no file {path}. {EXPORT_AGAIN}")
         return path.open("rb")
     except OSError as error:
         raise UnreadableArtifact(f"{path} cannot be read: {error.strerror}.") from error

@@ -9,11 +9,15 @@ from pathlib import Path
 
 import numpy as np
 
+from ..artifact.inputs import check_inputs
+from ..artifact.metadata import Metadata
 from ..errors import RuntimeCheckError
 from .base import Check, Verdict
 from .inputs import (
     Recipe,
 )
+
+_TAKES = "`--replay` takes the .npz that a failing property saved."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,6 +73,9 @@ def replay_command(artifact: Path, run_on: str, counterexample: Path) -> str:
 def load_counterexample(path: Path | str) -> Counterexample:
     """Read what `save_counterexample` wrote; raise `RuntimeCheckError` for anything else."""
     path = Path(path)
+    if not path.is_file():
+        what = "is a folder" if path.is_dir() else "is not there"
+        raise RuntimeCheckError(f"{path} {what}. {_TAKES}")
     try:
         with np.load(path, allow_pickle=False) as stored:
             about = json.loads(str(stored["about"]))
@@ -86,7 +93,20 @@ def load_counterexample(path: Path | str) -> Counterexample:
             actual=groups["actual"],
         )
     except Exception as error:
-        raise RuntimeCheckError(
-            f"{path} is not a counterexample of this tool ({type(error).__name__}: {error}). "
-            "`--replay` takes the .npz that a failing property saved."
-        ) from error
+        why = f"{type(error).__name__}: {error}"
+        raise RuntimeCheckError(f"{path} is not a counterexample ({why}). {_TAKES}") from error
+
+
+def require_fit(saved: Counterexample, metadata: Metadata, *, where: str) -> None:
+    """Raise `RuntimeCheckError` where the inputs are not the file's; `where` begins the message."""
+    try:
+        check_inputs(metadata, saved.inputs)
+        if metadata.input.kind == "image":
+            (image,) = saved.inputs
+            if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
+                raise ValueError(
+                    "this artifact takes a uint8 image, height x width x 3, not "
+                    f"{image.dtype} {list(image.shape)}"
+                )
+    except ValueError as error:
+        raise RuntimeCheckError(f"{where}: {error}. Was it saved of another file?") from error

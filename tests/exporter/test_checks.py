@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from exporter.checks import require_types, require_writable
 from exporter.errors import ExportError, RecipeError, UsageError
 from exporter.options import Budget, ExportOptions, PreprocessingChoice, QuantizeOptions
 from exporter.recipes import QuantizeRecipe, recipes_named
+from runtime_check.values import require_types
 
 NAN, INF = float("nan"), float("inf")
 
@@ -105,22 +105,3 @@ def test_lists_become_tuples() -> None:
     assert choice.mean == (0.5, 0.5, 0.5)
     require_types(choice)  # and they are what they say they are
     assert ExportOptions(input_shape=[1, 3, 8, 8]).input_shape == (1, 3, 8, 8)  # type: ignore[arg-type]
-
-
-def test_a_file_that_cannot_be_written_is_found_out_before(tmp_path: Path) -> None:
-    require_writable(None, "--checkpoint")
-    new = tmp_path / "a" / "b" / "c.pt"
-    require_writable(new, "--checkpoint")
-    assert not list(tmp_path.iterdir()), "the trial left something behind"
-    new.parent.mkdir(parents=True)
-    (new.parent / "c.pt.part").write_text("of a run that was stopped")
-    require_writable(new, "--checkpoint")
-    assert (new.parent / "c.pt.part").exists()
-    for path, says in (
-        (Path("/proc/x/c.pt"), "--checkpoint: cannot write /proc/x/c.pt: No such file"),
-        (tmp_path, "--checkpoint .* is a folder; it takes a file"),
-        (tmp_path / ("n" * 300), "--checkpoint: cannot write .*: File name too long"),
-        (new.parent / "c.pt.part" / "x", "--checkpoint: cannot write"),
-    ):
-        with pytest.raises(UsageError, match=says):
-            require_writable(path, "--checkpoint")

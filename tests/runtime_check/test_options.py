@@ -10,7 +10,13 @@ import pytest
 
 from runtime_check import CheckOptions, RuntimeCheckError
 from runtime_check.device.toolchain import RUNTIMES
-from runtime_check.options import PROFILES, PROPERTY_NAMES, ProfileName, RuntimeName
+from runtime_check.options import (
+    PROFILES,
+    PROPERTY_NAMES,
+    ProfileName,
+    RuntimeName,
+    bytes_of,
+)
 from runtime_check.properties import PROPERTIES
 
 
@@ -24,6 +30,12 @@ from runtime_check.properties import PROPERTIES
         ({"examples": 0}, "at least one example, not 0"),
         ({"timeout": 0.0}, "above 0 s"),
         ({"memory": -1}, "not below 0 bytes"),
+        ({"timeout": float("inf")}, "above 0 s and at most 604800 s"),
+        ({"timeout": float("nan")}, "not nan s"),
+        ({"seed": 2**70}, "--seed takes a whole number from 0 to"),
+        ({"seed": "abc"}, "--seed takes a whole number, not 'abc'"),
+        ({"counterexamples": "x"}, "--counterexamples takes a path, not 'x'"),
+        ({"count": True}, "--count is for emulated device runtimes"),
     ],
 )
 def test_what_does_not_exist_is_refused_when_it_is_asked_for(
@@ -31,6 +43,13 @@ def test_what_does_not_exist_is_refused_when_it_is_asked_for(
 ) -> None:
     with pytest.raises(RuntimeCheckError, match=re.escape(words)):
         CheckOptions(**wrong)
+
+
+@pytest.mark.parametrize("gibibytes", [float("nan"), float("inf"), -1, 1e300])
+def test_memory_is_a_number_of_gibibytes(gibibytes: float) -> None:
+    assert bytes_of(0.5) == 2**29
+    with pytest.raises(RuntimeCheckError, match="--memory takes GiB"):
+        bytes_of(gibibytes)
 
 
 def test_the_names_are_those_of_what_there_is() -> None:
