@@ -97,7 +97,7 @@ def test_the_numbers_of_the_readme_are_current(models: Models, begins: str, fact
 def commands(page: Path) -> Iterator[str]:
     """Every command of ours that a page shows, in blocks and in running text."""
     text = page.read_text(encoding="utf-8")
-    starts = r"(?:python -m (?:exporter|runtime_check|tests)|pytest -|pip install)"
+    starts = r"(?:python -m (?:exporter|runtime_check|tests)|pytest [-t]|pip install)"
     for _, block in blocks(page):
         for line in block.splitlines():
             for part in re.split(r" && ", line.removeprefix("$ ")):
@@ -124,6 +124,7 @@ ALL_COMMANDS = sorted(
 def test_commands_are_found() -> None:
     assert len(ALL_COMMANDS) > 20
     assert ("README.md", "python -m exporter") in ALL_COMMANDS
+    assert sum(name == ".github/SECURITY.md" for name, _ in ALL_COMMANDS) > 8
 
 
 @pytest.mark.parametrize(("page", "command"), ALL_COMMANDS)
@@ -145,6 +146,8 @@ def test_commands_parse(page: str, command: str) -> None:
             plugin = (ROOT / "runtime_check/pytest_plugin.py").read_text(encoding="utf-8")
             ours = [word for word in arguments if word.startswith("--artifact")]
             assert all(f'"{word}"' in plugin for word in ours)
+            files = [word for word in arguments if word.startswith("tests/")]
+            assert all((ROOT / file).exists() for file in files)
         case ["pip", "install", *arguments]:
             _installable(arguments)
         case _:
