@@ -2,6 +2,16 @@
 
 from __future__ import annotations
 
-from .cli import main
+from .stopping import command_line
 
-main()
+
+def main() -> None:
+    """Run the command line, and end the process with its exit code."""
+    with command_line():
+        from .cli import main as run
+
+        run()
+
+
+if __name__ == "__main__":
+    main()

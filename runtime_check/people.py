@@ -13,12 +13,13 @@ from rich.text import Text
 
 from .errors import RuntimeCheckError, did_you_mean
 from .printable import printable
+from .stopping import exit_code, stopped_by
 
 # What typer raises for a command line that it cannot read, whichever click is inside it.
 _UsageError: Any = typer.BadParameter.__mro__[1]
 _ClickException: Any = typer.BadParameter.__mro__[2]
 
-INTERRUPTED = 128 + 2  # as a shell says it
+INTERRUPTED = 128 + 2  # as typer says it
 _PIPE_CLOSED = 128 + 13
 NO_VERDICT = 3
 
@@ -47,8 +48,10 @@ def people_errors(
     try:
         yield
     except (KeyboardInterrupt, typer.Abort):
-        _say("interrupted.", INTERRUPTED)
+        _say("interrupted.", exit_code())
     except BaseException as error:
+        if stopped_by():  # what a library made of it
+            _say("interrupted.", exit_code())
         if isinstance(error, SystemExit) and isinstance(error.__context__, BrokenPipeError):
             raise SystemExit(_PIPE_CLOSED) from None  # nobody reads on: `| head`
         if traceback:

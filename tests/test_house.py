@@ -39,7 +39,7 @@ FLOORS = {
         ("__main__",),
     ),
     "runtime_check": (
-        ("errors", "files", "outputs", "printable"),
+        ("errors", "files", "outputs", "printable", "stopping"),
         ("blame", "pages", "places", "values"),
         ("options", "choices", "people", "snapshot"),
         ("artifact",),
