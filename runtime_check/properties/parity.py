@@ -102,7 +102,7 @@ def parity(check: Check) -> PropertyResult:
         return skipped("parity", check.no_reference)
     if check.metadata.quantization.method != "none":
         return _int8_parity(check)
-    usual = usual_recipes(check.metadata)[:2]  # whatever is drawn, these tell
+    usual = usual_recipes(check.metadata)  # whatever is drawn, these tell
     result = explore(check, "parity", _parity_recipes(check), examine_parity, first=usual)
     if not result or not (check.demands.min_sqnr_db or check.demands.min_agreement):
         return result
