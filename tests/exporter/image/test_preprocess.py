@@ -99,7 +99,7 @@ def test_unknown_interpolation_is_refused() -> None:
     with pytest.raises(UsageError, match="--input tensor"):
         Preprocess(spec(interpolation="lanczos"), min_side=1, max_side=10)
     with pytest.raises(UsageError, match="1 channels"):
-        Preprocess(spec(input_size=(1, 8, 8)), min_side=1, max_side=10)
+        Preprocess(spec(input_size=(1, 8, 8), in_graph=False), min_side=1, max_side=10)
 
 
 def test_torch_sees_that_channels_are_innermost() -> None:
