@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from .errors import ExportError as ExportError
     from .options import Budget as Budget
     from .options import PreprocessingChoice as PreprocessingChoice
+    from .package.sign import sign as sign
     from .recipes import QuantizeRecipe as QuantizeRecipe
 
 __version__ = "0.2.0.dev0"
@@ -27,6 +28,7 @@ _HOMES = {
     "QuantizeRecipe": "recipes",
     "export": "api",
     "load": "artifact",
+    "sign": "package.sign",
 }
 __all__ = [*_HOMES, "__version__"]
 

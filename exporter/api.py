@@ -59,6 +59,7 @@ def export(
     disable: Collection[str] = (),
     verify: bool = True,
     run_on: str | None = None,
+    sign: Path | str | None = None,
     seed: int = 0,
     on_step: Callable[[str], None] | None = None,
     on_progress: Listener = silent,
@@ -95,6 +96,7 @@ def export(
             disable=_tuple(disable),
             verify=verify,
             run_on=run_on,
+            sign=_path(sign),
             seed=seed,
             quantize=QuantizeOptions(
                 recipe=resolve_recipes(quantize, training=train is not None, seed=seed),

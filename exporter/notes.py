@@ -20,6 +20,7 @@ NoteKind = Literal[
     "batch",
     "evaluation",
     "skipped",
+    "signature",
 ]
 
 _PREFIXES: dict[NoteKind, str] = {

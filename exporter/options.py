@@ -197,7 +197,8 @@ class ExportOptions:
     preprocessing itself; `"tensor"` gives the bare network; `"auto"` takes `image` where the model
     says how it wants images. `disable` names passes to leave out. `targets` are the device
     runtimes the file must load on; `run_on` is one it is run on as well, as a row of the ledger.
-    `quantize` is how the network becomes int8, if it does.
+    `quantize` is how the network becomes int8, if it does. `sign` is a secret key's file: the
+    file is then signed, which `runtime_check` and the apps can demand.
     `verify=False` skips the comparison in a fresh process, and the metadata says so.
     Raises `UsageError` for values that do not go together and `UnknownRuntime` for targets.
     """
@@ -218,6 +219,7 @@ class ExportOptions:
     targets: tuple[str, ...] = (DEFAULT_RUNTIME,)
     verify: bool = True
     run_on: str | None = None
+    sign: Path | None = None
     quantize: QuantizeOptions = field(default_factory=QuantizeOptions)
 
     def __post_init__(self) -> None:

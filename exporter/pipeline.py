@@ -15,6 +15,8 @@ from .expected import expect, expect_int8
 from .lower.lower import lower
 from .options import ExportOptions
 from .package.archive import publish, workspace, write_artifact
+from .package.keys import read_secret_key
+from .package.sign import sign
 from .plan import make_plan
 from .progress import Clock, Listener, silent
 from .quantize.engine import require_phone_packing
@@ -79,6 +81,8 @@ def export(
         metadata = metadata_of(plan, expected, prepared, network, lowered, ledger, on_device)
         file = scratch / "finished" / f"{source.name}.ptl"
         write_artifact(lowered.file, metadata, golden_vectors(plan, expected), file)
+        if options.sign is not None:
+            sign(file, options.sign)
 
         clock.start("report")
         report = report_of(plan, file, metadata, prepared, network, lowered, ledger, clock)
@@ -89,8 +93,10 @@ def export(
 
 
 def _check_machine(options: ExportOptions) -> None:
-    """Fail before the work where torch, a demanded runtime or a file's place will not do."""
+    """Fail before the work where torch, a demanded runtime, a key or a file's place will not do."""
     require_suitable_torch()
     require_writable(options.quantize.checkpoint, "--checkpoint")
+    if options.sign is not None:
+        read_secret_key(options.sign)
     if options.run_on is not None:
         require_runtime(options.run_on)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from .comparison import Tolerance as Tolerance
     from .comparison import assert_parity as assert_parity
     from .comparison import compare as compare
+    from .errors import NotVouchedFor as NotVouchedFor
     from .errors import ParityError as ParityError
     from .errors import RuntimeCheckError as RuntimeCheckError
     from .errors import UnreadableArtifact as UnreadableArtifact
@@ -40,6 +41,7 @@ _HOMES = {
     "Golden": "artifact.metadata",
     "LoadedFile": "loading",
     "Metadata": "artifact.metadata",
+    "NotVouchedFor": "errors",
     "ParityError": "errors",
     "Report": "checking",
     "RuntimeCheckError": "errors",

@@ -21,6 +21,7 @@ from .properties.inputs import usual_recipes
 from .reference.reference import NoReference, Reference, build_reference
 from .reference.rounding import measure_rounding
 from .runtime import Runtime, Supervised, open_runtime, shown_as
+from .signing import read_public_key
 from .snapshot import snapshot
 
 # `proven`: compared with Python on drawn inputs. `replayed`: only the file's own golden vectors
@@ -119,9 +120,10 @@ def open_check(path: Path | str, options: CheckOptions) -> Iterator[Opened]:
         read_artifact(path)  # which says what it is instead
     effort = PROFILES[options.profile]
     before = torch.get_num_threads()
+    key = None if options.verify_key is None else read_public_key(options.verify_key)
     with snapshot(path) as copy:
         with shown_as(str(copy.path), str(path)):
-            artifact = replace(read_artifact(copy.path), path=path)
+            artifact = replace(read_artifact(copy.path, verify_key=key), path=path)
         require_sane_tolerance(artifact.metadata, artifact.golden, where=str(path))
         reference, note = _reference(artifact, options)
         against = note

@@ -137,6 +137,14 @@ def check(
         bool,
         typer.Option("--count", help="Count ARM instructions of one inference (device runtimes)."),
     ] = False,
+    verify_key: Annotated[
+        str | None,
+        typer.Option(
+            "--verify-key",
+            metavar="PUBLIC",
+            help="Public key that must have signed the file: a line (RW...) or NAME.pub.",
+        ),
+    ] = None,
     strict: Annotated[
         bool,
         typer.Option("--strict", help="Fail on notes, and where there is no reference, too."),
@@ -162,6 +170,7 @@ def check(
         memory=bytes_of(memory),
         count=count,
         demands=Demands(atol=atol, rtol=rtol, min_sqnr_db=min_sqnr, min_agreement=min_agreement),
+        verify_key=verify_key,
     )
     _check(file, options, report=report, strict=strict, as_json=as_json)
 

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from typing import Literal
+
+# Why a file is not vouched for; the apps use the same words.
+Doubt = Literal["unsigned", "unreadable", "other-key", "wrong-signature", "other-records"]
 
 
 def did_you_mean(name: str, known: Iterable[str], *, most: int = 3, cutoff: float = 0.6) -> str:
@@ -32,6 +36,21 @@ class UnreadableArtifact(RuntimeCheckError):
 
 class UnsupportedSchema(RuntimeCheckError):
     """The metadata's major schema version is one this release does not know."""
+
+
+class NotVouchedFor(RuntimeCheckError):
+    """A signature is demanded, and the file is not signed, or not by that key; `doubt` says which.
+
+    A class of its own: the file may be whole, and still from somebody else.
+    """
+
+    def __init__(self, text: str, doubt: Doubt) -> None:
+        super().__init__(text)
+        self.doubt = doubt
+
+
+class MissingCryptography(RuntimeCheckError):
+    """The package that verifies and makes signatures is not installed."""
 
 
 class MissingEngine(RuntimeCheckError):

@@ -13,7 +13,9 @@ from .artifact.archive import ArtifactFile, read_artifact
 from .artifact.inputs import check_inputs
 from .artifact.metadata import Metadata
 from .options import DEFAULT_MEMORY, DEFAULT_TIMEOUT, RuntimeName
-from .runtime import Runtime, open_runtime
+from .runtime import Runtime, open_runtime, shown_as
+from .signing import read_public_key
+from .snapshot import snapshot
 
 
 class LoadedFile:
@@ -62,15 +64,24 @@ def load(
     run_on: RuntimeName = "host",
     timeout: float = DEFAULT_TIMEOUT,
     memory: int = DEFAULT_MEMORY,
+    verify_key: str | Path | None = None,
 ) -> LoadedFile:
     """Load an exported file in a child process, on this torch or on a device runtime.
 
     `timeout` is seconds for one answer, `memory` bytes beyond what torch maps (0: no limit).
-    Raises `UnreadableArtifact` or `UnsupportedSchema` when the file is not a good one, and
-    `DeviceUnavailable` when the runtime is not installed.
+    `verify_key` (a line or a file of minisign's) is the public key that must have signed the file:
+    the bytes that were verified are those that run. Raises `UnreadableArtifact` or
+    `UnsupportedSchema` when the file is not a good one, `NotVouchedFor` when the key did not sign
+    it, and `DeviceUnavailable` when the runtime is not installed.
     """
-    artifact = read_artifact(path)
     with ExitStack() as stack:
+        if verify_key is None:
+            artifact = read_artifact(path)
+        else:
+            key = read_public_key(verify_key)
+            copy = stack.enter_context(snapshot(Path(path))).path
+            with shown_as(str(copy), str(path)):
+                artifact = read_artifact(copy, verify_key=key)
         opened = open_runtime(run_on, artifact.path, timeout=timeout, memory=memory)
         runtime = stack.enter_context(opened)
         return LoadedFile(artifact, runtime, stack.pop_all())

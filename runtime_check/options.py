@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from .errors import RuntimeCheckError, did_you_mean
+from .signing import read_public_key, require_cryptography
 from .values import require_seed, require_types
 
 PropertyName = Literal[
@@ -128,7 +129,8 @@ class CheckOptions:
     the model that the file names whatever its size) say what the file is compared with.
     `counterexamples` is the folder for failing inputs. `timeout` is seconds for one answer of the
     runtime, `memory` bytes beyond what torch maps. `count` also counts the instructions of one
-    inference, on device runtimes that can. `demands` are the user's own.
+    inference, on device runtimes that can. `demands` are the user's own. `verify_key` (a line or a
+    file of minisign's) is the public key that must have signed the file.
     """
 
     run_on: RuntimeName = "host"
@@ -146,11 +148,15 @@ class CheckOptions:
     memory: int = DEFAULT_MEMORY
     count: bool = False
     demands: Demands = Demands()
+    verify_key: str | Path | None = None
 
     def __post_init__(self) -> None:
         require_types(self)
         require_one_of("runtime", self.run_on, get_args(RuntimeName))
         require_one_of("profile", self.profile, get_args(ProfileName))
+        if self.verify_key is not None:
+            require_cryptography()
+            read_public_key(self.verify_key)
         for name in self.properties:
             require_one_of("property", name, PROPERTY_NAMES)
         if self.examples is not None and self.examples < 1:

@@ -55,6 +55,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="build the model the file names whatever its size",
     )
+    group.addoption(
+        "--artifact-verify-key", default=None, help="public key that must have signed it"
+    )
 
 
 def _options(config: pytest.Config) -> CheckOptions:
@@ -68,6 +71,7 @@ def _options(config: pytest.Config) -> CheckOptions:
         reference=option("--artifact-reference"),
         weights=None if weights is None else Path(weights),
         trust_factory=option("--artifact-trust-factory"),
+        verify_key=option("--artifact-verify-key"),
         allow_large=option("--artifact-allow-large"),
     )
 

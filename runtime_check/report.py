@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -57,7 +58,7 @@ def _comparison_dict(comparison: Comparison | None) -> dict[str, Any] | None:
 
 def to_dict(report: Report) -> dict[str, Any]:
     """Turn a report into plain JSON data."""
-    metadata = report.artifact.metadata
+    metadata, signature = report.artifact.metadata, report.artifact.signature
     row = ledger_row(report)
     return {
         "format": FORMAT_VERSION,
@@ -68,6 +69,7 @@ def to_dict(report: Report) -> dict[str, Any]:
         "file": report.artifact.path.name,
         "bytes": report.artifact.bytes,
         "sha256": report.sha256,
+        "signature": None if signature is None else asdict(signature),
         "name": metadata.name,
         "produced_by": metadata.produced_by.model_dump(),
         "provenance": metadata.provenance.model_dump(),
@@ -162,6 +164,9 @@ def verdict_line(report: Report) -> str:
     )
     if report.outcome == "failed" and named("undecided"):
         line += f"; no verdict: {undecided}"
+    signature = report.artifact.signature
+    if signature is not None and signature.verified:
+        line += f"; {signature}"
     if named("noted"):
         line += f"; worth a look: {named('noted')}"
     return line + "."
@@ -192,6 +197,8 @@ def print_report(report: Report, console: Console) -> None:
         f"[bold]{escape(printable(metadata.name))}[/bold]  {escape(str(report.artifact.path))}  "
         f"{report.artifact.bytes / 1e6:.2f} MB  {'fp32' if quantized == 'none' else 'int8'}"
     )
+    if report.artifact.signature is not None:
+        console.print(f"signature  {escape(str(report.artifact.signature))}")
     console.print(f"runtime    {escape(report.runtime_detail)}")
     against = escape(report.reference)
     console.print(f"reference  {against if report.has_reference else 'none. ' + against}")
@@ -250,6 +257,7 @@ def write_html(report: Report, path: Path) -> None:
     facts = {
         "file": f"{report.artifact.path.name}, {report.artifact.bytes:,} bytes",
         "SHA-256": report.sha256,
+        "signature": str(report.artifact.signature or "none"),
         "model": f"{metadata.provenance.model} ({metadata.provenance.weights.detail})",
         "made by": f"exporter {metadata.produced_by.exporter}, torch {metadata.produced_by.torch}",
         "stored as": metadata.quantization.method.replace("none", "float32"),

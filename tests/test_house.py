@@ -41,6 +41,7 @@ FLOORS = {
     "runtime_check": (
         ("errors", "files", "outputs", "printable", "stopping"),
         ("blame", "pages", "places", "values"),
+        ("signing",),
         ("options", "choices", "people", "snapshot"),
         ("artifact",),
         ("comparison",),

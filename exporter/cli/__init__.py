@@ -11,7 +11,7 @@ import typer
 from runtime_check.people import people_errors, run_app
 
 from ..errors import ExportError, UsageError, did_you_mean
-from . import export, inspect
+from . import export, inspect, sign
 from .options import RENAMED
 
 app = typer.Typer(
@@ -21,7 +21,10 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 app.callback(invoke_without_command=True)(export.default)
-COMMANDS = (export.export, inspect.inspect, inspect.models, inspect.recipes, inspect.doctor)
+COMMANDS = (
+    export.export, inspect.inspect, inspect.models, inspect.recipes, inspect.doctor, sign.sign,
+    sign.keygen,
+)  # fmt: skip
 for command in COMMANDS:
     app.command()(command)
 

@@ -87,6 +87,7 @@ def export(
     target: options.Target = None,
     verify: options.Verify = True,
     run_on: options.RunOn = None,
+    sign: options.Sign = None,
     quantize: options.Quantize = "none",
     mode: options.Mode = None,
     scheme: options.Scheme = None,
@@ -177,6 +178,7 @@ def export(
             budget=budget,
             verify=verify,
             run_on=run_on,
+            sign=sign,
             on_step=on_step,
             on_progress=on_progress,
         )
@@ -185,7 +187,7 @@ def export(
         print_json(as_json(artifact, installed))
     elif not quiet:
         show_export(artifact, installed)
-        show_next(artifact.path, installed, f"export {model} ... ")
+        show_next(artifact.path, installed, f"export {model} ... ", sign)
 
 
 def _classify(artifact: Artifact, name: str) -> list[tuple[str, float]]:

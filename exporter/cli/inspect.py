@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -21,17 +22,26 @@ if TYPE_CHECKING:
 
 def inspect(
     file: Annotated[Path, typer.Argument(help="A .ptl file.")],
+    verify_key: options.VerifyKey = None,
     json: options.Json = False,
     traceback: options.Traceback = False,
 ) -> None:
     """Show what is inside a `.ptl`, without loading or running it."""
     from runtime_check.artifact.archive import read_artifact
+    from runtime_check.signing import read_public_key
 
-    artifact = read_artifact(file)
+    key = None if verify_key is None else read_public_key(verify_key)
+    artifact = read_artifact(file, verify_key=key)
+    signature = None if artifact.signature is None else asdict(artifact.signature)
     meta = artifact.metadata
     if json:
         print_json(
-            {"file": str(file), "bytes": artifact.bytes, "metadata": meta.model_dump(mode="json")}
+            {
+                "file": str(file),
+                "bytes": artifact.bytes,
+                "signature": signature,
+                "metadata": meta.model_dump(mode="json"),
+            }
         )
         return
     print_table(facts_table([*_use(artifact), *_origin(meta)]))
@@ -50,6 +60,7 @@ def _use(artifact: ArtifactFile) -> Iterator[tuple[str, str]]:
     else:
         takes = ", ".join(f"{t.dtype} {t.shape}" for t in meta.input.tensors)
         takes += ", any batch" if meta.input.dynamic_batch else ", this batch only"
+    yield "signature", str(artifact.signature or "none")
     yield "takes", takes
     gives = ", ".join(f"{t.dtype} {t.shape}" for t in meta.output.tensors)
     labels = f"{len(meta.output.labels)} labels" if meta.output.labels else "no labels"

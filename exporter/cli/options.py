@@ -40,6 +40,23 @@ Install = Annotated[
         rich_help_panel="Output",
     ),
 ]
+Sign = Annotated[
+    Path | None,
+    typer.Option(
+        "--sign",
+        metavar="KEY",
+        help="Secret key that vouches for the file: `python -m exporter keygen NAME` makes one.",
+        rich_help_panel="Output",
+    ),
+]
+VerifyKey = Annotated[
+    str | None,
+    typer.Option(
+        "--verify-key",
+        metavar="PUBLIC",
+        help="Public key that must have signed the file: a line (RW...) or NAME.pub.",
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON, nothing else.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.")]
 # `main` reads it: errors are caught there, those of options too.

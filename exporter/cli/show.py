@@ -156,11 +156,16 @@ def as_json(artifact: Artifact, installed: Sequence[Path]) -> dict[str, Any]:
     }
 
 
-def show_next(path: Path, installed: Sequence[Path], again: str) -> None:
-    """Print the commands to go on with."""
+def show_next(path: Path, installed: Sequence[Path], again: str, sign: Path | None = None) -> None:
+    """Print the commands to go on with; a file signed with `sign` is checked with its key."""
+    verify = ""
+    if sign is not None:
+        from ..package.keys import read_secret_key
+
+        verify = f" --verify-key {read_secret_key(sign).public.line}"
     stdout.print("\n[bold]next[/]")
     file = shlex.quote(str(path))
-    commands = [f"python -m exporter inspect {file}", f"python -m runtime_check {file}"]
+    commands = [f"python -m exporter inspect {file}", f"python -m runtime_check {file}{verify}"]
     if not installed:
         install = " ".join(f"--install {app}" for app in APPS)
         commands.append(f"python -m exporter {again}{install}")

@@ -85,7 +85,8 @@ def _names(source: Path) -> dict[str, int]:
     return {n: s for n, s in names.items() if n != _STALE and not n.endswith(".debug_pkl")}
 
 
-def _read(source: Path, names: Iterable[str]) -> Iterator[tuple[str, bytes]]:
+def read_records(source: Path, names: Iterable[str]) -> Iterator[tuple[str, bytes]]:
+    """Yield the named records, names being below the top folder, one at a time."""
     with zipfile.ZipFile(source) as archive:
         root = archive.namelist()[0].split("/", 1)[0]
         for name in names:
@@ -96,7 +97,7 @@ def _is_text(name: str) -> bool:
     return name.startswith(("code/", "extra/")) or name.endswith(".pkl")
 
 
-def _write(path: Path, records: Iterable[tuple[str, bytes]]) -> None:
+def write_records(path: Path, records: Iterable[tuple[str, bytes]]) -> None:
     """Write a zip with one top folder, and in it text and empty stretches deflated.
 
     Weights are stored as they are: they hardly shrink, and the loader copies them as fast as the
@@ -154,7 +155,8 @@ def canonicalize(raw: Path, scratch: Path) -> LiteFile:
     renumber = _Renumber()
     sizes = _names(raw)
     small = {}
-    for name, data in _read(raw, (n for n, s in sizes.items() if s <= SMALL or _is_text(n))):
+    texts = (n for n, s in sizes.items() if s <= SMALL or _is_text(n))
+    for name, data in read_records(raw, texts):
         if name.endswith(".pkl"):
             data = _renumber_pickle(data, renumber)
         elif name.startswith("code/"):
@@ -163,7 +165,7 @@ def canonicalize(raw: Path, scratch: Path) -> LiteFile:
         small[name] = data
     large = [n for n, s in sizes.items() if s > SMALL and not _is_text(n)]
     path = scratch / "archive.ptl"
-    _write(path, chain(compact_records(small).items(), _read(raw, large)))
+    write_records(path, chain(compact_records(small).items(), read_records(raw, large)))
     raw.unlink()
     return read_lite(path)
 
@@ -175,7 +177,7 @@ def write_artifact(lite: LiteFile, metadata: Metadata, golden: Golden, target: P
         GOLDEN_RECORD: golden.model_dump_json().encode(),
     }
     target.parent.mkdir(exist_ok=True)
-    _write(target, chain(extra.items(), _read(lite.path, _names(lite.path))))
+    write_records(target, chain(extra.items(), read_records(lite.path, _names(lite.path))))
     # What was verified is what is shipped: every record of the lite file, unchanged.
     if not _checksums(lite.path).items() <= _checksums(target).items():
         raise ExportError(

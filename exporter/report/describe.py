@@ -201,7 +201,7 @@ def report_of(
         preprocessing=_preprocessing(plan),
         skipped=_skipped(plan, network),
         calibration=network.calibration,
-        notes=_notes(plan, metadata, network, lowered),
+        notes=_notes(plan, metadata, network, lowered) + _signature_note(file),
     )
 
 
@@ -256,6 +256,12 @@ def _skipped(plan: Plan, network: QuantizedNetwork) -> list[SkippedImages]:
     """Return what was skipped, once for each use: two steps may have read one folder."""
     evaluation = plan.evaluation.skipped if plan.evaluation is not None else ()
     return list({some.use: some for some in (*evaluation, *network.skipped)}.values())
+
+
+def _signature_note(file: ArtifactFile) -> list[Note]:
+    if file.signature is None:
+        return []
+    return [Note("signature", f"signed with key {file.signature.key_id}")]
 
 
 def _notes(

@@ -6,6 +6,7 @@ every read is bounded.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import zipfile
 import zlib
@@ -16,6 +17,17 @@ from pathlib import Path
 from typing import BinaryIO
 
 from ..errors import UnreadableArtifact
+from ..signing import (
+    MANIFEST_RECORD,
+    MAX_MANIFEST_BYTES,
+    MAX_SIGNATURE_BYTES,
+    SIGNATURE_RECORD,
+    PublicKey,
+    SignedBy,
+    claimed,
+    unsigned,
+    vouch,
+)
 from .bytecode import Bytecode, parse_bytecode
 from .metadata import GOLDEN_RECORD, METADATA_RECORD, Golden, Metadata, parse_golden, parse_metadata
 from .zips import ZIP_START, Entry, OddZip, check_zip
@@ -50,6 +62,7 @@ class ArtifactFile:
     metadata: Metadata
     golden: Golden
     bytecode: Bytecode
+    signature: SignedBy | None = None  # None: not signed
 
 
 # All that zipfile raises for a damaged or exotic member (encrypted, unknown compression).
@@ -151,21 +164,26 @@ def read_record(archive: zipfile.ZipFile, name: str, limit: int, path: Path) -> 
     return data
 
 
-def check_records(archive: zipfile.ZipFile, path: Path) -> None:
+def check_records(archive: zipfile.ZipFile, path: Path) -> dict[str, str]:
     """Read every record once and check its CRC, which torch's loader does not.
 
     A flipped bit in a weight would otherwise load without a word and change the answers a little.
+    Returns the SHA-256 in hex of each record, by its name below the top folder.
     """
+    hashes = {}
     for info in archive.infolist():
+        name = info.filename.split("/", 1)[-1]
+        digest = hashlib.sha256()
         try:
             with archive.open(info) as stream:
-                while stream.read(2**20):
-                    pass
+                while block := stream.read(2**20):
+                    digest.update(block)
         except _DAMAGE as error:
-            name = info.filename.split("/", 1)[-1]
             raise UnreadableArtifact(
                 f"{path} is damaged: {name} cannot be read ({error}). {EXPORT_AGAIN}"
             ) from error
+        hashes[name] = digest.hexdigest()
+    return hashes
 
 
 def read_bytecode(path: Path | str) -> Bytecode:
@@ -188,10 +206,34 @@ def _bytecode(
     return parse_bytecode(data)
 
 
-def read_artifact(path: Path | str) -> ArtifactFile:
-    """Read and validate a `.ptl`; raise `UnreadableArtifact` or `UnsupportedSchema`."""
+def _signature(archive: zipfile.ZipFile, root: str, path: Path) -> SignedBy | None:
+    """Say who signed the file by its own word; None where there is no signature."""
+    try:
+        name = f"{root}/{SIGNATURE_RECORD}"
+        return claimed(read_record(archive, name, MAX_SIGNATURE_BYTES, path))
+    except KeyError:
+        return None
+
+
+def _vouched(archive: zipfile.ZipFile, root: str, path: Path, key: PublicKey) -> SignedBy:
+    """Verify the file's signature, every record included; raise `NotVouchedFor`."""
+    try:
+        manifest = read_record(archive, f"{root}/{MANIFEST_RECORD}", MAX_MANIFEST_BYTES, path)
+        signature = read_record(archive, f"{root}/{SIGNATURE_RECORD}", MAX_SIGNATURE_BYTES, path)
+    except KeyError:
+        raise unsigned(key, where=str(path)) from None
+    return vouch(manifest, signature, check_records(archive, path), key, where=str(path))
+
+
+def read_artifact(path: Path | str, *, verify_key: PublicKey | None = None) -> ArtifactFile:
+    """Read and validate a `.ptl`; raise `UnreadableArtifact` or `UnsupportedSchema`.
+
+    With `verify_key`, `NotVouchedFor` is raised for a file that this key did not sign, before
+    anything in it is used.
+    """
     path = Path(path)
     with open_records(path) as (archive, root, records):
+        signature = None if verify_key is None else _vouched(archive, root, path, verify_key)
         bytecode = _bytecode(archive, root, records, path)
         try:
             meta = read_record(archive, f"{root}/{METADATA_RECORD}", MAX_METADATA_BYTES, path)
@@ -202,6 +244,7 @@ def read_artifact(path: Path | str) -> ArtifactFile:
                 f"{GOLDEN_RECORD}: it was not made by this exporter. {EXPORT_AGAIN}"
             ) from error
         check_records(archive, path)
+        signature = signature or _signature(archive, root, path)
     return ArtifactFile(
         path=path,
         bytes=path.stat().st_size,
@@ -209,4 +252,5 @@ def read_artifact(path: Path | str) -> ArtifactFile:
         metadata=parse_metadata(meta, where=f"{path}: {METADATA_RECORD}"),
         golden=parse_golden(gold, where=f"{path}: {GOLDEN_RECORD}"),
         bytecode=bytecode,
+        signature=signature,
     )

@@ -14,11 +14,13 @@ def read_records(data: bytes) -> list[tuple[str, bytes]]:
 
 
 def rewrite(data: bytes, changed: dict[str, bytes | None]) -> bytes:
-    """Write the archive again with changed records (None drops one), stored, 64-byte aligned."""
+    """Write the archive again with records changed, dropped (None) or added at the end.
+
+    All are stored, 64-byte aligned.
+    """
     sink = io.BytesIO()
     with zipfile.ZipFile(sink, "w", zipfile.ZIP_STORED) as archive:
-        for name, content in read_records(data):
-            value = changed.get(name, content)
+        for name, value in {**dict(read_records(data)), **changed}.items():
             if value is None:
                 continue
             info = zipfile.ZipInfo(name)

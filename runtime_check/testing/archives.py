@@ -49,7 +49,7 @@ def records_of(path: Path) -> dict[str, bytes]:
 
 
 def with_records(source: Path, target: Path, changed: dict[str, bytes | None]) -> Path:
-    """Copy an artifact with some records replaced or dropped (None), checksums made to fit.
+    """Copy an artifact with records replaced, dropped (None) or added, checksums made to fit.
 
     Record names are below the archive's top folder, as `extra/metadata.json`.
     """

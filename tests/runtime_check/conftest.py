@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import copy
+import hashlib
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,11 +14,14 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from torch import nn
 
 from runtime_check.artifact.metadata import Golden, Metadata, TensorData
 from runtime_check.reference.weights import state_dict_sha256
 from runtime_check.runtimes.lite import quantized_engine, write_lite
+from runtime_check.signing import MANIFEST_RECORD, SIGNATURE_RECORD, manifest_of
+from runtime_check.testing.archives import records_of, with_records
 from runtime_check.testing.models import small_classifier
 
 FACTORY = "runtime_check.testing.models:small_classifier"
@@ -243,3 +248,30 @@ def build_tensor_ptl() -> Callable[..., Made]:
 @pytest.fixture(scope="session")
 def build_image_ptl() -> Callable[..., Made]:
     return make_image
+
+
+@dataclass(frozen=True)
+class Signed:
+    path: Path
+    key: str
+    key_id: str
+
+
+@pytest.fixture(scope="session")
+def signed_ptl(tensor_ptl: Made, folder: Path) -> Signed:
+    """The tensor artifact with the two records that `exporter` would add."""
+    key = Ed25519PrivateKey.generate()
+    key_id = bytes(range(8))
+    records = records_of(tensor_ptl.path)
+    manifest = manifest_of({n: hashlib.sha256(d).hexdigest() for n, d in records.items()})
+    signature = key.sign(manifest)
+    lines = (
+        b"untrusted comment: x",
+        base64.b64encode(b"Ed" + key_id + signature),
+        b"trusted comment: small, schema 1.1",
+        base64.b64encode(key.sign(signature + b"small, schema 1.1")),
+    )
+    more = {MANIFEST_RECORD: manifest, SIGNATURE_RECORD: b"\n".join(lines) + b"\n"}
+    path = with_records(tensor_ptl.path, folder / "signed.ptl", {**more})
+    public = base64.b64encode(b"Ed" + key_id + key.public_key().public_bytes_raw()).decode()
+    return Signed(path, public, "0706050403020100")

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from runtime_check import cli
-from runtime_check.testing.archives import with_golden
+from runtime_check.testing.archives import with_golden, with_records
 
 TRUST = "--trust-factory"
 
@@ -158,3 +158,34 @@ def test_as_a_module() -> None:
     )  # fmt: skip
     for name in ("check", "bench", "device", "fuzz"):
         assert name in done.stdout
+
+
+def test_a_verdict_says_who_signed(
+    signed_ptl: Any, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    common = (str(signed_ptl.path), "-p", "golden")
+    out, _ = run(capsys, *common, code=0)
+    assert f"signed (key id {signed_ptl.key_id}, not verified)" in out
+    assert "signed by" not in out
+    report = tmp_path / "r.json"
+    out, _ = run(capsys, *common, "--verify-key", signed_ptl.key, "--report", str(report), code=0)
+    assert f"; signed by {signed_ptl.key_id}." in " ".join(out.split())
+    assert json.loads(report.read_text())["signature"] == {
+        "key_id": signed_ptl.key_id, "comment": "small, schema 1.1", "verified": True,
+    }  # fmt: skip
+
+
+def test_what_nobody_vouched_for_is_refused_before_it_is_used(
+    tensor_ptl: Any, signed_ptl: Any, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    key = ("--verify-key", signed_ptl.key)
+    _, err = run(capsys, str(tensor_ptl.path), *key, code=2)
+    assert "is not signed" in " ".join(err.split())
+    # Not a file that could be read: the signature is looked at first.
+    wrong: dict[str, bytes | None] = {"bytecode.pkl": b"", "extra/metadata.json": b""}
+    path = with_records(signed_ptl.path, tmp_path / "a.ptl", wrong)
+    _, err = run(capsys, str(path), *key, code=2)
+    assert f"{path} is not vouched for by key {signed_ptl.key_id}" in err.replace("\n", "")
+    assert "its record bytecode.pkl was changed after it was signed" in " ".join(err.split())
+    _, err = run(capsys, str(path), "--verify-key", "absent.pub", code=2)
+    assert "no public key in absent.pub" in " ".join(err.split())

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import gc
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 import torch
 
 import runtime_check
-from runtime_check import UnreadableArtifact
+from runtime_check import NotVouchedFor, UnreadableArtifact
 from runtime_check.comparison import Tolerance, assert_parity
 from runtime_check.loading import LoadedFile
 
@@ -69,3 +70,21 @@ def test_a_file_that_is_not_an_artifact_starts_nothing(tmp_path: Path) -> None:
     path.write_bytes(b"")
     with pytest.raises(UnreadableArtifact, match="is empty"):
         runtime_check.load(path)
+
+
+def test_a_signed_file_runs_as_it_was_verified(signed_ptl: Any, tmp_path: Path) -> None:
+    path = tmp_path / "a.ptl"
+    path.write_bytes(signed_ptl.path.read_bytes())
+    (case, *_) = runtime_check.read_artifact(path).golden.cases
+    with runtime_check.load(path, verify_key=signed_ptl.key) as model:
+        path.unlink()
+        actual = model(case.inputs[0].array())
+        copy = model.artifact.path
+    np.testing.assert_allclose(actual, case.expected[0].array(), atol=1e-5)
+    assert not copy.exists()
+
+
+def test_a_file_that_nobody_signed_is_not_loaded(tensor_ptl: Any, signed_ptl: Any) -> None:
+    with pytest.raises(NotVouchedFor, match=re.escape(str(tensor_ptl.path))) as caught:
+        runtime_check.load(tensor_ptl.path, verify_key=signed_ptl.key)
+    assert caught.value.doubt == "unsigned"

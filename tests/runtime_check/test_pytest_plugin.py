@@ -66,3 +66,11 @@ def test_choices_are_those_of_the_command_line(tmp_path: Path) -> None:
     done = pytest_run(tmp_path, "--artifact-run-on", "desktop")
     assert done.returncode == 4
     assert "arm64-2.1.0" in done.stderr
+
+
+def test_a_signature_can_be_demanded(signed_ptl: Any, tensor_ptl: Any, tmp_path: Path) -> None:
+    common = ("-k", "golden", "--artifact-verify-key", signed_ptl.key)
+    assert pytest_run(tmp_path, "--artifact", str(signed_ptl.path), *common).returncode == 0
+    done = pytest_run(tmp_path, "--artifact", str(tensor_ptl.path), *common)
+    assert done.returncode == 1
+    assert "is not signed" in done.stdout
