@@ -39,7 +39,10 @@ FLOORS = {
         ("__main__",),
     ),
     "runtime_check": (
-        ("errors", "files", "outputs", "printable", "stopping"),
+        ("errors", "outputs", "printable", "stopping"),
+        ("together",),
+        ("scratch",),
+        ("files",),
         ("blame", "pages", "places", "values"),
         ("signing",),
         ("options", "choices", "people", "snapshot"),
