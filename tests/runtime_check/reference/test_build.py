@@ -188,6 +188,53 @@ def test_factories_that_give_no_model(spec: str, says: str, own: str) -> None:
         build(spec)
 
 
+class NoCopy(nn.Linear):
+    def __deepcopy__(self, memo: object) -> NoCopy:
+        raise RuntimeError("not me")
+
+
+class NoEval(nn.Linear):
+    def eval(self) -> NoEval:
+        raise SystemExit(0)
+
+
+def test_a_module_that_cannot_be_copied_or_prepared_says_where() -> None:
+    with pytest.raises(BuildError, match=r"Copying .*:NoCopy raised RuntimeError: not me \("):
+        build(NoCopy(3, 2))
+    with pytest.raises(BuildError, match=r"Preparing .*:NoEval .*raised SystemExit: 0 \(.*, line"):
+        build(NoEval(3, 2))
+
+
+@pytest.mark.parametrize(
+    ("code", "says"),
+    [
+        ("import sys; sys.exit(0)", r"Importing 'theirs' raised SystemExit: 0 \(theirs\.py, l"),
+        ("def make(): raise SystemExit(0)", r"Calling theirs:make raised SystemExit: 0 \(theirs"),
+        ("def make(): exit()", r"Calling theirs:make raised SystemExit"),
+        ("def make(): raise GeneratorExit", r"Calling theirs:make raised GeneratorExit"),
+        ("import no_such_thing", r"Importing 'theirs' raised ModuleNotFoundError: .*no_such_thing"),
+        ("def make(:", r"Importing 'theirs' raised SyntaxError"),
+        ("x = 1 / 0", r"Importing 'theirs' raised ZeroDivisionError: .* \(theirs\.py, line 1\)"),
+        ("def __getattr__(n): raise ValueError(n)", "Importing 'theirs' raised ValueError"),
+    ],
+)
+def test_code_that_leaves_or_fails_is_an_error_with_its_line(
+    code: str, says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "theirs.py").write_text(code)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "theirs", raising=False)
+    with pytest.raises(BuildError, match=says):
+        build("theirs:make")
+
+
+@pytest.mark.parametrize("spec", [":", "theirs:", ":make", "..:make"])
+def test_a_name_of_no_factory(spec: str) -> None:
+    with pytest.raises(BuildError, match="names no factory"):
+        build(spec)
+
+
 @pytest.mark.parametrize(
     ("module", "says"),
     [(nn.LazyLinear(2), "weight is lazy"), (nn.Linear(3, 2, device="meta"), "weight is on meta")],
