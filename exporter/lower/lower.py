@@ -170,11 +170,13 @@ def _fit(
     for verdict in demanded:
         if not verdict:
             raise refuse(verdict, tried)
-        if verdict.backport_to is not None:
-            raw = scratch / "backport.ptl"
-            raw.write_bytes(backport(file.path, verdict.backport_to))
-            file = canonicalize(raw, scratch)
-    return file
+    # A runtime reads older versions than its newest, so the oldest of them is read by all.
+    version = min((v.backport_to for v in demanded if v.backport_to is not None), default=None)
+    if version is None:
+        return file
+    raw = scratch / "backport.ptl"
+    raw.write_bytes(backport(file.path, version))
+    return canonicalize(raw, scratch)
 
 
 def _batches(plan: Plan, network: nn.Module) -> list[tuple[tuple[Tensor, ...], list[Tensor]]]:

@@ -5,6 +5,7 @@ To add a pass, write its function in a file of its own and add one line here.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -33,6 +34,9 @@ Level = Literal["modules", "graph", "int8", "script"]
 FindEdits = Callable[[nn.Module, Tensor], list[Edit]]
 # Change a traced graph in place and return how many places changed.
 ChangeGraph = Callable[[fx.GraphModule, Tensor], int]
+
+# The noun that a pass counts is its sentence's first plural.
+_PLURAL = re.compile(r"(\w*[^\Ws])s\b")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,7 +84,8 @@ class PassEffect:
         """Return the sentence that the metadata and the report show."""
         match self.status:
             case "applied":
-                return f"{self.count} {self.why}" if self.count else "applied"
+                what = _PLURAL.sub(r"\1", self.why, count=1) if self.count == 1 else self.why
+                return f"{self.count} {what}" if self.count else "applied"
             case "none":
                 return f"not applied: {self.why}"
             case "disabled":
@@ -97,13 +102,13 @@ PASSES: tuple[Pass, ...] = (
         name="reparameterize",
         on="modules",
         run=reparameterize,
-        says="layers fused by their own methods",
+        says="layers fused by the model's own methods",
     ),
     Pass(
         name="plain-convolutions",
         on="modules",
         run=plain_convolutions,
-        says="convolutions replaced by plain ones",
+        says="convolutions made plain",
     ),
     Pass(
         name="fold-batch-norm",
@@ -150,7 +155,7 @@ PASSES: tuple[Pass, ...] = (
         name="fold-positions",
         on="graph",
         run=fold_positions,
-        says="class tokens merged with their position",
+        says="class tokens merged with positions",
     ),
     Pass(
         name="keep-read-tokens",

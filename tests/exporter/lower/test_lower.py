@@ -13,6 +13,9 @@ from own_models import (
 
 import exporter
 from exporter.errors import IncompatibleRuntime
+from exporter.lower import lower
+from exporter.lower.compatibility import Verdict
+from exporter.package.archive import LiteFile
 from exporter.rewrites.passes import names
 
 SHAPE = (1, 3, 32, 32)
@@ -61,3 +64,17 @@ def test_fused_attention_and_the_older_runtime(tmp_path: Path) -> None:
         exporter.export(FusedAttention(), out=tmp_path / "o", target="pytorch-1.13", **options)
     with pytest.raises(IncompatibleRuntime, match="arguments, there it takes"):
         exporter.export(GroupedAttention(), out=tmp_path / "g", **options)
+
+
+@pytest.mark.parametrize("order", [(8, 7), (7, 8), (None, 7, 8)])
+def test_of_two_older_versions_the_oldest_is_written(
+    order: tuple[int | None, ...], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    written: list[int] = []
+    monkeypatch.setattr(lower, "backport", lambda path, version: written.append(version) or b"x")
+    monkeypatch.setattr(lower, "canonicalize", lambda raw, scratch: raw)
+    file = LiteFile(path=tmp_path / "a.ptl", bytecode=None, bytes=0)  # type: ignore[arg-type]
+    verdicts = [Verdict(runtime=f"r{v}", missing=(), backport_to=v) for v in order]
+    lower._fit(file, verdicts, [], tmp_path)
+    assert written == [7]
+    assert lower._fit(file, verdicts[:1] if order[0] is None else [], [], tmp_path) is file

@@ -54,7 +54,7 @@ def _twice_negated(graph: fx.GraphModule, example: Tensor) -> int:
 def test_a_pass_on_the_graph_is_a_function_and_a_line() -> None:
     own = Pass(name="negated", on="graph", run=_twice_negated, says="outputs negated twice")
     result = rewritten(nn.Sequential(nn.Conv2d(3, 4, 3)).eval(), passes=(*PASSES, own))
-    assert str(result.effects["negated"]) == "1 outputs negated twice"
+    assert str(result.effects["negated"]) == "1 output negated twice"
     assert isinstance(result.module, fx.GraphModule)
 
 

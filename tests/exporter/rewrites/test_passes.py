@@ -42,13 +42,20 @@ def test_the_readmes_own_pass_works() -> None:
     own = eval(line.strip(), scope)
     net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.ReLU()).eval()
     result = rewritten(net, passes=(*PASSES, own))
-    assert str(result.effects["drop-second-relus"]) == "1 ReLUs dropped"
+    assert str(result.effects["drop-second-relus"]) == "1 ReLU dropped"
 
 
 @pytest.mark.parametrize(
     ("effect", "text"),
     [
         (PassEffect("applied", 3, "batch norms folded"), "3 batch norms folded"),
+        (PassEffect("applied", 1, "first convolutions moved"), "1 first convolution moved"),
+        (
+            PassEffect("applied", 1, "class tokens merged with positions"),
+            "1 class token merged with positions",
+        ),
+        (PassEffect("applied", 1, "no-ops removed"), "1 no-op removed"),
+        (PassEffect("applied", 1, "RMSNorms decomposed"), "1 RMSNorm decomposed"),
         (PassEffect("applied"), "applied"),
         (PassEffect("none", why="nothing matched"), "not applied: nothing matched"),
         (PassEffect("disabled"), "disabled"),
