@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
 
+from runtime_check.artifact.archive import read_artifact
 from runtime_check.artifact.metadata import Metadata, TensorData, parse_golden, parse_metadata
 from runtime_check.bench.format import read_bench
-from runtime_check.errors import UnreadableArtifact, UnsupportedSchema
+from runtime_check.errors import Doubt, NotVouchedFor, UnreadableArtifact, UnsupportedSchema
+from runtime_check.signing import read_public_key
 
+from .golden.tiny import Json
 from .golden_files import FOLDER, golden_files, tiny_forward
 
 INDEX = json.loads((FOLDER / "contract/index.json").read_text(encoding="utf-8"))
@@ -88,3 +93,48 @@ def test_the_checks_hold_both_verdicts_and_every_problem() -> None:
 def test_the_benchmark_is_one_the_tool_imports(platform: str) -> None:
     path: Path = FOLDER / f"benchmark_{platform}.json"
     assert read_bench(path).devices[0].device.platform == platform
+
+
+SIGNED = json.loads((FOLDER / "signed.json").read_text(encoding="utf-8"))
+GOOD = base64.b64decode(SIGNED["good"])
+
+
+def signed_file(case: Json) -> bytes:
+    parts = [
+        base64.b64decode(piece) if isinstance(piece, str) else GOOD[piece[0] : sum(piece)]
+        for piece in case["pieces"]
+    ]
+    return b"".join(parts)
+
+
+@pytest.mark.parametrize("case", SIGNED["cases"], ids=lambda case: str(case["name"]))
+def test_python_gives_the_verdict_of_a_signed_file(case: Json, tmp_path: Path) -> None:
+    path = tmp_path / "tiny.ptl"
+    path.write_bytes(signed_file(case))
+    key = read_public_key(SIGNED["public_key"])
+    if case["verdict"] == "signed":
+        signature = read_artifact(path, verify_key=key).signature
+        assert signature is not None
+        assert vars(signature) == {
+            "key_id": SIGNED["key_id"], "comment": SIGNED["comment"], "verified": True,
+        }  # fmt: skip
+        return
+    with pytest.raises((NotVouchedFor, UnreadableArtifact)) as caught:
+        read_artifact(path, verify_key=key)
+    assert getattr(caught.value, "doubt", "odd-zip") == case["verdict"]
+
+
+def test_the_signed_fixtures_hold_every_verdict() -> None:
+    verdicts = {case["verdict"] for case in SIGNED["cases"]}
+    assert verdicts == {"signed", *get_args(Doubt), "odd-zip"}
+    assert len({case["name"] for case in SIGNED["cases"]}) == len(SIGNED["cases"])
+
+
+def test_the_tampered_files_differ_from_the_good_one_as_they_say() -> None:
+    files = {case["name"]: signed_file(case) for case in SIGNED["cases"]}
+    good, bit = files["good"], files["one bit of a weight"]
+    assert good == GOOD
+    # The weight itself, and its checksum, twice: beside the data and in the directory.
+    changed = [i for i, (a, b) in enumerate(zip(good, bit, strict=True)) if a != b]
+    assert 3 <= len(changed) <= 9
+    assert len(set(files.values())) == len(files)
