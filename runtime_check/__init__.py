@@ -6,8 +6,9 @@ first used: nothing here waits for torch.
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from .faces import face
 
 if TYPE_CHECKING:
     from .artifact.archive import ArtifactFile as ArtifactFile
@@ -32,8 +33,6 @@ if TYPE_CHECKING:
 
 __version__ = "0.2.0.dev0"
 
-# Name -> the module that has it. No module of this package bears one of these names: importing it
-# would put it in the function's place.
 _HOMES = {
     "ArtifactFile": "artifact.archive",
     "CheckOptions": "options",
@@ -56,13 +55,4 @@ _HOMES = {
     "read_bytecode": "artifact.archive",
 }
 __all__ = [*_HOMES, "__version__"]
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f".{_HOMES[name]}", __name__), name)
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+__getattr__, __dir__ = face(__name__, _HOMES)

@@ -30,7 +30,7 @@ from .options import (
     bytes_of,
     require_limits,
 )
-from .people import SafeConsole, people_errors, run_app
+from .people import SafeConsole, people_errors, refuse_old_names, run_app
 from .places import require_folder, require_writable
 from .values import require_seed
 
@@ -343,13 +343,6 @@ def _pairs(texts: list[str], peers: Sequence[str]) -> dict[str, str]:
 app.add_typer(device_app, name="device")
 
 
-def _refuse_old_names(arguments: list[str]) -> None:
-    for argument in arguments:
-        name = argument.partition("=")[0]
-        if name in _RENAMED:
-            raise RuntimeCheckError(f"{name} is called {_RENAMED[name]} now.")
-
-
 def _file_first(arguments: list[str]) -> list[str]:
     """Put `check` in front of a bare file name: the question people come with."""
     names = {command.name or command.callback.__name__ for command in app.registered_commands
@@ -366,6 +359,6 @@ def main(arguments: list[str] | None = None) -> None:
     # Of all commands, and wherever it stands: errors are caught here.
     rest = [word for word in words if word != "--traceback"]
     with people_errors(traceback=rest != words):
-        _refuse_old_names(rest)
+        refuse_old_names(rest, _RENAMED)
         code = run_app(app, _file_first(rest) or ["--help"], program="python -m runtime_check")
     sys.exit(code)

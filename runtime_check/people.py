@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, NoReturn
 
@@ -98,6 +98,14 @@ def _say(text: str, code: int) -> NoReturn:
     message = Text("error: ", style="bold red").append(printable(text, lines=True), style="default")
     SafeConsole(stderr=True, highlight=False).print(message)
     raise SystemExit(code) from None
+
+
+def refuse_old_names(arguments: Sequence[str], renamed: Mapping[str, str]) -> None:
+    """Raise `RuntimeCheckError` for an option that has another name now: `renamed[old]`."""
+    for argument in arguments:
+        name = argument.partition("=")[0]
+        if name in renamed:
+            raise RuntimeCheckError(f"{name} is called {renamed[name]} now.")
 
 
 def run_app(app: Callable[..., Any], arguments: Sequence[str], *, program: str) -> int:

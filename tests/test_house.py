@@ -39,7 +39,7 @@ FLOORS = {
         ("__main__",),
     ),
     "runtime_check": (
-        ("errors", "outputs", "printable", "stopping"),
+        ("errors", "faces", "outputs", "printable", "stopping"),
         ("together",),
         ("scratch",),
         ("files",),

@@ -8,7 +8,7 @@ from itertools import takewhile
 
 import typer
 
-from runtime_check.people import people_errors, run_app
+from runtime_check.people import people_errors, refuse_old_names, run_app
 
 from ..errors import ExportError, UsageError, did_you_mean
 from . import export, inspect, sign
@@ -27,13 +27,6 @@ COMMANDS = (
 )  # fmt: skip
 for command in COMMANDS:
     app.command()(command)
-
-
-def _refuse_old_names(arguments: Sequence[str]) -> None:
-    for argument in arguments:
-        name, _, _ = argument.partition("=")
-        if name in RENAMED:
-            raise UsageError(f"{name} is called {RENAMED[name]} now.")
 
 
 def _refuse_unknown_commands(arguments: Sequence[str]) -> None:
@@ -63,7 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line, and end the process with its exit code."""
     words = [*(sys.argv[1:] if arguments is None else arguments)]
     with people_errors(traceback="--traceback" in words, ours=ExportError):
-        _refuse_old_names(words)
+        refuse_old_names(words, RENAMED)
         _refuse_unknown_commands(words)
         _refuse_a_list_of_apps(words)
         code = run_app(app, words, program="python -m exporter")
