@@ -26,6 +26,8 @@ android {
         versionName = "0.1.0"
         // What the benchmark's JSON calls the runtime.
         resValue("string", "runtime_version", libs.versions.pytorch.get())
+        // minisign's public key that models have to be signed with; blank demands nothing.
+        resValue("string", "model_public_key", providers.gradleProperty("modelPublicKey").getOrElse(""))
         ndk {
             abiFilters += listOf("arm64-v8a", "x86_64")
         }

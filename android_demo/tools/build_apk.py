@@ -50,6 +50,7 @@ class Build:
     runtime: str
     out: Path
     assets: Path
+    public_key: str = ""  # minisign's, that models have to be signed with
 
 
 def versions() -> dict[str, str]:
@@ -91,7 +92,8 @@ def link_resources(folder: Path, build: Build) -> Linked:
     values.mkdir(parents=True)
     version = re.sub(r".*-([0-9.]+)\.aar$", r"\1", runtime_aar(build.runtime).name)
     (values / "generated.xml").write_text(
-        f'<resources><string name="runtime_version">{version}</string></resources>',
+        f'<resources><string name="runtime_version">{version}</string>'
+        f'<string name="model_public_key">{build.public_key}</string></resources>',
         encoding="utf-8",
     )
     compiled = []
@@ -234,7 +236,15 @@ def main() -> int:
     parser.add_argument(
         "--assets", type=Path, default=MAIN / "assets", help="folder of .ptl files to pack"
     )
+    parser.add_argument(
+        "--public-key",
+        default="",
+        metavar="RW...",
+        help="minisign's public key: the app then opens only models that it signed",
+    )
     options = parser.parse_args()
+    if options.public_key and not re.fullmatch(r"RW[A-Za-z0-9+/]{54}", options.public_key):
+        parser.error("--public-key takes the line RW... of `python -m exporter keygen NAME`")
     name = "release" if options.release else "debug"
     out = options.out or DEMO / "build" / f"demo-{name}.apk"
     try:
@@ -243,6 +253,7 @@ def main() -> int:
             runtime=options.runtime,
             out=out,
             assets=options.assets,
+            public_key=options.public_key,
         )
         build_apk(build)
     except (ToolError, subprocess.TimeoutExpired) as error:

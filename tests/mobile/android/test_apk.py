@@ -17,6 +17,9 @@ DEMO = ROOT / "android_demo"
 MODEL = b"stands for a model: preflight looks at how it is packed, not at what it says" * 50
 
 
+KEY = "RWQBI0VniavN7zIGHLj5J5wTzhLJXTOPVwYsJc9Z5PwTtJxVLJjK6Rmb"
+
+
 @pytest.fixture(scope="module", params=["debug", "release"])
 def apk(
     request: pytest.FixtureRequest, run_tool: RunTool, tmp_path_factory: pytest.TempPathFactory
@@ -25,7 +28,7 @@ def apk(
     (folder / "assets").mkdir()
     (folder / "assets" / "model.ptl").write_bytes(MODEL)
     path = folder / "demo.apk"
-    flags = ["--release"] if request.param == "release" else []
+    flags = ["--release", "--public-key", KEY] if request.param == "release" else []
     result = run_tool("build_apk.py", *flags, "-o", path, "--assets", folder / "assets")
     assert result.returncode == 0, result.stdout + result.stderr
     return path
@@ -62,6 +65,21 @@ def test_the_native_libraries_are_the_aars_own(apk: Path, tools: None) -> None:
         assert len(names) == 6
         for name in names:
             assert packed.read(name) == aar.read(name.replace("lib/", "jni/"))
+
+
+def test_a_public_key_is_built_in_where_it_is_given(
+    apk: Path, request: pytest.FixtureRequest
+) -> None:
+    release = request.node.callspec.params["apk"] == "release"
+    with zipfile.ZipFile(apk) as packed:
+        assert (KEY.encode() in packed.read("resources.arsc")) == release
+
+
+def test_a_mistyped_public_key_is_refused(run_tool: RunTool, tmp_path: Path) -> None:
+    result = run_tool("build_apk.py", "--public-key", KEY[:-1], "-o", tmp_path / "x.apk")
+    assert result.returncode == 2
+    assert "--public-key takes the line RW..." in result.stderr
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_tampered_apk_fails(apk: Path, tmp_path: Path) -> None:

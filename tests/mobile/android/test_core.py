@@ -5,12 +5,17 @@ from __future__ import annotations
 import struct
 import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageOps
+
+import exporter
+from exporter.package.keys import make_keys
 
 from .conftest import RunTool
 
@@ -71,3 +76,20 @@ def test_the_model_gets_the_bytes_python_would_give_it(
 def test_the_comparison_can_fail(kotlin: Kotlin) -> None:
     argb = np.array([[0xFF000000, 0xFFFFFFFF]], np.uint32)
     assert not np.array_equal(_kotlin_bytes(kotlin, argb, 2), _kotlin_bytes(kotlin, argb, 1))
+
+
+def test_a_file_that_the_exporter_signed_is_vouched_for(tools: None, tmp_path: Path) -> None:
+    from compile import compile_core, core_classpath, joined
+    from junit_core import compile_core_tests
+
+    net = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.ReLU())
+    keys = make_keys(tmp_path / "release")
+    signed = exporter.export(net, out=tmp_path / "a", input_shape=(1, 3, 8, 8), sign=keys.secret)
+    plain = exporter.export(net, out=tmp_path / "b", input_shape=(1, 3, 8, 8))
+    classpath = joined([compile_core_tests(), compile_core(), *core_classpath()])
+    done = subprocess.run(
+        ["java", "-cp", classpath, "dev.torchmobile.core.VouchKt", keys.key.line,
+         str(signed.path), str(plain.path)],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert done.stdout.split() == ["signed", "unsigned"]

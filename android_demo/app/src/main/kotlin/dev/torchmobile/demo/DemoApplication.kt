@@ -12,10 +12,13 @@ import java.util.concurrent.Executors
 open class DemoApplication : Application() {
     val workbench: Workbench by lazy {
         val handler = Handler(Looper.getMainLooper())
-        Workbench(this, runtime(), worker()) { handler.post(it) }.also { it.start() }
+        Workbench(this, runtime(), worker(), { handler.post(it) }, publicKey()).also { it.start() }
     }
 
     protected open fun runtime(): Runtime = LiteModuleRuntime(getString(R.string.runtime_version), Build.SUPPORTED_ABIS.joinToString())
+
+    /** The key that models have to be signed with; blank where nothing is demanded. */
+    protected open fun publicKey(): String = getString(R.string.model_public_key)
 
     protected open fun worker(): Executor = Executors.newSingleThreadExecutor { Thread(it, "inference") }
 }

@@ -6,6 +6,8 @@ import android.provider.OpenableColumns
 import dev.torchmobile.core.DemoException
 import dev.torchmobile.core.Failure
 import dev.torchmobile.core.ModelFile
+import dev.torchmobile.core.PublicKey
+import dev.torchmobile.core.requireVouched
 import java.io.File
 import java.io.IOException
 import java.io.InputStream
@@ -34,10 +36,15 @@ fun modelFiles(context: Context): List<ModelFile> {
     return all.filter { it.name.endsWith(SUFFIX) }.map { ModelFile(it.name, it.path) }
 }
 
-/** Copy the file the user chose with the system's picker; throw [DemoException]. */
+/**
+ * Copy the file the user chose with the system's picker; throw [DemoException].
+ *
+ * With a [key], a file that it did not sign is gone before it takes the place of one of its name.
+ */
 fun importModel(
     context: Context,
     uri: Uri,
+    key: PublicKey?,
 ): ModelFile {
     val shown =
         context.contentResolver
@@ -50,7 +57,7 @@ fun importModel(
     val target = File(openedFolder(context), safe.take(MAX_NAME) + SUFFIX)
     try {
         val stream = context.contentResolver.openInputStream(uri) ?: throw IOException("it cannot be opened")
-        stream.use { copyWhole(it, target) }
+        stream.use { copyWhole(it, target) { part -> if (key != null) requireVouched(key, part.path, shown) } }
     } catch (error: IOException) {
         throw DemoException(Failure.DamagedModel(shown, error.message ?: "it cannot be read"), error)
     } catch (error: SecurityException) {
@@ -63,10 +70,11 @@ private const val MAX_NAME = 80
 
 private fun openedFolder(context: Context) = File(context.filesDir, "opened")
 
-/** Copy so that [target] is whole or absent, whenever the app is killed. */
+/** Copy so that [target] is whole or absent, whenever the app is killed; [check] may throw before it is there. */
 private fun copyWhole(
     source: InputStream,
     target: File,
+    check: (File) -> Unit = {},
 ) {
     target.parentFile?.mkdirs()
     val part = File(target.path + ".part")
@@ -75,6 +83,7 @@ private fun copyWhole(
             source.copyTo(output)
             output.fd.sync()
         }
+        check(part)
         if (!part.renameTo(target)) throw IOException("no room for ${target.name}")
     } finally {
         part.delete()

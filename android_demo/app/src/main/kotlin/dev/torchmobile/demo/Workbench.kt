@@ -18,6 +18,7 @@ import dev.torchmobile.core.MeasuredFile
 import dev.torchmobile.core.ModelFile
 import dev.torchmobile.core.ModelInput
 import dev.torchmobile.core.Photo
+import dev.torchmobile.core.PublicKey
 import dev.torchmobile.core.ReadyModel
 import dev.torchmobile.core.RgbImage
 import dev.torchmobile.core.Runtime
@@ -36,13 +37,15 @@ import java.util.concurrent.atomic.AtomicBoolean
  * What the screens show and how it changes. Lives as long as the process, so a rotation loses
  * nothing.
  *
- * Everything slow runs on [worker], one job at a time; states are published on [main].
+ * Everything slow runs on [worker], one job at a time; states are published on [main]. Where a
+ * [publicKey] is built in, only models that it signed are opened, those of the assets too.
  */
 class Workbench(
     private val context: Context,
     private val runtime: Runtime,
     private val worker: Executor,
     private val main: Executor,
+    publicKey: String,
 ) {
     var state: ScreenState = ScreenState.Loading(emptyList(), "models")
         private set
@@ -50,6 +53,8 @@ class Workbench(
         private set
     private val listeners = mutableSetOf<() -> Unit>()
     private val frameInWork = AtomicBoolean(false)
+
+    private val key by lazy { PublicKey.of(publicKey) }
 
     // Touched on the worker only.
     private val opened = mutableMapOf<String, Artifact>()
@@ -83,7 +88,7 @@ class Workbench(
     /** Take a `.ptl` from the system's picker. */
     fun openModel(uri: Uri) =
         work {
-            val file = importModel(context, uri)
+            val file = importModel(context, uri, key)
             // The same name may hold another model now.
             chosen = chosen.filter { it.file != file }
             opened.remove(file.path)?.close()
@@ -191,7 +196,7 @@ class Workbench(
 
     private fun makeReady(file: ModelFile): ReadyModel {
         show(ScreenState.Loading(files, file.name))
-        val artifact = opened.getOrPut(file.path) { openArtifact(runtime, file.path, file.name) }
+        val artifact = opened.getOrPut(file.path) { openArtifact(runtime, file.path, file.name, key) }
         return ready.getOrPut(file.path) { ReadyModel(file, artifact.metadata, replayGolden(artifact), artifact.loadMs) }
     }
 

@@ -40,6 +40,7 @@ class ScreensTest {
     @Before
     fun withModels() {
         TestApplication.withoutModels = false
+        TestApplication.key = ""
     }
 
     @After
@@ -228,5 +229,37 @@ class ScreensTest {
                 .getLatestAlertDialog()
                 .isShowing,
         )
+    }
+
+    @Test
+    fun `with a key built in, only what it signed is opened, and the rest harms nothing`() {
+        val signed =
+            com.google.gson.JsonParser
+                .parseString(File(checkNotNull(System.getProperty("golden")), "signed.json").readText())
+                .asJsonObject
+        TestApplication.key = signed["public_key"].asString
+        val activity = launch().get()
+        val refused = application.workbench.state as ScreenState.Failed
+        assertTrue(refused.failure.sentence, refused.failure.sentence.startsWith("tiny.ptl was not opened: "))
+        val good =
+            java.util.Base64
+                .getDecoder()
+                .decode(signed["good"].asString)
+        activity.answer(R.id.open, content("mine.ptl", good))
+        assertTrue(activity.badge(), activity.badge().startsWith("✓ mine.ptl"))
+        // Another of its name, with one byte changed: refused, and the good one is still there.
+        activity.answer(R.id.open, content("mine.ptl", good.clone().also { it[good.size / 2] = 0 }))
+        val again = application.workbench.state as ScreenState.Failed
+        assertTrue(again.failure.sentence, again.failure.sentence.startsWith("mine.ptl was not opened: "))
+        assertEquals(good.toList(), File(application.filesDir, "opened/mine.ptl").readBytes().toList())
+        assertEquals(listOf("mine.ptl"), again.chosen.map { it.file.name })
+    }
+
+    @Test
+    fun `a key built in that is none opens nothing`() {
+        TestApplication.key = "RWmistyped"
+        launch()
+        val state = application.workbench.state as ScreenState.Failed
+        assertTrue(state.failure.sentence, "(RWmistyped) is not one of minisign's" in state.failure.sentence)
     }
 }

@@ -19,17 +19,21 @@ class TestApplication : DemoApplication() {
     // The framework's own assets hold no model.
     override fun getAssets(): AssetManager = if (withoutModels) Resources.getSystem().assets else super.getAssets()
 
+    override fun publicKey() = key
+
     companion object {
         var withoutModels = false
+        var key = ""
     }
 }
 
-/** What a file is comes from its first word: `tiny`, `wrong` (other numbers), else damaged. */
+/** What a file is comes from its first word: `tiny` (as a zip is), `wrong` (other numbers), else damaged. */
 private class TinyRuntime : Runtime {
     override val name = "fake 1.0"
 
     override fun open(path: String): LoadedModel {
-        val kind = File(path).readText().substringBefore(' ').trim()
+        val word = File(path).readText(Charsets.ISO_8859_1).substringBefore(' ').trim()
+        val kind = if (word.startsWith("PK")) "tiny" else word
         if (kind == "unsupported") throw DemoException(Failure.UnsupportedAbi("mips"))
         if (kind !in setOf("tiny", "wrong", "newer")) {
             throw DemoException(Failure.DamagedModel(File(path).name, "failed finding central directory"))

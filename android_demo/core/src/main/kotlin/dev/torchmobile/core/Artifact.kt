@@ -40,13 +40,19 @@ class Timed(
     val ms: Double,
 )
 
-/** Load the file at [path] and read both records; throw [DemoException]. [file] is its name. */
+/**
+ * Load the file at [path] and read both records; throw [DemoException]. [file] is its name.
+ *
+ * With a [key], a file that it did not sign is refused before the runtime sees it.
+ */
 fun openArtifact(
     runtime: Runtime,
     path: String,
     file: String,
+    key: PublicKey? = null,
     clock: Clock = System::nanoTime,
 ): Artifact {
+    if (key != null) requireVouched(key, path, file)
     val start = clock()
     val model = runtime.open(path)
     val loadMs = (clock() - start) / NANOS_PER_MS

@@ -19,6 +19,25 @@ sealed interface Failure {
             "$file is damaged or was not made by `python -m exporter`: $detail. Export it again."
     }
 
+    data class NotVouchedFor(
+        val file: String,
+        val keyId: String,
+        val doubt: Doubt,
+        val why: String,
+    ) : Failure {
+        override val sentence =
+            "$file was not opened: $why, and this app takes only models that key $keyId signed. Get the file " +
+                "again from those who sign it, or sign it: `python -m exporter sign FILE --key KEY`."
+    }
+
+    data class BadPublicKey(
+        val text: String,
+    ) : Failure {
+        override val sentence =
+            "The public key built into this app (${text.take(80)}) is not one of minisign's, so no model is opened. " +
+                "Build the app again with the line RW... of `python -m exporter keygen NAME`."
+    }
+
     data class WrongSchema(
         val file: String,
         val version: String,

@@ -66,3 +66,10 @@ internal fun decodeBase64(text: String): ByteArray {
     }
     return bytes
 }
+
+/** The bits of the last letter that stand for nothing; writers leave them 0. */
+internal fun spareBits(text: String): Int {
+    val padding = text.takeLast(2).count { it == '=' }
+    if (padding == 0) return 0
+    return VALUES[text[text.length - padding - 1].code] and ((1 shl (2 * padding)) - 1)
+}
