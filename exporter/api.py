@@ -38,6 +38,7 @@ def export(
     model: str | nn.Module,
     *,
     out: Path | str = "build",
+    install: Path | str | Sequence[Path | str] = (),
     name: str | None = None,
     weights: Path | str | None = None,
     random_weights: bool = False,
@@ -67,6 +68,8 @@ def export(
 ) -> Artifact:
     """Turn a model into a verified `.ptl` in `out`, with its reports.
 
+    `install` is the folder of an Android or iOS app, or several: each gets a copy where it loads
+    models. File, reports and copies appear together or not at all.
     `model` is a timm name, a hub id (`hf-hub:...`), `package.module:factory`, or a module. The
     keywords are the fields of `ExportOptions`. `quantize` makes it int8: a recipe or its name, or
     `"auto"` or several recipes, of which the fastest within `budget` is taken. `calibration` is a
@@ -82,6 +85,7 @@ def export(
             raise UsageError(_no_keyword(keyword))
         options = ExportOptions(
             out=_path(out),
+            install=_paths(install),
             name=name,
             weights=_path(weights),
             random_weights=random_weights,
@@ -121,6 +125,11 @@ def _no_keyword(keyword: str) -> str:
 # What is neither, is left as it is: the options say what they take.
 def _path(path: Any) -> Any:
     return Path(path) if isinstance(path, (str, PathLike)) else path
+
+
+def _paths(values: Any) -> Any:
+    values = (values,) if isinstance(values, (str, PathLike)) else values
+    return tuple(map(_path, values)) if isinstance(values, Iterable) else values
 
 
 def _tuple(values: Any) -> Any:

@@ -25,12 +25,14 @@ from .report.report import Report, read_report
 class Artifact:
     """An exported file. Calling it runs the file itself, in the lite interpreter.
 
-    `report` is None for a file that was loaded without its report beside it.
+    `report` is None for a file that was loaded without its report beside it; `installed` are the
+    copies in apps that the export made.
     """
 
     path: Path
     metadata: Metadata
     report: Report | None = None
+    installed: tuple[Path, ...] = ()
 
     @cached_property
     def _module(self) -> Any:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import shutil
-import tempfile
 from pathlib import Path
+
+from runtime_check.scratch import folder_made, scratch_folder
+from runtime_check.together import FINISHED, put_in_place
 
 from .errors import UsageError
 
@@ -33,15 +35,16 @@ def models_folder(app: Path) -> Path:
 
 
 def install(artifact: Path, app: Path) -> Path:
-    """Copy the artifact into an app, in one step; return where it went."""
+    """Copy the artifact into an app, in one step; return where it went.
+
+    Raises `UsageError` when `app` is not ours or cannot be written.
+    """
     folder = models_folder(app)
-    folder.mkdir(parents=True, exist_ok=True)
-    target = folder / artifact.name
-    with tempfile.NamedTemporaryFile(dir=folder, prefix=".install-", delete=False) as stream:
-        scratch = Path(stream.name)
     try:
-        shutil.copy(artifact, scratch)  # with its permissions: a temporary file is private
-        scratch.replace(target)
-    finally:
-        scratch.unlink(missing_ok=True)
-    return target
+        with folder_made(folder), scratch_folder(folder) as scratch:
+            (scratch / FINISHED).mkdir()
+            shutil.copyfile(artifact, scratch / FINISHED / artifact.name)
+            put_in_place([scratch])
+    except OSError as error:
+        raise UsageError(f"--install: cannot write in {folder}: {error.strerror}.") from error
+    return folder / artifact.name

@@ -193,6 +193,7 @@ def resolve_recipes(
 class ExportOptions:
     """Everything `export` can be asked for besides the model.
 
+    `install` are folders of Android and iOS apps: each gets a copy where it loads models.
     `input="image"` makes `forward` take uint8 RGB `[H, W, 3]` of any size and do timm's
     preprocessing itself; `"tensor"` gives the bare network; `"auto"` takes `image` where the model
     says how it wants images. `disable` names passes to leave out. `targets` are the device
@@ -204,6 +205,7 @@ class ExportOptions:
     """
 
     out: Path = Path("build")
+    install: tuple[Path, ...] = ()
     name: str | None = None
     weights: Path | None = None
     random_weights: bool = False

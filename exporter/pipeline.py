@@ -3,6 +3,9 @@ check compatibility -> verify -> package -> report."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from torch import nn
 
 from runtime_check.artifact.metadata import EAGER_STAGE
@@ -12,11 +15,13 @@ from runtime_check.runtimes.lite import quantized_engine
 from .artifact import Artifact
 from .environment import one_thread, require_suitable_torch
 from .expected import expect, expect_int8
+from .install import models_folder
 from .lower.lower import lower
 from .options import ExportOptions
-from .package.archive import publish, workspace, write_artifact
+from .package.archive import write_artifact
 from .package.keys import read_secret_key
 from .package.sign import sign
+from .package.workspace import Workspace, workspace
 from .plan import make_plan
 from .progress import Clock, Listener, silent
 from .quantize.engine import require_phone_packing
@@ -45,10 +50,10 @@ def export(
     clock = clock or Clock()
     _check_machine(options)
     off = left_out(options.disable, targets=options.targets, method=options.quantize.method)
-    # One thread: sums then come in one order, so the same input gives the same bytes anywhere.
-    with quantized_engine(required=False), one_thread(), quiet(), workspace(options.out) as scratch:
+    with _machine(options) as work:
         clock.start("source")
         source = source_of(model, options)
+        work.begin(source.name, source.bytes)
         require_phone_packing(source.module)
         plan = make_plan(source, options)
 
@@ -69,7 +74,7 @@ def export(
                 ledger.note("fake-quantized", plan.whole(network.simulated))
             ledger.note("quantized", plan.whole(network.module))
 
-        lowered = lower(plan, network.module, expected, options, scratch=scratch, clock=clock)
+        lowered = lower(plan, network.module, expected, options, scratch=work.scratch, clock=clock)
         clock.start("ledger")
         ledger.note("captured", plan.shipped(lowered.captured.module))
         ledger.note("optimized", lowered.optimized.module)
@@ -79,7 +84,7 @@ def export(
 
         clock.start("package")
         metadata = metadata_of(plan, expected, prepared, network, lowered, ledger, on_device)
-        file = scratch / "finished" / f"{source.name}.ptl"
+        file = work.file(source.name)
         write_artifact(lowered.file, metadata, golden_vectors(plan, expected), file)
         if options.sign is not None:
             sign(file, options.sign)
@@ -88,8 +93,21 @@ def export(
         report = report_of(plan, file, metadata, prepared, network, lowered, ledger, clock)
         write_json(report, file.with_suffix(".report.json"))
         write_html(report, file.with_suffix(".report.html"))
-        path = publish(file, options.out)
-    return Artifact(path=path, metadata=metadata, report=report)
+        path, installed = work.publish(file)
+    return Artifact(path=path, metadata=metadata, report=report, installed=installed)
+
+
+@contextmanager
+def _machine(options: ExportOptions) -> Iterator[Workspace]:
+    apps = [models_folder(app) for app in options.install]
+    # One thread: sums then come in one order, so the same input gives the same bytes anywhere.
+    with (
+        quantized_engine(required=False),
+        one_thread(),
+        quiet(),
+        workspace(options.out, apps, options.name) as work,
+    ):
+        yield work
 
 
 def _check_machine(options: ExportOptions) -> None:

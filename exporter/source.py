@@ -41,6 +41,12 @@ class SourceModel:
     provenance: Provenance
     read: WeightsRead | None = None
 
+    @property
+    def bytes(self) -> int:
+        """What its weights take in memory, and about what they take on a disk."""
+        tensors = (*self.module.parameters(), *self.module.buffers())
+        return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
+
 
 def source_of(model: str | nn.Module, options: ExportOptions) -> SourceModel:
     """Load what `options` say about the model; see `load_source`."""

@@ -36,23 +36,18 @@ def default(
         _refuse_before(context.invoked_subcommand, context)
         return
     from ..api import export as run_export
-    from ..install import install as place
-    from ..install import models_folder
     from ..options import DEFAULT_MODEL
 
-    for folder in install or []:
-        models_folder(folder)
     with progress(not (json or quiet)) as (on_step, _):
-        artifact = run_export(DEFAULT_MODEL, out=out, on_step=on_step)
-    installed = [place(artifact.path, folder) for folder in install or []]
+        artifact = run_export(DEFAULT_MODEL, out=out, install=install or (), on_step=on_step)
     top = _classify(artifact, "cat")
     if json:
         top5 = [{"label": name, "probability": share} for name, share in top]
-        print_json({**as_json(artifact, installed), "photo": "cat", "top5": top5})
+        print_json({**as_json(artifact), "photo": "cat", "top5": top5})
     elif not quiet:
-        show_export(artifact, installed)
+        show_export(artifact)
         show_top(top, "cat")
-        show_next(artifact.path, installed, "")
+        show_next(artifact.path, artifact.installed, "")
 
 
 def _refuse_before(command: str, context: typer.Context) -> None:
@@ -118,13 +113,9 @@ def export(
     `python -m exporter export mypackage.models:make --input-shape 1,3,96,96 -o out`
     """
     from ..api import export as run_export
-    from ..install import install as place
-    from ..install import models_folder
     from ..options import Budget, PreprocessingChoice
     from ..recipes import recipes_named
 
-    for folder in install or []:
-        models_folder(folder)
     recipe = recipes_named(
         quantize,
         training=train is not None,
@@ -156,6 +147,7 @@ def export(
         artifact = run_export(
             model,
             out=out,
+            install=install or (),
             name=name,
             weights=weights,
             random_weights=random_weights,
@@ -182,12 +174,11 @@ def export(
             on_step=on_step,
             on_progress=on_progress,
         )
-    installed = [place(artifact.path, folder) for folder in install or []]
     if json:
-        print_json(as_json(artifact, installed))
+        print_json(as_json(artifact))
     elif not quiet:
-        show_export(artifact, installed)
-        show_next(artifact.path, installed, f"export {model} ... ", sign)
+        show_export(artifact)
+        show_next(artifact.path, artifact.installed, f"export {model} ... ", sign)
 
 
 def _classify(artifact: Artifact, name: str) -> list[tuple[str, float]]:

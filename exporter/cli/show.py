@@ -122,7 +122,7 @@ def progress(enabled: bool) -> Iterator[tuple[Callable[[str], None], Listener]]:
         yield step, tell
 
 
-def show_export(artifact: Artifact, installed: Sequence[Path]) -> None:
+def show_export(artifact: Artifact) -> None:
     """Print the ledger, what was decided, and where the files are."""
     report, meta = artifact.report, artifact.metadata
     assert report is not None, "an export has its report"
@@ -143,15 +143,15 @@ def show_export(artifact: Artifact, installed: Sequence[Path]) -> None:
     size = f" ({report.file_bytes / 1e6:.1f} MB)"
     stdout.print(Text(str(artifact.path), "bold").append(size, "default"), soft_wrap=True)
     stdout.print(Text(str(artifact.path.with_suffix(".report.html"))), soft_wrap=True)
-    for path in installed:
+    for path in artifact.installed:
         stdout.print(Text(f"installed: {path}"), soft_wrap=True)
 
 
-def as_json(artifact: Artifact, installed: Sequence[Path]) -> dict[str, Any]:
+def as_json(artifact: Artifact) -> dict[str, Any]:
     """Return what `--json` prints about an export."""
     return {
         "path": str(artifact.path),
-        "installed": [str(path) for path in installed],
+        "installed": [str(path) for path in artifact.installed],
         "report": None if artifact.report is None else artifact.report.model_dump(mode="json"),
     }
 

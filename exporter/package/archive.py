@@ -11,12 +11,9 @@ from __future__ import annotations
 import io
 import pickletools
 import re
-import shutil
-import tempfile
 import zipfile
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -27,7 +24,7 @@ from runtime_check.artifact.bytecode import Bytecode, parse_bytecode
 from runtime_check.artifact.metadata import GOLDEN_RECORD, METADATA_RECORD, Golden, Metadata
 from runtime_check.runtimes.lite import write_lite
 
-from ..errors import ExportError, UsageError
+from ..errors import ExportError
 from ..quiet import quiet
 from .compact import SMALL, compact_records
 
@@ -113,27 +110,6 @@ def write_records(path: Path, records: Iterable[tuple[str, bytes]]) -> None:
             archive.writestr(info, data, compresslevel=9)
 
 
-@contextmanager
-def workspace(folder: Path) -> Iterator[Path]:
-    """Yield a scratch folder on the same file system as `folder`, removed afterwards."""
-    existed = False
-    try:
-        existed = folder.exists()
-        folder.mkdir(parents=True, exist_ok=True)
-        scratch = Path(tempfile.mkdtemp(prefix=".export-", dir=folder))
-    except OSError as error:
-        raise UsageError(
-            f"Cannot write to {folder}: {error.strerror}. Choose another --out."
-        ) from error
-    try:
-        yield scratch
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
-        # A failed export leaves no trace, not even the folder it made.
-        if not existed and not any(folder.iterdir()):
-            folder.rmdir()
-
-
 def read_lite(path: Path) -> LiteFile:
     """Read the bytecode of a lite file this package just wrote."""
     with zipfile.ZipFile(path) as archive:
@@ -184,24 +160,6 @@ def write_artifact(lite: LiteFile, metadata: Metadata, golden: Golden, target: P
             "The packaged file does not hold the verified one's records. This is a bug; please "
             "report the model and the torch version."
         )
-
-
-def publish(file: Path, out: Path) -> Path:
-    """Move a finished file and the reports beside it into `out`; return the file's place there.
-
-    They appear together or not at all: what is in the way is looked for before the first is moved.
-    Raises `UsageError` where a folder has the name of one of them.
-    """
-    finished = sorted(file.parent.iterdir())
-    for path in finished:
-        if (out / path.name).is_dir():
-            raise UsageError(
-                f"{out / path.name} is a folder, where a file has to go. Remove it, or choose "
-                "another --out or --name."
-            )
-    for path in finished:
-        path.replace(out / path.name)
-    return out / file.name
 
 
 def _checksums(path: Path) -> dict[str, tuple[int, int]]:

@@ -7,6 +7,7 @@ run, and how int8 weights are packed into a file.
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,6 +19,10 @@ from torch.jit import mobile
 from ..errors import MissingEngine
 
 PHONE_ENGINE = "qnnpack"
+
+# Bytes; no lite file is as large. With less, a file is made in memory first, which takes three
+# times its size: torch's own writer ends the process where a disk is full.
+_AMPLE = 4 * 2**30
 
 
 @contextmanager
@@ -54,8 +59,15 @@ def load_lite(path: Path | str) -> Any:
 
 
 def write_lite(module: Any, path: Path | str, *, extra: dict[str, str] | None = None) -> None:
-    """Write a scripted or traced module for the lite interpreter, with `extra` records by name."""
-    module._save_for_lite_interpreter(str(path), _extra_files=extra or {})
+    """Write a scripted or traced module for the lite interpreter, with `extra` records by name.
+
+    Raises `OSError`, also where the disk is full.
+    """
+    if shutil.disk_usage(Path(path).parent).free >= _AMPLE:
+        module._save_for_lite_interpreter(str(path), _extra_files=extra or {})
+    else:
+        data: bytes = module._save_to_buffer_for_lite_interpreter(_extra_files=extra or {})
+        Path(path).write_bytes(data)
 
 
 def backport(path: Path | str, version: int) -> bytes:

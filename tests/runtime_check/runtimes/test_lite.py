@@ -9,6 +9,7 @@ from torch import nn
 
 from runtime_check.artifact.archive import read_bytecode
 from runtime_check.errors import MissingEngine
+from runtime_check.runtimes import lite
 from runtime_check.runtimes.lite import backport, load_lite, quantized_engine, write_lite
 
 ROOT = Path(__file__).parents[3]
@@ -58,3 +59,14 @@ def test_a_missing_engine_says_what_there_is() -> None:
         pass
     with quantized_engine("tpu", required=False):
         assert torch.backends.quantized.engine == before
+
+
+@pytest.mark.parametrize("ample", [0, 2**62])
+def test_a_short_disk_gets_the_same_file(
+    ample: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Made in memory there: torch's writer ends the process where a disk is full."""
+    monkeypatch.setattr(lite, "_AMPLE", ample)
+    write_lite(torch.jit.script(nn.Linear(3, 2)), tmp_path / "a.ptl", extra={"note.txt": "kept"})
+    assert load_lite(tmp_path / "a.ptl")(torch.ones(1, 3)).shape == (1, 2)
+    assert b"kept" in (tmp_path / "a.ptl").read_bytes()
