@@ -162,6 +162,10 @@ class CheckOptions:
         if self.examples is not None and self.examples < 1:
             raise RuntimeCheckError(f"A property needs at least one example, not {self.examples}.")
         require_seed(self.seed)
+        if self.reference == "":
+            raise RuntimeCheckError(
+                "--reference takes a timm name or package.module:factory, and it is empty."
+            )
         require_limits(self.timeout, self.memory)
         if self.count and self.run_on == "host":
             raise RuntimeCheckError(

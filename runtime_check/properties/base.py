@@ -18,6 +18,7 @@ from torch import Tensor
 
 from ..artifact.archive import ArtifactFile
 from ..artifact.metadata import Metadata
+from ..blame import sentence
 from ..comparison import Comparison
 from ..errors import RuntimeCheckError
 from ..options import Demands
@@ -57,8 +58,8 @@ def python_side() -> Iterator[None]:
     """Turn whatever the Python model raises inside into `ReferenceRaised`."""
     try:
         yield
-    except Exception as error:
-        raise ReferenceRaised(f"the Python model raised {type(error).__name__}: {error}") from error
+    except (Exception, SystemExit) as error:
+        raise ReferenceRaised(f"the Python model raised {sentence(error)}") from error
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -70,11 +70,14 @@ class Reference:
         with torch.inference_mode():
             value = self.network(*tensors)
         try:
-            return flatten(value)
+            tensors_out = flatten(value)
         except TypeError as error:
             raise NoReference(
                 f"In the Python model {error}: there is nothing to compare the artifact with."
             ) from error
+        if any(tensor.is_complex() for tensor in tensors_out):
+            raise NoReference("The Python model returns complex numbers, and files give real ones.")
+        return tensors_out
 
     @contextmanager
     def in_float64(self) -> Iterator[Reference]:
@@ -163,6 +166,7 @@ def build_reference(
     operators.
     """
     provenance = metadata.provenance
+    reference = reference or None  # an empty name is none, and must not pass for somebody's trust
     if reference is None:
         _check_rebuildable(provenance, trust_factory)
     try:

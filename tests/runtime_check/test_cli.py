@@ -100,6 +100,7 @@ def test_strict_fails_without_a_reference(
         (["bench", "FILE", "--runtime", "host"], "--runtime is called --run-on now."),
         (["FILE", "--reference", "resnet0"], "no model called 'resnet0'"),
         (["FILE", "--reference", "no.such:thing"], "No module named"),
+        (["FILE", "--reference", ""], "--reference takes a timm name or package.module:factory"),
         (["FILE", "--replay", "absent.npz"], "absent.npz is not there. `--replay` takes"),
         (["FILE", "--replay", "."], ". is a folder. `--replay` takes"),
         (["FILE", "--replay", "x.npz", "-p", "golden"], "--property has no meaning beside"),

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from safetensors.torch import save_file
+from torch import Tensor, nn
 
 from runtime_check.artifact.metadata import Metadata, Provenance
 from runtime_check.reference.build import build
@@ -32,6 +34,22 @@ def test_code_that_only_the_file_names_is_not_imported(tensor_ptl: Any) -> None:
     with pytest.raises(NoReference, match="--trust-factory"):
         build_reference(hostile)
     assert "antigravity" not in sys.modules
+
+
+def test_an_empty_name_is_nobodys_trust(tensor_ptl: Any) -> None:
+    with pytest.raises(NoReference, match="--trust-factory"):
+        build_reference(tensor_ptl.metadata, reference="")
+
+
+class Complex(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.complex(x.mean((2, 3)), x.mean((2, 3)))
+
+
+def test_complex_numbers_are_not_compared_by_their_real_part(tensor_ptl: Any) -> None:
+    reference = replace(rebuilt(tensor_ptl.metadata, trust_factory=True), network=Complex())
+    with pytest.raises(NoReference, match="returns complex numbers"):
+        reference.raw_of(torch.zeros(1, 3, 32, 32))
 
 
 def test_a_trusted_factory_is_the_reference(tensor_ptl: Any) -> None:
