@@ -131,7 +131,12 @@ def open_check(path: Path | str, options: CheckOptions) -> Iterator[Opened]:
             against = f"{reference.name}{' (' + note + ')' if note else ''}"
         torch.set_num_threads(1)  # as the file runs: eager Python must not be another summation
         try:
-            with Supervised(_starter(copy.path, options), hidden=copy.path, shown=path) as runtime:
+            with Supervised(
+                _starter(copy.path, options),
+                deadline=options.deadline,
+                hidden=copy.path,
+                shown=path,
+            ) as runtime:
                 examples = effort.device_examples if runtime.costly else effort.examples
                 pixels = min(effort.max_pixels, 100_000) if runtime.costly else effort.max_pixels
                 check = Check(
@@ -147,6 +152,8 @@ def open_check(path: Path | str, options: CheckOptions) -> Iterator[Opened]:
                     seed=options.seed,
                     max_pixels=pixels,
                     folder=options.counterexamples,
+                    timeout=options.timeout,
+                    memory=options.memory,
                 )
                 yield Opened(
                     check=check,

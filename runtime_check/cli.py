@@ -17,6 +17,7 @@ from .choices import choice, chosen
 from .device.cli import app as device_app
 from .errors import RuntimeCheckError
 from .options import (
+    DEFAULT_DEADLINE,
     DEFAULT_MEMORY,
     DEFAULT_TIMEOUT,
     PEER_NAMES,
@@ -117,6 +118,9 @@ def check(
     timeout: Annotated[
         float, typer.Option(help="Seconds for one answer of the runtime.")
     ] = DEFAULT_TIMEOUT,
+    deadline: Annotated[
+        float, typer.Option(help="Seconds for all of its answers together.")
+    ] = DEFAULT_DEADLINE,
     memory: Annotated[
         float, typer.Option(help="GiB the file may use beyond torch's own.")
     ] = DEFAULT_MEMORY / 2**30,
@@ -167,6 +171,7 @@ def check(
         allow_large=allow_large,
         counterexamples=counterexamples,
         timeout=timeout,
+        deadline=deadline,
         memory=bytes_of(memory),
         count=count,
         demands=Demands(atol=atol, rtol=rtol, min_sqnr_db=min_sqnr, min_agreement=min_agreement),

@@ -40,7 +40,9 @@ PROPERTY_NAMES: tuple[PropertyName, ...] = get_args(PropertyName)
 PEER_NAMES: tuple[PeerName, ...] = get_args(PeerName)
 DEFAULT_TIMEOUT = 300.0
 DEFAULT_MEMORY = 8 * 2**30
+DEFAULT_DEADLINE = 3600.0
 LONGEST_TIMEOUT = 7 * 86400.0
+MOST_MEMORY = 2**50
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,18 +72,20 @@ def require_limits(timeout: float, memory: int) -> None:
 
     A timer takes no more than some centuries: `LONGEST_TIMEOUT` is a week.
     """
-    if not 0 < timeout <= LONGEST_TIMEOUT or memory < 0:
+    if not 0 < timeout <= LONGEST_TIMEOUT or not 0 <= memory <= MOST_MEMORY:
         raise RuntimeCheckError(
             f"A time limit is above 0 s and at most {LONGEST_TIMEOUT:g} s, and a memory limit not "
-            f"below 0 bytes (0: none), not {timeout:g} s and {memory} bytes."
+            f"below 0 bytes (0: none) and at most {MOST_MEMORY}, not {timeout:g} s and {memory} "
+            "bytes."
         )
 
 
 def bytes_of(gibibytes: float) -> int:
     """Turn `--memory` into bytes; raise `RuntimeCheckError` for what no machine has."""
-    if not 0 <= gibibytes <= 2**20:
+    most = MOST_MEMORY // 2**30
+    if not 0 <= gibibytes <= most:
         raise RuntimeCheckError(
-            f"--memory takes GiB, from 0 (no limit) to {2**20}, not {gibibytes:g}."
+            f"--memory takes GiB, from 0 (no limit) to {most}, not {gibibytes:g}."
         )
     return int(gibibytes * 2**30)
 
@@ -128,9 +132,10 @@ class CheckOptions:
     (a checkpoint), `trust_factory` (call the factory that the file names) and `allow_large` (build
     the model that the file names whatever its size) say what the file is compared with.
     `counterexamples` is the folder for failing inputs. `timeout` is seconds for one answer of the
-    runtime, `memory` bytes beyond what torch maps. `count` also counts the instructions of one
-    inference, on device runtimes that can. `demands` are the user's own. `verify_key` (a line or a
-    file of minisign's) is the public key that must have signed the file.
+    runtime, `deadline` for all of them together (past it there is no verdict), `memory` bytes
+    beyond what torch maps. `count` also counts the instructions of one inference, on device
+    runtimes that can. `demands` are the user's own. `verify_key` (a line or a file of minisign's)
+    is the public key that must have signed the file.
     """
 
     run_on: RuntimeName = "host"
@@ -145,6 +150,7 @@ class CheckOptions:
     allow_large: bool = False
     counterexamples: Path = Path("counterexamples")
     timeout: float = DEFAULT_TIMEOUT
+    deadline: float = DEFAULT_DEADLINE
     memory: int = DEFAULT_MEMORY
     count: bool = False
     demands: Demands = Demands()
@@ -167,6 +173,7 @@ class CheckOptions:
                 "--reference takes a timm name or package.module:factory, and it is empty."
             )
         require_limits(self.timeout, self.memory)
+        require_limits(self.deadline, self.memory)
         if self.count and self.run_on == "host":
             raise RuntimeCheckError(
                 "--count is for emulated device runtimes, such as --run-on arm64-2.1.0; on host no "

@@ -12,7 +12,16 @@ from typing import TYPE_CHECKING, Any, get_args
 
 import pytest
 
-from .options import CheckOptions, ProfileName, RuntimeName
+from .errors import RuntimeCheckError
+from .options import (
+    DEFAULT_DEADLINE,
+    DEFAULT_MEMORY,
+    DEFAULT_TIMEOUT,
+    CheckOptions,
+    ProfileName,
+    RuntimeName,
+    bytes_of,
+)
 from .printable import printable
 
 if TYPE_CHECKING:
@@ -48,6 +57,27 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--artifact-reference", default=None, help="timm name or package.mod:factory")
     group.addoption("--artifact-weights", default=None, help="checkpoint of the reference")
     group.addoption(
+        "--artifact-timeout",
+        type=float,
+        default=DEFAULT_TIMEOUT,
+        metavar="SECONDS",
+        help="limit for one answer of the runtime",
+    )
+    group.addoption(
+        "--artifact-deadline",
+        type=float,
+        default=DEFAULT_DEADLINE,
+        metavar="SECONDS",
+        help="limit for all of a file's answers together",
+    )
+    group.addoption(
+        "--artifact-memory",
+        type=float,
+        default=DEFAULT_MEMORY / 2**30,
+        metavar="GIB",
+        help="limit beyond what torch itself maps",
+    )
+    group.addoption(
         "--artifact-trust-factory", action="store_true", help="call the factory the file names"
     )
     group.addoption(
@@ -72,6 +102,9 @@ def _options(config: pytest.Config) -> CheckOptions:
         weights=None if weights is None else Path(weights),
         trust_factory=option("--artifact-trust-factory"),
         verify_key=option("--artifact-verify-key"),
+        timeout=option("--artifact-timeout"),
+        deadline=option("--artifact-deadline"),
+        memory=bytes_of(option("--artifact-memory")),
         allow_large=option("--artifact-allow-large"),
     )
 
@@ -100,7 +133,6 @@ class ArtifactNode(pytest.Collector):
     def opened(self) -> Check:
         """Load the artifact and rebuild its reference, the first time; raise what that raised."""
         from .checking import open_check
-        from .errors import RuntimeCheckError
 
         if self.error is not None:
             raise self.error
@@ -150,8 +182,6 @@ class PropertyItem(pytest.Item):
         self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None
     ) -> str | Any:
         """Show the finding alone: a traceback through this package helps nobody."""
-        from .errors import RuntimeCheckError
-
         if isinstance(excinfo.value, (ArtifactFailure, RuntimeCheckError)):
             return printable(str(excinfo.value), lines=True)
         return super().repr_failure(excinfo, style)
@@ -167,7 +197,13 @@ def pytest_collection_modifyitems(
     session: pytest.Session, config: pytest.Config, items: list[pytest.Item]
 ) -> None:
     """Add the properties of every `--artifact` to what was collected."""
-    for name in config.getoption("--artifact"):
+    names = config.getoption("--artifact")
+    try:
+        if names:
+            _options(config)
+    except RuntimeCheckError as error:
+        raise pytest.UsageError(str(error)) from error
+    for name in names:
         path = Path(name)
         if not path.is_file():
             raise pytest.UsageError(f"--artifact {name}: there is no such file.")

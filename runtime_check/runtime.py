@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
@@ -14,7 +16,7 @@ from .device.runner import open_runner
 from .errors import RuntimeCheckError
 from .options import DEFAULT_MEMORY, DEFAULT_TIMEOUT
 from .runtimes.host import open_host
-from .runtimes.run import ChildDied, Run
+from .runtimes.run import ChildDied, OutOfTime, Run
 
 HOST = "host"
 
@@ -82,17 +84,21 @@ class Supervised:
     """A runtime that is started again when its process has died; deaths are counted, never hidden.
 
     `start` loads the file in a fresh process. What it raises the first time comes out of `with`;
-    later it comes out of `forward`, as the death itself did before. In messages the path in
-    `hidden`, of a private copy, is replaced by the one in `shown`.
+    later it comes out of `forward`, as the death itself did before. `deadline` is seconds from now
+    for all answers together: a file that always answers just in time would never end. In messages
+    the path in `hidden`, of a private copy, is replaced by the one in `shown`.
     """
 
     def __init__(
         self,
         start: Callable[[], AbstractContextManager[Runtime]],
         *,
+        deadline: float = math.inf,
         hidden: Path | str = "",
         shown: Path | str = "",
     ) -> None:
+        self._deadline = deadline
+        self._ends = time.monotonic() + deadline
         self._start = start
         self._names = (str(hidden), str(shown))
         self._stack = ExitStack()
@@ -121,11 +127,26 @@ class Supervised:
                 self._runtime = self._stack.enter_context(self._start())
         return self._runtime
 
+    @property
+    def is_late(self) -> bool:
+        """Whether the deadline has passed."""
+        return time.monotonic() > self._ends
+
+    def require_time(self) -> None:
+        """Raise `OutOfTime` when the deadline has passed."""
+        if self.is_late:
+            raise OutOfTime(
+                f"{self._names[1]}: its answers took more than {self._deadline:g} s together, so "
+                "it was not asked again (`--deadline`)."
+            )
+
     def forward(self, inputs: Sequence[np.ndarray], *, threads: int = 1, repeats: int = 1) -> Run:
         """Run `forward(*inputs)` as the runtime does; after a death, in a fresh process.
 
-        Raises as the runtime does, and as loading does where it has to be loaded again.
+        Raises as the runtime does, and as loading does where it has to be loaded again; and
+        `OutOfTime` past the deadline.
         """
+        self.require_time()
         try:
             with shown_as(*self._names):
                 return self._opened().forward(inputs, threads=threads, repeats=repeats)

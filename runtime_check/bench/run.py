@@ -22,7 +22,7 @@ from ..artifact.archive import ArtifactFile, read_artifact
 from ..artifact.metadata import ImageInput, Metadata
 from ..errors import RuntimeCheckError
 from ..files import file_sha256
-from ..options import PeerName
+from ..options import DEFAULT_MEMORY, PeerName
 from ..properties.inputs import ImageRecipe, TensorRecipe
 from ..runtimes.host import HostSession, Peer, start_host
 from . import peers
@@ -156,7 +156,9 @@ def _start(
 ) -> _Contestant:
     environment = _environment(peer is None, threads)
     session = stack.enter_context(start_host(environment=environment, python=python))
-    session.load(path=artifact.path, engine="qnnpack", threads=threads, memory=0, peer=peer)
+    # A peer is code of this machine, which exports the model in its child before it runs it.
+    memory = DEFAULT_MEMORY if peer is None else 0
+    session.load(path=artifact.path, engine="qnnpack", threads=threads, memory=memory, peer=peer)
     inputs = _input(artifact.metadata)
     run = session.forward(inputs, threads=threads)
     runtime = f"{'lite interpreter' if peer is None else peer.name} {session.version}"

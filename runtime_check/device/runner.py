@@ -19,6 +19,7 @@ from typing import IO, TypeVar
 import numpy as np
 
 from ..errors import RuntimeCheckError, UnreadableArtifact
+from ..options import DEFAULT_MEMORY, require_limits
 from ..runtimes.answers import Answer
 from ..runtimes.run import ForwardError, Run
 from ..runtimes.translate import translate
@@ -28,8 +29,7 @@ from .install import DEFAULT_RUNTIME, InstalledRuntime, find_installed
 
 T = TypeVar("T")
 
-DEFAULT_TIMEOUT = 600.0
-DEFAULT_MEMORY = 8 * 2**30
+DEFAULT_TIMEOUT = 600.0  # emulation is slow
 _DTYPES = frozenset({"uint8", "int8", "int16", "int32", "int64", "float32", "float64", "bool"})
 _LONGEST_NAME = 100
 
@@ -248,6 +248,7 @@ def open_runner(
     had to fetch a line, which takes some ten times as long. Raises `DeviceUnavailable` when the
     runtime or its counter is not there.
     """
+    require_limits(timeout, memory)
     installed = find_installed(runtime)
     if count and installed.plugin is None:
         raise DeviceUnavailable(

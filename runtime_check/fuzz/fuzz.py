@@ -23,6 +23,7 @@ from rich.console import Console
 from ..artifact.archive import ArtifactFile, read_artifact
 from ..comparison import Tolerance, compare
 from ..errors import RuntimeCheckError
+from ..options import require_limits
 from ..runtimes.host import HostSession, start_host
 from ..runtimes.run import ChildDied
 from .mutate import MUTATORS, Mutation, mutate, plan_mutations
@@ -137,6 +138,7 @@ def fuzz_file(
     folder for copies that crashed or hung the loader. Raises `RuntimeCheckError` when the file
     is not good to begin with.
     """
+    require_limits(timeout, memory)
     path = Path(path)
     started = time.perf_counter()
     data = path.read_bytes() if path.is_file() else b""

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 from torch import Tensor
@@ -21,10 +21,10 @@ from ..artifact.metadata import Metadata
 from ..blame import sentence
 from ..comparison import Comparison
 from ..errors import RuntimeCheckError
-from ..options import Demands
+from ..options import DEFAULT_MEMORY, DEFAULT_TIMEOUT, Demands
 from ..reference.reference import Reference
 from ..runtime import Supervised
-from ..runtimes.run import ChildDied, ForwardError
+from ..runtimes.run import ChildDied, ForwardError, OutOfTime
 from .allowance import Allowance
 
 # `failed`: the file is wrong. `undecided`: nothing is proven, one way or the other.
@@ -32,17 +32,16 @@ Status = Literal["passed", "noted", "failed", "undecided", "skipped"]
 # What is wrong with the file: other outputs, an exception, a dead process, a false statement.
 Wrong = Literal["differs", "raised", "crashed", "hung", "memory", "nonsense", "misstated"]
 # Why nothing is proven: the Python side raised; fewer inputs were compared than were to be; the
-# process was started again midway; the outputs do not depend on the input, or are all 0 and 1;
-# what was demanded cannot be judged; hypothesis was misled; a mistake in this package.
+# process was started again midway; the deadline passed; the outputs do not depend on the input, or
+# are all 0 and 1; what was demanded cannot be judged; hypothesis was misled; a mistake in this
+# package.
 Unproven = Literal[
-    "reference", "too-few", "restarted", "constant", "saturated", "no-reference", "unsteady", "bug"
-]
+    "reference", "too-few", "restarted", "late", "constant", "saturated", "no-reference",
+    "unsteady", "bug"
+]  # fmt: skip
 Fault = Wrong | Unproven
 
-UNPROVEN: frozenset[str] = frozenset(
-    ("reference", "too-few", "restarted", "constant", "saturated", "no-reference", "unsteady",
-     "bug")
-)  # fmt: skip
+UNPROVEN: frozenset[str] = frozenset(get_args(Unproven))
 
 Outputs = list[np.ndarray]
 
@@ -78,6 +77,8 @@ class Check:
     seed: int = 0
     max_pixels: int = 400_000
     folder: Path = Path("counterexamples")
+    timeout: float = DEFAULT_TIMEOUT  # seconds for one answer
+    memory: int = DEFAULT_MEMORY  # bytes beyond what torch maps; 0: no limit
 
     @property
     def metadata(self) -> Metadata:
@@ -270,6 +271,8 @@ def fault_of(error: Exception) -> Fault:
         return "raised"
     if isinstance(error, ChildDied):
         return error.cause
+    if isinstance(error, OutOfTime):
+        return "late"
     if isinstance(error, ReferenceRaised):
         return "reference"
     # A file that loaded once and does not again.

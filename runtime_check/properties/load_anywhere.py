@@ -62,11 +62,19 @@ def _replayed(check: Check, engine: str, threads: int, environment: Mapping[str,
     expected = [e.array() for case in cases for e in case.expected]
 
     def examine(check: Check, inputs: Sequence[np.ndarray], natural: bool) -> Verdict:
-        with open_host(check.file, engine=engine, threads=threads, environment=environment) as host:
-            outputs = [
-                host.forward([i.array() for i in case.inputs], threads=threads).outputs
-                for case in cases
-            ]
+        outputs = []
+        with open_host(
+            check.file,
+            engine=engine,
+            threads=threads,
+            timeout=check.timeout,
+            memory=check.memory,
+            environment=environment,
+        ) as host:
+            for case in cases:
+                check.runtime.require_time()
+                given = [i.array() for i in case.inputs]
+                outputs.append(host.forward(given, threads=threads).outputs)
         actual = [array for arrays in outputs for array in arrays]
         comparison = compare(expected, actual, Tolerance.of(check.artifact.golden))
         return verdict_of(comparison, expected, actual)

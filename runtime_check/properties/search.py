@@ -47,7 +47,9 @@ class _Search:
         """Keep a verdict: the outputs only of the one that fails."""
         self.verdicts[recipe] = verdict.slim()
         if not verdict:
-            self.failing, self.failure = recipe, verdict
+            # What cannot be judged on the way to a smaller input does not excuse the larger one.
+            if self.failure is None or verdict.fault not in UNPROVEN:
+                self.failing, self.failure = recipe, verdict
         elif self.failing is None:
             self.worst = worse(self.worst, verdict.comparison)
             if verdict.expected and verdict.comparison is not None:
@@ -117,7 +119,7 @@ def explore(
             if search.failing is not None:
                 search.shrinks += 1
                 costly = check.runtime.costly and search.shrinks > MAX_DEVICE_SHRINKS
-                if costly or search.exhausted:
+                if costly or search.exhausted or check.runtime.is_late:
                     return
             verdict = judge(check, examine, recipe.build(), recipe.natural)
             search.found(recipe, verdict)

@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from ..printable import printable
+
 # Longer than any message of torch that helps, short enough to search and to show.
 MAX_TEXT = 100_000
 
@@ -45,12 +47,7 @@ class Answer:
         value = self.fields.get(name)
         if not isinstance(value, str):
             raise ValueError(f"{name!r} is no text")
-        return printable(value[:MAX_TEXT])
-
-
-def printable(text: str) -> str:
-    """Replace what a terminal would obey instead of show; lines and tabs stay."""
-    return "".join(c if c.isprintable() or c in "\n\t" else "\ufffd" for c in text)
+        return printable(value[:MAX_TEXT], lines=True)
 
 
 def _number(name: str, value: object) -> float:

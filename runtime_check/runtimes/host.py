@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from ..errors import RuntimeCheckError, UnreadableArtifact
-from ..options import DEFAULT_MEMORY, DEFAULT_TIMEOUT
+from ..options import DEFAULT_MEMORY, DEFAULT_TIMEOUT, require_limits
 from .answers import Answer
 from .frames import unsendable, write_frame
 from .run import ForwardError, Run
@@ -110,6 +110,7 @@ class HostSession:
 
         `peer` runs instead of the file.
         """
+        require_limits(self._timeout, memory)
         self._path, self.engine = path, engine
         header = {
             "do": "load",
@@ -191,6 +192,7 @@ def start_host(
 
     `python` is another interpreter than this one; it must be able to import `runtime_check`.
     """
+    require_limits(timeout, 0)
     command = [python or sys.executable, "-m", "runtime_check.runtimes.child"]
     with start_worker(command, environment={**os.environ, **(environment or {})}) as worker:
         yield HostSession(worker, timeout)

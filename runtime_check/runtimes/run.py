@@ -22,6 +22,12 @@ class ChildDied(RuntimeCheckError):
         self.cause: Cause = cause
 
 
+class OutOfTime(RuntimeCheckError):
+    """All answers together took longer than they may: no verdict, the file may be only slow."""
+
+    exit_code = 3
+
+
 class ForwardError(RuntimeCheckError):
     """`forward` raised for this input."""
 

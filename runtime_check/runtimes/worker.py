@@ -16,7 +16,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import IO, TypeVar
 
-from .answers import Answer, printable
+from ..printable import printable
+from .answers import Answer
 from .frames import MAX_ANSWER_BYTES, read_frame
 from .leash import start_leashed, start_watched
 from .run import Cause, ChildDied
@@ -130,7 +131,7 @@ def _ended(worker: Worker) -> tuple[Cause, str]:
     if code is None:
         return "nonsense", "it closed its pipe and went on"
     output = worker.last_output()
-    lines = printable(output.decode("utf-8", "replace")).strip().splitlines()
+    lines = printable(output.decode("utf-8", "replace"), lines=True).strip().splitlines()
     last = f"; its last output: {lines[-1][:200]}" if lines else ""
     if code == -getattr(signal, "SIGKILL", 9):
         # Nobody else kills it: neither this process, which would know, nor itself.

@@ -109,6 +109,8 @@ def test_strict_fails_without_a_reference(
         (["FILE", "--memory", "nan"], "--memory takes GiB"),
         (["FILE", "--seed", str(2**70)], "--seed takes a whole number from 0"),
         (["FILE", "--timeout", "inf"], "at most 604800 s, and"),
+        (["FILE", "--deadline", "nan"], "at most 604800 s, and"),
+        (["fuzz", "FILE", "--timeout", "nan"], "at most 604800 s, and"),
         (["FILE", "--count"], "--count is for emulated device runtimes"),
         (["FILE", "--report", "rep.txt"], "--report takes a file that ends in .html or .json"),
         (["FILE", "--report", "."], "--report takes a file"),

@@ -91,6 +91,17 @@ def test_outputs_that_flood_end_at_once_with_a_sentence(tmp_path: Path) -> None:
     assert result.seconds < 30
 
 
+def test_past_the_deadline_there_is_no_verdict(tmp_path: Path) -> None:
+    path = make_hostile(hostile.Mean(), tmp_path / "a.ptl")
+    names: tuple[PropertyName, ...] = (
+        "golden", "parity", "metadata", "determinism", "batch", "nonfinite", "load-anywhere"
+    )  # fmt: skip
+    report = check(path, tmp_path, *names, deadline=1e-6)
+    assert report.outcome == "undecided"
+    assert [(r.status, r.fault) for r in report.results] == [("undecided", "late")] * 7
+    assert "took more than 1e-06 s together" in report.results[0].reason
+
+
 def test_a_file_cannot_excuse_itself_by_a_tolerance_of_its_own(tmp_path: Path) -> None:
     path = make_hostile(hostile.WrongEverywhere(), tmp_path / "a.ptl", atol=1000.0)
     with pytest.raises(runtime_check.RuntimeCheckError, match="nearly anything would pass"):

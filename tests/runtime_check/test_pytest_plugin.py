@@ -62,6 +62,24 @@ def test_a_failing_input_comes_with_the_command_that_judges_it_again(
     assert re.search(r"again: python -m runtime_check \S+other.ptl --replay \S+npz", done.stdout)
 
 
+def test_limits_are_options_and_values_that_are_none_a_usage_error(
+    tensor_ptl: Any, tmp_path: Path
+) -> None:
+    for options, words in (
+        (["--artifact-timeout", "inf"], "A time limit is above 0 s"),
+        (["--artifact-memory", "nan"], "takes GiB, from 0"),
+    ):
+        done = pytest_run(tmp_path, "--artifact", str(tensor_ptl.path), *options)
+        assert done.returncode == 4
+        assert words in done.stderr + done.stdout
+    late = pytest_run(
+        tmp_path, "--artifact", str(tensor_ptl.path), "--artifact-deadline", "0.000001",
+        "--artifact-memory", "4", "--artifact-timeout", "60", "-k", "golden",
+    )  # fmt: skip
+    assert late.returncode == 1
+    assert "undecided (late)" in late.stdout
+
+
 def test_choices_are_those_of_the_command_line(tmp_path: Path) -> None:
     done = pytest_run(tmp_path, "--artifact-run-on", "desktop")
     assert done.returncode == 4
