@@ -22,6 +22,10 @@ class SourceError(ExportError):
     """The model, its weights or its labels cannot be loaded."""
 
 
+class NotReproducible(ExportError):
+    """The model gives two answers to one input, so no file can be verified against it."""
+
+
 class ModelError(ExportError):
     """The model's own code fails on its input, or returns what no app can read."""
 

@@ -12,6 +12,7 @@ from runtime_check.artifact.metadata import EAGER_STAGE
 from runtime_check.places import require_writable
 from runtime_check.runtimes.lite import quantized_engine
 
+from .agreement import require_agreement
 from .artifact import Artifact
 from .environment import one_thread, require_suitable_torch
 from .expected import expect, expect_int8
@@ -58,6 +59,7 @@ def export(
         plan = make_plan(source, options)
 
         clock.start("reference")
+        require_agreement(plan)
         expected = expect(plan)
         ledger = Ledger(plan, expected.outputs)
         ledger.note(EAGER_STAGE, plan.whole(source.module), source.module, expected.outputs)

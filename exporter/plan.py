@@ -19,7 +19,7 @@ from .options import Activation, ExportOptions, PreprocessingChoice
 from .outputs import run
 from .quiet import quiet
 from .source import SourceModel
-from .trial import Trial, try_out
+from .trial import Trial, pristine, try_out
 
 # Work of one run, in multiply-accumulates, above which a model is judged on few inputs: about 3 s
 # on one thread. A ViT-B/16 has 2e10 at 224 x 224 pixels, 6e10 at 384 and 3e11 at 768.
@@ -98,7 +98,9 @@ def make_plan(source: SourceModel, options: ExportOptions) -> Plan:
             "photo, so the first size is 1. For batches export with `--input tensor`."
         )
     plan = (_image_plan if image else _tensor_plan)(source, stated, options.activation)
-    trial = try_out(source.provenance.model, source.module, plan.inputs[0])
+    # A copy is tried: what a module keeps from its first run must not be kept from this one.
+    module = pristine(source.module) or source.module
+    trial = try_out(source.provenance.model, module, plan.inputs[0])
     if image:
         _require_one_output(source.name, trial)
     return replace(_affordable(plan, trial.work), evaluation=_evaluation(plan, options))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,6 +21,8 @@ from .outputs import tensors_in
 
 # An element that an operator writes takes about as long as so many multiply-accumulates.
 _ELEMENT = 10
+# A copy of a larger module would be most of what a machine has.
+MOST_COPIED_BYTES = 4 * 2**30
 _FLOPS = {torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: sdpa_flop, **flop_registry}
 
 
@@ -33,6 +36,17 @@ class Trial:
     outputs: tuple[Tensor, ...]
     is_tensor: bool  # alone, not in a tuple, list or dict
     work: int
+
+
+def pristine(module: nn.Module) -> nn.Module | None:
+    """Copy a module, so that running the copy changes nothing; None where it cannot be copied."""
+    tensors = [*module.parameters(), *module.buffers()]
+    if sum(t.numel() * t.element_size() for t in tensors) > MOST_COPIED_BYTES:
+        return None
+    try:
+        return copy.deepcopy(module)
+    except Exception:  # noqa: BLE001  authors' classes may refuse in any way
+        return None
 
 
 class _Work(TorchDispatchMode):

@@ -27,7 +27,7 @@ FLOORS = {
         ("environment",),
         ("source",),
         ("plan",),
-        ("rewrites",),
+        ("agreement", "rewrites"),
         ("expected", "quantize"),
         ("verify",),
         ("lower",),
