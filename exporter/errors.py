@@ -26,6 +26,10 @@ class NotReproducible(ExportError):
     """The model gives two answers to one input, so no file can be verified against it."""
 
 
+class NothingToVerify(ExportError):
+    """The model's outputs do not depend on its input, or are mostly rounding."""
+
+
 class ModelError(ExportError):
     """The model's own code fails on its input, or returns what no app can read."""
 

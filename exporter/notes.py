@@ -7,6 +7,8 @@ from typing import Literal
 
 # random-weights, noise: the file computes nothing useful. repair: what made a capture or an
 # optimization right. rejected-capture: a capture that was tried and not taken, and why.
+# constant: an output that does not depend on the input. saturated: what was compared instead of
+# probabilities that are all 0 or 1.
 # skipped: image files that cannot serve. weights: which of a checkpoint's were taken, and what
 # became of their dtypes.
 NoteKind = Literal[
@@ -21,6 +23,8 @@ NoteKind = Literal[
     "evaluation",
     "skipped",
     "signature",
+    "constant",
+    "saturated",
 ]
 
 _PREFIXES: dict[NoteKind, str] = {

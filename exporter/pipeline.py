@@ -15,15 +15,16 @@ from runtime_check.runtimes.lite import quantized_engine
 from .agreement import require_agreement
 from .artifact import Artifact
 from .environment import one_thread, require_suitable_torch
-from .expected import expect, expect_int8
+from .expected import Expected, expect, expect_int8
 from .install import models_folder
 from .lower.lower import lower
+from .notes import Note
 from .options import ExportOptions
 from .package.archive import write_artifact
 from .package.keys import read_secret_key
 from .package.sign import sign
 from .package.workspace import Workspace, workspace
-from .plan import make_plan
+from .plan import Plan, make_plan
 from .progress import Clock, Listener, silent
 from .quantize.engine import require_phone_packing
 from .quantize.step import quantize_network
@@ -33,7 +34,9 @@ from .report.ledger import Ledger
 from .report.page import write_html
 from .report.report import write_json
 from .rewrites import left_out, rewrite
+from .saturated import verify_before_activation
 from .source import source_of
+from .telling import require_telling
 from .verify import require_runtime, verify_on
 
 
@@ -59,8 +62,7 @@ def export(
         plan = make_plan(source, options)
 
         clock.start("reference")
-        require_agreement(plan)
-        expected = expect(plan)
+        expected, notes = _reference(plan)
         ledger = Ledger(plan, expected.outputs)
         ledger.note(EAGER_STAGE, plan.whole(source.module), source.module, expected.outputs)
 
@@ -75,14 +77,14 @@ def export(
             if network.simulated is not None:
                 ledger.note("fake-quantized", plan.whole(network.simulated))
             ledger.note("quantized", plan.whole(network.module))
-
         lowered = lower(plan, network.module, expected, options, scratch=work.scratch, clock=clock)
+        notes += verify_before_activation(plan, network, expected, options, work.scratch)
         clock.start("ledger")
         ledger.note("captured", plan.shipped(lowered.captured.module))
         ledger.note("optimized", lowered.optimized.module)
-        ledger.note_file(lowered.verified, lowered.file)
         on_device = verify_on(options.run_on, lowered.file, plan, expected)
-        ledger.note_file(on_device, lowered.file)
+        for verified in (lowered.verified, on_device):
+            ledger.note_file(verified, lowered.file)
 
         clock.start("package")
         metadata = metadata_of(plan, expected, prepared, network, lowered, ledger, on_device)
@@ -92,7 +94,7 @@ def export(
             sign(file, options.sign)
 
         clock.start("report")
-        report = report_of(plan, file, metadata, prepared, network, lowered, ledger, clock)
+        report = report_of(plan, file, metadata, prepared, network, lowered, ledger, clock, notes)
         write_json(report, file.with_suffix(".report.json"))
         write_html(report, file.with_suffix(".report.html"))
         path, installed = work.publish(file)
@@ -110,6 +112,13 @@ def _machine(options: ExportOptions) -> Iterator[Workspace]:
         workspace(options.out, apps, options.name) as work,
     ):
         yield work
+
+
+def _reference(plan: Plan) -> tuple[Expected, list[Note]]:
+    """Run eager: what the file has to compute, once that is known to be one thing and to vary."""
+    require_agreement(plan)
+    expected = expect(plan)
+    return expected, require_telling(plan, expected)
 
 
 def _check_machine(options: ExportOptions) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -178,8 +178,12 @@ def report_of(
     lowered: Lowered,
     ledger: Ledger,
     clock: Clock,
+    told: Sequence[Note] = (),
 ) -> Report:
-    """Read the written file at `path` again and gather all that its report shows."""
+    """Read the written file at `path` again and gather all that its report shows.
+
+    `told` are notes of the steps that have no result of their own here.
+    """
     file: ArtifactFile = read_artifact(path)
     verified = lowered.verified
     return Report(
@@ -201,7 +205,7 @@ def report_of(
         preprocessing=_preprocessing(plan),
         skipped=_skipped(plan, network),
         calibration=network.calibration,
-        notes=_notes(plan, metadata, network, lowered) + _signature_note(file),
+        notes=[*told, *_notes(plan, metadata, network, lowered), *_signature_note(file)],
     )
 
 

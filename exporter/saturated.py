@@ -1,0 +1,55 @@
+"""A saturated activation gives 0 and 1 whatever the network computes: then the logits are compared.
+
+They are not in the file. So a twin of it without the activation goes the same way (same network,
+capture, optimization, saving and loading) and is verified against the same model.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from .expected import Expected, expect, expect_int8
+from .lower.lower import lower
+from .notes import Note
+from .options import ExportOptions
+from .plan import Plan
+from .progress import Clock
+from .quantize.step import QuantizedNetwork
+
+# A probability nearer to 0 or 1 hides what it was made from within float32's rounding.
+_NEAR = 1e-6
+
+
+def is_saturated(plan: Plan, expected: Expected) -> bool:
+    """Say whether all outputs of all samples are 0 or 1, behind an activation."""
+    if plan.activation == "none":
+        return False
+    return all(
+        bool(((output < _NEAR) | (output > 1 - _NEAR)).all())
+        for sample in expected.outputs
+        for output in sample
+    )
+
+
+def verify_before_activation(
+    plan: Plan, network: QuantizedNetwork, expected: Expected, options: ExportOptions, scratch: Path
+) -> list[Note]:
+    """Verify a twin without the activation, where that is saturated; returns what was compared.
+
+    Raises as `lower` does: `VerifyError` where the twin differs, before a wrong file is kept.
+    """
+    if not options.verify or not is_saturated(plan, expected):
+        return []
+    bare = replace(plan, activation="none")
+    logits = expect_int8(bare, network.module) if network.is_int8 else expect(bare)
+    folder = scratch / "twin"
+    folder.mkdir()
+    # The exported network may be a rewritten one: what it has to compute is still the source's.
+    twin = lower(bare, network.module, logits, options, scratch=folder, clock=Clock())
+    assert twin.verified is not None
+    text = (
+        f"every {plan.activation} output is 0 or 1, which hides the network: a twin of the file "
+        f"without it was verified as well, {twin.verified.comparison}"
+    )
+    return [Note("saturated", text)]
