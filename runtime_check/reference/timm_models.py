@@ -61,8 +61,26 @@ def require_model(name: str) -> None:
 
 
 def untrained(name: str, *, exportable: bool) -> nn.Module:
-    """Build `name` with random weights; its tag still determines the number of classes."""
-    return _create(_architecture(name), exportable)
+    """Build `name` with random weights; its tag still determines the number of classes.
+
+    Some architectures begin training with a head of zeros, whose outputs depend on no input. Such
+    a head gets small random weights: torch's generator draws them, as it did the others.
+    """
+    module = _create(_architecture(name), exportable)
+    for head in _heads(module):
+        weight = getattr(module.get_submodule(head), "weight", None)
+        if isinstance(weight, Tensor) and not bool(weight.detach().count_nonzero()):
+            nn.init.normal_(weight, std=0.02)
+    return module
+
+
+def _heads(module: nn.Module) -> list[str]:
+    """Return the names of the classifiers of a timm model."""
+    config: Any = getattr(module, "pretrained_cfg", None) or {}
+    named = config.get("classifier")
+    known = dict(module.named_modules())
+    names = named if isinstance(named, (tuple, list)) else [named]
+    return [name for name in names if isinstance(name, str) and name in known]
 
 
 def fine_tuned(name: str, path: Path, *, exportable: bool) -> tuple[nn.Module, WeightsRead]:

@@ -128,3 +128,10 @@ def test_without_timm_the_cure_is_named(monkeypatch: pytest.MonkeyPatch) -> None
         require_model("resnet18")
     with pytest.raises(BuildError, match=r"This needs timm"):
         import_timm("This")
+
+
+def test_random_weights_have_a_head_that_depends_on_the_input() -> None:
+    """timm's own MLP-Mixer begins with zeros there."""
+    assert not timm.create_model("mixer_s32_224").head.weight.count_nonzero()
+    module = untrained("mixer_s32_224", exportable=True)
+    assert module.get_parameter("head.weight").count_nonzero()
