@@ -1,0 +1,39 @@
+"""What is mutated, and the tests that judge it."""
+
+from __future__ import annotations
+
+PROPERTIES = "runtime_check/properties"
+MUTATED = (
+    "runtime_check/comparison.py",
+    f"{PROPERTIES}/base.py",
+    f"{PROPERTIES}/search.py",
+    f"{PROPERTIES}/parity.py",
+    f"{PROPERTIES}/spread.py",
+    f"{PROPERTIES}/logits.py",
+    f"{PROPERTIES}/allowance.py",
+    "runtime_check/reference/rounding.py",
+    f"{PROPERTIES}/golden.py",
+    f"{PROPERTIES}/determinism.py",
+    f"{PROPERTIES}/nonfinite.py",
+    f"{PROPERTIES}/preprocessing.py",
+    f"{PROPERTIES}/load_anywhere.py",
+    f"{PROPERTIES}/counterexample.py",
+    f"{PROPERTIES}/__init__.py",
+    "runtime_check/checking.py",
+)
+TESTS = "tests/runtime_check"
+# Fast ones: no process is started, no network is trained. The rest of the suite would see more.
+JUDGES = (
+    f"{TESTS}/test_comparison.py",
+    f"{TESTS}/reference/test_rounding.py",
+    f"{TESTS}/properties/test_spread.py",
+    f"{TESTS}/properties/test_logits.py",
+    f"{TESTS}/properties/test_verdicts.py",
+)
+
+
+def judges_of(module: str) -> list[str]:
+    """Return all judges, the module's own test file first: most mutants die there."""
+    folder, _, name = module.rpartition("/")
+    own = f"{folder.replace('runtime_check', TESTS, 1)}/test_{name}"
+    return sorted(JUDGES, key=lambda test: test != own)
