@@ -238,8 +238,9 @@ def _judge_values(pairs: _Pairs, tolerance: Tolerance) -> tuple[str, list[str]]:
 def _judge_figures(figures: Figures, steps: float | None, tolerance: Tolerance) -> list[str]:
     """Judge the figures of all values together: the demands that are not met, in words."""
     reasons = []
-    if tolerance.max_steps is not None and steps is not None and steps > tolerance.max_steps:
-        reasons.append(f"{steps:.2f} quantization steps, at most {tolerance.max_steps:g} allowed")
+    if tolerance.max_steps is not None and (steps is None or steps > tolerance.max_steps):
+        got = "steps of unknown size" if steps is None else f"{steps:.2f} quantization steps"
+        reasons.append(f"{got}, at most {tolerance.max_steps:g} allowed")
     quality, rank = figures.sqnr_db, figures.top1
     if tolerance.min_sqnr_db is not None and (quality is None or quality < tolerance.min_sqnr_db):
         got = "no SQNR" if quality is None else f"SQNR {quality:.1f} dB"

@@ -38,6 +38,7 @@ SWAPPED = {
     "argmax": "argmin", "maximum": "minimum", "minimum": "maximum",
 }  # fmt: skip
 ERRSTATE = m.Call(func=m.Attribute(attr=m.Name("errstate")))
+DEFAULT_DTYPE = m.Attribute(value=m.Name("np"), attr=m.Name("float64"))  # as None is to numpy
 NEGATED: dict[type[cst.BaseCompOp], type[cst.BaseCompOp]] = {
     cst.LessThan: cst.GreaterThanEqual,
     cst.LessThanEqual: cst.GreaterThan,
@@ -78,7 +79,7 @@ def operator_argument(node: cst.Call) -> Iterable[cst.Call]:
         before, after = node.args[:index], node.args[index + 1 :]
         if arg.keyword is not None:
             yield node.with_changes(args=[*before, *after])
-        elif not m.matches(arg.value, m.Name("None")):
+        elif not m.matches(arg.value, m.Name("None") | DEFAULT_DTYPE):
             yield node.with_changes(
                 args=[*before, arg.with_changes(value=cst.Name("None")), *after]
             )
