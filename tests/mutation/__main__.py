@@ -27,7 +27,6 @@ from .score import Row, read_reasons, render
 ROOT = Path(__file__).resolve().parents[2]
 SCORE = Path("tests/mutation/score.md")
 COPIED = ("runtime_check", "exporter", "tests/runtime_check", "tests/mutation")
-SINGLE = ("pyproject.toml", "tests/conftest.py", "tests/artifacts.py")
 
 
 def copy_checkout(target: Path) -> None:
@@ -35,8 +34,9 @@ def copy_checkout(target: Path) -> None:
     leave = shutil.ignore_patterns("__pycache__", "*.ptl")
     for name in COPIED:
         shutil.copytree(ROOT / name, target / name, ignore=leave)
-    for name in SINGLE:
-        shutil.copy(ROOT / name, target / name)
+    shutil.copy(ROOT / "pyproject.toml", target)
+    for helper in (ROOT / "tests").glob("*.py"):
+        shutil.copy(helper, target / "tests")
 
 
 def results_of(folder: Path, module: str) -> Path:
