@@ -37,7 +37,7 @@ if [[ ! -x "$swift/usr/bin/swiftc" ]]; then
   trap 'rm -rf "$scratch"' EXIT
   # Clang needs the C and C++ headers, which swiftlang only recommends.
   mmdebstrap --quiet --mode=root --variant=apt \
-    --include=swiftlang,libc6-dev,libstdc++-14-dev,git,ca-certificates \
+    --include=swiftlang,libc6-dev,libstdc++-14-dev,libssl-dev,git,ca-certificates \
     --aptopt='APT::Install-Recommends "false"' --dpkgopt=force-unsafe-io \
     --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/man/*' \
     trixie "$scratch/root" "$mirror"
@@ -56,8 +56,15 @@ spec = importlib.util.spec_from_file_location("tools", "tests/mobile/ios/tools.p
 tools = importlib.util.module_from_spec(spec)
 sys.modules["tools"] = tools
 spec.loader.exec_module(tools)
+swift = tools.find_swift()
+# Signatures are tested on OpenSSL; a folder that an older run made does not have it.
+if swift.root is not None and not (swift.root / "usr/include/openssl/evp.h").exists():
+    apt = "apt-get update -qq && apt-get install -y -qq --no-install-recommends libssl-dev"
+    done = swift.run(["sh", "-c", apt], env={"DEBIAN_FRONTEND": "noninteractive"})
+    if done.returncode:
+        sys.exit(done.stdout + done.stderr)
 print(tools.ensure_macos_torch())
-print(tools.find_swift().run(["swift", "--version"]).stdout.strip())
+print(swift.run(["swift", "--version"]).stdout.strip())
 PY
 if [[ "${1:-}" == setup ]]; then
   log "set up"

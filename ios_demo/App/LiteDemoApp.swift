@@ -8,6 +8,7 @@ struct LiteDemoApp: App {
   @State private var model = ClassifierModel(
     folder: Bundle.main.bundleURL.appendingPathComponent("Models", isDirectory: true),
     runtime: LiteFile.self,
+    trust: Trust(publicKey: Bundle.main.modelPublicKey, cryptography: AppleCryptography()),
     // More threads than fast cores make a phone slower.
     threads: min(ProcessInfo.processInfo.activeProcessorCount, 4),
     app: Bundle.main.nameAndVersion,
@@ -22,6 +23,11 @@ struct LiteDemoApp: App {
 }
 
 extension Bundle {
+  /// The key that models have to be signed with; blank where nothing is demanded.
+  fileprivate var modelPublicKey: String {
+    object(forInfoDictionaryKey: "ModelPublicKey") as? String ?? ""
+  }
+
   fileprivate var nameAndVersion: String {
     let name = object(forInfoDictionaryKey: "CFBundleName") as? String ?? "LiteDemo"
     let version = object(forInfoDictionaryKey: "CFBundleShortVersionString") as? String ?? "0"

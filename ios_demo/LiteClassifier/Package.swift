@@ -13,9 +13,17 @@ import PackageDescription
 // Pure Swift: everything of the app that needs no Apple framework and no torch.
 var products: [Product] = [.library(name: "LiteClassifier", targets: ["LiteClassifier"])]
 var targets: [Target] = [
-  .target(name: "LiteClassifier", swiftSettings: settings),
-  .testTarget(name: "LiteClassifierTests", dependencies: ["LiteClassifier"]),
+  .target(name: "LiteClassifier", swiftSettings: settings)
 ]
+#if os(Linux)
+  // Signatures are verified by CryptoKit; on Linux the tests have OpenSSL in its place.
+  targets += [
+    .systemLibrary(name: "CCrypto", path: "Tests/CCrypto", providers: [.apt(["libssl-dev"])]),
+    .testTarget(name: "LiteClassifierTests", dependencies: ["LiteClassifier", "CCrypto"]),
+  ]
+#else
+  targets.append(.testTarget(name: "LiteClassifierTests", dependencies: ["LiteClassifier"]))
+#endif
 
 // With TORCH_ROOT (a torch wheel's folder, the one with lib/ and include/ in it) the C++ core is
 // built too and real files run. Xcode does not set it: there the app target compiles the same

@@ -291,6 +291,13 @@ def test_the_camera_is_explained() -> None:
     assert "NSPhotoLibraryUsageDescription" not in info
 
 
+def test_no_key_is_demanded_until_somebody_writes_one() -> None:
+    info = plistlib.loads((APP / "App/Info.plist").read_bytes())
+    assert info["ModelPublicKey"] == ""
+    app = (APP / "App/LiteDemoApp.swift").read_text(encoding="utf-8")
+    assert 'forInfoDictionaryKey: "ModelPublicKey"' in app
+
+
 def test_the_privacy_manifest_says_that_nothing_is_collected() -> None:
     manifest = plistlib.loads((APP / "App/PrivacyInfo.xcprivacy").read_bytes())
     assert manifest["NSPrivacyTracking"] is False

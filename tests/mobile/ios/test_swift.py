@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 import struct
 import subprocess
 import sys
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
+from random import Random
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from exporter.package.keys import make_keys
+from exporter.package.sign import sign
 from runtime_check.bench.format import read_bench
 
 from ...artifacts import Models
@@ -163,3 +168,69 @@ def test_the_benchmark_of_the_view_model_is_imported(end_to_end: EndToEnd) -> No
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
     assert "lite0_int8" in done.stdout
+
+
+def deflated(count: int) -> list[dict[str, object]]:
+    """Streams of deflate of every kind that zlib makes, some damaged, and what zlib says."""
+    random = Random(0)
+    found: list[dict[str, object]] = []
+    for index in range(count):
+        size = random.choice((0, 1, 2, 100, 5000, 70_000))
+        letters = random.choice((1, 2, 20, 256))
+        plain = bytes(random.randrange(letters) for _ in range(size))
+        plain = plain + plain[: size // 2] * random.randrange(3)
+        strategy = random.choice(
+            (0, zlib.Z_FILTERED, zlib.Z_HUFFMAN_ONLY, zlib.Z_RLE, zlib.Z_FIXED)
+        )
+        packer = zlib.compressobj(random.randrange(10), zlib.DEFLATED, -15, 9, strategy)
+        packed = bytearray(packer.compress(plain) + packer.flush())
+        if index % 3 == 2:
+            packed[random.randrange(min(len(packed), 80))] ^= 1 << random.randrange(8)
+        if index % 12 == 11:
+            del packed[-1]
+        unpacked = unpack(bytes(packed))
+        answer = unpacked is not None and len(unpacked) == len(plain)
+        found.append(
+            {
+                "packed": base64.b64encode(packed).decode(),
+                "size": len(plain),
+                "plain": base64.b64encode(unpacked or b"").decode() if answer else None,
+            }
+        )
+    return found
+
+
+def unpack(packed: bytes) -> bytes | None:
+    """What zlib makes of it; None where that is nothing."""
+    unpacker = zlib.decompressobj(-15)
+    try:
+        plain = unpacker.decompress(packed)
+    except zlib.error:
+        return None
+    return plain if unpacker.eof else None
+
+
+def test_real_signed_files_are_vouched_for(
+    swift: Swift, scratch: list[str], models: Models, tmp_path: Path
+) -> None:
+    """Deflated by zlib and signed by the exporter; nothing of that is written for these tests."""
+    keys = make_keys(tmp_path / "release")
+    file = tmp_path / "signed.ptl"
+    file.write_bytes(models.fp32.read_bytes())
+    sign(file, keys.secret)
+    vectors = tmp_path / "deflated.json"
+    vectors.write_text(json.dumps(deflated(300)), encoding="utf-8")
+    done = swift.run(
+        [*TEST, *scratch, "--filter", "TrustTests"],
+        cwd=PACKAGE,
+        env={
+            "GOLDEN_DIR": str(GOLDEN),
+            "SIGNED_FILE": str(file),
+            "SIGNED_KEY": keys.key.line,
+            "DEFLATED": str(vectors),
+        },
+    )
+    output = done.stdout + done.stderr
+    assert done.returncode == 0, output[-3000:]
+    for name in ("whatTheExporterSignedIsVouchedFor", "inflatesAsZlibDoes", "verdictOfTheFixtures"):
+        assert re.search(rf"✔ Test {name}\S* .*passed", output), output[-3000:]

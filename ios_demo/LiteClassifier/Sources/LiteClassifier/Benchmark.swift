@@ -92,7 +92,8 @@ extension LoadedModel {
   ///
   /// Memory is watched while it loads and warms up, not while it is timed.
   public static func benchmark(
-    _ file: URL, runtime: any ModelRuntime.Type, plan: BenchmarkPlan, sha256: String?
+    _ file: URL, runtime: any ModelRuntime.Type, trust: Trust? = nil, plan: BenchmarkPlan,
+    sha256: String?
   ) throws -> Benchmark.Run {
     try runtime.setThreads(plan.threads)
     let before = residentMegabytes()
@@ -102,7 +103,7 @@ extension LoadedModel {
     let first: Double
     do {
       defer { watch.stop() }
-      model = try LoadedModel(file, runtime: runtime)
+      model = try LoadedModel(file, runtime: runtime, trust: trust)
       inputs = try model.golden().cases[0].inputs
       (_, first) = try milliseconds { try model.forward(inputs) }
       for _ in 0..<plan.warmUp { _ = try model.forward(inputs) }

@@ -42,6 +42,7 @@ public final class ClassifierModel {
 
   private let folder: URL
   private let runtime: any ModelRuntime.Type
+  private let trust: Trust?
   private let threads: Int
   private let app: String
   private let digest: @Sendable (URL) -> String?
@@ -52,15 +53,17 @@ public final class ClassifierModel {
 
   /// - Parameters:
   ///   - folder: where `--install` put the `.ptl` files.
+  ///   - trust: who must have signed a file before it is opened; nil for anybody.
   ///   - threads: how many one inference uses.
   ///   - app: name and version, for benchmarks.
   ///   - digest: the SHA-256 of a file, for benchmarks; nil where it is not available.
   public init(
-    folder: URL, runtime: any ModelRuntime.Type, threads: Int, app: String,
+    folder: URL, runtime: any ModelRuntime.Type, trust: Trust? = nil, threads: Int, app: String,
     digest: @escaping @Sendable (URL) -> String? = { _ in nil }
   ) {
     self.folder = folder
     self.runtime = runtime
+    self.trust = trust
     self.threads = threads
     self.app = app
     self.digest = digest
@@ -91,10 +94,10 @@ public final class ClassifierModel {
     badge = .none
     phase = .opening(file.lastPathComponent)
     do {
-      let (runtime, threads) = (runtime, threads)
+      let (runtime, trust, threads) = (runtime, trust, threads)
       let opened = try await offMain {
         try runtime.setThreads(threads)
-        return try LoadedModel(file, runtime: runtime)
+        return try LoadedModel(file, runtime: runtime, trust: trust)
       }
       guard mine == request else { return }
       model = opened
@@ -165,10 +168,11 @@ public final class ClassifierModel {
     for (index, file) in files.enumerated() {
       phase = .benchmarking(done: index, of: files.count)
       do {
-        let (runtime, digest) = (runtime, digest)
+        let (runtime, trust, digest) = (runtime, trust, digest)
         runs.append(
           try await offMain {
-            try LoadedModel.benchmark(file, runtime: runtime, plan: plan, sha256: digest(file))
+            try LoadedModel.benchmark(
+              file, runtime: runtime, trust: trust, plan: plan, sha256: digest(file))
           })
       } catch {
         skipped.append(

@@ -94,11 +94,14 @@ public final class LoadedModel: Sendable {
   var fileName: String { file.lastPathComponent }
 
   /// Open `file` with the given runtime. Throws `ModelError`, with a sentence for the user.
-  public init(_ file: URL, runtime type: any ModelRuntime.Type) throws {
+  ///
+  /// The runtime does not see a file that is not vouched for as `trust` demands; nil demands nothing.
+  public init(_ file: URL, runtime type: any ModelRuntime.Type, trust: Trust? = nil) throws {
     let name = file.lastPathComponent
     guard let size = try? file.resourceValues(forKeys: [.fileSizeKey]).fileSize else {
       throw ModelError.unopened(file: name, why: "there is no such file")
     }
+    try trust?.require(file)
     let (runtime, took) = try milliseconds {
       do {
         return try type.init(path: file.path)

@@ -12,6 +12,10 @@ public enum ModelError: Error, Equatable, LocalizedError {
   case unopened(file: String, why: String)
   /// The runtime cannot run it on this input; `why` is the runtime's own message.
   case runtime(file: String, why: String)
+  /// The key that is built in did not sign it; `why` says what is wrong.
+  case notVouchedFor(file: String, key: String, doubt: Doubt, why: String)
+  /// What is built in is no key.
+  case badPublicKey(String)
   /// The file is fine, but this is not what it takes.
   case input(why: String)
 
@@ -32,6 +36,12 @@ public enum ModelError: Error, Equatable, LocalizedError {
         + "does not have. Install the model again. The runtime says: \(why)"
     case .runtime(let file, let why):
       "\(file) could not be run: \(why)"
+    case .notVouchedFor(let file, let key, _, let why):
+      "\(file) was not opened: \(why), and this app takes only models that key \(key) signed. Get "
+        + "the file again from those who sign it, or sign it: “python -m exporter sign FILE --key KEY”."
+    case .badPublicKey(let text):
+      "The public key built into this app (\(text.prefix(80))) is not one of minisign's, so no model "
+        + "is opened. Build the app again with the line RW... of “python -m exporter keygen NAME”."
     case .input(let why):
       why
     }
