@@ -69,7 +69,8 @@ def untrained(name: str, *, exportable: bool) -> nn.Module:
     module = _create(_architecture(name), exportable)
     for head in _heads(module):
         weight = getattr(module.get_submodule(head), "weight", None)
-        if isinstance(weight, Tensor) and not bool(weight.detach().count_nonzero()):
+        counted = isinstance(weight, Tensor) and not weight.is_meta  # meta: only its size matters
+        if isinstance(weight, Tensor) and counted and not bool(weight.detach().count_nonzero()):
             nn.init.normal_(weight, std=0.02)
     return module
 

@@ -33,7 +33,7 @@ REFERENCE = f"{hostile.__name__}:mean"
 
 def check(path: Path, folder: Path, *properties: PropertyName, **options: Any) -> Report:
     options.setdefault("reference", REFERENCE)
-    options.setdefault("timeout", 4.0)
+    options.setdefault("timeout", 10.0)  # of loading, too, on a machine that is busy
     options.setdefault("examples", 8)
     return runtime_check.check(
         path, CheckOptions(properties=properties, counterexamples=folder / "found", **options)
@@ -75,7 +75,7 @@ def test_what_shows_only_beyond_the_golden_vectors_fails_alone_and_in_company(
     assert alone.outcome == "failed", alone.results
     (result,) = alone.results
     assert result.fault == fault or fault is None
-    assert time.monotonic() - started < 90
+    assert time.monotonic() - started < 150
     if name == "nonfinite":
         # The properties after it meet a fresh process, and the whole still fails.
         report = check(path, tmp_path, "golden", "nonfinite", "batch")
@@ -143,7 +143,7 @@ def test_a_process_harmed_at_any_call_spoils_any_property(
         return forward(self, *arguments, **options)
 
     monkeypatch.setattr(HostSession, "forward", harmed)
-    report = check(path, tmp_path, name, timeout=3.0)
+    report = check(path, tmp_path, name, timeout=8.0)
     (result,) = report.results
     if name == "golden" and call == 3:  # which has two vectors
         assert result.status == "passed"
@@ -209,7 +209,7 @@ def test_pytest_fails_where_the_check_does(network: nn.Module, name: str, tmp_pa
     path = make_hostile(network, tmp_path / "a.ptl")
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--rootdir={tmp_path}",
-         "--artifact", str(path), "--artifact-reference", REFERENCE, "--artifact-timeout", "4",
+         "--artifact", str(path), "--artifact-reference", REFERENCE, "--artifact-timeout", "10",
          "-k", f"{name} or golden", str(tmp_path)],
         capture_output=True, text=True, check=False, cwd=Path(__file__).parents[2],
         env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
