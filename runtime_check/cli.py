@@ -16,6 +16,7 @@ from . import __version__
 from .choices import choice, chosen
 from .device.cli import app as device_app
 from .errors import RuntimeCheckError
+from .files import write_whole
 from .options import (
     DEFAULT_DEADLINE,
     DEFAULT_MEMORY,
@@ -192,8 +193,7 @@ def _check(
     with _console(stderr=True).status(f"opening {escape(file.name)}") as spinner:
         result = check(file, options, listener=spinner.update)
     if report is not None and report.suffix == ".json":
-        report.parent.mkdir(parents=True, exist_ok=True)
-        report.write_text(to_json(result), encoding="utf-8")
+        write_whole(report, to_json(result))
     elif report is not None:
         write_html(result, report)
     if as_json:
@@ -318,8 +318,7 @@ def bench(
         raise RuntimeCheckError("Nothing to time: name a FILE.ptl, or --import a benchmark JSON.")
     merged = results[0].merged(results[1:])
     if output is not None:
-        output.parent.mkdir(parents=True, exist_ok=True)
-        output.write_text(merged.model_dump_json(indent=2) + "\n", encoding="utf-8")
+        write_whole(output, merged.model_dump_json(indent=2) + "\n")
     if plot is not None:
         write_plot(merged, plot)
     if as_json:

@@ -30,6 +30,10 @@ class RuntimeCheckError(Exception):
     exit_code = 2
 
 
+class CannotWrite(RuntimeCheckError):
+    """A file cannot be written where it was asked for; what was there before still is."""
+
+
 class UnreadableArtifact(RuntimeCheckError):
     """The file is not a lite-interpreter artifact, or is damaged."""
 

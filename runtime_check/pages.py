@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+from .files import write_whole
 from .printable import printable
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -31,5 +32,4 @@ def write_page(template: str, values: Mapping[str, object], path: Path) -> None:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(environment.get_template(template).render(values), encoding="utf-8")
+    write_whole(path, environment.get_template(template).render(values))

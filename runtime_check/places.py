@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -39,6 +41,8 @@ def _why_not(path: Path) -> str:
     """Try to write a file beside `path`; return why that failed, or "" where it did not."""
     made: list[Path] = []
     try:
+        if path.exists() and not path.is_file() and not path.is_dir():  # a pipe, /dev/null
+            return "" if os.access(path, os.W_OK) else os.strerror(errno.EACCES)
         for folder in reversed([p for p in path.parents if not p.exists()]):
             folder.mkdir()
             made.append(folder)

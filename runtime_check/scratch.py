@@ -67,6 +67,13 @@ def scratch_folder(parent: Path) -> Iterator[Path]:
 
 
 @contextmanager
+def temporary_folder() -> Iterator[Path]:
+    """Yield a new folder where the system keeps temporary files; see `scratch_folder`."""
+    with scratch_folder(Path(tempfile.gettempdir())) as folder:
+        yield folder
+
+
+@contextmanager
 def reserved(path: Path, *, wait: float, busy: str) -> Iterator[None]:
     """Let no other process that reserves `path` write it at the same time.
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .errors import UnreadableArtifact
+from .scratch import temporary_folder
 
 # Larger than any model a phone takes; a sparse file of terabytes must not fill the disk.
 MAX_BYTES = 16 * 2**30
@@ -31,8 +32,8 @@ def snapshot(path: Path) -> Iterator[Snapshot]:
 
     Raises `UnreadableArtifact` for what is not a plain file, and where it cannot be copied.
     """
-    with tempfile.TemporaryDirectory(prefix="runtime-check-") as folder:
-        copy = Path(folder) / "artifact.ptl"
+    with temporary_folder() as folder:
+        copy = folder / "artifact.ptl"
         try:
             digest = _copy(path, copy)
         except OSError as error:

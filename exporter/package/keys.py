@@ -83,7 +83,7 @@ def make_keys(name: Path | str) -> KeyFiles:
     _write_new(files.public, f"minisign public key {public.key_id}\n{public.line}\n", 0o644)
     try:
         _write_new(files.secret, f"minisign secret key {public.key_id}\n{line}\n", 0o600)
-    except UsageError:
+    except BaseException:
         files.public.unlink()
         raise
     return files
@@ -92,8 +92,12 @@ def make_keys(name: Path | str) -> KeyFiles:
 def _write_new(path: Path, text: str, mode: int) -> None:
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
-        with os.fdopen(descriptor, "wb") as stream:
-            stream.write(UNTRUSTED + text.encode())
+        try:
+            with os.fdopen(descriptor, "wb") as stream:
+                stream.write(UNTRUSTED + text.encode())
+        except BaseException:
+            path.unlink()
+            raise
     except FileExistsError as error:
         raise UsageError(
             f"There is a {path} already, and a key that is overwritten is lost. Choose another "

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from itertools import chain
 from pathlib import Path
 
 from runtime_check.artifact.archive import check_records, open_records, read_artifact
 from runtime_check.artifact.metadata import Metadata
+from runtime_check.errors import CannotWrite
+from runtime_check.files import whole_file
 from runtime_check.signing import (
     MANIFEST_RECORD,
     OWN_RECORDS,
@@ -39,15 +39,12 @@ def sign(path: Path | str, key: Path | SecretKey) -> PublicKey:
     signature = secret.minisig(manifest, comment_of(metadata))
     extra = ((MANIFEST_RECORD, manifest), (SIGNATURE_RECORD, signature))
     try:
-        with tempfile.TemporaryDirectory(prefix=".sign-", dir=path.parent) as folder:
-            scratch = Path(folder) / path.name
+        with whole_file(path) as scratch:
             write_records(scratch, chain(read_records(path, names), extra))
             # What was signed is what is there: every record, read again.
             read_artifact(scratch, verify_key=secret.public)
-            shutil.copymode(path, scratch)
-            scratch.replace(path)
-    except OSError as error:
-        raise UsageError(f"Cannot write {path}: {error.strerror}.") from error
+    except CannotWrite as error:
+        raise UsageError(str(error)) from error
     return secret.public
 
 

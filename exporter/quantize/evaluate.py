@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -15,6 +14,7 @@ from torch import Tensor, nn
 
 from runtime_check.comparison import sqnr_db, topk_agreement
 from runtime_check.runtimes.lite import load_lite, quantized_engine, write_lite
+from runtime_check.scratch import temporary_folder
 
 from ..errors import QuantizeError
 from ..options import Budget
@@ -112,11 +112,11 @@ def measure_speed(
     """
     threads = torch.get_num_threads()
     times: dict[str, list[float]] = {name: [] for name in modules}
-    with tempfile.TemporaryDirectory() as folder, quantized_engine():
+    with temporary_folder() as folder, quantized_engine():
         runners: dict[str, Runner] = {}
         sizes = {}
         for index, (name, module) in enumerate(modules.items()):
-            scratch = Path(folder) / str(index)
+            scratch = folder / str(index)
             scratch.mkdir()
             save_for_timing(module, example, scratch / "raw.ptl")
             lite = canonicalize(scratch / "raw.ptl", scratch)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import copy
 import hashlib
-import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +17,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..errors import NotFinite, TrainingDataError
+from runtime_check.files import whole_file
+
+from ..errors import NotFinite, TrainingDataError, UsageError
 from ..image.folders import Reader, open_folder, skipped_for
 from ..image.read import Skipped
 from ..progress import Listener, silent
@@ -124,10 +125,13 @@ def _loss(logits: Tensor, wanted: Tensor, labels: Tensor | None) -> Tensor:
 
 
 def _write(state: dict[str, Any], path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(path.name + ".part")
-    torch.save(state, part)
-    os.replace(part, path)  # noqa: PTH105  (the atomic one)
+    try:
+        with whole_file(path) as part:
+            torch.save(state, part)
+    except RuntimeError as error:  # all that torch's writer says
+        raise UsageError(
+            f"--checkpoint: cannot write {path}: {str(error).splitlines()[0]}. Is the disk full?"
+        ) from error
 
 
 def _read(path: Path, fingerprint: str) -> dict[str, Any]:

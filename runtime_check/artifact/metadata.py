@@ -25,6 +25,7 @@ from pydantic import (
 )
 
 from ..errors import UnreadableArtifact, UnsupportedSchema
+from ..files import write_whole
 from ..printable import printable
 from .json_text import BadJson, read_json
 from .limits import (
@@ -343,12 +344,11 @@ def parse_golden(text: bytes, *, where: str = GOLDEN_RECORD) -> Golden:
 
 def write_schemas(folder: Path) -> list[Path]:
     """Write `metadata.schema.json` and `golden.schema.json` into `folder`."""
-    folder.mkdir(parents=True, exist_ok=True)
     written = []
     for name, model in (("metadata", Metadata), ("golden", Golden)):
         path = folder / f"{name}.schema.json"
         schema = json.dumps(model.model_json_schema(), indent=2, sort_keys=True) + "\n"
-        path.write_text(schema, encoding="utf-8")
+        write_whole(path, schema)
         written.append(path)
     return written
 

@@ -18,6 +18,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from ..artifact.metadata import Frozen
 from ..errors import RuntimeCheckError
+from ..files import write_whole
 
 BENCHMARK_VERSION = "1.0"
 
@@ -138,10 +139,9 @@ def read_bench(path: Path | str) -> Benchmark:
 
 def write_schema(folder: Path) -> Path:
     """Write `benchmark.schema.json` into `folder`."""
-    folder.mkdir(parents=True, exist_ok=True)
     path = folder / "benchmark.schema.json"
     schema = json.dumps(Benchmark.model_json_schema(), indent=2, sort_keys=True) + "\n"
-    path.write_text(schema, encoding="utf-8")
+    write_whole(path, schema)
     return path
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
-import tempfile
 from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
@@ -19,6 +18,7 @@ import numpy as np
 from ..artifact.archive import read_artifact
 from ..options import PeerName
 from ..reference.reference import Reference, build_reference
+from ..scratch import temporary_folder
 
 # How the child process names `build_peer`.
 BUILD = "runtime_check.bench.peers:build_peer"
@@ -111,8 +111,8 @@ def _onnxruntime(reference: Reference, how: str, threads: int, path: str) -> For
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     examples = _examples(reference, path)
-    with tempfile.TemporaryDirectory() as scratch:
-        model = Path(scratch) / "float.onnx"
+    with temporary_folder() as scratch:
+        model = scratch / "float.onnx"
         # The classic exporter: it needs no further package, and opset 17 has LayerNorm.
         torch.onnx.export(
             reference.network,

@@ -21,7 +21,6 @@ import json
 import re
 import subprocess
 import sys
-import tempfile
 import zipfile
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -29,7 +28,8 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import RuntimeCheckError
-from ..files import file_sha256
+from ..files import file_sha256, write_whole
+from ..scratch import temporary_folder
 from .errors import InstallFailed
 from .toolchain import (
     NATIVE,
@@ -251,11 +251,9 @@ def main(arguments: list[str] | None = None) -> int:
     )
     options = parser.parse_args(arguments)
     aars = {version: Path(path) for version, _, path in (a.partition("=") for a in options.aar)}
-    options.out.mkdir(parents=True, exist_ok=True)
     try:
         require_tools("aarch64")
-        with tempfile.TemporaryDirectory() as folder:
-            scratch = Path(folder)
+        with temporary_folder() as scratch:
             for version in ("2.1.0", "1.13.1", _COMPARED_AAR):
                 if version not in aars:
                     try:
@@ -275,7 +273,7 @@ def main(arguments: list[str] | None = None) -> int:
                     compared_aar=aars.get(_COMPARED_AAR),
                 )
                 path = options.out / f"{table['runtime']}.json"
-                path.write_text(render(table), encoding="utf-8")
+                write_whole(path, render(table))
                 _say(f"{path.name}: {json.dumps(table['provenance']['mobile'])}")
     except RuntimeCheckError as error:
         _say(f"error: {error}")

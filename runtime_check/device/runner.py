@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import platform
 import sys
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -24,6 +23,7 @@ from ..runtimes.answers import Answer
 from ..runtimes.run import ForwardError, Run
 from ..runtimes.translate import translate
 from ..runtimes.worker import NoAnswer, Worker, ask, start_worker
+from ..scratch import temporary_folder
 from .errors import DeviceUnavailable
 from .install import DEFAULT_RUNTIME, InstalledRuntime, find_installed
 
@@ -261,8 +261,8 @@ def open_runner(
         "OMP_NUM_THREADS": str(threads),
         "OPENBLAS_NUM_THREADS": str(threads),
     }
-    with tempfile.TemporaryDirectory() as scratch:
-        counts = Path(scratch) / "counts" if count else None
+    with temporary_folder() as scratch:
+        counts = scratch / "counts" if count else None
         options = [f"out={counts}", *["blocks=1"] * blocks, *[f"cache={cache}"] * (cache > 0)]
         arguments = ",".join(options) if counts else ""
         command = installed.command(plugin_arguments=arguments)

