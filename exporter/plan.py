@@ -18,7 +18,7 @@ from .image.samples import Sample, image_samples, tensor_samples
 from .options import Activation, ExportOptions, PreprocessingChoice
 from .outputs import run
 from .quiet import quiet
-from .source import SourceModel
+from .source import SourceModel, class_count
 from .trial import Trial, pristine, try_out
 
 # Work of one run, in multiply-accumulates, above which a model is judged on few inputs: about 3 s
@@ -103,6 +103,7 @@ def make_plan(source: SourceModel, options: ExportOptions) -> Plan:
     trial = try_out(source.provenance.model, module, plan.inputs[0])
     if image:
         _require_one_output(source.name, trial)
+    _require_scores(source.name, trial, options)
     return replace(_affordable(plan, trial.work), evaluation=_evaluation(plan, options))
 
 
@@ -115,6 +116,26 @@ def _require_one_output(name: str, trial: Trial) -> None:
             f"photo; {name} returns {what}, of shape {', '.join(map(str, shapes[:3]))}. Export it "
             "with `--input tensor`."
         )
+
+
+def _require_scores(name: str, trial: Trial, options: ExportOptions) -> None:
+    """Refuse what compares scores where the network returns something else."""
+    asked = options.quantize
+    wants = {
+        "--quantize auto": asked.method == "auto",
+        "--quantize qat": "qat" in asked.methods,
+        "--evaluate": asked.evaluate is not None,
+    }
+    shapes = [list(output.shape) for output in trial.outputs]
+    if trial.is_tensor and len(shapes[0]) > 1:
+        return
+    for option, is_given in wants.items():
+        if is_given:
+            raise UsageError(
+                f"{option} compares scores, one tensor of shape [N, classes]; {name} returns "
+                f"{'one' if trial.is_tensor else 'several, or one in a tuple or dict'}, of shape "
+                f"{', '.join(map(str, shapes[:3]))}. Export a module around it that returns scores."
+            )
 
 
 def _evaluation(plan: Plan, options: ExportOptions) -> Evaluation | None:
@@ -143,7 +164,7 @@ def _image_plan(source: SourceModel, stated: Preprocessing | None, activation: A
     samples = tuple(image_samples())
     if activation == "auto":
         # A classifier says how many classes it has; a feature extractor says none.
-        classes = int(getattr(source.module, "num_classes", 0) or 0)
+        classes = class_count(source.module)
         activation = "softmax" if classes > 1 or source.labels else "none"
     return Plan(
         source=source,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from pydantic import ValidationError
@@ -18,6 +19,7 @@ from runtime_check.artifact.metadata import Preprocessing, Provenance
 from runtime_check.errors import NoPretrainedWeights, RuntimeCheckError, UnknownModel
 from runtime_check.reference.build import Built, build, is_factory
 from runtime_check.reference.hub import is_hub_id
+from runtime_check.reference.stated import timm_says
 from runtime_check.reference.weights import WeightsRead
 
 from .checks import require_name
@@ -81,8 +83,8 @@ def load_source(
     built = _build(model, weights, random_weights, seed)
     _check_numbers(built)
     # A timm module built by hand still knows its preprocessing.
-    timm_like = hasattr(built.module, "pretrained_cfg")
-    preprocessing = _timm_preprocessing(built.module) if timm_like else None
+    config = _timm_config(built.module)
+    preprocessing = None if config is None else _preprocessing(config)
     if input_shape is None:
         if preprocessing is None:
             raise UsageError(
@@ -99,8 +101,8 @@ def load_source(
         preprocessing = preprocessing.model_copy(update={"input_size": input_shape[1:]})
     if isinstance(labels, Path):
         labels = read_labels(labels)
-    elif labels is None and timm_like:
-        labels = _imagenet_labels(int(getattr(built.module, "num_classes", 0) or 0))
+    elif labels is None and config is not None:
+        labels = _imagenet_labels(class_count(built.module))
     name = name or _short_name(built.provenance)
     require_name(name, "The name of the model,")
     return SourceModel(
@@ -187,18 +189,22 @@ def _short_name(provenance: Provenance) -> str:
     return model.split("/")[-1] if is_hub_id(model) else model.split(".")[0]
 
 
-def _timm_preprocessing(module: nn.Module) -> Preprocessing:
-    from timm.data import resolve_data_config
+def _timm_config(module: nn.Module) -> dict[str, Any] | None:
+    try:
+        return timm_says(module)
+    except RuntimeCheckError as error:
+        raise SourceError(str(error)) from error
 
-    config = resolve_data_config({}, model=module, use_test_size=False)
+
+def _preprocessing(config: dict[str, Any]) -> Preprocessing:
     try:
         return Preprocessing(
-            input_size=tuple(config["input_size"]),
+            input_size=config["input_size"],
             interpolation=config["interpolation"],
             crop_pct=config["crop_pct"],
             crop_mode=config["crop_mode"] or "center",
-            mean=tuple(config["mean"]),
-            std=tuple(config["std"]),
+            mean=config["mean"],
+            std=config["std"],
             in_graph=False,
         )
     except ValidationError as error:
@@ -207,6 +213,12 @@ def _timm_preprocessing(module: nn.Module) -> Preprocessing:
             f"The model's own preprocessing (its pretrained_cfg) cannot be used: "
             f"{'.'.join(map(str, first['loc']))}: {first['msg']}."
         ) from error
+
+
+def class_count(module: nn.Module) -> int:
+    """Return how many classes a model says it has; 0 where it says none, or no number."""
+    count = getattr(module, "num_classes", 0)
+    return count if isinstance(count, int) else 0
 
 
 def _imagenet_labels(classes: int) -> tuple[str, ...] | None:

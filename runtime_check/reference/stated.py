@@ -11,10 +11,34 @@ from typing import Any
 from torch import nn
 
 from ..artifact.metadata import Metadata
+from ..errors import BuildError
 from .timm_models import import_timm
 
 # Of timm's configuration, by the names of the metadata.
 _FIELDS = ("interpolation", "crop_pct", "crop_mode", "mean", "std")
+
+
+def timm_says(network: nn.Module) -> dict[str, Any] | None:
+    """Return timm's configuration of the model's images; None for a model that has none of timm's.
+
+    Somebody's own module may carry a `pretrained_cfg` too. Raises `BuildError` where timm cannot
+    make sense of it.
+    """
+    own = getattr(network, "pretrained_cfg", None)
+    if not own or not (isinstance(own, dict) or hasattr(own, "to_dict")):
+        return None
+    import_timm("What timm says of the model")
+    from timm.data import resolve_data_config
+
+    try:
+        config: dict[str, Any] = resolve_data_config({}, model=network, use_test_size=False)
+        for name in ("input_size", "mean", "std"):
+            config[name] = tuple(config[name])
+    except Exception as error:
+        raise BuildError(
+            f"The model's own preprocessing (its pretrained_cfg) cannot be used: {error}."
+        ) from error
+    return config
 
 
 def stated_otherwise(metadata: Metadata, network: nn.Module) -> list[str]:
@@ -22,15 +46,14 @@ def stated_otherwise(metadata: Metadata, network: nn.Module) -> list[str]:
 
     Source: `timm.data.resolve_data_config` and timm's list of ImageNet classes.
     """
-    if not hasattr(network, "pretrained_cfg"):
+    config = timm_says(network)
+    if config is None:
         return []
-    import_timm("What timm says of the model")
-    from timm.data import ImageNetInfo, resolve_data_config
+    from timm.data import ImageNetInfo
 
     found = []
     preprocessing = metadata.preprocessing
     if preprocessing is not None:
-        config = resolve_data_config({}, model=network, use_test_size=False)
         for name in _FIELDS:
             stated, own = _plain(getattr(preprocessing, name)), _plain(config[name])
             if stated != (own or "center" if name == "crop_mode" else own):

@@ -7,14 +7,15 @@ from pathlib import Path
 
 import pytest
 import torch
-from own_models import ConvNormNet
+from own_models import ConvNormNet, Heads
 from torch import nn
 
 import exporter
 from exporter import plan as step
 from exporter.errors import UsageError
-from exporter.options import ExportOptions, PreprocessingChoice
+from exporter.options import NOISE, ExportOptions, PreprocessingChoice, QuantizeOptions
 from exporter.plan import Plan, make_plan
+from exporter.recipes import recipes_named
 from exporter.source import load_source
 
 SHAPE = (1, 3, 32, 32)
@@ -86,6 +87,27 @@ def test_whole_and_finish_apply_the_same_activation(activation: str) -> None:
         whole = plan.whole(plan.source.module)(*plan.samples[0].inputs)
     assert torch.allclose(whole, by_hand(logits)[0], atol=1e-5)
     assert torch.allclose(plan.finish([logits])[0], by_hand(logits), atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("quantize", "says"),
+    [
+        (
+            QuantizeOptions(recipe=recipes_named("auto"), calibration=NOISE),
+            "--quantize auto compares",
+        ),
+        (
+            QuantizeOptions(recipe=recipes_named("qat"), calibration=NOISE, train=Path("x")),
+            "--quantize qat compares",
+        ),
+        (QuantizeOptions(evaluate=Path("x")), "--evaluate compares"),
+    ],
+)
+def test_what_compares_scores_needs_one_tensor(quantize: QuantizeOptions, says: str) -> None:
+    with pytest.raises(
+        UsageError, match=rf"{says} compares scores.* Heads .*shape \[1, 5\], \[1, 2\]"
+    ):
+        plan_of(Heads(), quantize=quantize)
 
 
 def test_an_image_artifact_takes_one_photo() -> None:

@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 
 import exporter
 from exporter.errors import SourceError, UsageError
-from exporter.source import load_source
+from exporter.source import class_count, load_source
 from runtime_check import CheckOptions, check
 
 
@@ -164,6 +164,38 @@ def test_a_timm_module_takes_images() -> None:
     module = timm.create_model("test_vit")
     with pytest.raises(UsageError, match=r"--input-shape of .*, a timm model, is 1,C,H,W, not"):
         load_source(module, input_shape=(3, 64))
+
+
+class Own(torch.nn.Linear):
+    """Somebody's own module, with names that timm's models have too."""
+
+    pretrained_cfg: object = None
+    num_classes: object = "ten"
+
+
+@pytest.mark.parametrize("config", [None, "x", {}, 3])
+def test_a_module_with_a_config_of_its_own_is_no_timm_model(config: object) -> None:
+    module = Own(3, 2)
+    module.pretrained_cfg = config
+    source = load_source(module, input_shape=(1, 3))
+    assert source.preprocessing is None
+    assert class_count(source.module) == 0
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        {"input_size": (1, 28, 28), "mean": 0.5},
+        {"input_size": (3, 8, 8), "std": (0.0, 1, 1)},
+        {"input_size": (3, 8, 8), "crop_mode": "weird"},
+        {"input_size": 7},
+    ],
+)
+def test_a_config_that_makes_no_sense_is_named(config: object) -> None:
+    module = Own(3, 2)
+    module.pretrained_cfg = config
+    with pytest.raises(SourceError, match=r"its pretrained_cfg\) cannot be used"):
+        load_source(module, input_shape=(1, 3, 8, 8))
 
 
 def test_labels_file(tmp_path: Path) -> None:
