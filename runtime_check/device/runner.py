@@ -143,7 +143,10 @@ class DeviceSession:
         return self._ask("starting", "maps", _content).decode("ascii", "replace")
 
     def limit_memory(self, limit: int) -> None:
-        """Let the process map at most `limit` bytes more than now (Linux; elsewhere no limit)."""
+        """Let the process map at most `limit` bytes more than now (Linux; elsewhere no limit).
+
+        Under emulation too: qemu maps what its guest asks for one to one, and is refused it.
+        """
         if not sys.platform.startswith("linux"):
             return
         import resource
