@@ -138,7 +138,8 @@ def test_commands_parse(page: str, command: str) -> None:
             _parse(runtime_check.cli.app, runtime_check_arguments(arguments))
         case ["python", "-m", module, *arguments]:
             path = ROOT / Path(*module.split("."))
-            source = path.with_suffix(".py") if path.with_suffix(".py").exists() else path / "__main__.py"
+            alone = path.with_suffix(".py")
+            source = alone if alone.exists() else path / "__main__.py"
             assert source.exists(), f"{module} does not exist"
             text = source.read_text(encoding="utf-8")
             assert all(f'"{word}"' in text for word in arguments if word.startswith("--"))
