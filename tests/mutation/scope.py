@@ -26,14 +26,23 @@ TESTS = "tests/runtime_check"
 JUDGES = (
     f"{TESTS}/test_comparison.py",
     f"{TESTS}/reference/test_rounding.py",
+    f"{TESTS}/properties/test_evidence.py",
+    f"{TESTS}/properties/test_exploring.py",
     f"{TESTS}/properties/test_spread.py",
     f"{TESTS}/properties/test_logits.py",
     f"{TESTS}/properties/test_verdicts.py",
 )
 
 
+# Their own fast tests, where those are not in the file of the same name.
+NEAREST = {
+    f"{PROPERTIES}/base.py": f"{TESTS}/properties/test_evidence.py",
+    f"{PROPERTIES}/search.py": f"{TESTS}/properties/test_exploring.py",
+}
+
+
 def judges_of(module: str) -> list[str]:
-    """Return all judges, the module's own test file first: most mutants die there."""
+    """Return all judges, the module's own tests first: most mutants die there."""
     folder, _, name = module.rpartition("/")
-    own = f"{folder.replace('runtime_check', TESTS, 1)}/test_{name}"
+    own = NEAREST.get(module, f"{folder.replace('runtime_check', TESTS, 1)}/test_{name}")
     return sorted(JUDGES, key=lambda test: test != own)
