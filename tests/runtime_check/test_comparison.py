@@ -201,6 +201,7 @@ def test_a_value_may_be_off_by_atol_and_a_share_of_the_expected_one(
         ({"min_sqnr_db": 20.1}, False),
         ({"min_top1": 0.5}, True),
         ({"min_top1": 0.6}, False),
+        ({"min_top1": 0.6, "step": 0.25}, False),
     ],
 )
 def test_each_demand_is_met_up_to_its_bound(demand: dict[str, float], holds: bool) -> None:

@@ -208,3 +208,49 @@ def test_drawing_alone_is_repeatable() -> None:
     one, again, other = (draw(NUMBERS, 12, seed) for seed in (1, 1, 2))
     assert one == again != other
     assert len(one) == len(set(one)) == 12
+
+
+def test_what_proves_nothing_does_not_take_the_place_of_a_failure(check: Check) -> None:
+    def judge(value: int) -> Verdict:
+        if value >= 1000:
+            return bad(value)
+        return good(value) if value < 0 else 1 / 0  # type: ignore[return-value]
+
+    # Whichever is met first: a drawn number is nearly always above 1000.
+    result, _ = explored(check, judge, strategy=st.builds(Number, st.integers(1000, 9000)))
+    assert (result.status, result.minimal) == ("failed", "Number(value=1000)")
+    mixed = st.sampled_from([Number(0), Number(5000)])
+    result, examiner = explored(check, judge, first=(Number(5000),), strategy=mixed)
+    assert (0, False) in examiner.asked
+    assert (result.status, result.fault, result.minimal) == (
+        "failed",
+        "differs",
+        ("Number(value=5000)"),
+    )
+
+
+def test_nothing_is_shrunk_past_the_deadline(check: Check) -> None:
+    def judge(value: int) -> Verdict:
+        if value < 100:
+            return good(value)
+        check.runtime._ends = 0.0
+        return bad(value)
+
+    result, examiner = explored(check, judge)
+    assert result.fault == "differs"
+    assert examiner.asked[-1][0] >= 100
+    assert sum(value >= 100 for value, _ in examiner.asked) == 1
+
+
+def test_the_worst_comparison_counts_wherever_it_was_met(check: Check) -> None:
+    result, _ = explored(check, lambda value: good(10**5 if value == -1 else 1), first=FIRST)
+    assert result.comparison is not None
+    assert result.comparison.max_abs == pytest.approx(10**5 / 2**20, rel=0.1)
+
+
+def test_a_shape_that_depends_on_the_input_is_dependence(check: Check) -> None:
+    def judge(value: int) -> Verdict:
+        outputs = [np.ones(1 + value % 2, np.float32)]
+        return verdict_of(compare(outputs, outputs, Tolerance()), outputs, outputs)
+
+    assert explored(check, judge)[0].status == "passed"
