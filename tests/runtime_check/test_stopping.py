@@ -18,9 +18,12 @@ def ask(number):
 
 
 def run(code: str) -> subprocess.CompletedProcess[str]:
+    # A run of the tests in the background ignores Ctrl-C, and children inherit that.
+    heed = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
     return subprocess.run(
-        [sys.executable, "-c", HEAD + code], capture_output=True, text=True, timeout=60, check=False
-    )
+        [sys.executable, "-c", heed + HEAD + code],
+        capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
