@@ -1,188 +1,155 @@
-"""Eager must agree with itself: a module that answers one input in two ways cannot be verified.
+"""Whether eager Python agrees with itself: a forward that does not is no reference for anything.
 
-Its randomness would be measured as float32 rounding, and any file would lie within that. So before
-anything is measured, the module is run again, and a fresh copy of it in another order, and every
-bit has to be the same. The operator that differs first is named, with the author's line.
+Else its randomness would pass for rounding, and a file that froze one number of it for right.
 """
 
 from __future__ import annotations
 
-import hashlib
-import linecache
-import sys
-from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from types import FrameType
-from typing import Any
+import pickle
+import random
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Literal
 
+import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
 
+from .culprit import Culprit, first_difference, first_draw, first_write, record
 from .errors import NotReproducible
 from .outputs import run
-from .plan import Plan
 from .trial import pristine
 
-_TORCH = str(Path(torch.__file__).parent)
-_ADVICE = (
-    "A file cannot be verified against that. Take what changes out of forward: random numbers "
-    "(F.dropout wants training=self.training), counters, buffers and inputs written to."
-)
+# Runs of one input by a module that draws random numbers, though its outputs agreed: what it draws
+# may decide rarely.
+DRAWS = 16
+
+_Source = Literal["torch", "Python's random", "numpy.random"]
 
 
-def require_agreement(plan: Plan) -> None:
-    """Raise `NotReproducible` unless the module gives the same bits for the same input.
+def require_agreement(name: str, module: nn.Module, inputs: Sequence[Tensor]) -> None:
+    """Raise `NotReproducible` where two runs of `module`, which never ran, differ in any bit.
 
-    Compared are two runs, a run of a fresh copy that saw other inputs first, and the input before
-    and after. Python's and numpy's random numbers show, too, which tracing would freeze.
+    Each of `inputs`, `[N, ...]`, is run once, the last one again, and then all of them in reverse
+    order by a copy of `module`; where none can be made, by `module` itself. Also refused is a
+    forward that writes to its input. `name` is the model's, for messages.
     """
-    module, name = plan.source.module, plan.source.provenance.model
-    first, last = plan.inputs[0], plan.inputs[-1]
     fresh = pristine(module)
-    wanted = _answer(module, first, name)
-    ends = _answer(module, last, name)
-    _require_same(wanted, _answer(module, first, name), "two runs", module, first, name)
+    outputs = [_run(name, module, x) for x in inputs]
+    before = _generators()
+    for _ in range(DRAWS):
+        again = _run(name, module, inputs[-1])  # the first may be zeros, which hide much
+        if _differ(outputs[-1], again):
+            what = "two runs on the same input"
+            raise _refusal(name, what, (outputs[-1], again), inputs[-1], (module, module))
+        if not _moved(before):  # else it draws random numbers, without effect so far
+            break
     other = module if fresh is None else fresh
-    which = "a run after other inputs" if fresh is None else "a fresh copy that saw other inputs"
-    _require_same(ends, _answer(other, last, name), which, module, last, name)
-    _require_same(wanted, _answer(other, first, name), which, module, first, name)
+    for x, wanted in reversed([*zip(inputs, outputs, strict=True)]):
+        got = _run(name, other, x)
+        if _differ(wanted, got):
+            what = "outputs for an input before and after others"
+            raise _refusal(name, what, (wanted, got), x, (module, other))
 
 
-def _answer(module: nn.Module, example: Tensor, name: str) -> list[Tensor]:
-    """Run `module` on a copy of `example`, which has to stay as it was."""
-    given = example.clone()
+def _run(name: str, module: nn.Module, x: Tensor) -> list[Tensor]:
+    """Run `module` on a copy of `x`, which has to be the same afterwards."""
+    given = x.clone()
     outputs = run(module, (given,))
-    if _bits(given) != _bits(example):
-        writes = next((s for s in _log(module, example) if s.writes_input), None)
-        where = "" if writes is None else f" {writes.line} calls {writes.operator}."
-        raise NotReproducible(f"Eager {name} writes to its input.{where} {_ADVICE}")
+    if _differ([x], [given]):
+        culprit = _look(lambda: first_write(record(module, x)))
+        raise NotReproducible(
+            f"Eager {name} writes to its input, so a second run on the same tensor gives something "
+            f"else.{_told(culprit)} Make a new tensor (`x = x * 2` for `x.mul_(2)`, "
+            "`inplace=False` for a layer), or begin with `x = x.clone()`."
+        )
     return outputs
 
 
-def _require_same(
-    one: Sequence[Tensor],
-    other: Sequence[Tensor],
-    which: str,
-    module: nn.Module,
-    example: Tensor,
+def _differ(one: Sequence[Tensor], other: Sequence[Tensor]) -> bool:
+    """Whether two runs' outputs differ in dtype, shape or bytes; NaN equals NaN."""
+    return [_bits(t) for t in one] != [_bits(t) for t in other]
+
+
+def _bits(tensor: Tensor) -> tuple[torch.dtype, torch.Size, bytes]:
+    if tensor.is_floating_point():
+        tensor = torch.where(tensor.isnan(), torch.nan, tensor)  # whatever bits a NaN has
+    return tensor.dtype, tensor.shape, tensor.numpy().tobytes()
+
+
+# --- what to say ----------------------------------------------------------------------------------
+
+
+def _refusal(
     name: str,
-) -> None:
-    if [_bits(t) for t in one] == [_bits(t) for t in other]:
-        return
-    apart = [
-        float((a.double() - b.double()).abs().max())
-        for a, b in zip(one, other, strict=False)
-        if a.shape == b.shape and a.numel()
-    ]
-    how = f" by up to {max(apart):.3g}" if apart else " in shape"
-    cause = _cause(module, example)
-    raise NotReproducible(
-        f"Eager {name} does not agree with itself: {which} on the same input differ{how}. "
-        f"{cause}{' ' if cause else ''}{_ADVICE}"
+    what: str,
+    outputs: tuple[Sequence[Tensor], Sequence[Tensor]],
+    x: Tensor,
+    modules: tuple[nn.Module, nn.Module],
+) -> NotReproducible:
+    before = _generators()
+
+    def look() -> Culprit | None:
+        one, other = (record(module, x) for module in modules)
+        return first_difference(one, other) or first_draw(one)
+
+    culprit = _look(look)
+    return NotReproducible(
+        f"Eager {name} does not agree with itself: {what} {_apart(*outputs)}.{_told(culprit)} "
+        f"{_advice(culprit, _moved(before))}"
     )
 
 
-def _bits(tensor: Tensor) -> tuple[str, tuple[int, ...], bytes]:
-    plain = tensor.detach().contiguous()
-    raw = plain.reshape(-1).view(torch.uint8).numpy().tobytes() if plain.numel() else b""
-    return str(plain.dtype), tuple(plain.shape), hashlib.blake2b(raw).digest()
-
-
-# --- which operator -------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class _Step:
-    """One operator of a run: what it was given and gave, as digests, and the author's line."""
-
-    operator: str
-    line: str
-    numbers: tuple[str, ...]  # arguments that are no tensors of more than one value
-    tensors: tuple[bytes, ...]
-    outputs: tuple[bytes, ...]
-    writes_input: bool
-
-
-class _Log(TorchDispatchMode):
-    """Write down every operator that runs inside."""
-
-    def __init__(self, example: Tensor) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]  # torch annotates none of it
-        self.steps: list[_Step] = []
-        self.storage = example.untyped_storage().data_ptr()
-
-    def __torch_dispatch__(
-        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
-    ) -> Any:
-        kwargs = kwargs or {}
-        leaves = tree_leaves((args, kwargs))
-        large = [leaf for leaf in leaves if isinstance(leaf, Tensor) and leaf.numel() != 1]
-        small = [leaf for leaf in leaves if not isinstance(leaf, Tensor) or leaf.numel() == 1]
-        numbers = tuple(_said(leaf) for leaf in small)
-        tensors = tuple(_digest(leaf) for leaf in large)
-        writes = any(
-            argument.alias_info is not None
-            and argument.alias_info.is_write
-            and isinstance(value, Tensor)
-            and value.untyped_storage().data_ptr() == self.storage
-            for argument, value in zip(func._schema.arguments, args, strict=False)
-        )
-        result = func(*args, **kwargs)
-        outputs = tuple(_digest(t) for t in tree_leaves(result) if isinstance(t, Tensor))
-        name = str(func).removesuffix(".default")
-        self.steps.append(_Step(name, _authors_line(), numbers, tensors, outputs, writes))
-        return result
-
-
-def _said(value: Any) -> str:
-    return f"{value.item():.6g}" if isinstance(value, Tensor) else f"{value!r:.40}"
-
-
-def _digest(tensor: Tensor) -> bytes:
-    if tensor.layout != torch.strided or tensor.is_quantized:
-        return b""
-    return _bits(tensor)[2]
-
-
-def _authors_line() -> str:
-    """Name the innermost line on the stack that is neither torch's nor this module's."""
-    frame: FrameType | None = sys._getframe(1)
-    while frame is not None:
-        path = frame.f_code.co_filename
-        if path != __file__ and not path.startswith((_TORCH, "<")):
-            code = linecache.getline(path, frame.f_lineno).strip()
-            return f"{Path(path).name}:{frame.f_lineno} `{code}`"
-        frame = frame.f_back
-    return ""
-
-
-def _log(module: nn.Module, example: Tensor) -> list[_Step]:
-    given = example.clone()
-    log = _Log(given)
+def _look(search: Callable[[], Culprit | None]) -> Culprit | None:
+    """Return what `search` finds; None where the module does not bear being watched."""
     try:
-        with torch.no_grad(), log:
-            module(given)
-    except Exception:  # noqa: BLE001  some modules cannot bear being watched; then no line is named
-        return []
-    return log.steps
+        return search()
+    except Exception:  # noqa: BLE001  what is refused is clear already
+        return None
 
 
-def _cause(module: nn.Module, example: Tensor) -> str:
-    """Run twice more, watched, and say which operator differs first; "" where none does."""
-    for one, other in zip(_log(module, example), _log(module, example), strict=False):
-        if one.operator != other.operator:
-            return f"{one.line} takes another path each time."
-        if one.numbers != other.numbers:
-            given = next((a, b) for a, b in zip(one.numbers, other.numbers, strict=True) if a != b)
-            return (
-                f"{one.line} calls {one.operator} with another number each time "
-                f"({given[0]}, then {given[1]})."
-            )
-        if one.tensors != other.tensors:
-            return f"{one.line} calls {one.operator} on a tensor that the run before has changed."
-        if one.outputs != other.outputs:
-            return f"{one.line} calls {one.operator}, which gives other numbers each time."
-    return ""
+def _told(culprit: Culprit | None) -> str:
+    return f" {culprit}." if culprit is not None else ""
+
+
+def _apart(one: Sequence[Tensor], other: Sequence[Tensor]) -> str:
+    shapes = [[list(t.shape) for t in tensors] for tensors in (one, other)]
+    if shapes[0] != shapes[1]:
+        return f"give outputs of shapes {shapes[0]} and {shapes[1]}"
+    pairs = zip(one, other, strict=True)
+    most = max(float((a.double() - b.double()).abs().max()) for a, b in pairs if a.numel())
+    return f"differ by up to {most:.3g}"
+
+
+def _advice(culprit: Culprit | None, moved: Collection[_Source]) -> str:
+    drawn = [source for source in ("Python's random", "numpy.random") if source in moved]
+    if drawn:
+        return (
+            f"It draws numbers from {drawn[0]}, of which a file would hold one for ever. Take "
+            "randomness out of forward."
+        )
+    if culprit is not None and culprit.why == "random":
+        return (
+            "Take randomness out of forward, or leave it to training: `F.dropout(x, "
+            "training=self.training)` and `if self.training:`."
+        )
+    return (
+        "A file computes its output from the input and the weights alone: take counters, clocks, "
+        "caches and what else a run leaves behind out of forward."
+    )
+
+
+# --- generators -----------------------------------------------------------------------------------
+
+
+def _generators() -> dict[_Source, object]:
+    """Return the states of the generators that everybody shares."""
+    return {
+        "torch": torch.get_rng_state().numpy().tobytes(),
+        "Python's random": random.getstate(),
+        "numpy.random": pickle.dumps(np.random.get_state()),
+    }
+
+
+def _moved(before: Mapping[_Source, object]) -> list[_Source]:
+    """Name the generators that were drawn from since."""
+    return [source for source, state in _generators().items() if state != before[source]]

@@ -116,7 +116,7 @@ def _machine(options: ExportOptions) -> Iterator[Workspace]:
 
 def _reference(plan: Plan) -> tuple[Expected, list[Note]]:
     """Run eager: what the file has to compute, once that is known to be one thing and to vary."""
-    require_agreement(plan)
+    require_agreement(plan.source.provenance.model, plan.source.module, plan.inputs)
     expected = expect(plan)
     return expected, require_telling(plan, expected)
 
