@@ -30,6 +30,7 @@ JUDGES = (
     f"{TESTS}/properties/test_exploring.py",
     f"{TESTS}/properties/test_spread.py",
     f"{TESTS}/properties/test_logits.py",
+    f"{TESTS}/properties/test_allowance.py",
     f"{TESTS}/properties/test_verdicts.py",
 )
 

@@ -38,3 +38,10 @@ def test_nan_is_no_dependence_and_another_shape_is() -> None:
     for count in (1, 2):
         seen.add([np.zeros(count)], 0.0)
     assert seen.constant() == []
+
+
+def test_one_value_that_moves_is_dependence_enough() -> None:
+    seen = Spread()
+    for last in (3.0, 4.0):
+        seen.add([np.float32([1.0, 2.0, last])], 0.5)
+    assert seen.constant() == [False]

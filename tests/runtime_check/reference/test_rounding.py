@@ -57,3 +57,20 @@ def test_the_model_is_float32_again_bit_for_bit(tensor_ptl: Any) -> None:
     for key, value in network.state_dict().items():
         assert value.dtype == torch.float32
         assert torch.equal(value, before[key])
+
+
+def test_the_factors_are_what_the_readme_says() -> None:
+    assert (SAFETY, FLOOR, COARSE) == (16.0, 1e-6, 1e-4)
+
+
+def test_the_worst_of_the_inputs_counts(tensor_ptl: Any) -> None:
+    """8 is exact beside 1e4 and 0.3 is not; an output of nothing but infinity has no rounding."""
+    both = [[np.full((1, 3), value, np.float32)] for value in (8.0, 0.3)]
+    alone = measure_rounding(reference(Cancels(), tensor_ptl), both[1:])
+    assert alone.finished > FLOOR
+    for order in (both, both[::-1]):
+        measured = measure_rounding(reference(Cancels(), tensor_ptl), order)
+        assert (measured.finished, measured.raw) == (alone.finished, alone.raw)
+    for value in (np.inf, 0.0):
+        given = [[np.full((1, 3), value, np.float32)]]
+        assert measure_rounding(reference(nn.Identity(), tensor_ptl), given).finished == FLOOR
