@@ -41,7 +41,7 @@ def test_the_bound_is_a_share_of_what_the_outputs_span(tensor_ptl: Any) -> None:
 
 
 def test_rounding_counts_only_for_float_and_grows_with_the_outputs(
-    tensor_ptl: Any, int8_ptl: Any
+    tensor_ptl: Any,
 ) -> None:
     rounding = Rounding(raw=1e-4, finished=1e-5, basis="by hand")
     made = read_artifact(tensor_ptl.path)
@@ -53,8 +53,9 @@ def test_rounding_counts_only_for_float_and_grows_with_the_outputs(
     atol = made.metadata.tolerance.atol
     assert stated.for_outputs([np.float32([usual])]).atol == pytest.approx(atol)
     assert stated.for_outputs([np.float32([3 * usual])]).atol == pytest.approx(3 * atol)
-    quantized = read_artifact(int8_ptl.path)
-    assert allowance_of(quantized.metadata, quantized.golden, rounding).rounding is None
+    int8 = made.metadata.quantization.model_copy(update={"method": "static"})
+    quantized = made.metadata.model_copy(update={"quantization": int8})
+    assert allowance_of(quantized, made.golden, rounding).rounding is None
 
 
 STATED = ToleranceSpec(atol=0.01, rtol=0.002, basis="so it says", step=0.5)
@@ -103,6 +104,9 @@ def vectors(*expected: list[float], atol: float = 0.0) -> Golden:
 def test_the_spread_is_of_all_vectors_together() -> None:
     assert golden_spread(vectors([1.0, 2.0], [-4.0, np.inf])) == 6.0
     assert golden_spread(vectors([np.nan])) == 0.0
+    silent = GoldenCase(name="0", inputs=[], expected=[])
+    tolerance = ToleranceSpec(atol=0.0, rtol=0.0, basis="by hand")
+    assert golden_spread(Golden(tolerance=tolerance, cases=[silent])) == 0.0
 
 
 @pytest.mark.parametrize(
