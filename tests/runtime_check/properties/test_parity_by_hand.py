@@ -13,10 +13,24 @@ import pytest
 import torch
 
 from runtime_check.artifact.archive import read_artifact
-from runtime_check.artifact.metadata import EAGER_STAGE, SAVED_STAGE, LedgerRow
+from runtime_check.artifact.metadata import (
+    EAGER_STAGE,
+    SAVED_STAGE,
+    ImageInput,
+    LedgerRow,
+    Preprocessing,
+)
 from runtime_check.options import Demands
 from runtime_check.properties.base import Check, PropertyResult, Verdict
-from runtime_check.properties.parity import _int8_demand, _pairs, examine_parity, parity
+from runtime_check.properties.inputs import ImageRecipe
+from runtime_check.properties.parity import (
+    _int8_demand,
+    _pairs,
+    _parity_recipes,
+    examine_parity,
+    parity,
+)
+from runtime_check.properties.search import draw
 
 from .fakes import WEIGHTS, a_check, honest
 
@@ -286,6 +300,7 @@ def test_only_values_are_measured_again(
         (Demands(min_sqnr_db=400.0), 2**-22, "failed"),
         (Demands(min_sqnr_db=100.0), 2**-22, "passed"),
         (Demands(min_sqnr_db=0.0), 0.5, "failed"),
+        (Demands(atol=1e6), 0.5, "failed"),  # a user may not demand less
         (Demands(min_agreement=1.0), 0.0, "passed"),
     ],
 )
@@ -326,3 +341,36 @@ def test_without_a_reference_it_is_skipped_unless_something_is_demanded(
     assert (result.status, result.fault) == ("undecided", "no-reference")
     assert "atol" in result.reason
     assert "nobody has it" in result.reason
+
+
+def sizes(
+    made: Any, folder: Path, size: tuple[int, int], *, crop_mode: str = "center", **changes: Any
+) -> set[tuple[int, int]]:
+    """The sizes of 60 drawn photos for a network of this size that crops half."""
+    with a_check(made.path, folder) as check:
+        preprocessing = Preprocessing.model_validate(
+            {
+                "input_size": (3, *size), "interpolation": "bilinear", "crop_pct": 0.5,
+                "crop_mode": crop_mode, "mean": [0.0] * 3, "std": [1.0] * 3, "in_graph": True,
+            }
+        )  # fmt: skip
+        spec = ImageInput(min_side=4, max_side=changes.pop("max_side", 1000), max_aspect=3)
+        metadata = check.metadata.model_copy(update={"input": spec, "preprocessing": preprocessing})
+        photos = replace(check, artifact=replace(check.artifact, metadata=metadata), **changes)
+        drawn = draw(_parity_recipes(photos), 60, 0)
+    assert all(isinstance(recipe, ImageRecipe) for recipe in drawn)
+    return {(recipe.height, recipe.width) for recipe in drawn}
+
+
+def test_photos_have_a_short_side_that_needs_no_resize(tensor_ptl: Any, tmp_path: Path) -> None:
+    found = sizes(tensor_ptl, tmp_path, (10, 10))
+    assert {(20, 20), (20, 60), (60, 20)} <= found
+    assert all(min(size) == 20 and max(size) <= 60 for size in found)
+    # The largest photo, and the longest side, that the check and the file allow.
+    assert (20, 50) in sizes(tensor_ptl, tmp_path, (10, 10), max_pixels=1000)
+    assert max(map(max, sizes(tensor_ptl, tmp_path, (10, 10), max_pixels=1000))) == 50
+    assert max(map(max, sizes(tensor_ptl, tmp_path, (10, 10), max_side=40))) == 40
+    assert sizes(tensor_ptl, tmp_path, (10, 10), max_pixels=100) == {(20, 20)}
+    # Where the sides differ or the photo is not cropped, one size alone is not resized.
+    assert sizes(tensor_ptl, tmp_path, (10, 12)) == {(20, 24)}
+    assert sizes(tensor_ptl, tmp_path, (10, 10), crop_mode="squash") == {(10, 10)}

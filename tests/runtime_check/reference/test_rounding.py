@@ -74,3 +74,16 @@ def test_the_worst_of_the_inputs_counts(tensor_ptl: Any) -> None:
     for value in (np.inf, 0.0):
         given = [[np.full((1, 3), value, np.float32)]]
         assert measure_rounding(reference(nn.Identity(), tensor_ptl), given).finished == FLOOR
+
+
+class Overflows(nn.Module):
+    """Beside the input itself, 1e40: infinity in float32."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.cat([x, x * 1e38 * 100], -1)
+
+
+def test_an_output_that_float32_cannot_hold_allows_nothing(tensor_ptl: Any) -> None:
+    given = [[np.ones((1, 3), np.float32)]]
+    measured = measure_rounding(reference(Overflows(), tensor_ptl), given)
+    assert (measured.finished, measured.raw) == (FLOOR, FLOOR)
