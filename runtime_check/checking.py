@@ -5,12 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Literal
 
-from .artifact.archive import ArtifactFile, read_artifact
+from .artifact.archive import ArtifactFile
 from .device.errors import DeviceUnavailable
 from .options import PROFILES, CheckOptions, PropertyName
 from .properties import PROPERTIES, replay
@@ -20,9 +20,7 @@ from .properties.counterexample import load_counterexample, require_fit
 from .properties.inputs import usual_recipes
 from .reference.reference import NoReference, Reference, build_reference
 from .reference.rounding import measure_rounding
-from .runtime import Runtime, Supervised, open_runtime, shown_as
-from .signing import read_public_key
-from .snapshot import snapshot
+from .runtime import Runtime, Supervised, open_runtime, read_copy
 
 # `proven`: compared with Python on drawn inputs. `replayed`: only the file's own golden vectors
 # were. `held`: what was asked for holds, and it was neither. `undecided`: nothing is proven.
@@ -116,14 +114,9 @@ def open_check(path: Path | str, options: CheckOptions) -> Iterator[Opened]:
     import torch
 
     path = Path(path)
-    if not path.is_file():
-        read_artifact(path)  # which says what it is instead
     effort = PROFILES[options.profile]
     before = torch.get_num_threads()
-    key = None if options.verify_key is None else read_public_key(options.verify_key)
-    with snapshot(path) as copy:
-        with shown_as(str(copy.path), str(path)):
-            artifact = replace(read_artifact(copy.path, verify_key=key), path=path)
+    with read_copy(path, verify_key=options.verify_key) as (artifact, copy):
         require_sane_tolerance(artifact.metadata, artifact.golden, where=str(path))
         reference, note = _reference(artifact, options)
         against = note

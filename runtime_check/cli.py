@@ -48,6 +48,17 @@ app = typer.Typer(
 )
 
 
+# Of every command that reads an artifact.
+VerifyKey = Annotated[
+    str | None,
+    typer.Option(
+        "--verify-key",
+        metavar="PUBLIC",
+        help="Public key that must have signed the file: a line (RW...) or NAME.pub.",
+    ),
+]
+
+
 def _console(*, stderr: bool = False) -> Console:
     return SafeConsole(stderr=stderr, highlight=False, soft_wrap=False)
 
@@ -142,14 +153,7 @@ def check(
         bool,
         typer.Option("--count", help="Count ARM instructions of one inference (device runtimes)."),
     ] = False,
-    verify_key: Annotated[
-        str | None,
-        typer.Option(
-            "--verify-key",
-            metavar="PUBLIC",
-            help="Public key that must have signed the file: a line (RW...) or NAME.pub.",
-        ),
-    ] = None,
+    verify_key: VerifyKey = None,
     strict: Annotated[
         bool,
         typer.Option("--strict", help="Fail on notes, and where there is no reference, too."),
@@ -215,6 +219,7 @@ def fuzz(
     keep: Annotated[
         Path | None, typer.Option(help="Folder for copies that crashed or hung the loader.")
     ] = None,
+    verify_key: VerifyKey = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON only.")] = False,
 ) -> None:
     """Damage a file in thousands of seeded ways and see that every copy gets a verdict.
@@ -235,6 +240,7 @@ def fuzz(
         timeout=timeout,
         memory=bytes_of(memory),
         keep=keep,
+        verify_key=verify_key,
         progress=None if as_json else _console(stderr=True),
     )
     if as_json:
@@ -280,6 +286,7 @@ def bench(
         list[Path] | None,
         typer.Option("--import", help="Benchmark JSON that a phone app shared. Repeatable."),
     ] = None,
+    verify_key: VerifyKey = None,
     output: Annotated[Path | None, typer.Option("-o", "--out", help="File for the JSON.")] = None,
     plot: Annotated[Path | None, typer.Option(help="File for a plot, FILE.svg.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON only.")] = False,
@@ -291,7 +298,8 @@ def bench(
     peers = chosen(against, PEER_NAMES)
     pythons = _pairs(peer_python or [], peers)
     of_files = {"--against": against, "--threads": threads, "--rounds": rounds}
-    _refuse({**of_files, "--peer-python": peer_python}, not files, "without a file to time")
+    of_any = {"--peer-python": peer_python, "--verify-key": verify_key}
+    _refuse({**of_files, **of_any}, not files, "without a file to time")
     of_peers = {"--reference": reference, "--weights": weights, "--trust-factory": trust_factory}
     _refuse({**of_peers, "--allow-large": allow_large}, not peers, "without --against")
     require_writable(output, "--out")
@@ -311,6 +319,7 @@ def bench(
                 trust_factory=trust_factory,
                 allow_large=allow_large,
                 pythons=pythons,
+                verify_key=verify_key,
                 progress=None if as_json else _console(stderr=True),
             )
         )
@@ -330,7 +339,7 @@ def bench(
 def _refuse(options: Mapping[str, object], where: bool, why: str) -> None:
     """Refuse those of the options that were given where they would be ignored."""
     for option, value in options.items():
-        if value and where:
+        if (value or value == "") and where:
             raise RuntimeCheckError(f"{option} has no meaning {why}.")
 
 

@@ -43,6 +43,7 @@ DEFAULT_MEMORY = 8 * 2**30
 DEFAULT_DEADLINE = 3600.0
 LONGEST_TIMEOUT = 7 * 86400.0
 MOST_MEMORY = 2**50
+EMPTY_REFERENCE = "--reference takes a timm name or package.module:factory, and it is empty."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -169,9 +170,7 @@ class CheckOptions:
             raise RuntimeCheckError(f"A property needs at least one example, not {self.examples}.")
         require_seed(self.seed)
         if self.reference == "":
-            raise RuntimeCheckError(
-                "--reference takes a timm name or package.module:factory, and it is empty."
-            )
+            raise RuntimeCheckError(EMPTY_REFERENCE)
         require_limits(self.timeout, self.memory)
         require_limits(self.deadline, self.memory)
         if self.count and self.run_on == "host":

@@ -6,17 +6,21 @@ import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Protocol
 
 import numpy as np
 
+from .artifact.archive import ArtifactFile, read_artifact
 from .device.runner import open_runner
 from .errors import RuntimeCheckError
 from .options import DEFAULT_MEMORY, DEFAULT_TIMEOUT
 from .runtimes.host import open_host
 from .runtimes.run import ChildDied, OutOfTime, Run
+from .signing import read_public_key
+from .snapshot import Snapshot, snapshot
 
 HOST = "host"
 
@@ -165,3 +169,22 @@ def shown_as(hidden: str, shown: str) -> Iterator[None]:
     except RuntimeCheckError as error:
         error.args = (str(error).replace(hidden, shown) if hidden else str(error),)
         raise
+
+
+@contextmanager
+def read_copy(
+    path: Path | str, *, verify_key: str | Path | None = None
+) -> Iterator[tuple[ArtifactFile, Snapshot]]:
+    """Copy a file where nobody can replace it, and read the copy; it is gone afterwards.
+
+    The artifact still has the path that the person knows, so run the snapshot's: those are the
+    bytes that `verify_key` (a line or a file of minisign's) signed. Raises as `read_artifact` does.
+    """
+    path = Path(path)
+    key = None if verify_key is None else read_public_key(verify_key)
+    if not path.is_file():
+        read_artifact(path)  # which says what it is instead
+    with snapshot(path) as copy:
+        with shown_as(str(copy.path), str(path)):
+            artifact = replace(read_artifact(copy.path, verify_key=key), path=path)
+        yield artifact, copy

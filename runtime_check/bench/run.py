@@ -18,13 +18,14 @@ from pathlib import Path
 import numpy as np
 from rich.console import Console
 
-from ..artifact.archive import ArtifactFile, read_artifact
+from ..artifact.archive import ArtifactFile
 from ..artifact.metadata import ImageInput, Metadata
 from ..errors import RuntimeCheckError
-from ..files import file_sha256
-from ..options import DEFAULT_MEMORY, PeerName
+from ..options import DEFAULT_MEMORY, EMPTY_REFERENCE, PeerName
 from ..properties.inputs import ImageRecipe, TensorRecipe
-from ..runtimes.host import HostSession, Peer, start_host
+from ..runtime import read_copy, shown_as
+from ..runtimes.host import HostSession, NoPeerModel, Peer, start_host
+from ..snapshot import Snapshot
 from . import peers
 from .format import Benchmark, BenchmarkRun, Device, DeviceRuns, Skipped
 
@@ -34,13 +35,21 @@ _WARM_UP = 3
 _REST = 0.1
 
 
+@dataclass(frozen=True)
+class _Opened:
+    """A file as it was when the benchmark began: what runs is `copy`."""
+
+    artifact: ArtifactFile
+    copy: Snapshot
+
+
 @dataclass
 class _Contestant:
     """One process with one thing loaded, and what it took so far."""
 
     label: str
     runtime: str
-    artifact: ArtifactFile
+    opened: _Opened
     own_file: bool
     threads: int
     session: HostSession
@@ -71,18 +80,21 @@ def run_bench(
     trust_factory: bool = False,
     allow_large: bool = False,
     pythons: Mapping[str, str] | None = None,
+    verify_key: str | Path | None = None,
     progress: Console | None = None,
 ) -> Benchmark:
     """Time every file, and every peer on the first file's job, with every thread count.
 
     Each takes part in `rounds` interleaved rounds after a warm-up. A peer that is not installed
-    or cannot build its model is skipped with a word. Raises `RuntimeCheckError` for files that
-    cannot be read.
+    or cannot build the file's model is skipped with a word. Raises `RuntimeCheckError` for files
+    that cannot be read or that `verify_key` did not sign, and for a `reference` or `weights` that
+    cannot be had.
 
     `pythons` names another interpreter for a peer whose packages clash with these; it must be
     able to import `runtime_check` too.
     """
-    artifacts = [read_artifact(path) for path in files]
+    if reference == "":
+        raise RuntimeCheckError(EMPTY_REFERENCE)
     options = {
         "reference": reference,
         "weights": None if weights is None else str(weights),
@@ -91,17 +103,19 @@ def run_bench(
     }
     skipped: dict[str, str] = {}
     runs: list[BenchmarkRun] = []
-    for count in threads:
-        with ExitStack() as stack:
-            contestants = [_start(stack, artifact, count) for artifact in artifacts]
-            for name in against:
-                started = _start_peer(stack, artifacts[0], count, name, options, pythons or {})
-                if isinstance(started, str):
-                    skipped.setdefault(name, started)
-                else:
-                    contestants.append(started)
-            _play(contestants, rounds, progress, f"{count} thread{'s' * (count > 1)}")
-            runs.extend(_result(contestant) for contestant in contestants)
+    with ExitStack() as copies:
+        opened = [_open(copies, path, verify_key) for path in files]
+        for count in threads:
+            with ExitStack() as stack:
+                contestants = [_start(stack, file, count) for file in opened]
+                for name in against:
+                    started = _start_peer(stack, opened[0], count, name, options, pythons or {})
+                    if isinstance(started, str):
+                        skipped.setdefault(name, started)
+                    else:
+                        contestants.append(started)
+                _play(contestants, rounds, progress, f"{count} thread{'s' * (count > 1)}")
+                runs.extend(_result(contestant) for contestant in contestants)
     device = DeviceRuns(
         device=this_device(),
         runs=runs,
@@ -109,6 +123,13 @@ def run_bench(
         interleaved=True,
     )
     return Benchmark(devices=[device])
+
+
+def _open(stack: ExitStack, path: Path, verify_key: str | Path | None) -> _Opened:
+    """Copy and read a file; from then on errors that pass name it instead of the copy."""
+    artifact, copy = stack.enter_context(read_copy(path, verify_key=verify_key))
+    stack.enter_context(shown_as(str(copy.path), str(path)))
+    return _Opened(artifact, copy)
 
 
 def _environment(own_file: bool, threads: int) -> dict[str, str]:
@@ -129,26 +150,34 @@ def _environment(own_file: bool, threads: int) -> dict[str, str]:
 
 def _start_peer(
     stack: ExitStack,
-    artifact: ArtifactFile,
+    opened: _Opened,
     threads: int,
     name: PeerName,
     options: Mapping[str, object],
     pythons: Mapping[str, str],
 ) -> _Contestant | str:
-    """Start a peer, or return in words why it cannot take part."""
+    """Start a peer, or return in words why it cannot take part.
+
+    What a person asked for and did not get is an error, not something to skip over.
+    """
     why = "" if name in pythons else peers.missing(name)
     if why:
         return why
     peer = Peer(name=name, build=peers.BUILD, options={**options, "peer": name})
     try:
-        return _start(stack, artifact, threads, peer=peer, python=pythons.get(name))
+        with shown_as(str(opened.copy.path), str(opened.artifact.path)):
+            return _start(stack, opened, threads, peer=peer, python=pythons.get(name))
+    except NoPeerModel as error:
+        if options["reference"] is not None or options["weights"] is not None:
+            raise
+        return str(error)
     except RuntimeCheckError as error:
         return str(error)
 
 
 def _start(
     stack: ExitStack,
-    artifact: ArtifactFile,
+    opened: _Opened,
     threads: int,
     *,
     peer: Peer | None = None,
@@ -158,14 +187,15 @@ def _start(
     session = stack.enter_context(start_host(environment=environment, python=python))
     # A peer is code of this machine, which exports the model in its child before it runs it.
     memory = DEFAULT_MEMORY if peer is None else 0
-    session.load(path=artifact.path, engine="qnnpack", threads=threads, memory=memory, peer=peer)
+    artifact, file = opened.artifact, opened.copy.path
+    session.load(path=file, engine="qnnpack", threads=threads, memory=memory, peer=peer)
     inputs = _input(artifact.metadata)
     run = session.forward(inputs, threads=threads)
     runtime = f"{'lite interpreter' if peer is None else peer.name} {session.version}"
     return _Contestant(
         label=artifact.path.name if peer is None else peer.name,
         runtime=runtime,
-        artifact=artifact,
+        opened=opened,
         own_file=peer is None,
         threads=threads,
         session=session,
@@ -193,14 +223,14 @@ def _play(contestants: list[_Contestant], rounds: int, progress: Console | None,
 
 
 def _result(contestant: _Contestant) -> BenchmarkRun:
-    artifact, session = contestant.artifact, contestant.session
+    artifact, session = contestant.opened.artifact, contestant.session
     own = contestant.own_file
     return BenchmarkRun(
         label=contestant.label,
         runtime=contestant.runtime,
         model=artifact.metadata.name,
         file=artifact.path.name if own else None,
-        sha256=file_sha256(artifact.path) if own else None,
+        sha256=contestant.opened.copy.sha256 if own else None,
         quantization=artifact.metadata.quantization.method
         if own
         else peers.quantization(contestant.label),

@@ -24,6 +24,7 @@ from ..comparison import Tolerance, compare
 from ..errors import RuntimeCheckError
 from ..files import write_whole
 from ..options import require_limits
+from ..runtime import read_copy, shown_as
 from ..runtimes.host import HostSession, start_host
 from ..runtimes.run import ChildDied
 from ..scratch import temporary_folder
@@ -131,26 +132,28 @@ def fuzz_file(
     timeout: float = 20.0,
     memory: int = 2 * 2**30,
     keep: Path | None = None,
+    verify_key: str | Path | None = None,
     progress: Console | None = None,
 ) -> FuzzResult:
     """Judge `mutations` damaged copies of a good artifact.
 
     `timeout` in seconds and `memory` in bytes bound one load or run of one copy; `keep` is a
     folder for copies that crashed or hung the loader. Raises `RuntimeCheckError` when the file
-    is not good to begin with.
+    is not good to begin with, or not signed by `verify_key`.
     """
     require_limits(timeout, memory)
     path = Path(path)
     started = time.perf_counter()
-    data = path.read_bytes() if path.is_file() else b""
-    clean = read_artifact(path)
     outcomes: dict[str, Counter[str]] = {kind: Counter() for kind in MUTATORS}
     findings: list[Finding] = []
     samples: dict[str, Finding] = {}
     with ExitStack() as stack, temporary_folder() as scratch:
+        clean, whole = stack.enter_context(read_copy(path, verify_key=verify_key))
+        stack.enter_context(shown_as(str(whole.path), str(path)))
+        data = whole.path.read_bytes()
         loader = _Loader(timeout, memory, stack)
         session = loader.get()
-        session.load(path=path, engine="qnnpack", threads=1, memory=memory)
+        session.load(path=whole.path, engine="qnnpack", threads=1, memory=memory)
         baseline = [
             session.forward([i.array() for i in case.inputs]).outputs for case in clean.golden.cases
         ]

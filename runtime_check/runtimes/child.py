@@ -16,6 +16,7 @@ from typing import IO, Any
 
 import numpy as np
 
+from ..errors import RuntimeCheckError
 from .answers import MAX_TEXT
 from .frames import MAX_ANSWER_BYTES, read_frame, unsendable, write_frame
 
@@ -172,7 +173,8 @@ def serve(source: IO[bytes], sink: IO[bytes]) -> None:
             else:
                 answer, outputs = server.run(header, tensors)
         except Exception as error:  # noqa: BLE001  every failure of the file is an answer
-            answer, outputs = {"error": _reason(error)}, []
+            ours = isinstance(error, RuntimeCheckError)
+            answer, outputs = {"error": _reason(error), "ours": ours}, []
         faulthandler.cancel_dump_traceback_later()
         write_frame(sink, {"ok": "error" not in answer, **answer}, outputs)
 

@@ -44,6 +44,18 @@ class Peer:
     options: Mapping[str, object]
 
 
+class NoPeerModel(RuntimeCheckError):
+    """The Python model behind a peer cannot be built, whatever the peer is."""
+
+
+@dataclass(frozen=True)
+class _NotLoaded:
+    """Why loading failed; `ours` says that it is an error of this package's, with its sentence."""
+
+    reason: str
+    ours: bool
+
+
 @dataclass(frozen=True)
 class _Loaded:
     """What the child measured while loading."""
@@ -54,10 +66,10 @@ class _Loaded:
     version: str
 
     @staticmethod
-    def of(answer: Answer) -> _Loaded | str:
-        """Read an answer to `load`; text is why it failed."""
+    def of(answer: Answer) -> _Loaded | _NotLoaded:
+        """Read an answer to `load`."""
         if not answer.flag("ok"):
-            return translate(answer.text("error"))
+            return _NotLoaded(translate(answer.text("error")), answer.flag("ours"))
         return _Loaded(
             answer.number("seconds"),
             int(answer.number("peak")),
@@ -108,7 +120,7 @@ class HostSession:
     ) -> None:
         """Load a file, in place of the one before; raise `UnreadableArtifact` with the reason.
 
-        `peer` runs instead of the file.
+        `peer` runs instead of the file; `NoPeerModel` says that its Python model is not to be had.
         """
         require_limits(self._timeout, memory)
         self._path, self.engine = path, engine
@@ -122,11 +134,12 @@ class HostSession:
             **({} if peer is None else peer.options),
         }
         loaded = self._ask(header, [], _Loaded.of)
-        if isinstance(loaded, str) and peer is not None:
-            raise RuntimeCheckError(f"{peer.name} cannot run it: {loaded}.")
-        if isinstance(loaded, str):
+        if isinstance(loaded, _NotLoaded) and peer is not None:
+            cause = NoPeerModel if loaded.ours else RuntimeCheckError
+            raise cause(f"{peer.name} cannot run it: {loaded.reason.removesuffix('.')}.")
+        if isinstance(loaded, _NotLoaded):
             raise UnreadableArtifact(
-                f"{self._path} does not load in the lite interpreter: {loaded}."
+                f"{self._path} does not load in the lite interpreter: {loaded.reason}."
             )
         self.load_seconds = loaded.seconds
         self.load_peak_bytes = loaded.peak

@@ -13,6 +13,7 @@ from runtime_check import cli
 from runtime_check.testing.archives import with_golden, with_records
 
 TRUST = "--trust-factory"
+EAGER = ("bench", "FILE", "--against", "eager", "--threads", "1", "--rounds", "3")
 
 
 def run(capsys: pytest.CaptureFixture[str], *arguments: str, code: int) -> tuple[str, str]:
@@ -120,6 +121,14 @@ def test_strict_fails_without_a_reference(
         (["bench", "--import", "x.json", "--against", "eager"], "--against has no meaning without"),
         (["bench", "--import", "x.json", "--rounds", "9"], "--rounds has no meaning without a fi"),
         (["bench", "FILE", "--reference", "x"], "--reference has no meaning without --against"),
+        (["bench", "FILE", "--reference", ""], "--reference has no meaning without --against"),
+        ([*EAGER, "--reference", ""], "--reference takes a timm name or package.module:factory"),
+        ([*EAGER, "--reference", "resnet0"], "no model called 'resnet0'"),
+        ([*EAGER, "--reference", "no.such:thing"], "No module named"),
+        ([*EAGER, TRUST, "--weights", "absent.pt"], "There is no weights file absent.pt"),
+        ([*EAGER, "--verify-key", "absent.pub"], "no public key in absent.pub"),
+        (["fuzz", "FILE", "--verify-key", "absent.pub"], "no public key in absent.pub"),
+        (["bench", "--import", "x.json", "--verify-key", "x"], "--verify-key has no meaning"),
         (["bench", "FILE", "--peer-python", "eager=x"], "goes with --against eager"),
         (["bench", "FILE", "--plot", "a.png"], "--plot takes a file that ends in .svg"),
         (["fuzz", "FILE", "--memory", "inf"], "--memory takes GiB"),
@@ -182,8 +191,9 @@ def test_what_nobody_vouched_for_is_refused_before_it_is_used(
     tensor_ptl: Any, signed_ptl: Any, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     key = ("--verify-key", signed_ptl.key)
-    _, err = run(capsys, str(tensor_ptl.path), *key, code=2)
-    assert "is not signed" in " ".join(err.split())
+    for words in ([], ["bench"], ["fuzz", "--mutations", "9"]):
+        _, err = run(capsys, *words, str(tensor_ptl.path), *key, code=2)
+        assert "is not signed" in " ".join(err.split())
     # Not a file that could be read: the signature is looked at first.
     wrong: dict[str, bytes | None] = {"bytecode.pkl": b"", "extra/metadata.json": b""}
     path = with_records(signed_ptl.path, tmp_path / "a.ptl", wrong)

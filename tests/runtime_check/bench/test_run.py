@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+import hashlib
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from runtime_check.bench import run
 from runtime_check.bench.run import run_bench, this_device
 
 
@@ -33,6 +36,24 @@ def test_a_peer_without_its_model_is_skipped_once_with_a_word(image_ptl: Any) ->
     assert skip.label == "eager"
     assert "import code that the file chose" in skip.reason
     assert [run.threads for run in found.devices[0].runs] == [1, 2]
+
+
+def test_the_bytes_that_were_signed_are_timed_and_reported(
+    signed_ptl: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "swapped.ptl"
+    original = signed_ptl.path.read_bytes()
+    path.write_bytes(original)
+    start = run._start
+
+    def swap(*arguments: Any, **options: Any) -> Any:
+        path.write_bytes(b"something else")
+        return start(*arguments, **options)
+
+    monkeypatch.setattr(run, "_start", swap)
+    (device,) = run_bench([path], threads=[1], rounds=3, verify_key=signed_ptl.key).devices
+    assert device.runs[0].sha256 == hashlib.sha256(original).hexdigest()
+    assert device.runs[0].label == "swapped.ptl"
 
 
 def test_this_machine_is_described() -> None:

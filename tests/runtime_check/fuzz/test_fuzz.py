@@ -40,6 +40,12 @@ def test_thousands_of_damaged_copies_all_get_a_verdict(image_ptl: Any, seed: int
     assert all(len(f.message) < 700 and "Traceback" not in f.message for f in result.samples)
 
 
+def test_what_was_signed_is_damaged(signed_ptl: Any) -> None:
+    result = fuzz_file(signed_ptl.path, mutations=9, verify_key=signed_ptl.key, timeout=30)
+    assert result, result.findings
+    assert result.file == "signed.ptl"
+
+
 def test_a_crash_of_the_loader_is_a_finding(image_ptl: Any, tmp_path: Path) -> None:
     result = fuzz_file(image_ptl.path, mutations=90, seed=1, timeout=30, keep=tmp_path / "kept")
     crashes = [f for f in result.findings if f.outcome == "crashed"]
