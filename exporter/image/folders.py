@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
@@ -80,17 +81,30 @@ class ImageFolder:
         return torch.stack([reader(_again(self.paths[i])) for i in indices])
 
 
-def image_files(folder: Path) -> list[Path]:
-    """List what has an image's name below `folder`, sorted; links to folders are followed.
+@dataclass(frozen=True, kw_only=True)
+class ImageFiles:
+    """What has an image's name below a folder, sorted, and the subfolders that stayed closed."""
+
+    files: list[Path]
+    closed: tuple[Skipped, ...]
+
+
+def image_files(folder: Path) -> ImageFiles:
+    """List what has an image's name below `folder`; links to folders are followed.
 
     Raises ImageFolderError when there is none, and for more than MOST_ENTRIES to look at.
     """
-    if not folder.exists():
-        raise ImageFolderError(f"There is no folder {folder}. Give a folder of images.")
-    if not folder.is_dir():
+    try:
+        found = folder.stat()
+    except PermissionError as error:
+        raise ImageFolderError(f"{folder} cannot be read: you are not allowed to.") from error
+    except OSError as error:
+        raise ImageFolderError(f"There is no folder {folder}. Give a folder of images.") from error
+    if not stat.S_ISDIR(found.st_mode):
         raise ImageFolderError(f"{folder} is a file. Give the folder that holds the images.")
-    files = []
-    for seen, entry in enumerate(_walk(str(folder))):
+    files: list[Path] = []
+    shut: list[str] = []
+    for seen, entry in enumerate(_walk(str(folder), shut)):
         if seen >= MOST_ENTRIES:
             raise ImageFolderError(
                 f"{folder} holds more than {MOST_ENTRIES:,} files and folders, subfolders "
@@ -98,16 +112,26 @@ def image_files(folder: Path) -> list[Path]:
             )
         if PurePath(entry.name).suffix.lower() in IMAGE_SUFFIXES and not _is_folder(entry):
             files.append(Path(entry.path))
+    closed = tuple(
+        Skipped(name=f"{_inside(Path(path), folder)}/", reason="closed") for path in shut
+    )
+    if not files and str(folder) in shut:
+        raise ImageFolderError(f"{folder} cannot be read: you may not list what it holds.")
+    if not files and closed:
+        raise ImageFolderError(f"{folder} holds no image file that can be read: {closed[0]}.")
     if not files:
         endings = ", ".join(sorted(IMAGE_SUFFIXES))
         raise ImageFolderError(f"{folder} holds no image file ({endings}), nor do its subfolders.")
-    return files
+    return ImageFiles(files=files, closed=closed)
 
 
-def _walk(folder: str) -> Iterator[os.DirEntry[str]]:
-    """Yield what lies below `folder`, sorted as paths are; loops of links are walked once."""
+def _walk(folder: str, shut: list[str]) -> Iterator[os.DirEntry[str]]:
+    """Yield what lies below `folder`, sorted as paths are; loops of links are walked once.
+
+    Folders that cannot be listed are added to `shut`.
+    """
     # Of every folder on the way down: what is left in it, and which folder it is.
-    ways = [(iter(_entries(folder)), _identity(folder))]
+    ways = [(iter(_entries(folder, shut)), _identity(folder))]
     while ways:
         entry = next(ways[-1][0], None)
         if entry is None:
@@ -117,14 +141,15 @@ def _walk(folder: str) -> Iterator[os.DirEntry[str]]:
         if _is_folder(entry):
             identity = _identity(entry.path)
             if identity not in [above for _, above in ways]:
-                ways.append((iter(_entries(entry.path)), identity))
+                ways.append((iter(_entries(entry.path, shut)), identity))
 
 
-def _entries(folder: str) -> list[os.DirEntry[str]]:
+def _entries(folder: str, shut: list[str]) -> list[os.DirEntry[str]]:
     try:
         with os.scandir(folder) as entries:
             return sorted(entries, key=lambda entry: entry.name)
     except OSError:  # not ours to read, or gone
+        shut.append(folder)
         return []
 
 
@@ -166,9 +191,10 @@ def read_batches(
 
     What cannot serve is skipped, and said. Raises ImageFolderError when nothing can.
     """
-    files = spread(image_files(folder), limit)
+    found = image_files(folder)
+    files = spread(found.files, limit)
     tensors: list[Tensor] = []
-    skipped: list[Skipped] = []
+    skipped = list(found.closed)
     for index, path in enumerate(files):
         try:
             tensors.append(reader(read_photo(path, name=_inside(path, folder))))
@@ -191,11 +217,11 @@ def open_folder(
     folder without subfolders has plain images. What cannot serve is skipped, and said. Raises
     ImageFolderError where subfolders match no label, or where no file can serve.
     """
-    files = image_files(folder)
-    files = files if limit is None else spread(files, limit)
+    found = image_files(folder)
+    files = found.files if limit is None else spread(found.files, limit)
     by_folder = None if labels is None else _classes(folder, labels)
     fit: list[Path] = []
-    skipped: list[Skipped] = []
+    skipped = list(found.closed)
     for path in files:
         try:
             read_photo(path, name=_inside(path, folder))
@@ -237,7 +263,7 @@ def _classes(folder: Path, labels: Sequence[str]) -> dict[str, int] | None:
     for index, label in enumerate(labels):
         for name in (label, label.split(",")[0], str(index)):
             known.setdefault(_plain_name(name), index)
-    folders = sorted(path.name for path in folder.iterdir() if path.is_dir())
+    folders = [entry.name for entry in _entries(str(folder), []) if _is_folder(entry)]
     strangers = [name for name in folders if _plain_name(name) not in known]
     if strangers:
         shown = ", ".join(strangers[:5]) + (", ..." if len(strangers) > 5 else "")

@@ -24,11 +24,13 @@ from runtime_check.printable import printable
 from ..errors import ExportError
 from .preprocess import MAX_ASPECT, MAX_SIDE, MIN_SIDE
 
-# missing: also a link to nothing. special: a FIFO, socket, device or folder under an image's name.
+# missing: also a link to nothing. closed: a subfolder. special: a FIFO, socket, device or folder
+# under an image's name.
 # broken: no image, or damaged. scale: numbers that do not say which of them is white.
 Reason = Literal[
     "missing",
     "denied",
+    "closed",
     "special",
     "empty",
     "broken",
@@ -42,6 +44,7 @@ Reason = Literal[
 _WORDS: Mapping[Reason, str] = {
     "missing": "not there",
     "denied": "not allowed to read it",
+    "closed": "a folder that cannot be read, with all its images",
     "special": "not a regular file",
     "empty": "empty",
     "broken": "not an image, or damaged",

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -178,14 +180,14 @@ def test_files_come_in_the_order_of_their_paths_also_through_links(tmp_path: Pat
     (photos / "c").symlink_to(elsewhere)  # as data sets are put together
     (photos / "b" / "up").symlink_to(photos)  # a loop
     (photos / "b" / "self.png").symlink_to(photos / "b" / "self.png")
-    found = [path.relative_to(photos).as_posix() for path in image_files(photos)]
+    found = [path.relative_to(photos).as_posix() for path in image_files(photos).files]
     assert found == ["a.png", "b/2.png", "b/self.png", "c/3.png", "folder.jpg/1.png"]
-    assert image_files(photos) == sorted(image_files(photos))
+    assert image_files(photos).files == sorted(image_files(photos).files)
 
 
 def test_a_whole_disk_is_not_walked(plain: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(folders, "MOST_ENTRIES", 20)
-    assert len(image_files(plain)) == 20
+    assert len(image_files(plain).files) == 20
     (plain / "notes.txt").touch()
     with pytest.raises(ImageFolderError, match=r"more than 20 files"):
         image_files(plain)
@@ -196,3 +198,51 @@ def test_a_damaged_image_outside_the_class_folders_is_only_skipped(sorted_in: Pa
     folder = open_folder(sorted_in, labels=LABELS)
     assert folder.classes == (1, 1, 1, 1, 2, 2, 2, 2)
     assert [some.name for some in folder.skipped] == ["loose.png"]
+
+
+def shut(monkeypatch: pytest.MonkeyPatch, *closed: Path) -> None:
+    """Let nobody list these folders: where tests run as root, permissions do not."""
+    scan = os.scandir
+
+    def refused(folder: str) -> Any:
+        if Path(folder) in closed:
+            raise PermissionError(errno.EACCES, "Permission denied", folder)
+        return scan(folder)
+
+    monkeypatch.setattr(os, "scandir", refused)
+
+
+def test_a_subfolder_that_cannot_be_read_is_named(
+    sorted_in: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shut(monkeypatch, sorted_in / "ankle_boot")
+    found = read_batches(sorted_in, number, limit=256)
+    opened = open_folder(sorted_in, labels=LABELS)
+    assert found.images == len(opened) == 4
+    assert opened.classes == (1, 1, 1, 1)
+    closed = Skipped(name="ankle_boot/", reason="closed")
+    assert found.skipped == opened.skipped == (closed,)
+    [summed] = skipped_for("calibration", found.skipped)
+    assert str(summed).endswith("ankle_boot/ (a folder that cannot be read, with all its images)")
+
+
+def test_where_nothing_can_be_read_the_folder_is_named(
+    sorted_in: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shut(monkeypatch, sorted_in / "Trouser", sorted_in / "ankle_boot")
+    with pytest.raises(ImageFolderError, match=r"no image file that can be read: Trouser/ \("):
+        open_folder(sorted_in)
+    shut(monkeypatch, sorted_in)
+    with pytest.raises(ImageFolderError, match="may not list what it holds"):
+        open_folder(sorted_in)
+
+
+def test_a_folder_behind_a_closed_one_is_no_missing_one(
+    plain: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(path: Path, **options: Any) -> Any:
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "stat", refused)
+    with pytest.raises(ImageFolderError, match="cannot be read: you are not allowed to"):
+        open_folder(plain)
