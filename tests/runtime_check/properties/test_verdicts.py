@@ -232,3 +232,20 @@ def test_a_user_may_demand_more(demand: dict[str, float], tensor_ptl: Any, tmp_p
     changes = {"demands": Demands(**demand), "reference": None}
     with a_check(tensor_ptl.path, tmp_path, nearly, **changes) as check:
         assert PROPERTIES["parity"](check).fault == "no-reference"
+
+
+@pytest.mark.parametrize(
+    ("off", "atol", "status"),
+    [(1e-6, 1e-5, "passed"), (1e-6, 1e-7, "failed"), (1e-3, 1.0, "failed")],
+)
+def test_a_golden_vector_is_held_to_the_tighter_of_the_files_bound_and_the_users(
+    off: float, atol: float, status: str, tensor_ptl: Any, tmp_path: Path
+) -> None:
+    """The file states 1e-5."""
+
+    def answer(call: int, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
+        return [honest(inputs)[0] + np.float32(off)]
+
+    with a_check(tensor_ptl.path, tmp_path, answer, demands=Demands(atol=atol)) as check:
+        result = PROPERTIES["golden"](check)
+    assert (result.status, result.fault) == (status, "" if status == "passed" else "differs")
