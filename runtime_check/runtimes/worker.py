@@ -26,7 +26,13 @@ T = TypeVar("T")
 
 _LAST_SECONDS = 5.0  # from closing its stdin to killing it
 _ENDING_SECONDS = 1.0  # from the end of its answers to its own
-_OUT_OF_MEMORY = re.compile(rb"bad_alloc|MemoryError|can't allocate memory|Cannot allocate memory")
+# Of C++ and Python, torch, libc, OpenBLAS; the last three of qemu: GLib's, for the code that it
+# translates, and for the address space of its guest.
+_OUT_OF_MEMORY = re.compile(
+    rb"bad_alloc|MemoryError|(?:can't|cannot) allocate memory|memory allocation still failed"
+    rb"|failed to allocate|(?:could not|unable to) (?:allocate|reserve)|not enough memory",
+    re.IGNORECASE,
+)
 
 
 class NoAnswer(Exception):

@@ -62,10 +62,70 @@ class AllocatesOnLarge(nn.Module):
         return x.mean([2, 3])
 
 
+class HoardsOnLarge(nn.Module):
+    """Takes `piece` floats at a time, and for ever."""
+
+    def __init__(self, piece: int) -> None:
+        super().__init__()
+        self.piece = piece
+
+    def forward(self, x: Tensor) -> Tensor:
+        if float(x.abs().max()) > 5.0:
+            kept = [torch.ones(self.piece)]
+            while len(kept) > 0:
+                kept.append(torch.ones(self.piece))
+        return x.mean([2, 3])
+
+
 class RaisesOnLarge(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         if float(x.abs().max()) > 5.0:
             raise ValueError("too large")
+        return x.mean([2, 3])
+
+
+class LoopsOnLoad(nn.Module):
+    """A file's `__setstate__` runs while it is loaded."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.state = 0
+
+    @torch.jit.export
+    def __getstate__(self) -> tuple[int, bool]:
+        return self.state, self.training
+
+    @torch.jit.export
+    def __setstate__(self, state: tuple[int, bool]) -> None:
+        self.state, self.training = state
+        k = 0
+        while k >= 0:
+            k = (k + 1) % 1000
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.mean([2, 3])
+
+
+class AllocatesOnLoad(nn.Module):
+    """Likewise, 64 MiB at a time and for ever."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.state = 0
+
+    @torch.jit.export
+    def __getstate__(self) -> tuple[int, bool]:
+        return self.state, self.training
+
+    @torch.jit.export
+    def __setstate__(self, state: tuple[int, bool]) -> None:
+        self.training = state[1]
+        kept = [torch.ones(1 << 24)]
+        while len(kept) > 0:
+            kept.append(torch.ones(1 << 24))
+        self.state = len(kept)
+
+    def forward(self, x: Tensor) -> Tensor:
         return x.mean([2, 3])
 
 

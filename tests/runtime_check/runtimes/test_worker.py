@@ -68,6 +68,26 @@ def test_a_child_that_dies(code: str, cause: str, death: str) -> None:
     assert death in gone.death
 
 
+@pytest.mark.parametrize(
+    "said",
+    [
+        "RuntimeError: [enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to ...",
+        "mmap: Cannot allocate memory",
+        "OpenBLAS : Memory allocation still failed after 10 retries, giving up.",
+        # qemu 7.2 and GLib of an emulated runtime
+        "(process:7): GLib-ERROR **: 10:00:00.000: ../glib/gmem.c:136: failed to allocate 66 bytes",
+        "qemu_memalign: failed to allocate 4096 bytes at alignment 64: Cannot allocate memory",
+        "qemu-aarch64: Unable to allocate 0x10000 bytes of virtual address space",
+        "qemu-aarch64: Unable to reserve 0xffff bytes of virtual address space at 0x7f (Success)",
+        "Could not allocate dynamic translator buffer",
+    ],
+)
+def test_what_says_that_memory_ran_out_is_recognized(said: str) -> None:
+    gone = died(f"import os, sys; sys.stderr.write({said!r}); sys.stderr.flush(); os.abort()")
+    assert gone.cause == "memory"
+    assert said[:50] in gone.death
+
+
 @pytest.mark.parametrize("fields", ["", "got='7'", "got=-1", "got=[7]"])
 def test_an_answer_whose_fields_are_wrong_is_nonsense(fields: str) -> None:
     code = (
