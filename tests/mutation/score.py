@@ -33,11 +33,17 @@ class Row:
 
     module: str
     mutants: int
-    results: tuple[Result, ...]
+    killed: int
+    lived: tuple[Result, ...]  # survivors, and those that never ended
+
+    @property
+    def judged(self) -> int:
+        """How many mutants were run."""
+        return self.killed + len(self.lived)
 
     def count(self, fate: str) -> int:
-        """Count the mutants of that fate."""
-        return sum(result.fate == fate for result in self.results)
+        """Count the mutants of that fate that were not killed."""
+        return sum(result.fate == fate for result in self.lived)
 
 
 def read_reasons() -> dict[str, dict[str, str]]:
@@ -58,11 +64,11 @@ def render(rows: Sequence[Row], reasons: Mapping[str, Mapping[str, str]]) -> tup
     ]
     unexplained, kinds, listed = [], dict.fromkeys(KINDS, 0), []
     for row in rows:
-        left = row.mutants - len(row.results)
+        left = row.mutants - row.judged
         name = f"{row.module} ({left} not judged)" if left else row.module
-        cells = [row.mutants, row.count("killed"), row.count("timeout"), row.count("survived")]
+        cells = [row.mutants, row.killed, row.count("timeout"), row.count("survived")]
         lines.append(f"| {name} | {' | '.join(map(str, cells))} |")
-        survivors = [result for result in row.results if result.fate == "survived"]
+        survivors = [result for result in row.lived if result.fate == "survived"]
         if survivors:
             listed += ["", f"## {row.module}", ""]
         for result in survivors:
@@ -73,7 +79,7 @@ def render(rows: Sequence[Row], reasons: Mapping[str, Mapping[str, str]]) -> tup
                 kinds[reason.split(":")[0]] += 1
             listed.append(f"- line {result.line}, {_code(result.key)}  ")
             listed.append(f"  {reason or '**no reason yet**'}")
-    judged = sum(len(row.results) for row in rows)
+    judged = sum(row.judged for row in rows)
     survived = sum(row.count("survived") for row in rows)
     share = f"{(judged - survived) / judged:.1%}" if judged else "nothing"
     lines += ["", f"{judged} mutants, {share} found, {survived} survivors:", ""]
