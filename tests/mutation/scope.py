@@ -33,6 +33,7 @@ JUDGES = (
     f"{TESTS}/properties/test_logits.py",
     f"{TESTS}/properties/test_allowance.py",
     f"{TESTS}/properties/test_parity_by_hand.py",
+    f"{TESTS}/properties/test_repeats_by_hand.py",
     f"{TESTS}/properties/test_verdicts.py",
 )
 
@@ -43,12 +44,12 @@ NEAREST = {
     f"{PROPERTIES}/base.py": f"{TESTS}/properties/test_evidence.py",
     f"{PROPERTIES}/search.py": f"{TESTS}/properties/test_exploring.py",
     f"{PROPERTIES}/parity.py": f"{TESTS}/properties/test_parity_by_hand.py",
+    f"{PROPERTIES}/determinism.py": f"{TESTS}/properties/test_repeats_by_hand.py",
     **dict.fromkeys(
         (
             f"{PROPERTIES}/{name}.py"
             for name in (
                 "golden",
-                "determinism",
                 "nonfinite",
                 "counterexample",
                 "__init__",
