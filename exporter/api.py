@@ -72,9 +72,9 @@ def export(
     models. File, reports and copies appear together or not at all.
     `model` is a timm name, a hub id (`hf-hub:...`), `package.module:factory`, or a module. The
     keywords are the fields of `ExportOptions`. `quantize` makes it int8: a recipe or its name, or
-    `"auto"` or several recipes, of which the fastest within `budget` is taken. `calibration` is a
-    folder of typical images (or `"noise"`), `evaluate` one to judge candidates on; `train` and
-    `checkpoint` are for QAT. `on_step` is called with each step's name,
+    `"auto"` or several recipes, of which the one with the least work within `budget` is taken.
+    `calibration` is a folder of typical images (or `"noise"`), `evaluate` one to judge candidates
+    on; `train` and `checkpoint` are for QAT. `on_step` is called with each step's name,
     `on_progress(what, done, total)` how far a long one is.
 
     Raises `ExportError` and its subclasses; then nothing was written.

@@ -96,5 +96,9 @@ class WrongEngine(QuantizeError):
     """Weights are packed for a server engine, not for a phone's."""
 
 
+class UncountedWork(QuantizeError):
+    """The network calls an operator whose work is not known, so recipes cannot be compared."""
+
+
 class BudgetNotMet(QuantizeError):
     """No candidate stays within the accuracy budget; the message carries the whole table."""

@@ -94,7 +94,8 @@ DEFAULT_BUDGET = Budget(min_agreement=0.95)
 class QuantizeOptions:
     """How a network becomes int8 and on which images; checked when made.
 
-    `recipe` is one recipe, or the candidates of which the fastest within `budget` is taken.
+    `recipe` is one recipe, or the candidates, of which the one with the least work within
+    `budget` is taken.
     `calibration` and `evaluate` are folders of images (class folders give accuracy),
     `calibration="noise"` asks for noise by name. `train` is for QAT: class folders named like the
     labels, or plain images to distill on; `checkpoint` is resumed where it exists.

@@ -139,7 +139,8 @@ class QuantizeRecipe:
         """
         if name == AUTO:
             raise RecipeError(
-                "auto is not one recipe: it tries several and keeps the fastest within a budget. "
+                "auto is not one recipe: it tries several and keeps the one with the least work "
+                "within a budget. "
                 'Export with quantize="auto" for it.'
             )
         base = RECIPES.get(name) or _METHODS.get(name)

@@ -23,7 +23,8 @@ from .outputs import tensors_in
 _ELEMENT = 10
 # A copy of a larger module would be most of what a machine has.
 MOST_COPIED_BYTES = 4 * 2**30
-_FLOPS = {torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: sdpa_flop, **flop_registry}
+# Twice the multiply-accumulates of operators that multiply matrices.
+FLOPS = {torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: sdpa_flop, **flop_registry}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,7 +62,7 @@ class _Work(TorchDispatchMode):
     ) -> Any:
         kwargs = kwargs or {}
         out = func(*args, **kwargs)
-        count = _FLOPS.get(func.overloadpacket)
+        count = FLOPS.get(func.overloadpacket)
         if count is not None:
             self.total += int(count(*args, **kwargs, out_val=out)) // 2
         returns = func._schema.returns

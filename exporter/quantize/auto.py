@@ -1,4 +1,4 @@
-"""Try the ladder of recipes, measure each, and take the fastest within the budget."""
+"""Try the ladder of recipes, measure each, and take the least work within the budget."""
 
 from __future__ import annotations
 
@@ -18,23 +18,25 @@ from .engine import quantized_engine
 from .evaluate import Accuracy, Speed, judge, measure_speed, meets, run_batches
 from .place import simulate_int8
 from .sensitivity import measure_sensitivity, smallest_float_set
+from .work import count_work
 
 _SENSITIVITY_IMAGES = 16
-# Timed runs of each candidate.
+# Timed runs of each candidate, for the table alone.
 _ROUNDS = 15
-# Times that differ by less are the same time.
-_AS_FAST = 1.05
 
 
 @dataclass(frozen=True, kw_only=True)
 class Candidate:
     """One row of the table; `why_not` is empty for a candidate within the budget.
 
-    `quantized` is None for the float reference and for a recipe that failed.
+    `work` is what one image costs, in float32 multiply-accumulates; it decides. `speed` is this
+    machine's, and decides nothing. `quantized` is None for the float reference and for a recipe
+    that failed, `work` for the latter.
     """
 
     name: str
     accuracy: Accuracy | None = None
+    work: int | None = None
     speed: Speed | None = None
     why_not: str = ""
     quantized: Quantized | None = None
@@ -57,8 +59,9 @@ class AutoResult:
 def render(candidates: Sequence[Candidate], chosen: str = "") -> str:
     """Render `candidates` as a Markdown table; blank cells were not measured."""
     lines = [
-        "| recipe | int8 layers | SQNR dB | top-1 agreement | accuracy | ms | MB | verdict |",
-        "|---|---:|---:|---:|---:|---:|---:|---|",
+        "| recipe | int8 layers | SQNR dB | top-1 agreement | accuracy | "
+        "M float multiply-accumulates | ms here | MB | verdict |",
+        "|---|---:|---:|---:|---:|---:|---:|---:|---|",
     ]
     for row in candidates:
         got, speed = row.accuracy, row.speed
@@ -66,13 +69,15 @@ def render(candidates: Sequence[Candidate], chosen: str = "") -> str:
         db = "" if got is None or got.sqnr_db is None else f"{got.sqnr_db:.1f}"
         agree = "" if got is None or got.agreement is None else f"{got.agreement:.1%}"
         share = "" if got is None or got.accuracy is None else f"{got.accuracy:.1%}"
+        work = "" if row.work is None else _millions(row.work)
         ms = "" if speed is None else f"{speed.milliseconds:.1f}"
         megabytes = "" if speed is None else f"{speed.bytes / 1e6:.2f}"
         verdict = "chosen" if row.name == chosen else row.why_not
         if row.name == "none" and row.name != chosen:
             verdict = "reference"
         lines.append(
-            f"| {row.name} | {count} | {db} | {agree} | {share} | {ms} | {megabytes} | {verdict} |"
+            f"| {row.name} | {count} | {db} | {agree} | {share} | "
+            f"{work} | {ms} | {megabytes} | {verdict} |"
         )
     return "\n".join(lines)
 
@@ -99,19 +104,21 @@ def choose(
     *,
     tell: Listener = silent,
 ) -> AutoResult:
-    """Measure the candidates and return the fastest within the budget.
+    """Measure the candidates and return the one with the least work within the budget.
 
     Where the first static recipe misses the budget, the same is tried with the fewest float layers
     that meet it. QAT is tried where nothing before it met the budget. The exam's images should be
-    others than those of the calibration. Times are this machine's, one thread; of candidates
-    within 5 % of the fastest, the first in the order of `recipes` is taken. `tell` is called
-    with the candidate and the progress. Raises BudgetNotMet, with the table, when nothing is
-    within the budget.
+    others than those of the calibration. Work is counted, not timed, so the same module and images
+    give the same choice on a busy machine; of equal work, the first in the order of `recipes` is
+    taken. Times are this machine's, one thread, for the table alone. `tell` is called with the
+    candidate and the progress. Raises BudgetNotMet, with the table, when nothing is within the
+    budget, and UncountedWork when the work of an operator is not known.
     """
+    float_work = count_work(module, images.example[:1])
     reference = run_batches(module, exam.measured)
     float_accuracy = judge(reference, reference, exam.labels)
     meets(float_accuracy, exam.budget)  # what can't be judged should fail before the work
-    rows = [Candidate(name="none", accuracy=float_accuracy)]
+    rows = [Candidate(name="none", accuracy=float_accuracy, work=float_work)]
 
     first = next((recipe for recipe in recipes if recipe.method == "static"), None)
     for recipe in recipes:
@@ -148,6 +155,7 @@ def _attempt(
     return Candidate(
         name=quantized.recipe.label,
         accuracy=accuracy,
+        work=count_work(quantized.module, images.example[:1]),
         why_not="" if meets(accuracy, exam.budget) else f"misses {exam.budget}",
         quantized=quantized,
     )
@@ -213,28 +221,32 @@ def _pick(rows: Sequence[Candidate], budget: Budget) -> AutoResult:
             f"{render(rows)}\nLoosen the budget, calibrate on images closer to the measured ones, "
             "or train (--quantize qat --train DIR)."
         )
-    fastest = min(_milliseconds(row) for row in within)
-    # Of those as fast as a clock can tell, the first: a busy moment must not choose the file.
-    chosen = next(row for row in within if _milliseconds(row) <= _AS_FAST * fastest)
+    chosen = min(within, key=_work)  # of equal ones, the first
     reference = rows[0]
     assert chosen.quantized is not None  # what is within the budget was made
     notes = [*chosen.quantized.notes]
     if len(within) > 1:
         notes.append(
-            f"{chosen.name} was chosen of {len(within)} by times measured on this machine; another "
-            "may choose otherwise. To make the same file anywhere, ask for this recipe by name."
+            f"{chosen.name} was chosen of {len(within)} as the least work for a phone: "
+            f"{_millions(_work(chosen))} million float multiply-accumulates, or what takes as "
+            "many instructions. Work is counted; the times are this machine's and decide nothing."
         )
-    if _milliseconds(chosen) > _milliseconds(reference):
+    if _work(chosen) > _work(reference):
         notes.append(
-            f"Every int8 recipe within the budget is slower than float32 on this machine: "
-            f"{chosen.name} takes {_milliseconds(chosen):.1f} ms, float32 "
-            f"{_milliseconds(reference):.1f} ms. It is smaller; if speed is what you want, export "
-            "in float (--quantize none)."
+            f"Every int8 recipe within the budget is more work for a phone than float32: "
+            f"{chosen.name} is {_millions(_work(chosen))} million float multiply-accumulates, "
+            f"float32 {_millions(_work(reference))}. It is smaller; if speed is what you want, "
+            "export in float (--quantize none)."
         )
     return AutoResult(
         chosen=chosen, quantized=chosen.quantized, candidates=tuple(rows), notes=tuple(notes)
     )
 
 
-def _milliseconds(row: Candidate) -> float:
-    return float("inf") if row.speed is None else row.speed.milliseconds
+def _work(row: Candidate) -> int:
+    assert row.work is not None  # of the reference and of what was made it is known
+    return row.work
+
+
+def _millions(work: int) -> str:
+    return f"{work / 1e6:,.3g}" if work < 1e8 else f"{work / 1e6:,.0f}"

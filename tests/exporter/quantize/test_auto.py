@@ -1,19 +1,20 @@
-"""Candidates, the table of them, and the fastest within the budget."""
+"""Candidates, the table of them, and the least work within the budget."""
 
 from __future__ import annotations
 
+import random
+import time
 from collections.abc import Mapping
 from typing import Any
 
 import pytest
-from torch import nn
+import torch
+from torch import Tensor, nn
 
-from exporter.errors import (
-    BudgetNotMet,
-)
+from exporter.errors import BudgetNotMet, UncountedWork
 from exporter.options import Budget
 from exporter.quantize import auto
-from exporter.quantize.auto import Exam, choose
+from exporter.quantize.auto import AutoResult, Exam, choose
 from exporter.quantize.evaluate import Speed
 from exporter.recipes import recipes_named
 
@@ -49,49 +50,89 @@ def test_auto_rescues_with_float_layers_and_shows_the_table(
     assert not result.chosen.why_not
     assert result.chosen.accuracy.agreement >= 0.97
     within = [r for r in result.candidates if r.quantized is not None and not r.why_not]
-    assert result.chosen.speed.milliseconds <= 1.05 * min(r.speed.milliseconds for r in within)
+    assert result.chosen.work == min(row.work for row in within)
     table = result.table()
     assert all(f"| {name} |" in table for name in by_name)
     assert "chosen" in table
     assert said[-1] == "measuring latency"
 
 
-@pytest.mark.parametrize(
-    ("qnnpack", "chosen"), [(9.8, "static-xnnpack-fx"), (9.0, "static-qnnpack-fx")]
-)
-def test_a_clock_that_cannot_tell_two_recipes_does_not_choose_between_them(
-    qnnpack: float, chosen: str, fashion: Task, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    times = {"none": 20.0, "static-xnnpack-fx": 10.0, "static-qnnpack-fx": qnnpack}
-
-    def measured(modules: Mapping[str, nn.Module], *_: Any, **__: Any) -> dict[str, Speed]:
-        return {n: Speed(milliseconds=times.get(n, 30.0), bytes=1) for n in modules}
-
-    monkeypatch.setattr(auto, "measure_speed", measured)
-    result = choose(
-        fashion.model,
-        recipes_named("auto"),
-        fashion.images,
-        Exam(measured=[fashion.measured[0][:64]], budget=Budget(min_agreement=0.5)),
-    )
-    assert result.chosen.name == chosen
-    assert any(f"{chosen} was chosen of 3 by times" in note for note in result.notes)
+def choice(fashion: Task) -> AutoResult:
+    """Choose among the recipes of `auto` on few images, within a loose budget."""
+    exam = Exam(measured=[fashion.measured[0][:64]], budget=Budget(min_agreement=0.5))
+    return choose(fashion.model, recipes_named("auto"), fashion.images, exam)
 
 
-def test_auto_says_when_int8_is_slower_than_float(
+def test_whatever_the_clock_says_the_choice_is_the_same(
     fashion: Task, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def slow(modules: Mapping[str, nn.Module], *_: Any, **__: Any) -> dict[str, Speed]:
-        return {n: Speed(milliseconds=1.0 if n == "none" else 9.0, bytes=1) for n in modules}
-
-    monkeypatch.setattr(auto, "measure_speed", slow)
-    result = choose(
-        fashion.model,
-        recipes_named("auto"),
-        fashion.images,
-        Exam(measured=[fashion.measured[0][:64]]),
+    expected = choice(fashion)
+    assert expected.chosen.name == "static-xnnpack-fx"
+    works = [row.work for row in expected.candidates]
+    assert expected.chosen.work == min(works[1:]) < works[0]
+    assert any(
+        f"{expected.chosen.name} was chosen of 3 as the least work" in note
+        for note in expected.notes
     )
-    assert any("slower than float32" in note for note in result.notes)
+    spent = set()
+    for seed in range(2):
+        clock = random.Random(seed)
+        monkeypatch.setattr(time, "perf_counter", lambda clock=clock: 1e3 * clock.random())
+        found = choice(fashion)
+        monkeypatch.undo()
+        assert (found.chosen.name, found.notes) == (expected.chosen.name, expected.notes)
+        assert [row.work for row in found.candidates] == works
+        spent.add(tuple(row.speed.milliseconds for row in found.candidates))
+    assert len(spent) == 2  # the clock was asked, and it lied
+
+
+def test_the_least_work_wins_though_it_took_longest_and_of_equals_the_first(
+    fashion: Task, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def measured(modules: Mapping[str, nn.Module], *_: Any, **__: Any) -> dict[str, Speed]:
+        speeds = {name: Speed(milliseconds=1.0, bytes=1) for name in modules}
+        return speeds | {"dynamic-fx": Speed(milliseconds=1e6, bytes=1)}
+
+    works = {"DynamicLinear": 50, "QNNPACK": 60}
+
+    def counted(module: nn.Module, _: Tensor) -> int:
+        kinds = {type(m).__name__ for m in module.modules()}
+        return works["DynamicLinear"] if "DynamicLinear" in kinds else works["QNNPACK"]
+
+    monkeypatch.setattr(auto, "measure_speed", measured)
+    monkeypatch.setattr(auto, "count_work", counted)
+    assert choice(fashion).chosen.name == "dynamic-fx"
+    works["DynamicLinear"] = 60
+    result = choice(fashion)
+    assert [row.work for row in result.candidates] == [60] * 4
+    assert result.chosen.name == "static-xnnpack-fx"
+
+
+def test_auto_says_when_int8_is_more_work_than_float(
+    fashion: Task, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(auto, "count_work", lambda m, _: 10**6 if m is fashion.model else 9 * 10**6)
+    (note,) = [note for note in choice(fashion).notes if "more work for a phone" in note]
+    assert "static-xnnpack-fx is 9 million" in note
+    assert "float32 1." in note
+
+
+def test_a_network_whose_work_is_unknown_is_refused_before_the_work(fashion: Task) -> None:
+    class Far(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            flat = x.flatten(1)
+            return torch.cdist(flat, flat[:1])
+
+    said: list[str] = []
+    with pytest.raises(UncountedWork, match="aten::_cdist_forward"):
+        choose(
+            Far().eval(),
+            recipes_named("auto"),
+            fashion.images,
+            Exam(measured=[fashion.measured[0][:8]]),
+            tell=lambda what, done, total: said.append(what),
+        )
+    assert not said
 
 
 def test_a_budget_nothing_meets_shows_the_table(fashion: Task) -> None:
