@@ -22,7 +22,8 @@ HEAD = """# The score of the checker's own tests
 
 Written by `python -m tests.mutation`; not for hands. Each mutant is one change of one module that
 decides verdicts, judged by the fast tests of `tests/runtime_check` (`scope.py` lists both,
-`mutants.py` what is changed and, by rule, what is not). A mutant that never ends is found.
+`mutants.py` what is changed and, by rule, what is not). A mutant that never ends is found. With
+`--go-on`, a module that did not change keeps the fates it was given by an earlier run.
 
 """
 
