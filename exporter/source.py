@@ -85,6 +85,9 @@ def load_source(
     # A timm module built by hand still knows its preprocessing.
     config = _timm_config(built.module)
     preprocessing = None if config is None else _preprocessing(config)
+    if preprocessing is not None and preprocessing.input_size[0] != len(preprocessing.mean):
+        # What timm says of photos is of the three channels of the pretrained weights.
+        input_shape, preprocessing = input_shape or (1, *preprocessing.input_size), None
     if input_shape is None:
         if preprocessing is None:
             raise UsageError(

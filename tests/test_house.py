@@ -22,7 +22,7 @@ FLOORS = {
     "exporter": (
         ("errors", "notes", "progress", "quiet"),
         ("checks", "guard"),
-        ("recipes", "image", "package", "install", "outputs"),
+        ("recipes", "image", "package", "install", "outputs", "postprocess"),
         ("options", "evaluation", "trial", "culprit"),
         ("environment", "agreement"),
         ("source",),

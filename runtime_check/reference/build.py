@@ -26,6 +26,7 @@ from ..blame import authors_code
 from ..errors import BuildError, did_you_mean
 from ..files import file_sha256
 from . import timm_models
+from .fine_tuned import fine_tuned
 from .hub import is_hub_id
 from .packaged import PACKAGED, packaged_file
 from .weights import WeightsRead, dtype_name, load_into, load_weights, state_dict_sha256
@@ -125,7 +126,7 @@ def _from_timm(
     timm_models.require_model(name)
     built = partial(_built, source="timm", model=name)
     if isinstance(weights, Path):
-        module, read = timm_models.fine_tuned(name, weights, exportable=exportable)
+        module, read = fine_tuned(name, weights, exportable=exportable)
         return built(module, origin="file", detail=weights.name, checkpoint=weights, read=read)
     if weights == "random":
         module = timm_models.untrained(name, exportable=exportable)

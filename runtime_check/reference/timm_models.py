@@ -1,4 +1,4 @@
-"""Build timm models by name, with untrained, fine-tuned, packaged or pretrained weights."""
+"""Build timm models by name, with untrained, packaged or pretrained weights."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ..errors import (
 )
 from .hub import HubError, fetch, first_line, is_hub_id
 from .packaged import PACKAGED, from_efficientnet_lite, packaged_file
-from .weights import WeightsRead, check_dtypes, load_into, load_weights
+from .weights import WeightsRead, check_dtypes, load_into, load_weights, without_module
 
 # Names of a checkpoint on the hub; timm prefers safetensors, too.
 CHECKPOINTS = ("model.safetensors", "pytorch_model.bin")
@@ -66,8 +66,8 @@ def untrained(name: str, *, exportable: bool) -> nn.Module:
     Some architectures begin training with a head of zeros, whose outputs depend on no input. Such
     a head gets small random weights: torch's generator draws them, as it did the others.
     """
-    module = _create(_architecture(name), exportable)
-    for head in _heads(module):
+    module = create(architecture(name), exportable)
+    for head in heads(module):
         weight = getattr(module.get_submodule(head), "weight", None)
         counted = isinstance(weight, Tensor) and not weight.is_meta  # meta: only its size matters
         if isinstance(weight, Tensor) and counted and not bool(weight.detach().count_nonzero()):
@@ -75,23 +75,13 @@ def untrained(name: str, *, exportable: bool) -> nn.Module:
     return module
 
 
-def _heads(module: nn.Module) -> list[str]:
+def heads(module: nn.Module) -> list[str]:
     """Return the names of the classifiers of a timm model."""
     config: Any = getattr(module, "pretrained_cfg", None) or {}
     named = config.get("classifier")
     known = dict(module.named_modules())
     names = named if isinstance(named, (tuple, list)) else [named]
     return [name for name in names if isinstance(name, str) and name in known]
-
-
-def fine_tuned(name: str, path: Path, *, exportable: bool) -> tuple[nn.Module, WeightsRead]:
-    """Build `name` with the checkpoint in `path` and that checkpoint's number of classes."""
-    checkpoint, architecture = load_weights(path), _architecture(name)
-    module = _create(architecture, exportable)
-    classes = _classes_in(checkpoint.state, module)
-    if classes is not None and classes != getattr(module, "num_classes", classes):
-        module = _create(architecture, exportable, classes=classes)
-    return module, load_into(module, checkpoint, name=name)
 
 
 def from_package(name: str, *, exportable: bool) -> tuple[nn.Module, Path]:
@@ -103,7 +93,7 @@ def from_package(name: str, *, exportable: bool) -> tuple[nn.Module, Path]:
             f"No pretrained weights for {name}: they come with a Python package that is not "
             f"installed here{install}."
         )
-    module = _create(_architecture(name), exportable)
+    module = create(architecture(name), exportable)
     checkpoint = load_weights(path)
     renamed = replace(checkpoint, state=from_efficientnet_lite(checkpoint.state, module))
     load_into(module, renamed, name=name)
@@ -123,7 +113,7 @@ def pretrained(name: str, *, exportable: bool) -> tuple[nn.Module, WeightsRead |
         known = _known_weights(timm, name)
         if not known.hf_hub_id or known.custom_load == "hf":
             # At a plain URL, or in a format that only timm reads: leave the download to timm.
-            return _create(name, exportable, download=True), None
+            return create(name, exportable, download=True), None
         names = (known.hf_hub_filename,) if known.hf_hub_filename else CHECKPOINTS
         [file] = fetch(*repository(known.hf_hub_id), (names,))
         return _from_hub(name, exportable, file)
@@ -140,8 +130,8 @@ def pretrained(name: str, *, exportable: bool) -> tuple[nn.Module, WeightsRead |
 
 def _from_hub(name: str, exportable: bool, file: Path) -> tuple[nn.Module, WeightsRead]:
     """Let timm load a file of the hub: it knows which keys are called otherwise in which model."""
-    checkpoint = load_weights(file)
-    module = _create(name, exportable, state=checkpoint.state)
+    checkpoint = without_module(load_weights(file))
+    module = create(name, exportable, state=checkpoint.state)
     return module, check_dtypes(module, checkpoint, name=name)
 
 
@@ -153,15 +143,19 @@ def _known_weights(timm: Any, name: str) -> Any:
     return known
 
 
-def _create(
+def create(
     name: str,
     exportable: bool,
     *,
     classes: int | None = None,
+    channels: int | None = None,
     state: Mapping[str, Tensor] | None = None,
     download: bool = False,
 ) -> nn.Module:
-    """Call timm. `state` is a pretrained checkpoint, which timm converts as it does the hub's."""
+    """Call timm; None leaves `classes` and the `channels` of the input as they are by name.
+
+    `state` is a pretrained checkpoint, which timm converts as it does the hub's.
+    """
     options: dict[str, Any] = {"pretrained": download or state is not None}
     if exportable:
         # timm then avoids its Python-only autograd functions, picks scriptable layers, and builds
@@ -169,6 +163,8 @@ def _create(
         options |= {"exportable": True, "scriptable": True}
     if classes is not None:
         options["num_classes"] = classes
+    if channels is not None:
+        options["in_chans"] = channels
     if state is not None:
         options["pretrained_cfg_overlay"] = {"state_dict": dict(state), "source": None}
     module: nn.Module = import_timm(f"Building {name}").create_model(name, **options)
@@ -176,10 +172,14 @@ def _create(
         # timm keeps a reference to the checkpoint: a second copy of all weights in each module.
         config: Any = module.pretrained_cfg
         config.pop("state_dict", None)
+    if channels is not None:
+        # timm leaves the channels of the pretrained weights there.
+        stated: Any = module.pretrained_cfg
+        stated["input_size"] = (channels, *stated["input_size"][1:])
     return module
 
 
-def _architecture(name: str) -> str:
+def architecture(name: str) -> str:
     """Return the name under which timm builds `name` without weights."""
     if not is_hub_id(name):
         return name
@@ -194,17 +194,3 @@ def repository(name: str) -> tuple[str, str | None]:
     """Split a hub id into the repository and its revision, None where it has none."""
     path, _, revision = name.removeprefix("hf-hub:").removeprefix("hf_hub:").partition("@")
     return path, revision or None
-
-
-def _classes_in(state: Mapping[str, Tensor], module: nn.Module) -> int | None:
-    """Return the number of classes of a checkpoint's classifier, or None if it is unclear."""
-    config: Any = getattr(module, "pretrained_cfg", None) or {}
-    classifier = config.get("classifier")
-    heads = classifier if isinstance(classifier, (tuple, list)) else [classifier]
-    for head in heads:
-        bias = state.get(f"{head}.bias")
-        weight = state.get(f"{head}.weight")
-        found = bias if bias is not None else weight
-        if found is not None:
-            return int(found.shape[0])
-    return None

@@ -2,23 +2,33 @@
 
 from __future__ import annotations
 
+import argparse
 import hashlib
 import re
 import struct
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import BuildError, RuntimeCheckError
+from ..errors import BuildError, RuntimeCheckError, UnreadableArtifact
 from .hub import is_hub_id
+from .prefixes import strip
+from .torchscript import is_torchscript, read_torchscript, without_derived
 
 if TYPE_CHECKING:
     import torch
 
 # Where training scripts put the state dict inside a checkpoint (timm and torchvision use these).
-_WRAPPERS = ("state_dict_ema", "model_ema", "state_dict", "model_state_dict", "model", "module")
+_WRAPPERS = (
+    *("state_dict_ema", "model_ema", "state_dict", "model_state_dict", "model", "module"),
+    *("net", "network"),
+)
+
+
+class DoesNotFit(BuildError):
+    """The weights have other names or shapes than the model."""
 
 
 class UnreadableWeights(RuntimeCheckError):
@@ -77,26 +87,37 @@ class Checkpoint:
     """The weights in the file `path`, and which they are where it holds several.
 
     `entry` is the key they were found under, None where the file is the state dict itself;
-    `others` are the keys of further weights, which were not taken.
+    `others` are the keys of further weights, which were not taken. `architecture` is what the file
+    says that it was trained as. `scripted` says that it is a TorchScript archive. `prefix` is what
+    was stripped from the names of the file, and `left_out` are the names that did not have it; see
+    `fitted`.
     """
 
     path: Path
     state: Mapping[str, torch.Tensor]
     entry: str | None = None
     others: tuple[str, ...] = ()
+    architecture: str | None = None
+    scripted: bool = False
+    prefix: str = ""
+    left_out: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
 class WeightsRead:
     """What was decided in reading weights.
 
-    `entry` and `others` are the checkpoint's. `converted` counts the tensors that became float32,
-    by the dtype that they had.
+    `entry` and what follows are the checkpoint's. `converted` counts the tensors that became
+    float32, by the dtype that they had. `built` is how the model was made to fit the tensors.
     """
 
     file: str | None = None
     entry: str | None = None
     others: tuple[str, ...] = ()
+    scripted: bool = False
+    prefix: str = ""
+    left_out: tuple[str, ...] = ()
+    built: tuple[str, ...] = ()
     converted: Mapping[str, int]
 
     def sentences(self) -> list[str]:
@@ -107,6 +128,17 @@ class WeightsRead:
                 f"of the weights in {self.file}, {self.entry} was taken, "
                 f"not {' or '.join(self.others)}"
             )
+        if self.scripted:
+            said.append(f"the weights in {self.file}, a TorchScript archive, were read as data")
+        if self.prefix:
+            said.append(f"{self.prefix} was stripped from the names of the weights in {self.file}")
+        if self.left_out:
+            said.append(
+                f"{len(self.left_out)} other tensors in {self.file} were left out (first: "
+                f"{self.left_out[0]})"
+            )
+        if self.built:
+            said.append(f"as the weights in {self.file} are, so the model: {', '.join(self.built)}")
         if self.converted:
             counts = ", ".join(f"{count} in {dtype}" for dtype, count in self.converted.items())
             said.append(f"weights were converted to float32 ({counts})")
@@ -114,34 +146,67 @@ class WeightsRead:
 
 
 def load_weights(path: Path | str) -> Checkpoint:
-    """Read a state dict from safetensors, or from a pickle with `weights_only=True`.
+    """Read a state dict from safetensors, from a TorchScript archive, or from a pickle.
 
-    Checkpoints that wrap the state dict (`state_dict`, `model`, `state_dict_ema`, ...) are
-    unwrapped, averaged weights (EMA) before others, and a `module.` prefix from DataParallel or
-    AveragedModel is dropped. Raises `UnreadableWeights` for anything else; code in the file never
-    runs.
+    Pickles are read with `weights_only=True`, and `argparse.Namespace` beside it: timm's training
+    script saves its options so. Checkpoints that wrap the state dict (`state_dict`, `model`,
+    `state_dict_ema`, `net`, ...) are unwrapped, averaged weights (EMA) before others. Raises
+    `UnreadableWeights` for anything else; code in the file never runs.
     """
     path = Path(path)
     if not path.is_file():
         hint = " Pass a hub id as the model, not as its weights." if is_hub_id(str(path)) else ""
         raise UnreadableWeights(f"There is no weights file {path}.{hint}")
-    loaded = _load_safetensors(path) if path.suffix == ".safetensors" else _load_pickle(path)
-    return _unwrap(loaded, path)
+    if path.suffix == ".safetensors":
+        return _unwrap(_load_safetensors(path), path)
+    if is_torchscript(path):
+        return replace(_unwrap(_load_torchscript(path), path), scripted=True)
+    return _unwrap(_load_pickle(path), path)
+
+
+def fitted(module: torch.nn.Module, checkpoint: Checkpoint) -> Checkpoint:
+    """Strip the prefix without which the names in `checkpoint` fit `module`, if there is one.
+
+    Of a TorchScript archive, buffers are left out that `module` makes itself and does not save.
+    """
+    wanted = module.state_dict()
+    found = strip(checkpoint.state, wanted)
+    state: Mapping[str, torch.Tensor] = checkpoint.state
+    if found.prefix:
+        inside = (name for name in state if name.startswith(found.prefix))
+        state = {name.removeprefix(found.prefix): state[name] for name in inside}
+    if checkpoint.scripted:
+        derived = {name: value for name, value in module.named_buffers() if name not in wanted}
+        state = without_derived(state, derived)
+    prefix = checkpoint.prefix + found.prefix
+    left_out = (*checkpoint.left_out, *found.left_out)
+    return replace(checkpoint, state=state, prefix=prefix, left_out=left_out)
+
+
+def without_module(checkpoint: Checkpoint) -> Checkpoint:
+    """Strip DataParallel's `module.` where all names have it, whatever the model calls them."""
+    plain = {name: value for name, value in checkpoint.state.items() if name != "n_averaged"}
+    if not all(name.startswith("module.") for name in plain):
+        return checkpoint
+    state = {name.removeprefix("module."): value for name, value in plain.items()}
+    return replace(checkpoint, state=state, prefix="module.")
 
 
 def load_into(module: torch.nn.Module, checkpoint: Checkpoint, *, name: str) -> WeightsRead:
     """Load `checkpoint` into the float32 model called `name`; return what was decided.
 
-    Raises `BuildError` unless every parameter and buffer is there, and nothing else, and
-    `UnreadableWeights` where another dtype would change values; see `check_dtypes`.
+    A prefix is stripped from its names first; see `fitted`. Raises `DoesNotFit` unless every
+    parameter and buffer is there, and nothing else, and `UnreadableWeights` where another dtype
+    would change values; see `check_dtypes`.
     """
+    checkpoint = fitted(module, checkpoint)
     read, where = check_dtypes(module, checkpoint, name=name), checkpoint.path
     try:
         missing, unexpected = module.load_state_dict(checkpoint.state, strict=False)
     except RuntimeError as error:
-        lines = [line.strip() for line in str(error).splitlines() if "size mismatch" in line]
+        lines = [line.strip(" \t.") for line in str(error).splitlines() if "size mismatch" in line]
         detail = "; ".join(lines[:2]) or str(error).splitlines()[0]
-        raise BuildError(
+        raise DoesNotFit(
             f"{where} does not fit {name}: {detail[:400]}. Check that the checkpoint was trained "
             "with this very architecture and input size."
         ) from error
@@ -151,7 +216,7 @@ def load_into(module: torch.nn.Module, checkpoint: Checkpoint, *, name: str) -> 
             parts.append(f"{len(missing)} missing (first: {missing[0]})")
         if unexpected:
             parts.append(f"{len(unexpected)} unknown (first: {unexpected[0]})")
-        raise BuildError(
+        raise DoesNotFit(
             f"{where} does not fit {name}: of its parameters {' and '.join(parts)}. Check that the "
             "checkpoint was trained with this very architecture."
         )
@@ -185,6 +250,9 @@ def check_dtypes(module: torch.nn.Module, checkpoint: Checkpoint, *, name: str) 
         file=checkpoint.path.name,
         entry=checkpoint.entry,
         others=checkpoint.others,
+        scripted=checkpoint.scripted,
+        prefix=checkpoint.prefix,
+        left_out=checkpoint.left_out,
         converted=dict(sorted(converted.items())),
     )
 
@@ -224,7 +292,9 @@ def _load_pickle(path: Path) -> object:
     import torch
 
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        # A Namespace is a bag of attributes: filling it runs nothing.
+        with torch.serialization.safe_globals([argparse.Namespace]):
+            return torch.load(path, map_location="cpu", weights_only=True)
     # What torch raises for a file of another format depends on its first bytes.
     except Exception as error:
         named = re.search(r"Unsupported global: GLOBAL (\S+)", str(error))
@@ -240,11 +310,22 @@ def _load_pickle(path: Path) -> object:
         ) from error
 
 
+def _load_torchscript(path: Path) -> object:
+    try:
+        return read_torchscript(path)
+    except UnreadableArtifact as error:
+        raise UnreadableWeights(
+            f"The TorchScript archive {path} cannot be taken for weights: {error} Save "
+            "`model.state_dict()` of the float model instead."
+        ) from error
+
+
 def _unwrap(loaded: object, path: Path) -> Checkpoint:
     import torch
 
-    entry, others = None, []
+    entry, others, architecture = None, [], None
     if isinstance(loaded, Mapping):
+        architecture = loaded.get("arch")  # timm's training script
         held = [key for key, value in loaded.items() if _holds_tensors(value)]
         entry = next((key for key in _WRAPPERS if key in held), None)
         if entry is not None:
@@ -262,11 +343,13 @@ def _unwrap(loaded: object, path: Path) -> Checkpoint:
             f"{path} is not a plain state dict: {wrong[0]!r} is not a tensor. Save "
             "`model.state_dict()` instead."
         )
-    # What torch's AveragedModel counts beside its `module`.
-    plain = {name: value for name, value in state.items() if name != "n_averaged"}
-    if all(name.startswith("module.") for name in plain):
-        state = {name.removeprefix("module."): value for name, value in plain.items()}
-    return Checkpoint(path=path, state=state, entry=entry, others=tuple(others))
+    return Checkpoint(
+        path=path,
+        state=state,
+        entry=entry,
+        others=tuple(others),
+        architecture=architecture if isinstance(architecture, str) else None,
+    )
 
 
 def _holds_tensors(value: object) -> bool:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import argparse
+import pickle
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +9,9 @@ import pytest
 import torch
 from safetensors.torch import save_file
 from torch import nn
+from torch.optim.swa_utils import AveragedModel
 
+from runtime_check.errors import BuildError
 from runtime_check.reference.weights import (
     UnreadableWeights,
     WeightsRead,
@@ -25,6 +29,16 @@ class Evil:
 def net() -> nn.Module:
     torch.manual_seed(0)
     return nn.Sequential(nn.Conv2d(3, 4, 3, bias=False), nn.BatchNorm2d(4))
+
+
+def noisy(seed: int = 1) -> nn.Module:
+    """The same network after some training: no weight and no statistic as it begins."""
+    module = net()
+    torch.manual_seed(seed)
+    for value in module.state_dict().values():
+        if value.is_floating_point():
+            value.copy_(torch.rand_like(value) + 0.5)
+    return module
 
 
 def test_the_hash_is_pinned_and_sees_every_part() -> None:
@@ -83,10 +97,78 @@ def test_checkpoints_and_safetensors_give_the_same_weights(
         assert state_dict_sha256(other.state_dict()) == expected
 
 
-def test_data_parallel_prefix_is_dropped(tmp_path: Path) -> None:
-    state = net().state_dict()
-    torch.save({f"module.{k}": v for k, v in state.items()}, tmp_path / "w.pth")
-    assert list(load_weights(tmp_path / "w.pth").state) == list(state)
+@pytest.mark.parametrize("prefix", ["module.", "_orig_mod.", "model.", "net.", "model._orig_mod."])
+def test_prefixes_of_training_scripts_are_stripped(prefix: str, tmp_path: Path) -> None:
+    trained, module = noisy(), net()
+    state = {prefix + key: value for key, value in trained.state_dict().items()}
+    read = into(module, state, tmp_path / "w.pth")
+    assert read.sentences() == [f"{prefix} was stripped from the names of the weights in w.pth"]
+    x = torch.randn(2, 3, 9, 9)
+    assert torch.equal(module.eval()(x), trained.eval()(x))
+
+
+def test_what_torch_and_training_scripts_write_themselves_fits(tmp_path: Path) -> None:
+    class Lit(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.model = torch.compile(noisy())
+            self.ema_model = AveragedModel(noisy(2))
+            self.criterion = nn.CrossEntropyLoss(weight=torch.ones(4))
+
+    made, module = Lit(), net()
+    read = into(module, {"state_dict": made.state_dict()}, tmp_path / "w.ckpt")
+    assert (read.entry, read.prefix) == ("state_dict", "ema_model.module.")
+    assert len(read.left_out) == 7
+    assert set(read.left_out) == {
+        "criterion.weight",
+        *(f"model._orig_mod.{key}" for key in net().state_dict()),
+    }
+    assert "7 other tensors in w.ckpt were left out (first: model._orig_mod.0" in str(
+        read.sentences()
+    )
+    x = torch.randn(2, 3, 9, 9)
+    assert torch.equal(module.eval()(x), made.ema_model.module.eval()(x))
+
+
+def test_a_prefix_that_is_the_models_own_name_stays(tmp_path: Path) -> None:
+    own = nn.ModuleDict({"model": net()})
+    read = into(own, nn.ModuleDict({"model": noisy()}).state_dict(), tmp_path / "w.pth")
+    assert not read.prefix
+    assert torch.equal(own.state_dict()["model.0.weight"], noisy().state_dict()["0.weight"])
+
+
+def test_a_head_beside_the_prefix_is_not_left_out(tmp_path: Path) -> None:
+    """A file of the backbone alone would answer, and not as the network did."""
+    state = {f"model.{key}": value for key, value in net().state_dict().items()}
+    with pytest.raises(BuildError, match="does not fit net"):
+        into(net(), {**state, "head.weight": torch.ones(2)}, tmp_path / "w.pth")
+
+
+def test_options_of_a_training_script_are_inert(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    state, module = noisy().state_dict(), net()
+    options = argparse.Namespace(lr=0.1, model="resnet18", sizes=[1, 2])
+    saved = {"arch": "net", "state_dict": state, "args": options}
+    assert not into(module, saved, tmp_path / "w.pth").sentences()
+    assert torch.equal(module.state_dict()["0.weight"], state["0.weight"])
+    # What is inside the options is held to the same rule.
+    for inside in (Evil(), Path("there")):
+        torch.save({**saved, "args": argparse.Namespace(a=inside)}, tmp_path / "w.pth")
+        with pytest.raises(UnreadableWeights, match="more than tensors"):
+            load_weights(tmp_path / "w.pth")
+    assert "ran code" not in capsys.readouterr().out
+    # The permission ends with the reading.
+    torch.save(saved, tmp_path / "w.pth")
+    with pytest.raises(pickle.UnpicklingError, match="Namespace"):
+        torch.load(tmp_path / "w.pth", weights_only=True)
+
+
+def test_a_network_of_any_known_entry_is_found(tmp_path: Path) -> None:
+    module, state = net(), noisy().state_dict()
+    read = into(module, {"net": state, "acc": 0.9}, tmp_path / "w.pth")
+    assert (read.entry, read.others) == ("net", ())
+    assert torch.equal(module.state_dict()["0.weight"], state["0.weight"])
 
 
 def test_nothing_in_a_checkpoint_is_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -133,7 +215,12 @@ def test_averaged_weights_are_taken_before_others_and_that_is_told(tmp_path: Pat
         assert (read.file, read.entry, read.others) == ("w.pth", entry, others)
         assert torch.equal(module.state_dict()["0.weight"], averaged["0.weight"])
         if others:
-            [said] = read.sentences()
+            said, *rest = read.sentences()
+            assert rest == (
+                ["module. was stripped from the names of the weights in w.pth"]
+                if entry == "model_ema"
+                else []
+            )
             assert said == f"of the weights in w.pth, {entry} was taken, not {' or '.join(others)}"
         else:
             assert not read.sentences()
