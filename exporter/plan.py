@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from runtime_check.artifact.metadata import Preprocessing
+from runtime_check.reference.wrappers import is_torchscript
 
 from .errors import CaptureError, UsageError
 from .evaluation import Evaluation, load_evaluation
@@ -104,6 +105,7 @@ def make_plan(source: SourceModel, options: ExportOptions) -> Plan:
     if image:
         _require_one_output(source.name, trial)
     _require_scores(source.name, trial, options)
+    _require_python(source, options)
     return replace(_affordable(plan, trial.work), evaluation=_evaluation(plan, options))
 
 
@@ -136,6 +138,16 @@ def _require_scores(name: str, trial: Trial, options: ExportOptions) -> None:
                 f"{'one' if trial.is_tensor else 'several, or one in a tuple or dict'}, of shape "
                 f"{', '.join(map(str, shapes[:3]))}. Export a module around it that returns scores."
             )
+
+
+def _require_python(source: SourceModel, options: ExportOptions) -> None:
+    """Refuse to quantize TorchScript: its layers are in compiled code, where none is replaced."""
+    if is_torchscript(source.module) and options.quantize.method != "none":
+        raise UsageError(
+            f"{source.name} is TorchScript already (scripted, traced or loaded), and --quantize "
+            f"{options.quantize.method} replaces layers of Python modules. Export the module that "
+            "it was made from, or leave --quantize out."
+        )
 
 
 def _evaluation(plan: Plan, options: ExportOptions) -> Evaluation | None:

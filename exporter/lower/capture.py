@@ -232,7 +232,7 @@ def _ways(
         yield _Way(
             name="script",
             make=lambda: (script(module), ()),
-            reason="asked for" if asked else "scripting works and keeps all control flow",
+            reason=_why_script(module, asked=asked),
         )
     if method == "script":
         return
@@ -256,3 +256,9 @@ def _ways(
             if branches
             else "asked for; nothing branches on data, so all of it is traced",
         )
+
+
+def _why_script(module: nn.Module, *, asked: bool) -> str:
+    if isinstance(module, torch.jit.ScriptModule):
+        return "it came as TorchScript"
+    return "asked for" if asked else "scripting works and keeps all control flow"

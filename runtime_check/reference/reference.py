@@ -185,7 +185,7 @@ def build_reference(
     except BuildError as error:
         raise NoReference(str(error)) from error
     stated, actual = provenance.weights, built.provenance.weights
-    notes = built.read.sentences() if built.read is not None else []
+    notes = built.sentences()
     if actual.sha256 != stated.sha256:
         difference = (
             f"weights {actual.sha256[:12]} against {stated.sha256[:12]} in the file's "
