@@ -97,7 +97,8 @@ class Reference:
         arrays = []
         for index, tensor in enumerate(tensors):
             if index == 0 and self.metadata.output.activation == "softmax":
-                tensor = torch.softmax(tensor, dim=-1)
+                # Of [1, classes] and of [1, classes, H, W]: never over a picture's width.
+                tensor = torch.softmax(tensor, dim=1 if tensor.dim() == 4 else -1)
             elif index == 0 and self.metadata.output.activation == "sigmoid":
                 tensor = torch.sigmoid(tensor)
             array = tensor.numpy()

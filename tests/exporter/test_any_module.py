@@ -6,13 +6,15 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 from torch.jit.mobile import _load_for_lite_interpreter
 
 import exporter
-from exporter.errors import ExportError
+from exporter.errors import ExportError, UsageError
+from runtime_check.reference.reference import Reference
 
 
 def plain() -> nn.Sequential:
@@ -74,3 +76,135 @@ def test_torchscript_is_not_quantized(tmp_path: Path) -> None:
         export(torch.jit.script(plain()), tmp_path, quantize="dynamic")
     assert "leave --quantize out" in str(refused.value)
     assert not list(tmp_path.iterdir())
+
+
+class Dense(nn.Module):
+    """A segmentation net: it has classes, and gives scores for every pixel."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.num_classes = 5
+        self.a, self.b = nn.Conv2d(3, 8, 3, padding=1), nn.Conv2d(8, 5, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        scores: Tensor = self.b(torch.relu(self.a(x)))
+        return scores
+
+
+class Line(nn.Module):
+    """A line of text: `[T, N, classes]`, or `[N, T, classes]`."""
+
+    def __init__(self, *, time_first: bool) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.num_classes = 4
+        self.time_first = time_first
+        self.f = nn.Conv2d(3, 4, 3, 1, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.f(x).mean(2)
+        return y.permute(2, 0, 1) if self.time_first else y.permute(0, 2, 1)
+
+
+class Probabilities(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.num_classes = 3
+        self.f = plain()
+        nn.init.normal_(self.f[-1].weight, 0, 8.0)
+
+    def forward(self, x: Tensor) -> Tensor:
+        scores: Tensor = self.f(x)
+        return scores.softmax(1)
+
+
+def as_photo(module: nn.Module, out: Path, **options: Any) -> exporter.Artifact:
+    halves = exporter.PreprocessingChoice(mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))
+    shape = (1, 3, 12, 16)
+    return export(module, out, preprocessing=halves, input_shape=shape, **options)
+
+
+def photo() -> np.ndarray:
+    """Of the network's own size, so nothing is resized."""
+    return np.random.default_rng(1).integers(0, 256, (12, 16, 3), dtype=np.uint8)
+
+
+def normalized(image: np.ndarray) -> Tensor:
+    return torch.from_numpy((image / 255 - 0.5) / 0.5).permute(2, 0, 1)[None].float()
+
+
+def answer(artifact: exporter.Artifact) -> np.ndarray:
+    output = _load_for_lite_interpreter(str(artifact.path))(torch.from_numpy(photo()))
+    return output.numpy()
+
+
+def softmax(scores: np.ndarray, axis: int) -> np.ndarray:
+    e = np.exp(scores - scores.max(axis, keepdims=True))
+    return e / e.sum(axis, keepdims=True)
+
+
+@pytest.mark.parametrize("asked", ["auto", "none", "softmax", "sigmoid"])
+def test_a_dense_output_has_its_classes_first(asked: Any, tmp_path: Path) -> None:
+    net = Dense()
+    artifact = as_photo(net, tmp_path, activation=asked)
+    with torch.no_grad():
+        scores = net(normalized(photo())).numpy()[0]
+    wanted = {"softmax": softmax(scores, 0), "sigmoid": 1 / (1 + np.exp(-scores))}
+    got = answer(artifact)
+    assert got.shape == (5, 12, 16)
+    np.testing.assert_allclose(got, wanted.get(asked, scores), atol=1e-5)
+    told = "no activation was added: net returns [1, 5, 12, 16], not [1, classes]"
+    assert (told in said(artifact)) == (asked == "auto")
+    assert artifact.metadata.output.activation == ("none" if asked == "auto" else asked)
+
+
+def test_the_checker_takes_softmax_over_the_classes_too(tmp_path: Path) -> None:
+    net = Dense()
+    artifact = as_photo(net, tmp_path, activation="softmax")
+    reference = Reference(name="net", network=net.eval(), metadata=artifact.metadata)
+    with torch.no_grad():
+        scores = net(normalized(photo())).numpy()[0]
+    np.testing.assert_allclose(reference.forward([photo()])[0], softmax(scores, 0), atol=1e-5)
+
+
+def test_labels_of_a_dense_output_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"of shape \[N, classes\]; net returns \[1, 5, 12, 16\]"):
+        as_photo(Dense(), tmp_path, labels=["a", "b", "c", "d", "e"])
+
+
+def test_probabilities_get_no_second_softmax(tmp_path: Path) -> None:
+    net = Probabilities().eval()
+    artifact = as_photo(net, tmp_path)
+    with torch.no_grad():
+        scores = net.f(normalized(photo())).numpy()[0]
+    np.testing.assert_allclose(answer(artifact), softmax(scores, 0), atol=1e-5)
+    assert "no softmax was added: net returns probabilities already, for every sample" in said(
+        artifact
+    )
+    assert artifact.metadata.output.activation == "none"
+
+
+def test_scores_get_one(tmp_path: Path) -> None:
+    net = Probabilities().f.eval()
+    net.num_classes = 3
+    artifact = as_photo(net, tmp_path)
+    with torch.no_grad():
+        scores = net(normalized(photo())).numpy()[0]
+    np.testing.assert_allclose(answer(artifact), softmax(scores, 0), atol=1e-5)
+    assert artifact.metadata.output.activation == "softmax"
+    assert not [text for text in said(artifact) if "softmax was added" in text]
+
+
+def test_no_step_of_a_line_of_text_is_cut(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"net returns one, of shape \[16, 1, 4\]"):
+        as_photo(Line(time_first=True), tmp_path)
+    assert not list(tmp_path.iterdir())
+    net = Line(time_first=False)
+    artifact = as_photo(net, tmp_path)
+    with torch.no_grad():
+        wanted = net(normalized(photo())).numpy()[0]
+    assert answer(artifact).shape == (16, 4)
+    np.testing.assert_allclose(answer(artifact), wanted, atol=1e-5)
+    with pytest.raises(UsageError, match=r"net returns \[1, 16, 4\], which does not say"):
+        as_photo(net, tmp_path, activation="softmax")
