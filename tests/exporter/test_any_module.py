@@ -208,3 +208,40 @@ def test_no_step_of_a_line_of_text_is_cut(tmp_path: Path) -> None:
     np.testing.assert_allclose(answer(artifact), wanted, atol=1e-5)
     with pytest.raises(UsageError, match=r"net returns \[1, 16, 4\], which does not say"):
         as_photo(net, tmp_path, activation="softmax")
+
+
+class NoGrad(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.net = plain()
+
+    def forward(self, x: Tensor) -> Tensor:
+        with torch.no_grad():
+            y: Tensor = self.net(x)
+        return y
+
+
+class Amp(NoGrad):
+    def forward(self, x: Tensor) -> Tensor:
+        with torch.autocast("cuda"):
+            y: Tensor = self.net(x)
+        return y.float()
+
+
+@pytest.mark.filterwarnings("ignore:.*CUDA is not available")
+@pytest.mark.parametrize("kind", [NoGrad, Amp])
+def test_a_with_in_forward_is_traced(kind: type[NoGrad], tmp_path: Path) -> None:
+    module = kind()
+    artifact = export(module, tmp_path)
+    x = torch.rand(1, 3, 16, 16, generator=torch.Generator().manual_seed(3))
+    got = _load_for_lite_interpreter(str(artifact.path))(x)
+    torch.testing.assert_close(got.double(), by_hand(module.net, x), atol=1e-6, rtol=1e-5)
+    assert artifact.metadata.capture.method == "trace"
+    name = "no_grad" if kind is NoGrad else "autocast"
+    assert [text for text in said(artifact) if f"script: it keeps `with {name}`" in text]
+
+
+def test_a_with_that_has_to_be_scripted_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ExportError, match=r"script: it keeps `with no_grad`.*a trace records"):
+        export(NoGrad(), tmp_path, capture="script")
+    assert not list(tmp_path.iterdir())
