@@ -49,6 +49,7 @@ class Plan:
     evaluation: Evaluation | None = None
     axis: int = -1
     said: tuple[str, ...] = ()
+    absent: tuple[str, ...] = ()  # names of outputs that are None, and are left out
 
     @property
     def reader(self) -> Preprocess | None:
@@ -115,6 +116,7 @@ def make_plan(source: SourceModel, options: ExportOptions) -> Plan:
     _require_labels(source.name, trial, options)
     _require_scores(source.name, trial, options)
     _require_python(source, options)
+    plan = replace(plan, absent=trial.absent)
     return replace(_affordable(plan, trial.work), evaluation=_evaluation(plan, options))
 
 

@@ -245,3 +245,33 @@ def test_a_with_that_has_to_be_scripted_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ExportError, match=r"script: it keeps `with no_grad`.*a trace records"):
         export(NoGrad(), tmp_path, capture="script")
     assert not list(tmp_path.iterdir())
+
+
+class Auxiliary(nn.Module):
+    """Its auxiliary head is off, as in a trained Inception or DeepLab."""
+
+    def __init__(self, how: str) -> None:
+        super().__init__()
+        self.net, self.how = plain(), how
+
+    def forward(self, x: Tensor) -> Any:
+        y = self.net(x)
+        return {"out": y, "aux": None, "max": y.amax(1)} if self.how == "dict" else (None, y)
+
+
+@pytest.mark.parametrize(("how", "name", "outputs"), [("dict", "aux", 2), ("tuple", "output 0", 1)])
+def test_a_none_among_outputs_is_left_out(
+    how: str, name: str, outputs: int, tmp_path: Path
+) -> None:
+    module = Auxiliary(how)
+    artifact = export(module, tmp_path)
+    x = torch.rand(1, 3, 16, 16, generator=torch.Generator().manual_seed(3))
+    got = _load_for_lite_interpreter(str(artifact.path))(x)
+    got = [got] if isinstance(got, Tensor) else list(got)
+    wanted = by_hand(module.net, x)
+    wanted = [wanted, wanted.amax(1)][:outputs]
+    assert len(got) == outputs
+    for g, w in zip(got, wanted, strict=True):
+        torch.testing.assert_close(g.double(), w, atol=1e-6, rtol=1e-5)
+    assert f"output left out, it is None: {name}" in said(artifact)
+    assert len(artifact.metadata.output.tensors) == outputs
