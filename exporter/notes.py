@@ -9,11 +9,17 @@ from typing import Literal
 # optimization right. rejected-capture: a capture that was tried and not taken, and why.
 # constant: an output that does not depend on the input. saturated: what was compared instead of
 # probabilities that are all 0 or 1.
+# module: what was taken off the module, or that it came as TorchScript.
+# absent: an output that is None, and is not in the file.
+# activation: why none was added to what says that it is a classifier.
 # skipped: image files that cannot serve. weights: which of a checkpoint's were taken, and what
 # became of their dtypes.
 NoteKind = Literal[
     "random-weights",
     "noise",
+    "module",
+    "absent",
+    "activation",
     "weights",
     "repair",
     "rejected-capture",

@@ -43,3 +43,19 @@ def stack(outputs: Sequence[Sequence[Tensor | np.ndarray]]) -> list[np.ndarray]:
     if rows and all([r.shape for r in row] == [r.shape for r in rows[0]] for row in rows):
         return [np.stack(column) for column in zip(*rows, strict=True)]
     return [array for row in rows for array in row]
+
+
+class Present(nn.Module):
+    """A network without those of its outputs that are None, which a trace and an app cannot take.
+
+    `forward` returns a flat tuple of tensors, or the tensor that is the only one.
+    """
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, x: Tensor) -> Tensor | tuple[Tensor, ...]:
+        """Run the network on its one input."""
+        tensors = flatten(self.network(x))
+        return tensors[0] if len(tensors) == 1 else tuple(tensors)

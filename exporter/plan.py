@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from runtime_check.artifact.metadata import Preprocessing
+from runtime_check.reference.wrappers import is_torchscript
 
 from .errors import CaptureError, UsageError
 from .evaluation import Evaluation, load_evaluation
@@ -25,6 +26,9 @@ from .trial import Trial, pristine, try_out
 # on one thread. A ViT-B/16 has 2e10 at 224 x 224 pixels, 6e10 at 384 and 3e11 at 768.
 MUCH_WORK = 1e11
 
+# How far a sum of float32 probabilities may be from 1: a thousand of them round by 1e-6 or so.
+_NEAR_ONE = 1e-4
+
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
@@ -32,6 +36,8 @@ class Plan:
 
     `samples` are the arguments of the file's `forward`; `inputs` are what the bare network gets
     for each of them, `[N, C, H, W]`. `evaluation` has labeled images, where the user gave some.
+    `axis` is the network output's class axis, which softmax goes over. `said` tells what was
+    decided about the activation, where that may surprise.
     """
 
     source: SourceModel
@@ -41,6 +47,9 @@ class Plan:
     samples: tuple[Sample, ...]
     inputs: tuple[Tensor, ...]
     evaluation: Evaluation | None = None
+    axis: int = -1
+    said: tuple[str, ...] = ()
+    absent: tuple[str, ...] = ()  # names of outputs that are None, and are left out
 
     @property
     def reader(self) -> Preprocess | None:
@@ -53,12 +62,12 @@ class Plan:
         """Wrap a network with preprocessing and activation as `forward` will be shipped."""
         if self.preprocess is None:
             return network
-        return ImageModel(self.preprocess, network, self.activation).eval()
+        return ImageModel(self.preprocess, network, self.activation, axis=self.axis).eval()
 
     def finish(self, outputs: Sequence[Tensor]) -> list[Tensor]:
         """Apply the activation to a network's outputs, as `whole` does."""
         if self.activation == "softmax":
-            return [torch.softmax(t, -1) for t in outputs]
+            return [torch.softmax(t, self.axis) for t in outputs]
         return [torch.sigmoid(t) for t in outputs] if self.activation == "sigmoid" else [*outputs]
 
     def shipped(self, network: torch.jit.ScriptModule) -> torch.jit.ScriptModule:
@@ -97,13 +106,17 @@ def make_plan(source: SourceModel, options: ExportOptions) -> Plan:
             f"--input-shape {','.join(map(str, source.input_shape))}: an image artifact takes one "
             "photo, so the first size is 1. For batches export with `--input tensor`."
         )
-    plan = (_image_plan if image else _tensor_plan)(source, stated, options.activation)
+    plan = _image_plan(source, stated) if image else _tensor_plan(source, stated, options)
     # A copy is tried: what a module keeps from its first run must not be kept from this one.
     module = pristine(source.module) or source.module
     trial = try_out(source.provenance.model, module, plan.inputs[0])
     if image:
         _require_one_output(source.name, trial)
+        plan = _activated(plan, module, trial.outputs[0], options.activation)
+    _require_labels(source.name, trial, options)
     _require_scores(source.name, trial, options)
+    _require_python(source, options)
+    plan = replace(plan, absent=trial.absent)
     return replace(_affordable(plan, trial.work), evaluation=_evaluation(plan, options))
 
 
@@ -138,6 +151,26 @@ def _require_scores(name: str, trial: Trial, options: ExportOptions) -> None:
             )
 
 
+def _require_labels(name: str, trial: Trial, options: ExportOptions) -> None:
+    """Refuse labels for other outputs than `[N, classes]`: apps read the last size as classes."""
+    shape = list(trial.outputs[0].shape)
+    if options.labels is not None and len(shape) > 2:
+        raise UsageError(
+            f"--labels names the classes of an output of shape [N, classes]; {name} returns "
+            f"{shape}. Leave --labels out, and keep the names in the app."
+        )
+
+
+def _require_python(source: SourceModel, options: ExportOptions) -> None:
+    """Refuse to quantize TorchScript: its layers are in compiled code, where none is replaced."""
+    if is_torchscript(source.module) and options.quantize.method != "none":
+        raise UsageError(
+            f"{source.name} is TorchScript already (scripted, traced or loaded), and --quantize "
+            f"{options.quantize.method} replaces layers of Python modules. Export the module that "
+            "it was made from, or leave --quantize out."
+        )
+
+
 def _evaluation(plan: Plan, options: ExportOptions) -> Evaluation | None:
     folder = options.quantize.evaluate
     if folder is None:
@@ -157,26 +190,64 @@ def _evaluation(plan: Plan, options: ExportOptions) -> Evaluation | None:
     )
 
 
-def _image_plan(source: SourceModel, stated: Preprocessing | None, activation: Activation) -> Plan:
+def _image_plan(source: SourceModel, stated: Preprocessing | None) -> Plan:
     assert stated is not None
     in_graph = stated.model_copy(update={"in_graph": True})
     preprocess = Preprocess(in_graph, min_side=MIN_SIDE, max_side=MAX_SIDE).eval()
     samples = tuple(image_samples())
-    if activation == "auto":
-        # A classifier says how many classes it has; a feature extractor says none.
-        classes = class_count(source.module)
-        activation = "softmax" if classes > 1 or source.labels else "none"
     return Plan(
         source=source,
         preprocess=preprocess,
         preprocessing=in_graph,
-        activation=activation,
+        activation="none",
         samples=samples,
         inputs=tuple(run(preprocess, sample.inputs)[0] for sample in samples),
     )
 
 
-def _tensor_plan(source: SourceModel, stated: Preprocessing | None, activation: Activation) -> Plan:
+def _activated(plan: Plan, module: nn.Module, output: Tensor, asked: Activation) -> Plan:
+    """Decide the activation of an image artifact, and the axis it goes over.
+
+    `output` is what `module` gives for the first of the plan's inputs. Unless one was asked for,
+    only a classifier's scores `[1, classes]` get one, and probabilities get no second softmax.
+    Raises `UsageError` where softmax was asked for and there is no class axis.
+    """
+    name, shape = plan.source.name, list(output.shape)
+    if asked == "softmax" and len(shape) not in (2, 4):
+        raise UsageError(
+            "--activation softmax goes over classes, of [1, classes] or [1, classes, H, W]; "
+            f"{name} returns {shape}, which does not say what its classes are. Leave it out, or "
+            "apply it in the module."
+        )
+    plan = replace(plan, axis=1 if len(shape) == 4 else -1)
+    if asked != "auto":
+        return replace(plan, activation=asked)
+    # A classifier says how many classes it has; a feature extractor says none.
+    classes = class_count(plan.source.module)
+    if classes <= 1 and not plan.source.labels:
+        return plan
+    if len(shape) != 2:
+        said = f"no activation was added: {name} returns {shape}, not [1, classes]"
+        return replace(plan, said=(said,))
+    if _are_probabilities(output) and all(
+        _are_probabilities(run(module, (x,))[0]) for x in plan.inputs[1:]
+    ):
+        said = f"no softmax was added: {name} returns probabilities already, for every sample"
+        return replace(plan, said=(said,))
+    return replace(plan, activation="softmax")
+
+
+def _are_probabilities(output: Tensor) -> bool:
+    """Say whether `output`, `[N, classes]`, is nonnegative and its rows sum to 1."""
+    if not output.is_floating_point() or output.shape[-1] < 2:
+        return False
+    sums = output.double().sum(-1)
+    near = (sums - 1).abs() <= _NEAR_ONE
+    return bool((output >= 0).all()) and bool(near.all())
+
+
+def _tensor_plan(source: SourceModel, stated: Preprocessing | None, options: ExportOptions) -> Plan:
+    activation = options.activation
     if activation not in ("auto", "none"):
         raise UsageError(
             f"--activation {activation} goes with --input image; the bare network's outputs are "

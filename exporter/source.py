@@ -32,7 +32,8 @@ class SourceModel:
     """The model as its author wrote it, in eval mode, float32, and where it came from.
 
     `input_shape` is one batch of one, `(1, C, H, W)` for image models. `preprocessing` is None
-    for a module that says nothing about images. `read` is what reading the weights decided.
+    for a module that says nothing about images. `read` is what reading the weights decided, `taken`
+    what was taken off the module (see `Built`).
     """
 
     name: str
@@ -42,6 +43,7 @@ class SourceModel:
     labels: tuple[str, ...] | None
     provenance: Provenance
     read: WeightsRead | None = None
+    taken: tuple[str, ...] = ()
 
     @property
     def bytes(self) -> int:
@@ -116,6 +118,7 @@ def load_source(
         labels=labels,
         provenance=built.provenance,
         read=built.read,
+        taken=built.taken,
     )
 
 

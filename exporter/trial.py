@@ -15,6 +15,7 @@ from torch.utils.flop_counter import flop_registry, sdpa_flop
 
 from runtime_check.artifact.tensors import Dtype
 from runtime_check.blame import authors_code
+from runtime_check.outputs import absent
 
 from .errors import ModelError
 from .outputs import tensors_in
@@ -36,6 +37,7 @@ class Trial:
 
     outputs: tuple[Tensor, ...]
     is_tensor: bool  # alone, not in a tuple, list or dict
+    absent: tuple[str, ...]  # names of outputs that are None
     work: int
 
 
@@ -93,7 +95,12 @@ def try_out(name: str, module: nn.Module, example: Tensor) -> Trial:
             result = module(example.clone())
     outputs = tuple(tensors_in(result))
     _require_readable(name, outputs)
-    return Trial(outputs=outputs, is_tensor=isinstance(result, Tensor), work=work.total)
+    return Trial(
+        outputs=outputs,
+        is_tensor=isinstance(result, Tensor),
+        absent=tuple(absent(result)),
+        work=work.total,
+    )
 
 
 def _require_one_argument(name: str, module: nn.Module, example: Tensor) -> None:

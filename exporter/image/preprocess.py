@@ -170,12 +170,16 @@ class ImageModel(nn.Module):
     """
 
     activation: Final[str]
+    axis: Final[int]
 
-    def __init__(self, preprocess: nn.Module, network: nn.Module, activation: str) -> None:
+    def __init__(
+        self, preprocess: nn.Module, network: nn.Module, activation: str, *, axis: int = -1
+    ) -> None:
         super().__init__()
         self.preprocess = preprocess
         self.network = network
         self.activation = activation
+        self.axis = axis
 
     def forward(self, image: Tensor) -> Tensor:
         """Classify one uint8 `[H, W, 3]` image."""
@@ -183,9 +187,9 @@ class ImageModel(nn.Module):
         return scores[0]
 
     def finish(self, scores: Tensor) -> Tensor:
-        """Apply the activation over the last dimension."""
+        """Apply the activation, softmax over the class axis."""
         if self.activation == "softmax":
-            scores = torch.softmax(scores, -1)
+            scores = torch.softmax(scores, self.axis)
         elif self.activation == "sigmoid":
             scores = torch.sigmoid(scores)
         return scores

@@ -68,6 +68,19 @@ def trace(module: nn.Module, example: Sequence[Tensor]) -> torch.jit.ScriptModul
         raise CaptureError(f"torch.jit.trace refuses it: {_first_line(error)}") from error
 
 
+def _require_no_with(captured: torch.jit.ScriptModule) -> None:
+    """Refuse a capture that holds a `with`: the mobile interpreter has no instruction for it."""
+    graph = captured.inlined_graph  # a node lives as long as its graph
+    node = graph.findNode("prim::Enter", True)
+    if node is None:
+        return
+    what = node.input().type().annotation_str.rsplit(".", 1)[-1]
+    raise CaptureError(
+        f"it keeps `with {what}`, and the mobile interpreter has no `with` (ENTER is not "
+        "supported); a trace records what is inside"
+    )
+
+
 def _first_arguments(
     module: nn.Module, children: Mapping[str, nn.Module], example: Sequence[Tensor]
 ) -> dict[str, tuple[Any, ...]]:
@@ -192,6 +205,7 @@ def candidates(
     for way in _ways(module, sampled, method, allow_specialization=allow_specialization):
         try:
             captured, scripted = way.make()
+            _require_no_with(captured)
             comparison = agree(captured, sampled, tolerance)
         except Exception as error:  # noqa: BLE001  running a capture can raise anything too
             text = str(error) if isinstance(error, CaptureError) else _first_line(error)
@@ -232,7 +246,7 @@ def _ways(
         yield _Way(
             name="script",
             make=lambda: (script(module), ()),
-            reason="asked for" if asked else "scripting works and keeps all control flow",
+            reason=_why_script(module, asked=asked),
         )
     if method == "script":
         return
@@ -256,3 +270,9 @@ def _ways(
             if branches
             else "asked for; nothing branches on data, so all of it is traced",
         )
+
+
+def _why_script(module: nn.Module, *, asked: bool) -> str:
+    if isinstance(module, torch.jit.ScriptModule):
+        return "it came as TorchScript"
+    return "asked for" if asked else "scripting works and keeps all control flow"

@@ -19,7 +19,7 @@ from runtime_check.device.operators import available_runtimes
 from ..errors import CaptureError, ExportError, IncompatibleRuntime, OptimizeError, VerifyError
 from ..expected import Expected
 from ..options import ExportOptions
-from ..outputs import run
+from ..outputs import Present, run
 from ..package.archive import LiteFile, canonicalize, save_lite
 from ..plan import Plan
 from ..progress import Clock
@@ -99,6 +99,7 @@ def _candidates(
         for x, y in zip(expected.network.inputs, expected.network.outputs, strict=True)
     ]
     batches = _batches(plan, network)
+    network = Present(network).eval() if plan.absent else network
     for index, extra in enumerate([batches, []] if batches else [[]]):
         captures = candidates(
             network,

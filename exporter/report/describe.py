@@ -272,7 +272,10 @@ def _notes(
     plan: Plan, metadata: Metadata, network: QuantizedNetwork, lowered: Lowered
 ) -> list[Note]:
     read = plan.source.read
-    notes = [Note("weights", text) for text in (read.sentences() if read is not None else ())]
+    notes = [Note("module", text) for text in plan.source.taken]
+    notes += [Note("absent", f"output left out, it is None: {name}") for name in plan.absent]
+    notes += [Note("activation", text) for text in plan.said]
+    notes += [Note("weights", text) for text in (read.sentences() if read is not None else ())]
     notes += [Note("repair", text) for text in lowered.optimized.repairs]
     notes += network.notes
     notes += [Note("rejected-capture", text) for text in lowered.rejected]

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import cast
 
+import torch
 from torch import Tensor, fx, nn
 
 from runtime_check.comparison import Tolerance, compare
@@ -75,6 +76,8 @@ def rewrite(
     its weights are shared.
     """
     effects: Effects = {}
+    if isinstance(module, torch.jit.ScriptModule):  # there is no Python to rewrite
+        return Rewritten(module=module, effects=effects)
     for level in (_on_modules, _on_graph):
         module, more = level(module, passes, left_out or {}, evidence)
         effects |= more

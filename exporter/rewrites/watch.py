@@ -37,7 +37,8 @@ def hooks(
 ) -> Iterator[None]:
     """Call `before(name, args)` and `after(name, args, output)` around each forward of `modules`.
 
-    The hooks are removed at the end of the `with` block, also when a forward raises.
+    The hooks are removed at the end of the `with` block, also when a forward raises. TorchScript
+    modules take none and are left out.
     """
 
     def enter(name: str, call: Before) -> Callable[[nn.Module, tuple[Any, ...]], None]:
@@ -48,6 +49,8 @@ def hooks(
 
     with ExitStack() as stack:
         for name, module in modules.items():
+            if isinstance(module, torch.jit.ScriptModule):
+                continue
             if before is not None:
                 stack.callback(module.register_forward_pre_hook(enter(name, before)).remove)
             if after is not None:

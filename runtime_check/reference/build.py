@@ -6,7 +6,6 @@ the file. Both must get the same module with the same weights, so neither has a 
 
 from __future__ import annotations
 
-import copy
 import importlib
 import inspect
 import sys
@@ -30,18 +29,32 @@ from .fine_tuned import fine_tuned
 from .hub import is_hub_id
 from .packaged import PACKAGED, packaged_file
 from .weights import WeightsRead, dtype_name, load_into, load_weights, state_dict_sha256
+from .wrappers import (
+    compiled_parts,
+    copied,
+    is_torchscript,
+    uncompile,
+    unwrap,
+    without_gradients,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Built:
     """A module as its author wrote it, in eval mode, float32, without gradients.
 
-    `read` is what reading its weights decided; None where nobody here read them.
+    `read` is what reading its weights decided; None where nobody here read them. `taken` says, in
+    sentences, what was taken off the module, or that it came as TorchScript.
     """
 
     module: nn.Module
     provenance: Provenance
     read: WeightsRead | None = None
+    taken: tuple[str, ...] = ()
+
+    def sentences(self) -> list[str]:
+        """Say what a reader of a report should know of how the module came to be."""
+        return [*self.taken, *(self.read.sentences() if self.read is not None else ())]
 
 
 def is_factory(name: str) -> bool:
@@ -71,14 +84,15 @@ def build(
         if isinstance(weights, str):
             raise BuildError(f"{model} cannot use {weights} weights: it makes its own.")
         if isinstance(model, str):
-            module = _from_factory(model, seed)
+            module, taken = _from_factory(model, seed)
             with authors_code(f"Preparing {model} (eval, float32)"):
-                return _own(module, "factory", model, weights, seed)
-        name = f"{type(model).__module__}:{type(model).__name__}"
+                return _own(module, "factory", model, weights, seed, taken)
+        inner, wrappers = unwrap(model)
+        name = _class_name(inner)
         with authors_code(f"Copying {name}"):
-            module = copy.deepcopy(model)
+            module = copied(inner)
         with authors_code(f"Preparing {name} (eval, float32)"):
-            return _own(module, "module", name, weights, None)
+            return _own(module, "module", name, weights, None, _taken(inner, wrappers))
 
 
 def _built(
@@ -92,9 +106,10 @@ def _built(
     license: str | None = None,
     seed: int | None = None,
     read: WeightsRead | None = None,
+    taken: tuple[str, ...] = (),
 ) -> Built:
     _require_values(module, model)
-    module = module.eval().float().requires_grad_(False)
+    module = without_gradients(module)
     if read is not None and read.others:
         detail = f"{detail}: {read.entry}"
     if source == "timm" and license is None:
@@ -114,6 +129,7 @@ def _built(
             seed=seed,
         ),
         read=read,
+        taken=taken,
     )
 
 
@@ -154,13 +170,14 @@ def _own(
     model: str,
     weights: Path | None,
     seed: int | None,
+    taken: tuple[str, ...],
 ) -> Built:
-    made = partial(_built, source=source, model=model, seed=seed)
+    made = partial(_built, source=source, model=model, seed=seed, taken=taken)
     if weights is None:
         read = WeightsRead(converted=_other_floats(module))
         return made(module, origin=source, detail=model, read=read)
     # Float first: a model made in half precision would round what the checkpoint has in full.
-    read = load_into(module.float(), load_weights(weights), name=model)
+    read = load_into(without_gradients(module), load_weights(weights), name=model)
     return made(
         module,
         origin="file",
@@ -168,6 +185,26 @@ def _own(
         checkpoint=weights,
         read=read,
     )
+
+
+def _taken(module: nn.Module, wrappers: tuple[str, ...]) -> tuple[str, ...]:
+    """Say what was around `module`, and what it is or was."""
+    said = []
+    if wrappers:
+        said.append(f"{' and '.join(wrappers)} around the module was taken off")
+    if is_torchscript(module):
+        said.append("the module is TorchScript already and is taken as it is")
+    if compiled_parts(module):
+        said.append("torch.compile was taken off parts of the module")
+    return tuple(said)
+
+
+def _class_name(module: nn.Module) -> str:
+    """Return `package.module:Class`; of TorchScript the class it was made from."""
+    if is_torchscript(module):
+        name = getattr(module, "original_name", "") or type(module).__name__
+        return f"{type(module).__module__}:{name}"
+    return f"{type(module).__module__}:{type(module).__name__}"
 
 
 def _require_values(module: nn.Module, model: str) -> None:
@@ -187,11 +224,16 @@ def _other_floats(module: nn.Module) -> dict[str, int]:
     return dict(sorted(Counter(map(dtype_name, floats)).items()))
 
 
-def _from_factory(spec: str, seed: int) -> nn.Module:
-    """Call the factory that `spec` names with torch seeded; if it names a module, copy it."""
+def _from_factory(spec: str, seed: int) -> tuple[nn.Module, tuple[str, ...]]:
+    """Call the factory that `spec` names with torch seeded; if it names a module, copy it.
+
+    Returns it without its wrappers, and what was taken off.
+    """
     make = _imported(spec)
     if isinstance(make, nn.Module):
-        return copy.deepcopy(make)
+        inner, wrappers = unwrap(make)
+        with authors_code(f"Copying {spec}"):
+            return copied(inner), _taken(inner, wrappers)
     if not callable(make):
         raise BuildError(f"{spec} is a {type(make).__name__}, which is not callable.")
     call: Callable[[], object] = make
@@ -208,7 +250,11 @@ def _from_factory(spec: str, seed: int) -> nn.Module:
         result = call()
     if not isinstance(result, nn.Module):
         raise BuildError(f"{spec} returned a {type(result).__name__}, not a torch.nn.Module.")
-    return result
+    inner, wrappers = unwrap(result)
+    taken = _taken(inner, wrappers)
+    if not is_torchscript(inner):
+        uncompile(inner)
+    return inner, taken
 
 
 def _imported(spec: str) -> object:

@@ -97,7 +97,8 @@ class Reference:
         arrays = []
         for index, tensor in enumerate(tensors):
             if index == 0 and self.metadata.output.activation == "softmax":
-                tensor = torch.softmax(tensor, dim=-1)
+                # Of [1, classes] and of [1, classes, H, W]: never over a picture's width.
+                tensor = torch.softmax(tensor, dim=1 if tensor.dim() == 4 else -1)
             elif index == 0 and self.metadata.output.activation == "sigmoid":
                 tensor = torch.sigmoid(tensor)
             array = tensor.numpy()
@@ -185,7 +186,7 @@ def build_reference(
     except BuildError as error:
         raise NoReference(str(error)) from error
     stated, actual = provenance.weights, built.provenance.weights
-    notes = built.read.sentences() if built.read is not None else []
+    notes = built.sentences()
     if actual.sha256 != stated.sha256:
         difference = (
             f"weights {actual.sha256[:12]} against {stated.sha256[:12]} in the file's "

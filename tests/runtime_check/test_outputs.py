@@ -1,11 +1,12 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from typing import NamedTuple
 
 import pytest
 import torch
 
-from runtime_check.outputs import flatten
+from runtime_check.outputs import absent, flatten
 
 
 def test_tensors_come_in_order_whatever_holds_them() -> None:
@@ -24,4 +25,19 @@ def test_quantized_tensors_are_dequantized() -> None:
 
 def test_anything_else_is_named() -> None:
     with pytest.raises(TypeError, match="forward returns a NoneType; it has to return tensors"):
-        flatten((torch.zeros(1), None))
+        flatten(None)
+    with pytest.raises(TypeError, match="forward returns a str"):
+        flatten((torch.zeros(1), "scores"))
+
+
+class Pair(NamedTuple):
+    scores: torch.Tensor | None
+    boxes: torch.Tensor | None
+
+
+def test_a_none_among_outputs_is_left_out_by_name() -> None:
+    one = torch.ones(1)
+    value = {"main": one, "aux": None, "pair": Pair(one, None), "list": [None, one, (None,)]}
+    assert len(flatten(value)) == 3
+    assert absent(value) == ["aux", "pair.boxes", "list.output 0", "list.output 2.output 0"]
+    assert absent(one) == absent((one, one)) == []
