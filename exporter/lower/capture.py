@@ -70,7 +70,7 @@ def trace(module: nn.Module, example: Sequence[Tensor]) -> torch.jit.ScriptModul
 
 def _require_no_with(captured: torch.jit.ScriptModule) -> None:
     """Refuse a capture that holds a `with`: the mobile interpreter has no instruction for it."""
-    graph = captured.inlined_graph  # a node lives as long as its graph
+    graph: Any = captured.inlined_graph  # kept: a node lives as long as its graph
     node = graph.findNode("prim::Enter", True)
     if node is None:
         return
