@@ -160,7 +160,6 @@ def test_a_file_that_takes_more_memory_than_it_may_fails_by_name(
     (result,) = report.results
     assert result.fault in ("memory", "raised")
     assert "memory" in result.reason
-    assert "--memory" in result.reason
 
 
 # What a test suite's own `conftest.py` would have to do to harm the child of `--artifact`.
