@@ -15,6 +15,7 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
+from torch.jit._builtins import _get_builtin_table
 
 from runtime_check.comparison import Comparison, Tolerance, compare
 
@@ -46,10 +47,24 @@ def _first_line(error: BaseException) -> str:
     return (lines[0] if lines else type(error).__name__)[:240]
 
 
+def _forget_stale_operators(module: nn.Module) -> None:
+    """Take values of `module` out of torch's table of operators.
+
+    torch knows operators by `id`, also those that are gone: a list that lies where one of them lay
+    is then "a builtin", which ends scripting, once in many runs. What cannot be called is none.
+    """
+    table = _get_builtin_table()
+    for part in module.modules():
+        for value in vars(part).values():
+            if not callable(value):
+                table.pop(id(value), None)
+
+
 def script(module: nn.Module) -> torch.jit.ScriptModule:
     """Script the module; raise `CaptureError` with TorchScript's first sentence."""
     try:
         with quiet():
+            _forget_stale_operators(module)
             scripted: torch.jit.ScriptModule = torch.jit.script(module).eval()
         return scripted
     except Exception as error:

@@ -6,7 +6,7 @@ from own_models import Branching, Flip, Heads, Unscriptable, UnscriptableBranchi
 from torch import nn
 
 from exporter.errors import CaptureError
-from exporter.lower.capture import candidates
+from exporter.lower.capture import candidates, script
 from exporter.outputs import run
 from runtime_check.comparison import Tolerance
 
@@ -88,3 +88,17 @@ def test_nothing_works_says_why() -> None:
     module = Hopeless()
     with pytest.raises(CaptureError, match=r"No way of capturing.*Hopeless"):
         next(candidates(module, sampled(module), TIGHT))
+
+
+def test_a_value_in_the_place_of_an_operator_that_is_gone_is_no_operator() -> None:
+    """torch looks operators up by `id`, and does not notice when one is freed."""
+    from torch.jit._builtins import _get_builtin_table
+
+    module = nn.Sequential(nn.Conv2d(3, 2, 3)).eval()
+    place = id(module[0]._reversed_padding_repeated_twice)
+    _get_builtin_table()[place] = "aten::add"
+    try:
+        x = torch.ones(1, 3, 5, 5)
+        assert torch.equal(script(module)(x), module(x))
+    finally:
+        _get_builtin_table().pop(place, None)
