@@ -169,8 +169,8 @@ class ImageModel(nn.Module):
     batch dimension: `[classes]` probabilities for a classifier.
     """
 
+    # One constant: TorchScript writes several in the order of a set, another in each process.
     activation: Final[str]
-    axis: Final[int]
 
     def __init__(
         self, preprocess: nn.Module, network: nn.Module, activation: str, *, axis: int = -1
@@ -178,8 +178,8 @@ class ImageModel(nn.Module):
         super().__init__()
         self.preprocess = preprocess
         self.network = network
-        self.activation = activation
-        self.axis = axis
+        dense = activation == "softmax" and axis == 1
+        self.activation = "softmax over channels" if dense else activation
 
     def forward(self, image: Tensor) -> Tensor:
         """Classify one uint8 `[H, W, 3]` image."""
@@ -189,7 +189,9 @@ class ImageModel(nn.Module):
     def finish(self, scores: Tensor) -> Tensor:
         """Apply the activation, softmax over the class axis."""
         if self.activation == "softmax":
-            scores = torch.softmax(scores, self.axis)
+            scores = torch.softmax(scores, -1)
+        elif self.activation == "softmax over channels":
+            scores = torch.softmax(scores, 1)
         elif self.activation == "sigmoid":
             scores = torch.sigmoid(scores)
         return scores
