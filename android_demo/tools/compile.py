@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import os
-import shutil
 import zipfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from downloads import cache, find_program, maven, run, runtime_aar, sha256
+from downloads import cache, find_program, made, maven, run, runtime_aar, sha256
 
 DEMO = Path(__file__).resolve().parents[1]
 JVM_TARGET = "11"
@@ -44,24 +43,19 @@ def kotlinc(
     `friends` is visible, as a Gradle module's own tests see it.
     """
     key = fingerprint(sources, JVM_TARGET, *(str(path) for path in classpath))
-    out = cache() / "classes" / f"{module}-{key}"
-    if out.is_dir():
-        return out
-    building = out.with_suffix(f".{os.getpid()}")
-    command = [
-        find_program("java", "default-jdk-headless"), "-Xmx1500m",
-        "-cp", joined(maven("kotlinc")), "org.jetbrains.kotlin.cli.jvm.K2JVMCompiler",
-        "-no-stdlib", "-no-reflect", "-Werror", "-module-name", module,
-        "-jvm-target", JVM_TARGET, "-cp", joined(classpath), "-d", str(building),
-        *([f"-Xfriend-paths={','.join(map(str, friends))}"] if friends else []),
-        *map(str, sources),
-    ]  # fmt: skip
-    run(command, what=f"Compiling {module}")
-    if out.is_dir():  # another process was faster
-        shutil.rmtree(building)
-    else:
-        building.rename(out)
-    return out
+
+    def make(part: Path) -> None:
+        command = [
+            find_program("java", "default-jdk-headless"), "-Xmx1500m",
+            "-cp", joined(maven("kotlinc")), "org.jetbrains.kotlin.cli.jvm.K2JVMCompiler",
+            "-no-stdlib", "-no-reflect", "-Werror", "-module-name", module,
+            "-jvm-target", JVM_TARGET, "-cp", joined(classpath), "-d", str(part),
+            *([f"-Xfriend-paths={','.join(map(str, friends))}"] if friends else []),
+            *map(str, sources),
+        ]  # fmt: skip
+        run(command, what=f"Compiling {module}")
+
+    return made(cache() / "classes" / f"{module}-{key}", make)
 
 
 def core_classpath() -> list[Path]:
@@ -77,13 +71,12 @@ def compile_core() -> Path:
 def aar_classes(version: str = "auto") -> Path:
     """Return `classes.jar` of the runtime's AAR."""
     aar = runtime_aar(version)
-    path = cache() / f"{aar.stem}-{sha256(aar)[:12]}-classes.jar"
-    if not path.is_file():
+
+    def make(part: Path) -> None:
         with zipfile.ZipFile(aar) as content:
-            part = path.with_suffix(f".{os.getpid()}")
             part.write_bytes(content.read("classes.jar"))
-            part.replace(path)
-    return path
+
+    return made(cache() / f"{aar.stem}-{sha256(aar)[:12]}-classes.jar", make)
 
 
 def framework_classes() -> Path:
@@ -92,24 +85,22 @@ def framework_classes() -> Path:
     Android's own test classes for Java 17 are left out: R8 3.3 cannot read their records.
     """
     source = maven("android")[0]
-    path = source.with_name(f"{source.stem}-classes.jar")
-    if not path.is_file():
-        part = path.with_suffix(f".{os.getpid()}")
+
+    def make(part: Path) -> None:
         with zipfile.ZipFile(source) as whole, zipfile.ZipFile(part, "w") as classes:
             for info in whole.infolist():
                 name = info.filename
                 if name.endswith(".class") and not name.startswith("libcore/internal/Java"):
                     classes.writestr(name, whole.read(info))
-        part.replace(path)
-    return path
+
+    return made(source.with_name(f"{source.stem}-classes.jar"), make)
 
 
 def java_classes() -> Path:
     """Return `java.*` as a jar for D8 and R8: android-all leaves it to the Java it runs on."""
     home = Path(find_program("javac", "default-jdk-headless")).resolve().parents[1]
-    path = cache() / f"java-{fingerprint([home / 'release'])}.jar"
-    if not path.is_file():
-        part = path.with_suffix(f".{os.getpid()}")
+
+    def make(part: Path) -> None:
         with zipfile.ZipFile(part, "w") as classes:
             for module in ("java.base", "java.logging", "java.sql"):
                 # A .jmod is a zip with four bytes before it, its class files below `classes/`.
@@ -118,5 +109,5 @@ def java_classes() -> Path:
                         if info.filename.startswith(("classes/java/", "classes/javax/")):
                             name = info.filename.removeprefix("classes/")
                             classes.writestr(name, whole.read(info))
-        part.replace(path)
-    return path
+
+    return made(cache() / f"java-{fingerprint([home / 'release'])}.jar", make)

