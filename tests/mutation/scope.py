@@ -34,6 +34,7 @@ JUDGES = (
     f"{TESTS}/properties/test_allowance.py",
     f"{TESTS}/properties/test_parity_by_hand.py",
     f"{TESTS}/properties/test_repeats_by_hand.py",
+    f"{TESTS}/properties/test_preprocessing_by_hand.py",
     f"{TESTS}/properties/test_verdicts.py",
 )
 
@@ -45,6 +46,7 @@ NEAREST = {
     f"{PROPERTIES}/search.py": f"{TESTS}/properties/test_exploring.py",
     f"{PROPERTIES}/parity.py": f"{TESTS}/properties/test_parity_by_hand.py",
     f"{PROPERTIES}/determinism.py": f"{TESTS}/properties/test_repeats_by_hand.py",
+    f"{PROPERTIES}/preprocessing.py": f"{TESTS}/properties/test_preprocessing_by_hand.py",
     **dict.fromkeys(
         (
             f"{PROPERTIES}/{name}.py"
