@@ -72,7 +72,7 @@ def examine_metadata(check: Check, inputs: Sequence[np.ndarray], natural: bool) 
     classes = actual[0].shape[-1] if actual and actual[0].ndim else 0
     if output.labels is not None and classes != len(output.labels):
         problems.append(f"{len(output.labels)} labels for {classes} outputs")
-    if output.activation != "none" and actual and actual[0].size and actual[0].ndim:
+    if output.activation != "none" and actual and actual[0].size:
         scores = actual[0].astype(np.float64)
         slack = 1e-3 if check.metadata.quantization.method != "none" else 1e-5
         if float(scores.min()) < -slack or float(scores.max()) > 1 + slack:

@@ -35,6 +35,8 @@ JUDGES = (
     f"{TESTS}/properties/test_parity_by_hand.py",
     f"{TESTS}/properties/test_repeats_by_hand.py",
     f"{TESTS}/properties/test_preprocessing_by_hand.py",
+    f"{TESTS}/properties/test_golden_by_hand.py",
+    f"{TESTS}/properties/test_metadata_by_hand.py",
     f"{TESTS}/properties/test_verdicts.py",
 )
 
@@ -47,11 +49,11 @@ NEAREST = {
     f"{PROPERTIES}/parity.py": f"{TESTS}/properties/test_parity_by_hand.py",
     f"{PROPERTIES}/determinism.py": f"{TESTS}/properties/test_repeats_by_hand.py",
     f"{PROPERTIES}/preprocessing.py": f"{TESTS}/properties/test_preprocessing_by_hand.py",
+    f"{PROPERTIES}/golden.py": f"{TESTS}/properties/test_golden_by_hand.py",
     **dict.fromkeys(
         (
             f"{PROPERTIES}/{name}.py"
             for name in (
-                "golden",
                 "nonfinite",
                 "counterexample",
                 "__init__",
