@@ -37,6 +37,8 @@ JUDGES = (
     f"{TESTS}/properties/test_preprocessing_by_hand.py",
     f"{TESTS}/properties/test_golden_by_hand.py",
     f"{TESTS}/properties/test_metadata_by_hand.py",
+    f"{TESTS}/properties/test_nonfinite_by_hand.py",
+    f"{TESTS}/properties/test_replay_by_hand.py",
     f"{TESTS}/properties/test_verdicts.py",
 )
 
@@ -50,17 +52,9 @@ NEAREST = {
     f"{PROPERTIES}/determinism.py": f"{TESTS}/properties/test_repeats_by_hand.py",
     f"{PROPERTIES}/preprocessing.py": f"{TESTS}/properties/test_preprocessing_by_hand.py",
     f"{PROPERTIES}/golden.py": f"{TESTS}/properties/test_golden_by_hand.py",
-    **dict.fromkeys(
-        (
-            f"{PROPERTIES}/{name}.py"
-            for name in (
-                "nonfinite",
-                "counterexample",
-                "__init__",
-            )
-        ),
-        f"{TESTS}/properties/test_verdicts.py",
-    ),
+    f"{PROPERTIES}/nonfinite.py": f"{TESTS}/properties/test_nonfinite_by_hand.py",
+    f"{PROPERTIES}/__init__.py": f"{TESTS}/properties/test_replay_by_hand.py",
+    f"{PROPERTIES}/counterexample.py": f"{TESTS}/properties/test_verdicts.py",
 }
 
 
