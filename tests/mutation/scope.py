@@ -40,6 +40,7 @@ JUDGES = (
     f"{TESTS}/properties/test_nonfinite_by_hand.py",
     f"{TESTS}/properties/test_replay_by_hand.py",
     f"{TESTS}/properties/test_load_anywhere_by_hand.py",
+    f"{TESTS}/properties/test_counterexample_by_hand.py",
     f"{TESTS}/properties/test_verdicts.py",
 )
 
@@ -55,7 +56,7 @@ NEAREST = {
     f"{PROPERTIES}/golden.py": f"{TESTS}/properties/test_golden_by_hand.py",
     f"{PROPERTIES}/nonfinite.py": f"{TESTS}/properties/test_nonfinite_by_hand.py",
     f"{PROPERTIES}/__init__.py": f"{TESTS}/properties/test_replay_by_hand.py",
-    f"{PROPERTIES}/counterexample.py": f"{TESTS}/properties/test_verdicts.py",
+    f"{PROPERTIES}/counterexample.py": f"{TESTS}/properties/test_counterexample_by_hand.py",
     f"{PROPERTIES}/load_anywhere.py": f"{TESTS}/properties/test_load_anywhere_by_hand.py",
 }
 
