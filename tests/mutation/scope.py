@@ -26,6 +26,7 @@ TESTS = "tests/runtime_check"
 JUDGES = (
     f"{TESTS}/test_comparison.py",
     f"{TESTS}/test_outcome.py",
+    f"{TESTS}/test_checking_by_hand.py",
     f"{TESTS}/reference/test_rounding.py",
     f"{TESTS}/properties/test_evidence.py",
     f"{TESTS}/properties/test_exploring.py",
@@ -47,7 +48,7 @@ JUDGES = (
 
 # Their own fast tests, where those are not in the file of the same name.
 NEAREST = {
-    "runtime_check/checking.py": f"{TESTS}/test_outcome.py",
+    "runtime_check/checking.py": f"{TESTS}/test_checking_by_hand.py",
     f"{PROPERTIES}/base.py": f"{TESTS}/properties/test_evidence.py",
     f"{PROPERTIES}/search.py": f"{TESTS}/properties/test_exploring.py",
     f"{PROPERTIES}/parity.py": f"{TESTS}/properties/test_parity_by_hand.py",
