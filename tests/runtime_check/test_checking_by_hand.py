@@ -111,7 +111,7 @@ OPTIONS = CheckOptions(
     allow_large=True,
     verify_key=KEY,
     timeout=7.0,
-    memory=8 * 2**30,
+    memory=3 * 2**30,
     deadline=900.0,
     seed=5,
     demands=Demands(atol=0.25),
@@ -142,12 +142,12 @@ def test_every_part_gets_what_the_user_said(parts: Parts) -> None:
     ]
     started = parts.calls["open_runtime"][0]
     assert started[0] == ("arm64-2.1.0", Path("copy.ptl"))
-    assert started[1] == {"timeout": 7.0, "memory": 8 * 2**30, "count": False, "threads": 1}
+    assert started[1] == {"timeout": 7.0, "memory": 3 * 2**30, "count": False, "threads": 1}
     assert (made.artifact, made.file, made.sha256) == (parts.artifact, Path("copy.ptl"), "c0ffee")
     assert made.reference is not None
     assert (made.reference.name, made.no_reference) == ("mean", "")
     assert (made.demands, made.seed, made.folder) == (Demands(atol=0.25), 5, Path("kept"))
-    assert (made.timeout, made.memory) == (7.0, 8 * 2**30)
+    assert (made.timeout, made.memory) == (7.0, 3 * 2**30)
     assert opened.runtime_detail == "torch 0 on paper, engine qnnpack"
     assert opened.reference == "mean"
 

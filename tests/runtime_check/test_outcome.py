@@ -61,6 +61,11 @@ def test_how_sure_it_is_follows_from_the_inputs_that_parity_compared() -> None:
         assert (unproven.compared, unproven.would_show) == (0, None)
 
 
+def test_instructions_are_none_unless_they_were_counted() -> None:
+    made = report(parity="passed")
+    assert (made.instructions, made.instructions_note) == (None, "")
+
+
 def test_what_is_asked_for_is_checked_cheap_and_telling_first() -> None:
     every = [
         "golden", "metadata", "parity", "preprocessing", "determinism", "batch", "nonfinite",
