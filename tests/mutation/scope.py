@@ -34,6 +34,7 @@ JUDGES = (
     f"{TESTS}/properties/test_logits.py",
     f"{TESTS}/properties/test_allowance.py",
     f"{TESTS}/properties/test_parity_by_hand.py",
+    f"{TESTS}/properties/test_parity_together_by_hand.py",
     f"{TESTS}/properties/test_repeats_by_hand.py",
     f"{TESTS}/properties/test_preprocessing_by_hand.py",
     f"{TESTS}/properties/test_golden_by_hand.py",

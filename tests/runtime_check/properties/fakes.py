@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from runtime_check.artifact.archive import ArtifactFile, read_artifact
-from runtime_check.artifact.metadata import Golden, GoldenCase, TensorData
+from runtime_check.artifact.metadata import Golden, GoldenCase, LedgerRow, TensorData
 from runtime_check.properties.allowance import allowance_of
 from runtime_check.properties.base import Check
 from runtime_check.reference.reference import Reference
@@ -110,3 +110,21 @@ def a_check(
             folder=folder,
         )
         yield replace(check, **changes)
+
+
+def stating(
+    check: Check, *rows: LedgerRow, activation: str = "none", method: str = "none"
+) -> Check:
+    """The check of a file whose metadata state this."""
+    stated = check.metadata
+    metadata = stated.model_copy(
+        update={
+            "ledger": list(rows),
+            "output": stated.output.model_copy(update={"activation": activation}),
+            "quantization": stated.quantization.model_copy(update={"method": method}),
+        }
+    )
+    reference = check.reference
+    if reference is not None:
+        reference = replace(reference, metadata=metadata)
+    return replace(check, artifact=replace(check.artifact, metadata=metadata), reference=reference)

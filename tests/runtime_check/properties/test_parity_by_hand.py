@@ -21,7 +21,7 @@ from runtime_check.artifact.metadata import (
     Preprocessing,
 )
 from runtime_check.options import Demands
-from runtime_check.properties.base import Check, PropertyResult, Verdict
+from runtime_check.properties.base import PropertyResult, Verdict
 from runtime_check.properties.inputs import ImageRecipe
 from runtime_check.properties.parity import (
     _int8_demand,
@@ -32,29 +32,11 @@ from runtime_check.properties.parity import (
 )
 from runtime_check.properties.search import draw
 
-from .fakes import WEIGHTS, a_check, honest
+from .fakes import WEIGHTS, a_check, honest, stating
 
 # The package has a function of that name.
 module = importlib.import_module("runtime_check.properties.parity")
 Answer = Callable[[int, Sequence[np.ndarray]], list[np.ndarray]]
-
-
-def stating(
-    check: Check, *rows: LedgerRow, activation: str = "none", method: str = "none"
-) -> Check:
-    """The check of a file whose metadata state this."""
-    stated = check.metadata
-    metadata = stated.model_copy(
-        update={
-            "ledger": list(rows),
-            "output": stated.output.model_copy(update={"activation": activation}),
-            "quantization": stated.quantization.model_copy(update={"method": method}),
-        }
-    )
-    reference = check.reference
-    if reference is not None:
-        reference = replace(reference, metadata=metadata)
-    return replace(check, artifact=replace(check.artifact, metadata=metadata), reference=reference)
 
 
 def saved(sqnr_db: float | None, top1: float | None = None) -> LedgerRow:

@@ -2,18 +2,32 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
 import numpy as np
 import pytest
 
-from runtime_check.comparison import Tolerance
-from runtime_check.properties.base import Check
-from runtime_check.properties.determinism import examine_batch, examine_determinism
+from runtime_check.artifact.metadata import ImageInput, TensorInput
+from runtime_check.comparison import Tolerance, compare
+from runtime_check.properties.base import Check, PropertyResult
+from runtime_check.properties.determinism import (
+    batch,
+    determinism,
+    examine_batch,
+    examine_determinism,
+)
+from runtime_check.properties.inputs import Recipe
+from runtime_check.properties.search import draw
 
+from .fakes import WEIGHTS, a_check, honest
+
+# The package has a function of that name.
+module = importlib.import_module("runtime_check.properties.determinism")
 Outputs = list[np.ndarray]
 ONE, TWO = np.array([[1.0, 0.0]], np.float32), np.array([[3.0, 4.0, 5.0]], np.float32)
 
@@ -58,6 +72,7 @@ def test_where_runs_are_dear_threads_are_left_out() -> None:
     assert verdict
     assert calls.threads == [1, 1, 1]
     assert verdict.values == 5
+    assert verdict.comparison == compare([ONE, TWO], [ONE, TWO], Tolerance())
 
 
 @pytest.mark.parametrize("call", [1, 2])
@@ -84,6 +99,8 @@ def test_any_other_bit_of_any_output_in_any_repeat_is_a_difference(
     assert "the same input twice gave different bits" in verdict.problem
     assert [value.tolist() for value in verdict.expected] == [ONE.tolist(), TWO.tolist()]
     assert [value.tolist() for value in verdict.actual] == [value.tolist() for value in changed]
+    bits = compare([ONE, TWO], changed, Tolerance())
+    assert (verdict.comparison, verdict.values) == (bits, bits.elements)
 
 
 @pytest.mark.parametrize(("off", "ok"), [(0.5, True), (1.5, False)])
@@ -139,3 +156,100 @@ def test_rows_without_an_axis_are_no_batch() -> None:
         assert verdict.fault == "differs"
         assert "do not make a batch" in verdict.problem
         assert verdict.actual
+
+
+def taking(check: Check, spec: ImageInput | TensorInput) -> Check:
+    """The check of a file that takes this."""
+    metadata = check.metadata.model_copy(update={"input": spec})
+    return replace(check, artifact=replace(check.artifact, metadata=metadata))
+
+
+def drawn_by(judge: Any, check: Check, monkeypatch: pytest.MonkeyPatch) -> list[Recipe]:
+    """What a property draws its inputs of, 200 times."""
+    strategies: list[Any] = []
+
+    def explore(check: Check, name: str, strategy: Any, examine: Any) -> PropertyResult:
+        strategies.append(strategy)
+        return PropertyResult(name=name, status="passed", reason="")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(module, "explore", explore)
+        assert judge(check)
+    (strategy,) = strategies
+    return draw(strategy, 200, 0)
+
+
+@pytest.mark.parametrize(
+    ("costly", "examples", "judged"), [(False, 4, 4), (True, 4, 2), (True, 2, 2), (True, 1, 1)]
+)
+def test_where_runs_are_dear_two_inputs_do(
+    costly: bool, examples: int, judged: int, tensor_ptl: Any, tmp_path: Path
+) -> None:
+    calls = []
+
+    def answer(call: int, inputs: Sequence[np.ndarray]) -> Outputs:
+        calls.append(call)
+        return honest(inputs)
+
+    with a_check(tensor_ptl.path, tmp_path, answer, examples=examples) as check:
+        check.runtime.costly = costly
+        result = determinism(check)
+    assert (result.name, result.status, result.examples) == ("determinism", "passed", judged)
+    assert len(calls) == judged * (3 if costly else 4)
+
+
+def test_a_file_that_answers_otherwise_is_not_deterministic(
+    tensor_ptl: Any, tmp_path: Path
+) -> None:
+    answer = lambda call, x: [honest(x)[0] + np.float32(call % 2)]  # noqa: E731
+    with a_check(tensor_ptl.path, tmp_path, answer) as check:
+        result = determinism(check)
+    assert (result.name, result.status, result.fault) == ("determinism", "failed", "differs")
+    assert result.comparison is not None
+    assert result.counterexample is not None
+
+
+def test_repeated_photos_are_as_large_as_the_check_allows(
+    tensor_ptl: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = ImageInput(min_side=4, max_side=1000, max_aspect=3)
+    with a_check(tensor_ptl.path, tmp_path, max_pixels=1600) as check:
+        drawn = drawn_by(determinism, taking(check, spec), monkeypatch)
+    assert max(recipe.build()[0].size for recipe in drawn) == 3 * 1600
+
+
+def test_only_a_file_whose_batch_may_vary_is_given_batches(tensor_ptl: Any, tmp_path: Path) -> None:
+    with a_check(tensor_ptl.path, tmp_path) as check:
+        fixed = check.metadata.input.model_copy(update={"dynamic_batch": False})
+        photo = ImageInput(min_side=4, max_side=1000, max_aspect=3)
+        for spec, why in ((fixed, "one fixed batch size"), (photo, "one image at a time")):
+            result = batch(taking(check, spec))
+            assert (result.name, result.status) == ("batch", "skipped")
+            assert result.reason.endswith(why)
+
+
+def test_batches_are_of_two_to_four_of_three_kinds(
+    tensor_ptl: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with a_check(tensor_ptl.path, tmp_path) as check:
+        spec = check.metadata.input.model_copy(update={"dynamic_batch": True})
+        drawn: list[Any] = drawn_by(batch, taking(check, spec), monkeypatch)
+    assert {(recipe.content, recipe.batch) for recipe in drawn} == {
+        (content, count) for content in ("normal", "zero", "constant") for count in (2, 3, 4)
+    }
+    assert {recipe.build()[0].shape[0] for recipe in drawn} == {2, 3, 4}
+
+
+@pytest.mark.parametrize(("mixes", "status"), [(False, "passed"), (True, "failed")])
+def test_a_file_that_mixes_the_rows_of_a_batch_fails(
+    mixes: bool, status: str, tensor_ptl: Any, tmp_path: Path
+) -> None:
+    def answer(_: int, inputs: Sequence[np.ndarray]) -> Outputs:
+        shift = inputs[0].mean() * WEIGHTS if mixes else np.float32(0)
+        return [honest(inputs)[0] - shift]
+
+    with a_check(tensor_ptl.path, tmp_path, answer) as check:
+        spec = check.metadata.input.model_copy(update={"dynamic_batch": True})
+        result = batch(taking(check, spec))
+    assert (result.name, result.status) == ("batch", status)
+    assert result.fault == ("differs" if mixes else "")
