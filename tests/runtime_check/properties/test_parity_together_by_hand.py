@@ -31,8 +31,8 @@ def pair_of(
     *expected: Sequence[float], actual: Sequence[Sequence[float]] | None = None, seed: int = 0
 ) -> _Pair:
     """One input with these outputs of Python's, and of the file's where they are others."""
-    wanted = [np.float32([values]) for values in expected]
-    came = wanted if actual is None else [np.float32([values]) for values in actual]
+    wanted = [np.array([values], np.float32) for values in expected]
+    came = wanted if actual is None else [np.array([values], np.float32) for values in actual]
     verdict = Verdict(
         comparison=compare(wanted, came, NO_LIMIT),
         values=1,
@@ -170,7 +170,7 @@ def test_an_input_that_could_not_be_compared_speaks_for_itself(
         (None, 0.0),
         (compare(np.ones(2), np.ones(2), NO_LIMIT), 0.0),
         (compare(np.full(2, np.nan), np.full(2, np.nan), NO_LIMIT), 0.0),  # no finite pair
-        (compare(np.ones(2), np.float64([1.0, 0.75]), NO_LIMIT), 0.25),
+        (compare(np.ones(2), np.array([1.0, 0.75]), NO_LIMIT), 0.25),
     ],
 )
 def test_an_input_is_as_far_off_as_its_largest_difference(
