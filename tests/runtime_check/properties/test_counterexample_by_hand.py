@@ -170,9 +170,9 @@ def test_what_is_no_file_is_refused(tmp_path: Path) -> None:
         ({"about": np.array(json.dumps(ABOUT)), "input_1": np.zeros(1)}, "KeyError: "),
     ],
 )
-def test_another_npz_is_refused(arrays: dict[str, np.ndarray], why: str, tmp_path: Path) -> None:
+def test_another_npz_is_refused(arrays: dict[str, Any], why: str, tmp_path: Path) -> None:
     path = tmp_path / "a.npz"
-    np.savez(path, **arrays)  # type: ignore[arg-type]
+    np.savez(path, **arrays)
     message = refused(path)
     assert message.startswith(f"{path} is not a counterexample ({why}")
     assert message.endswith(f"). {TAKES}")
@@ -185,8 +185,8 @@ def test_another_file_is_refused(tmp_path: Path) -> None:
 
 
 def test_arrays_of_other_names_are_left_alone(tmp_path: Path) -> None:
-    arrays = {"inputs": np.zeros(1), "more_input_0": np.ones(1), "input_0": np.full(1, 2.0)}
-    np.savez(tmp_path / "a.npz", about=np.array(json.dumps(ABOUT)), **arrays)  # type: ignore[arg-type]
+    arrays: Any = {"inputs": np.zeros(1), "more_input_0": np.ones(1), "input_0": np.full(1, 2.0)}
+    np.savez(tmp_path / "a.npz", about=np.array(json.dumps(ABOUT)), **arrays)
     loaded = load_counterexample(tmp_path / "a.npz")
     assert same(loaded.inputs, (np.full(1, 2.0),))
     assert loaded.expected == loaded.actual == ()

@@ -38,7 +38,9 @@ def test_metadata_that_tell_the_truth_pass(tensor_ptl: Any, tmp_path: Path) -> N
 
 
 def test_outputs_that_are_misstated_fail_with_the_input(tensor_ptl: Any, tmp_path: Path) -> None:
-    answer: Answer = lambda call, x: [honest(x)[0].astype(np.float64)]  # noqa: E731
+    def answer(call: int, x: Sequence[np.ndarray]) -> Outputs:
+        return [honest(x)[0].astype(np.float64)]
+
     with a_check(tensor_ptl.path, tmp_path, answer) as check:
         result = metadata(check)
     assert (result.name, result.status, result.fault) == ("metadata", "failed", "misstated")
@@ -57,7 +59,10 @@ def test_what_timm_says_otherwise_is_noted_and_excuses_nothing(
         return ["mean 1 where timm has 2", "std 3 where timm has 4"]
 
     monkeypatch.setattr(module, "stated_otherwise", other)
-    answer: Answer = lambda _, x: honest(x) if right else []  # noqa: E731
+
+    def answer(call: int, x: Sequence[np.ndarray]) -> Outputs:
+        return honest(x) if right else []
+
     with a_check(tensor_ptl.path, tmp_path, answer) as check:
         result = metadata(check)
         assert check.reference is not None

@@ -179,8 +179,8 @@ def test_the_bound_is_twice_the_largest_move_of_any_output(
         answers = {other: moved_answer(1 - output, 1.0) for other in MOVES}
         answers |= {move: moved_answer(output, -3.0), "photo": photo}
         if not way:
-            steps = Steps(**way, answers=answers)
-            steps.run = lambda inputs: photo  # type: ignore[method-assign]
+            steps: Any = Steps(**way, answers=answers)
+            steps.run = lambda inputs: photo
             return steps.judged()
         return Steps(**way, answers=answers).judged()
 
@@ -205,8 +205,8 @@ def test_with_a_reference_the_file_runs_once_and_its_outputs_are_the_other_side(
         calls.append(inputs)
         return moved_answer(0, 50.0)
 
-    steps = Steps()
-    steps.run = run  # type: ignore[method-assign]
+    steps: Any = Steps()
+    steps.run = run
     verdict = steps.judged()
     assert [image is PHOTO for (image,) in calls] == [True]
     assert verdict.fault == "differs"

@@ -201,7 +201,9 @@ def test_where_runs_are_dear_two_inputs_do(
 def test_a_file_that_answers_otherwise_is_not_deterministic(
     tensor_ptl: Any, tmp_path: Path
 ) -> None:
-    answer = lambda call, x: [honest(x)[0] + np.float32(call % 2)]  # noqa: E731
+    def answer(call: int, x: Sequence[np.ndarray]) -> Outputs:
+        return [honest(x)[0] + np.float32(call % 2)]
+
     with a_check(tensor_ptl.path, tmp_path, answer) as check:
         result = determinism(check)
     assert (result.name, result.status, result.fault) == ("determinism", "failed", "differs")

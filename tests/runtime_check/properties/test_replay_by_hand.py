@@ -49,9 +49,11 @@ def off(amount: float) -> Callable[[int, Sequence[np.ndarray]], Outputs]:
 
 def test_every_property_has_its_own_name() -> None:
     assert list(PROPERTIES) == list(get_args(PropertyName))
-    for name, examine in EXAMINERS.items():
-        assert examine.__name__ == f"examine_{name}"  # type: ignore[attr-defined]
-        assert PROPERTIES[name].__name__ == name  # type: ignore[index]
+    functions: dict[str, Any] = {**PROPERTIES}
+    examiners: dict[str, Any] = {**EXAMINERS}
+    for name, examine in examiners.items():
+        assert examine.__name__ == f"examine_{name}"
+        assert functions[name].__name__ == name
     # The others draw nothing that could be saved.
     assert set(PROPERTIES) - set(EXAMINERS) == {"golden", "load-anywhere"}
 
@@ -129,7 +131,10 @@ def stated_only(check: Check) -> Check:
 
 def test_larger_outputs_may_be_further_off(tensor_ptl: Any, tmp_path: Path) -> None:
     large = [honest([GIVEN])[0] * np.float32(1e4)]
-    answer = lambda _, x: [large[0] + np.float32(2**-8)]  # noqa: E731
+
+    def answer(call: int, x: Sequence[np.ndarray]) -> list[np.ndarray]:
+        return [large[0] + np.float32(2**-8)]
+
     with a_check(tensor_ptl.path, tmp_path, answer, reference=None) as check:
         assert replay(stated_only(check), saved("parity", expected=large))
         assert not replay(stated_only(check), saved("parity"))
