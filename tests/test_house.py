@@ -45,7 +45,7 @@ FLOORS = {
         ("together",),
         ("scratch",),
         ("files",),
-        ("blame", "pages", "places", "values"),
+        ("blame", "pages", "places", "tasks", "values"),
         ("signing",),
         ("options", "choices", "people", "snapshot"),
         ("artifact",),

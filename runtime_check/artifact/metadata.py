@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Annotated, Literal, TypeVar
 
 from pydantic import (
-    AliasChoices,
     BaseModel,
     Field,
     ValidationError,
@@ -27,27 +26,31 @@ from pydantic import (
 from ..errors import UnreadableArtifact, UnsupportedSchema
 from ..files import write_whole
 from ..printable import printable
+from ..tasks import Task
+from .geometry import Geometry
 from .json_text import BadJson, read_json
 from .limits import (
     MAX_BYTECODE_VERSION,
     MAX_CASES,
     MAX_ELEMENTS,
-    MAX_LABELS,
     MAX_PIXELS,
     MAX_ROWS,
     MAX_TENSORS,
     Count,
     Finite,
-    Label,
     Name,
     Side,
     Text,
 )
+from .output import Output as Output
+from .output import OutputTensor as OutputTensor
+from .output import Step as Step
 from .tensors import Frozen as Frozen
+from .tensors import SampledData as SampledData
 from .tensors import TensorData as TensorData
 from .tensors import TensorSpec as TensorSpec
 
-SCHEMA_VERSION = "1.1"
+SCHEMA_VERSION = "2.0"
 METADATA_RECORD = "extra/metadata.json"
 GOLDEN_RECORD = "extra/golden.json"
 
@@ -57,17 +60,25 @@ M = TypeVar("M", bound=BaseModel)
 
 
 class ImageInput(Frozen):
-    """One photo: uint8 RGB, height x width x 3, any size within the stated bounds."""
+    """One photo: uint8, height x width x channels, any size within the stated bounds."""
 
     kind: Literal["image"] = "image"
     dtype: Literal["uint8"] = "uint8"
     layout: Literal["HWC"] = "HWC"
-    color: Literal["RGB"] = "RGB"
+    color: Literal["RGB", "L", "RGBA"] = Field(
+        default="RGB", description="Pillow's name of the mode: 3, 1 or 4 channels"
+    )
     min_side: Side = Field(description="smallest height or width accepted, pixels")
     max_side: Side = Field(description="largest height or width accepted, pixels")
     max_aspect: Side = Field(
         default=32, description="largest ratio of the long to the short side accepted"
     )
+    geometry: Geometry = Field(description="where the photo lies in what the network sees")
+
+    @property
+    def channels(self) -> int:
+        """How many numbers a pixel has."""
+        return {"RGB": 3, "L": 1, "RGBA": 4}[self.color]
 
     @field_validator("max_side")
     @classmethod
@@ -85,19 +96,41 @@ class ImageInput(Frozen):
         return value
 
 
+class InputTensor(TensorSpec):
+    """One tensor that `forward` takes, and the values it is checked with."""
+
+    name: Name = Field(min_length=1, description="of forward's parameter")
+    low: Finite | None = Field(default=None, description="smallest value drawn; null: see `high`")
+    high: Finite | None = Field(
+        default=None,
+        description="largest value drawn, whole for integers; null: standard normal and wilder "
+        "values for floats",
+    )
+
+    @model_validator(mode="after")
+    def _in_order(self) -> InputTensor:
+        if (self.low is None) != (self.high is None):
+            raise ValueError("low and high are given together")
+        if self.low is not None and self.high is not None and self.low > self.high:
+            raise ValueError("low is above high")
+        return self
+
+
 class TensorInput(Frozen):
     """The bare network: tensors of stated shape, already preprocessed."""
 
     kind: Literal["tensor"] = "tensor"
-    tensors: list[TensorSpec] = Field(min_length=1, max_length=MAX_TENSORS)
+    tensors: list[InputTensor] = Field(min_length=1, max_length=MAX_TENSORS)
     dynamic_batch: bool = Field(description="whether the first dimension may differ from `shape`")
 
     @field_validator("tensors")
     @classmethod
-    def _not_empty(cls, tensors: list[TensorSpec]) -> list[TensorSpec]:
+    def _not_empty(cls, tensors: list[InputTensor]) -> list[InputTensor]:
         sizes = [math.prod(tensor.shape) for tensor in tensors]
         if 0 in sizes or sum(sizes) > MAX_ELEMENTS:
             raise ValueError(f"an input without elements, or more than {MAX_ELEMENTS} in all")
+        if len({tensor.name for tensor in tensors}) != len(tensors):
+            raise ValueError("two inputs of one name")
         return tensors
 
 
@@ -121,24 +154,12 @@ class Preprocessing(Frozen):
             raise ValueError(f"input_size: more than {MAX_ELEMENTS} elements")
         if not self.in_graph:
             return self
-        if (channels, len(self.mean), len(self.std)) != (3, 3, 3):
-            raise ValueError("input_size, mean and std: a photo has 3 channels")
+        if not (channels == len(self.mean) == len(self.std) and channels in (1, 3, 4)):
+            raise ValueError("input_size, mean and std: a photo has 1, 3 or 4 channels")
         resized = [math.floor(side / self.crop_pct) for side in (height, width)]
         if not 1 <= math.prod(resized) <= MAX_PIXELS:
             raise ValueError(f"crop_pct: a photo would be resized to {resized[0]} x {resized[1]}")
         return self
-
-
-class Output(Frozen):
-    """What `forward` returns."""
-
-    activation: Literal["softmax", "sigmoid", "none"]
-    labels: list[Label] | None = Field(
-        max_length=MAX_LABELS, description="one per class, or null where none are known"
-    )
-    tensors: list[TensorSpec] = Field(
-        min_length=1, max_length=MAX_TENSORS, description="shapes for the first golden input"
-    )
 
 
 class Quantization(Frozen):
@@ -162,7 +183,6 @@ class Capture(Frozen):
     specialized: list[Text] = Field(
         default=[],
         max_length=MAX_ROWS,
-        validation_alias=AliasChoices("specialized", "specialised"),  # as schema 1.0 spelled it
         description="data-dependent branches frozen by --allow-specialization",
     )
 
@@ -208,10 +228,7 @@ class Provenance(Frozen):
     source: Literal["timm", "factory", "module"]
     model: Name
     weights: Weights
-    license: Name | None = Field(
-        default=None,
-        validation_alias=AliasChoices("license", "licence"),  # as schema 1.0 spelled it
-    )
+    license: Name | None = None
     seed: int | None = Field(
         default=None,
         ge=-(2**63),
@@ -245,6 +262,18 @@ class LedgerRow(Frozen):
     sqnr_db: float | None = None
     top1: float | None = Field(default=None, description="top-1 agreement with eager fp32, 0 to 1")
     top5: float | None = None
+    pixels: float | None = Field(
+        default=None, description="share of a map's pixels that keep their class, 0 to 1"
+    )
+    miou: float | None = Field(
+        default=None, description="mean over classes of intersection over union with eager fp32"
+    )
+    cosine: float | None = Field(
+        default=None, description="smallest cosine between an embedding and eager fp32's"
+    )
+    boxes: float | None = Field(
+        default=None, description="share of boxes matched by one of the same class, IoU >= 0.5"
+    )
     accuracy: float | None = None
     ms: float | None = None
     mb: float | None = None
@@ -256,6 +285,8 @@ class Metadata(Frozen):
 
     schema_version: Name = SCHEMA_VERSION
     name: Name
+    task: Task | None = Field(description="what the outputs are for; null where nobody said")
+    task_basis: Text = Field(default="", description="how the task is known")
     input: Annotated[ImageInput | TensorInput, Field(discriminator="kind")]
     preprocessing: Preprocessing | None
     output: Output
@@ -276,6 +307,9 @@ class Metadata(Frozen):
     def _for_photos(cls, value: Preprocessing | None, info: ValidationInfo) -> Preprocessing | None:
         if isinstance(info.data.get("input"), ImageInput) and not (value and value.in_graph):
             raise ValueError("a photo as input, but no preprocessing of it in the graph")
+        given = info.data.get("input")
+        if isinstance(given, ImageInput) and value and value.input_size[0] != given.channels:
+            raise ValueError(f"{value.input_size[0]} channels, and the photo is {given.color}")
         return value
 
 
@@ -284,7 +318,7 @@ class GoldenCase(Frozen):
 
     name: Name
     inputs: list[TensorData] = Field(max_length=MAX_TENSORS)
-    expected: list[TensorData] = Field(max_length=MAX_TENSORS)
+    expected: list[SampledData] = Field(max_length=MAX_TENSORS)
 
 
 class Golden(Frozen):

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import base64
 import math
-from typing import Literal
+from collections.abc import Sequence
+from typing import Annotated, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from ..errors import UnreadableArtifact
-from .limits import Shape
+from .limits import MAX_ELEMENTS, Finite, Shape
+
+Stride = Annotated[int, Field(ge=1, le=MAX_ELEMENTS)]
 
 Dtype = Literal["uint8", "float32", "float64", "int64", "int32", "bool"]
 
@@ -60,9 +63,77 @@ class TensorData(Frozen):
             ) from error
         dtype = np.dtype(self.dtype).newbyteorder("<")
         odd = self.dtype == "bool" and raw.strip(b"\0\1")  # not a bool to everybody
-        if odd or len(raw) != dtype.itemsize * math.prod(self.shape):
+        if odd or len(raw) != dtype.itemsize * math.prod(self._held()):
             raise UnreadableArtifact(
                 f"A golden tensor says shape {self.shape} of {self.dtype} but holds {len(raw)} "
                 "bytes: the file is damaged, export it again."
             )
-        return np.frombuffer(raw, dtype).reshape(self.shape).astype(np.dtype(self.dtype))
+        return np.frombuffer(raw, dtype).reshape(self._held()).astype(np.dtype(self.dtype))
+
+    def _held(self) -> Sequence[int]:
+        """Return the shape of what `data` holds."""
+        return self.shape
+
+
+class SampledData(TensorData):
+    """A tensor as bytes, or every `stride`-th value of a large one, with figures of all of it.
+
+    `data` holds the values at `start`, `start + stride`, ... of the tensor in C order.
+    """
+
+    start: int = Field(default=0, ge=0, lt=MAX_ELEMENTS)
+    stride: Stride = 1
+    minimum: Finite | None = Field(default=None, description="of all finite values")
+    maximum: Finite | None = None
+    mean: Finite | None = None
+
+    @model_validator(mode="after")
+    def _starts_inside(self) -> SampledData:
+        if self.start and self.start >= self.stride:
+            raise ValueError("start is not below stride")
+        return self
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether `data` holds every value."""
+        return self.stride == 1
+
+    @staticmethod
+    def sampled(array: np.ndarray, most: int, *, seed: int = 0) -> SampledData:
+        """Encode `array`, at most some `most` values of it.
+
+        The stride shares no factor with any dimension, so that the values come from every row,
+        column and channel alike; `seed` says where they start.
+        """
+        if array.size <= most:
+            return SampledData(**TensorData.of(array).model_dump())
+        stride = -(-array.size // most)
+        while any(math.gcd(stride, size) > 1 for size in array.shape):
+            stride += 1
+        start = seed % stride
+        finite = array.astype(np.float64)[np.isfinite(array)]
+        figures = (
+            {"minimum": finite.min(), "maximum": finite.max(), "mean": finite.mean()}
+            if finite.size
+            else {}
+        )
+        held = TensorData.of(array.reshape(-1)[start::stride]).data
+        return SampledData.model_validate(
+            {
+                "shape": list(array.shape),
+                "dtype": str(array.dtype),
+                "data": held,
+                "start": start,
+                "stride": stride,
+                **figures,
+            }
+        )
+
+    def of_same_places(self, array: np.ndarray) -> np.ndarray:
+        """Return the values of `array`, of this shape, at the places that are held."""
+        return array if self.is_whole else array.reshape(-1)[self.start :: self.stride]
+
+    def _held(self) -> Sequence[int]:
+        if self.is_whole:
+            return self.shape
+        return [max(0, -(-(math.prod(self.shape) - self.start) // self.stride))]
