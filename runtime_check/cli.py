@@ -147,7 +147,11 @@ def check(
     ] = None,
     min_agreement: Annotated[
         float | None,
-        typer.Option(min=0, max=1, help="Least top-1 agreement with Python, 0 to 1."),
+        typer.Option(
+            min=0,
+            max=1,
+            help="Least agreement with Python, 0 to 1: top-1, pixels, boxes or cosine.",
+        ),
     ] = None,
     count: Annotated[
         bool,

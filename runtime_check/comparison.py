@@ -10,6 +10,7 @@ import numpy as np
 
 from .artifact.metadata import Golden, Metadata, ToleranceSpec
 from .errors import ParityError
+from .metrics import CLASSES, Agreement, Metric, agreement_of, measure
 
 Arrays = np.ndarray | Sequence[np.ndarray]
 
@@ -18,15 +19,17 @@ Arrays = np.ndarray | Sequence[np.ndarray]
 class Tolerance:
     """What counts as equal: `|actual - expected| <= atol + rtol * |expected|` everywhere.
 
-    `min_sqnr_db`, `min_top1` (0 to 1) and `max_steps` (with `step`, one quantization step of the
-    output) are further demands, used for int8 against fp32; unset ones demand nothing.
-    With `atol=inf` only those further demands hold.
+    `outputs` has an `atol` of its own for each of a sample's outputs, where their scales differ.
+    `min_sqnr_db`, `min_agreement` (0 to 1, by the task's metric) and `max_steps` (with `step`, one
+    quantization step of the output) are further demands, used for int8 against fp32; unset ones
+    demand nothing. With `atol=inf` only those further demands hold.
     """
 
     atol: float = 0.0
     rtol: float = 0.0
+    outputs: tuple[float, ...] = ()
     min_sqnr_db: float | None = None
-    min_top1: float | None = None
+    min_agreement: float | None = None
     max_steps: float | None = None
     step: float | None = None
 
@@ -34,28 +37,39 @@ class Tolerance:
     def of(stated: ToleranceSpec | Metadata | Golden) -> Tolerance:
         """Return the tolerance that an artifact states, for itself or for its golden vectors."""
         spec = stated if isinstance(stated, ToleranceSpec) else stated.tolerance
-        return Tolerance(atol=spec.atol, rtol=spec.rtol, step=spec.step)
+        return Tolerance(
+            atol=spec.atol, rtol=spec.rtol, outputs=tuple(spec.outputs), step=spec.step
+        )
+
+    def atol_of(self, index: int) -> float:
+        """Return what may differ in the array at `index`, of one sample's outputs or of several."""
+        return self.outputs[index % len(self.outputs)] if self.outputs else self.atol
 
     def __str__(self) -> str:
         parts = []
-        if math.isfinite(self.atol):
+        if self.outputs:
+            each = " / ".join(f"{atol:.3g}" for atol in self.outputs[:8])
+            more = " / ..." if len(self.outputs) > 8 else ""
+            parts.append(f"atol {each}{more} by output, rtol {self.rtol:.3g}")
+        elif math.isfinite(self.atol):
             parts.append(f"atol {self.atol:.3g}, rtol {self.rtol:.3g}")
         if self.max_steps is not None and self.step is not None:
             parts.append(f"{self.max_steps:g} steps of {self.step:.3g}")
         if self.min_sqnr_db is not None:
             parts.append(f"SQNR >= {self.min_sqnr_db:.1f} dB")
-        if self.min_top1 is not None:
-            parts.append(f"top-1 agreement >= {self.min_top1:.1%}")
+        if self.min_agreement is not None:
+            parts.append(f"agreement >= {self.min_agreement:.1%}")
         return ", ".join(parts) or "nothing demanded"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Figures:
+class Figures(Agreement):
     """By how much `actual` differs from `expected`, whatever is allowed.
 
-    Of the pairs of values where both are finite. Figures that do not apply are None (top-k without
-    a class axis of at least two, SQNR of a silent reference). `worst` is the index of the largest
-    difference: of the array, or of all outputs as one flat array.
+    Of the pairs of values where both are finite. Figures that do not apply are None (those of
+    another task's metric, SQNR of a silent reference). Of several outputs SQNR is that of the
+    worst. `worst` is the index of the largest difference: of the array, or of all outputs as one
+    flat array.
     """
 
     elements: int = 0
@@ -64,11 +78,14 @@ class Figures:
     p99_abs: float | None = None
     max_rel: float | None = None
     sqnr_db: float | None = None
-    top1: float | None = None
-    top5: float | None = None
     worst: tuple[int, ...] = ()
     worst_expected: float | None = None
     worst_actual: float | None = None
+
+    @property
+    def agreement(self) -> float | None:
+        """The share that agrees by the task's metric, 0 to 1; None where the task has none."""
+        return agreement_of(self)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,8 +112,7 @@ class Comparison(Figures):
         figures = [f"max|d| {self.max_abs:.3g}" if self.max_abs is not None else "no finite pair"]
         if self.sqnr_db is not None:
             figures.append(f"SQNR {self.sqnr_db:.1f} dB")
-        if self.top1 is not None:
-            figures.append(f"top-1 {self.top1:.1%}")
+        figures += agreement_words(self)
         head = f"{self.elements} values, " + ", ".join(figures)
         if self:
             return f"{head}: within {self.tolerance}"
@@ -120,36 +136,26 @@ def sqnr_db(expected: np.ndarray, actual: np.ndarray) -> float | None:
     return 10 * math.log10(signal / noise) if signal > 0.0 else None
 
 
-def _ranked(rows: np.ndarray, k: int) -> np.ndarray:
-    # A stable sort, so that ties fall the same way on both sides; of float64, because unsigned
-    # numbers wrap around when negated.
-    return np.argsort(-rows.astype(np.float64), axis=-1, kind="stable")[:, :k]
-
-
-def topk_agreement(expected: np.ndarray, actual: np.ndarray, k: int) -> float | None:
-    """Share of rows whose top-k label sets agree, by overlap: |A & B| / k, averaged.
-
-    Rows are all dimensions but the last. None with fewer than two classes or fewer than k.
-    """
-    if expected.ndim == 0 or expected.shape[-1] < max(2, k):
-        return None
-    first = _ranked(expected.reshape(-1, expected.shape[-1]), k)
-    second = _ranked(actual.reshape(-1, actual.shape[-1]), k)
-    if not len(first):
-        return None
-    shared = [
-        len(set(a) & set(b)) / k for a, b in zip(first.tolist(), second.tolist(), strict=True)
-    ]
-    return float(np.mean(shared))
+def agreement_words(figures: Agreement) -> list[str]:
+    """Say the figures of the task's metric."""
+    shares = {
+        "top-1": figures.top1, "pixels": figures.pixels, "mIoU": figures.miou,
+        "boxes": figures.boxes,
+    }  # fmt: skip
+    words = [f"{name} {share:.1%}" for name, share in shares.items() if share is not None]
+    return words if figures.cosine is None else [*words, f"cosine {figures.cosine:.6f}"]
 
 
 def _failed(tolerance: Tolerance, problem: str, detail: str) -> Comparison:
     return Comparison(tolerance=tolerance, problem=problem, detail=detail)
 
 
-def compare(expected: Arrays, actual: Arrays, tolerance: Tolerance) -> Comparison:
+def compare(
+    expected: Arrays, actual: Arrays, tolerance: Tolerance, metric: Metric = CLASSES
+) -> Comparison:
     """Compare arrays (or sequences of arrays, output by output) and judge by `tolerance`.
 
+    `metric` is the task's: by default the last axis of the first output ranks classes.
     Shape and dtype differences are reported apart from value differences. NaN must meet NaN and
     an infinity the same infinity. Comparing nothing is a failure.
     """
@@ -166,7 +172,7 @@ def compare(expected: Arrays, actual: Arrays, tolerance: Tolerance) -> Compariso
             return _failed(tolerance, "dtype", f"{where}dtype {other.dtype}, expected {one.dtype}.")
     if sum(array.size for array in left) == 0:
         return _failed(tolerance, "empty", "Nothing to compare: that proves nothing, so it fails.")
-    return _compare_values(left, right, tolerance)
+    return _compare_values(left, right, tolerance, metric)
 
 
 @dataclass(frozen=True, eq=False)
@@ -179,22 +185,29 @@ class _Pairs:
     alike: np.ndarray  # which are finite, both NaN, or both the same infinity
     reference: np.ndarray  # the expected values of finite pairs
     distance: np.ndarray  # of finite pairs
+    atol: np.ndarray  # of finite pairs
+    output: np.ndarray  # which array each finite pair is of
 
 
-def _pair(left: list[np.ndarray], right: list[np.ndarray]) -> _Pairs:
+def _pair(left: list[np.ndarray], right: list[np.ndarray], tolerance: Tolerance) -> _Pairs:
     one = np.concatenate([array.astype(np.float64).ravel() for array in left])
     other = np.concatenate([array.astype(np.float64).ravel() for array in right])
     finite = np.isfinite(one) & np.isfinite(other)
     with np.errstate(invalid="ignore"):
         alike = finite | (one == other) | (np.isnan(one) & np.isnan(other))
     reference = one[finite]
-    return _Pairs(one, other, finite, alike, reference, np.abs(reference - other[finite]))
+    atols = np.array([tolerance.atol_of(index) for index in range(len(left))])
+    output = np.repeat(np.arange(len(left)), [array.size for array in left])[finite]
+    distance = np.abs(reference - other[finite])
+    return _Pairs(one, other, finite, alike, reference, distance, atols[output], output)
 
 
-def _measure(pairs: _Pairs, left: list[np.ndarray], right: list[np.ndarray]) -> Figures:
+def _measure(
+    pairs: _Pairs, left: list[np.ndarray], right: list[np.ndarray], metric: Metric
+) -> Figures:
     """Compute the figures of outputs of equal shapes."""
     distance, all_alike = pairs.distance, bool(pairs.alike.all())
-    ranks = [topk_agreement(left[0], right[0], k) if all_alike else None for k in (1, 5)]
+    agreement = measure(metric, left, right) if all_alike else Agreement()
     if not distance.size:
         worst = 0
         figures = Figures()
@@ -206,18 +219,28 @@ def _measure(pairs: _Pairs, left: list[np.ndarray], right: list[np.ndarray]) -> 
             mean_abs=float(distance.mean()),
             p99_abs=float(np.quantile(distance, 0.99)),
             max_rel=float(relative.max()),
-            sqnr_db=sqnr_db(pairs.reference, pairs.actual[pairs.finite]),
+            sqnr_db=_worst_sqnr(pairs, metric.outputs),
         )
     shape = left[0].shape if len(left) == 1 else pairs.expected.shape
     return replace(
         figures,
         elements=pairs.expected.size,
-        top1=ranks[0],
-        top5=ranks[1],
+        **vars(agreement),
         worst=tuple(int(i) for i in np.unravel_index(worst, shape)),
         worst_expected=float(pairs.expected[worst]),
         worst_actual=float(pairs.actual[worst]),
     )
+
+
+def _worst_sqnr(pairs: _Pairs, outputs: int) -> float | None:
+    """Return the SQNR of the worst of `outputs` outputs; None where all of them are silent."""
+    actual = pairs.actual[pairs.finite]
+    found = []
+    for index in range(outputs):
+        mine = pairs.output % outputs == index
+        if mine.any():
+            found.append(sqnr_db(pairs.reference[mine], actual[mine]))
+    return min((value for value in found if value is not None), default=None)
 
 
 def _judge_values(pairs: _Pairs, tolerance: Tolerance) -> tuple[str, list[str]]:
@@ -230,7 +253,7 @@ def _judge_values(pairs: _Pairs, tolerance: Tolerance) -> tuple[str, list[str]]:
             f"(first: expected {one:g}, got {other:g})"
         ]
     # Never above float64's own noise: the bound is on float32 data.
-    over = pairs.distance - (tolerance.atol + tolerance.rtol * np.abs(pairs.reference))
+    over = pairs.distance - (pairs.atol + tolerance.rtol * np.abs(pairs.reference))
     outside = int((over > 0).sum())
     return ("values", [f"{outside} values are outside {tolerance}"]) if outside else ("", [])
 
@@ -241,21 +264,22 @@ def _judge_figures(figures: Figures, steps: float | None, tolerance: Tolerance) 
     if tolerance.max_steps is not None and (steps is None or steps > tolerance.max_steps):
         got = "steps of unknown size" if steps is None else f"{steps:.2f} quantization steps"
         reasons.append(f"{got}, at most {tolerance.max_steps:g} allowed")
-    quality, rank = figures.sqnr_db, figures.top1
+    quality, share = figures.sqnr_db, figures.agreement
     if tolerance.min_sqnr_db is not None and (quality is None or quality < tolerance.min_sqnr_db):
         got = "no SQNR" if quality is None else f"SQNR {quality:.1f} dB"
         reasons.append(f"{got}, at least {tolerance.min_sqnr_db:.1f} dB demanded")
-    if tolerance.min_top1 is not None and (rank is None or rank < tolerance.min_top1):
-        got = "no classes to rank" if rank is None else f"top-1 agreement {rank:.1%}"
-        reasons.append(f"{got}, at least {tolerance.min_top1:.1%} demanded")
+    least = tolerance.min_agreement
+    if least is not None and (share is None or share < least):
+        got = "nothing that could agree" if share is None else f"agreement {share:.1%}"
+        reasons.append(f"{got}, at least {least:.1%} demanded")
     return reasons
 
 
 def _compare_values(
-    left: list[np.ndarray], right: list[np.ndarray], tolerance: Tolerance
+    left: list[np.ndarray], right: list[np.ndarray], tolerance: Tolerance, metric: Metric
 ) -> Comparison:
-    pairs = _pair(left, right)
-    figures = _measure(pairs, left, right)
+    pairs = _pair(left, right, tolerance)
+    figures = _measure(pairs, left, right, metric)
     steps = None
     if figures.max_abs is not None and tolerance.step:
         steps = figures.max_abs / tolerance.step
@@ -265,14 +289,11 @@ def _compare_values(
     problem = problem or ("values" if unmet else "")
     passing = None
     if problem == "values":
-        needed = pairs.distance - tolerance.rtol * np.abs(pairs.reference)
-        passing = Tolerance(
-            atol=max(tolerance.atol, float(np.max(needed, initial=0.0)) * (1 + 1e-6)),
-            rtol=tolerance.rtol,
+        passing = replace(
+            _within(pairs, tolerance),
             min_sqnr_db=None if tolerance.min_sqnr_db is None else figures.sqnr_db,
-            min_top1=None if tolerance.min_top1 is None else figures.top1,
+            min_agreement=None if tolerance.min_agreement is None else figures.agreement,
             max_steps=None if tolerance.max_steps is None else steps,
-            step=tolerance.step,
         )
         reasons.append(f"a tolerance of {passing} would have passed")
     return Comparison(
@@ -283,6 +304,19 @@ def _compare_values(
         steps=steps,
         passing=passing,
     )
+
+
+def _within(pairs: _Pairs, tolerance: Tolerance) -> Tolerance:
+    """Widen a tolerance until all values are within it."""
+    needed = (pairs.distance - tolerance.rtol * np.abs(pairs.reference)) * (1 + 1e-6)
+    if not tolerance.outputs:
+        return replace(tolerance, atol=max(tolerance.atol, float(np.max(needed, initial=0.0))))
+    place = pairs.output % len(tolerance.outputs)
+    outputs = tuple(
+        max(atol, float(np.max(needed[place == index], initial=0.0)))
+        for index, atol in enumerate(tolerance.outputs)
+    )
+    return replace(tolerance, atol=max(outputs), outputs=outputs)
 
 
 def assert_parity(

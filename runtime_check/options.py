@@ -96,7 +96,8 @@ class Demands:
     """What a user demands beyond right rounding; None demands nothing.
 
     `atol` and `rtol` bound every value of every input: |file - Python| <= atol + rtol * |Python|.
-    `min_sqnr_db` and `min_agreement` (of the top-1 class, 0 to 1) hold for all inputs together.
+    `min_sqnr_db` and `min_agreement` (by the task's metric: the top-1 class, a map's
+    pixels, matched boxes, the cosine of embeddings; 0 to 1) hold for all inputs together.
     """
 
     atol: float | None = None

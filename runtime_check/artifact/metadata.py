@@ -242,6 +242,11 @@ class ToleranceSpec(Frozen):
 
     atol: Finite = Field(ge=0)
     rtol: Finite = Field(ge=0)
+    outputs: list[Annotated[Finite, Field(ge=0)]] = Field(
+        default=[],
+        max_length=MAX_TENSORS,
+        description="atol of each output, where there are several; `atol` is the largest of them",
+    )
     basis: Text
     step: Finite | None = Field(
         default=None, gt=0, description="int8: one quantization step of the output"

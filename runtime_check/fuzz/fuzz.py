@@ -23,11 +23,13 @@ from ..artifact.archive import ArtifactFile, read_artifact
 from ..comparison import Tolerance, compare
 from ..errors import RuntimeCheckError
 from ..files import write_whole
+from ..metrics import metric_of
 from ..options import require_limits
 from ..runtime import read_copy, shown_as
 from ..runtimes.host import HostSession, start_host
 from ..runtimes.run import ChildDied
 from ..scratch import temporary_folder
+from ..vectors import compare_golden
 from .mutate import MUTATORS, Mutation, mutate, plan_mutations
 
 # `refused`: an error with a sentence. `same`: outputs as before, the damage was in padding or in
@@ -100,7 +102,7 @@ def _judge(
         outputs = [
             session.forward([i.array() for i in case.inputs]).outputs for case in clean.golden.cases
         ]
-        expected = [[e.array() for e in case.expected] for case in damaged.golden.cases]
+        metric = metric_of(clean.metadata)
         replayed = [
             session.forward([i.array() for i in case.inputs]).outputs
             for case in damaged.golden.cases
@@ -113,7 +115,10 @@ def _judge(
     tolerance = Tolerance.of(clean.golden)
     same = all(compare(b, o, tolerance) for b, o in zip(baseline, outputs, strict=True))
     stated = Tolerance.of(damaged.golden)
-    passes = all(compare(e, r, stated) for e, r in zip(expected, replayed, strict=True))
+    passes = all(
+        compare_golden(case.expected, outputs, stated, metric)
+        for case, outputs in zip(damaged.golden.cases, replayed, strict=True)
+    )
     if not passes:
         return "detected", "it loads, but its golden vectors do not replay: the file is damaged"
     if same:

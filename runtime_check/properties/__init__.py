@@ -83,7 +83,9 @@ def _against(expected: Sequence[np.ndarray]) -> Examiner:
 
     def examine(check: Check, inputs: Sequence[np.ndarray], natural: bool) -> Verdict:
         actual = check.run(inputs)
-        comparison = compare(list(expected), actual, check.allowance.for_outputs(expected))
+        comparison = compare(
+            list(expected), actual, check.allowance.for_outputs(expected), check.metric
+        )
         return verdict_of(comparison, expected, actual)
 
     return examine

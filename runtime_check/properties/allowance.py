@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 
@@ -24,6 +25,9 @@ MOST_STATED_FLOAT = 0.05
 MOST_STATED_INT8 = 0.5
 
 
+T = TypeVar("T")
+
+
 @dataclass(frozen=True, kw_only=True)
 class Allowance:
     """What may differ between two right computations of the same outputs.
@@ -33,26 +37,33 @@ class Allowance:
     """
 
     stated: ToleranceSpec
-    usual: float
-    bounded: bool  # probabilities do not grow with the input
+    usual: tuple[float, ...]  # the largest value of each golden output
+    bounded: tuple[bool, ...]  # probabilities do not grow with the input
     rounding: Rounding | None = None
 
     def for_outputs(self, outputs: Sequence[np.ndarray]) -> Tolerance:
         """Return the tolerance for outputs as large as these: rounding is relative to size."""
-        size = largest(outputs)
+        atols = [self._atol(index, largest([array])) for index, array in enumerate(outputs)]
+        stated = self.stated
+        several = tuple(atols) if len(atols) > 1 else ()
+        atol = max(atols, default=stated.atol)
         if self.rounding is not None:
-            return Tolerance(atol=max(self.rounding.finished * size, np.finfo(np.float32).tiny))
-        grown = 1.0
-        if self.usual and not self.bounded:
-            grown = max(1.0, size / self.usual)
-        return Tolerance(
-            atol=self.stated.atol * grown, rtol=self.stated.rtol, step=self.stated.step
-        )
+            return Tolerance(atol=atol, outputs=several)
+        return Tolerance(atol=atol, outputs=several, rtol=stated.rtol, step=stated.step)
 
-    def for_raw(self, outputs: Sequence[np.ndarray]) -> float:
-        """Return the absolute tolerance for a network's outputs before the activation."""
-        share = FLOOR if self.rounding is None else self.rounding.raw
-        return share * largest(outputs)
+    def _atol(self, index: int, size: float) -> float:
+        if self.rounding is not None:
+            share = _of(self.rounding.finished, index, 0.0)
+            return max(share * size, float(np.finfo(np.float32).tiny))
+        usual, grown = _of(self.usual, index, 0.0), 1.0
+        if usual and not _of(self.bounded, index, False):
+            grown = max(1.0, size / usual)
+        return _of(self.stated.outputs, index, self.stated.atol) * grown
+
+    def for_raw(self, index: int, output: np.ndarray) -> float:
+        """Return the absolute tolerance for a network's output before what was added to it."""
+        share = FLOOR if self.rounding is None else _of(self.rounding.raw, index, FLOOR)
+        return share * largest([output])
 
     @property
     def basis(self) -> str:
@@ -64,12 +75,25 @@ class Allowance:
 
 def allowance_of(metadata: Metadata, golden: Golden, rounding: Rounding | None) -> Allowance:
     """Make the allowance of a file; `rounding` where a float32 reference was measured."""
+    count = len(metadata.output.tensors)
     return Allowance(
         stated=metadata.tolerance,
-        usual=largest([e.array() for case in golden.cases for e in case.expected]),
-        bounded=metadata.output.activation != "none",
+        usual=tuple(
+            largest(
+                [case.expected[index].array() for case in golden.cases if case.expected[index:]]
+            )
+            for index in range(count)
+        ),
+        bounded=tuple(
+            any(step.function in ("softmax", "sigmoid") for step in metadata.output.steps(index))
+            for index in range(count)
+        ),
         rounding=rounding if metadata.quantization.method == "none" else None,
     )
+
+
+def _of(values: Sequence[T], index: int, otherwise: T) -> T:
+    return values[index] if index < len(values) else otherwise
 
 
 def largest(outputs: Sequence[np.ndarray]) -> float:
@@ -85,28 +109,35 @@ def _finite(array: np.ndarray) -> np.ndarray:
 
 def golden_spread(golden: Golden) -> float:
     """Return largest - smallest of all expected golden values."""
-    values = np.concatenate(
-        [_finite(e.array()).ravel() for case in golden.cases for e in case.expected]
-        or [np.zeros(0)]
-    )
+    return _spread([e.array() for case in golden.cases for e in case.expected])
+
+
+def _spread(arrays: Sequence[np.ndarray]) -> float:
+    values = np.concatenate([_finite(array).ravel() for array in arrays] or [np.zeros(0)])
     return float(values.max() - values.min()) if values.size else 0.0
 
 
 def require_sane_tolerance(metadata: Metadata, golden: Golden, *, where: str) -> None:
     """Raise `UnreadableArtifact` for a stated tolerance that would let nearly anything pass."""
-    spread = golden_spread(golden)
     share = MOST_STATED_FLOAT if metadata.quantization.method == "none" else MOST_STATED_INT8
-    size = largest([e.array() for case in golden.cases for e in case.expected])
-    # Outputs that are all the same have no spread; rounding still moves them a little.
-    most = max(share * spread, 1e-5 * size, 1e-12)
+    count = max(len(case.expected) for case in golden.cases)
     for kind, spec in (("metadata", metadata.tolerance), ("golden vectors", golden.tolerance)):
-        allowed = spec.atol + spec.rtol * size
-        if not (0 <= allowed <= most):
-            raise UnreadableArtifact(
-                f"{where}: its {kind} state a tolerance of {allowed:.3g}, and the golden outputs "
-                f"span {spread:.3g}: with more than {most:.3g} nearly anything would pass. "
-                "The file was damaged or tampered with; export the model again."
-            )
+        # One for all outputs is judged on all of them together.
+        each = range(count) if spec.outputs else [None]
+        for index in each:
+            picked = slice(None) if index is None else slice(index, index + 1)
+            arrays = [e.array() for case in golden.cases for e in case.expected[picked]]
+            spread, size = _spread(arrays), largest(arrays)
+            atol = spec.atol if index is None else _of(spec.outputs, index, spec.atol)
+            allowed = atol + spec.rtol * size
+            # Outputs that are all the same have no spread; rounding still moves them a little.
+            most = max(share * spread, 1e-5 * size, 1e-12)
+            if not (0 <= allowed <= most):
+                raise UnreadableArtifact(
+                    f"{where}: its {kind} state a tolerance of {allowed:.3g}, and the golden "
+                    f"outputs span {spread:.3g}: with more than {most:.3g} nearly anything would "
+                    "pass. The file was damaged or tampered with; export the model again."
+                )
 
 
 def demanded(demands: Demands) -> Tolerance | None:

@@ -21,6 +21,7 @@ from ..artifact.metadata import Metadata
 from ..blame import sentence
 from ..comparison import Comparison
 from ..errors import RuntimeCheckError
+from ..metrics import Metric, metric_of
 from ..options import DEFAULT_MEMORY, DEFAULT_TIMEOUT, Demands
 from ..reference.reference import Reference
 from ..runtime import Supervised
@@ -84,6 +85,11 @@ class Check:
     def metadata(self) -> Metadata:
         """The artifact's metadata."""
         return self.artifact.metadata
+
+    @property
+    def metric(self) -> Metric:
+        """What the artifact's task is judged by."""
+        return metric_of(self.metadata)
 
     def run(self, inputs: Sequence[np.ndarray], *, threads: int = 1) -> Outputs:
         """Run the file. Raises `ForwardError` or `ChildDied`."""

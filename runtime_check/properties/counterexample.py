@@ -111,9 +111,10 @@ def require_fit(saved: Counterexample, metadata: Metadata, *, where: str) -> Non
         check_inputs(metadata, saved.inputs)
         if metadata.input.kind == "image":
             (image,) = saved.inputs
-            if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
+            channels = metadata.input.channels
+            if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != channels:
                 raise ValueError(
-                    "this artifact takes a uint8 image, height x width x 3, not "
+                    f"this artifact takes a uint8 image, height x width x {channels}, not "
                     f"{image.dtype} {list(image.shape)}"
                 )
     except ValueError as error:

@@ -23,7 +23,7 @@ def examine_determinism(check: Check, inputs: Sequence[np.ndarray], natural: boo
     first = check.run(inputs)
     for _ in range(2):
         again = check.run(inputs)
-        bits = compare(first, again, Tolerance())
+        bits = compare(first, again, Tolerance(), check.metric)
         if not bits or any(a.tobytes() != b.tobytes() for a, b in zip(first, again, strict=True)):
             return Verdict(
                 problem=f"the same input twice gave different bits: {bits}",
@@ -36,7 +36,7 @@ def examine_determinism(check: Check, inputs: Sequence[np.ndarray], natural: boo
     if check.runtime.costly:
         return Verdict(comparison=bits, values=bits.elements)
     threaded = check.run(inputs, threads=2)
-    comparison = compare(first, threaded, check.allowance.for_outputs(first))
+    comparison = compare(first, threaded, check.allowance.for_outputs(first), check.metric)
     return verdict_of(comparison, first, threaded, problem="2 threads against 1: {}")
 
 
@@ -57,7 +57,7 @@ def examine_batch(check: Check, inputs: Sequence[np.ndarray], natural: bool) -> 
         problem = f"the rows of a batch of {count} give outputs that do not make a batch"
         return Verdict(problem=problem, fault="differs", actual=tuple(together))
     apart = [np.concatenate(list(column)) for column in zip(*parts, strict=True)]
-    comparison = compare(apart, together, check.allowance.for_outputs(apart))
+    comparison = compare(apart, together, check.allowance.for_outputs(apart), check.metric)
     problem = f"a batch of {count} against its rows: {{}}"
     return verdict_of(comparison, apart, together, problem=problem)
 

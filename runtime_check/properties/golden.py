@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 
-from ..artifact.metadata import Golden, GoldenCase, Metadata
-from ..comparison import Comparison, Tolerance, compare
+from ..artifact.metadata import Golden, GoldenCase, Metadata, Output, OutputTensor
+from ..comparison import Comparison, Tolerance
 from ..reference.stated import stated_otherwise
+from ..vectors import compare_golden, places_of
 from .allowance import demanded
 from .base import Check, Examiner, PropertyResult, Trial, Verdict, judge, verdict_of, worse
 from .inputs import (
@@ -45,12 +47,14 @@ def _replay(case: GoldenCase) -> Examiner:
     """Make the examiner of one golden vector: within what it states, and what the user demands."""
 
     def examine(check: Check, inputs: Sequence[np.ndarray], natural: bool) -> Verdict:
-        expected, actual = [e.array() for e in case.expected], check.run(inputs)
-        comparison = compare(expected, actual, Tolerance.of(check.artifact.golden))
+        actual = check.run(inputs)
+        stated = Tolerance.of(check.artifact.golden)
+        comparison = compare_golden(case.expected, actual, stated, check.metric)
         own = demanded(check.demands)
         if comparison and own is not None:
-            comparison = compare(expected, actual, own)
-        return verdict_of(comparison, expected, actual)
+            comparison = compare_golden(case.expected, actual, own, check.metric)
+        expected = [e.array() for e in case.expected]
+        return verdict_of(comparison, expected, places_of(case.expected, actual))
 
     return examine
 
@@ -62,32 +66,57 @@ def examine_metadata(check: Check, inputs: Sequence[np.ndarray], natural: bool) 
     problems = []
     if len(actual) != len(output.tensors):
         problems.append(f"{len(actual)} outputs, the metadata states {len(output.tensors)}")
+    slack = 1e-3 if check.metadata.quantization.method != "none" else 1e-5
     for index, (array, stated) in enumerate(zip(actual, output.tensors, strict=False)):
-        empty = array.size == 0 and 0 not in stated.shape
-        if empty or str(array.dtype) != stated.dtype or len(array.shape) != len(stated.shape):
-            problems.append(
-                f"output {index} is {array.dtype} {list(array.shape)}, the metadata states "
-                f"{stated.dtype} {stated.shape}"
-            )
-    classes = actual[0].shape[-1] if actual and actual[0].ndim else 0
-    if output.labels is not None and classes != len(output.labels):
-        problems.append(f"{len(output.labels)} labels for {classes} outputs")
-    if output.activation != "none" and actual and actual[0].size:
-        scores = actual[0].astype(np.float64)
-        slack = 1e-3 if check.metadata.quantization.method != "none" else 1e-5
-        if float(scores.min()) < -slack or float(scores.max()) > 1 + slack:
-            problems.append(
-                f"probabilities reach from {scores.min():.4g} to {scores.max():.4g}, not 0 to 1"
-            )
-        total = scores.sum(-1)
-        if output.activation == "softmax" and not np.allclose(total, 1.0, rtol=0, atol=slack):
-            problems.append(f"probabilities sum to {float(np.ravel(total)[0]):.6g}, not 1")
+        found = _other_tensor(array, stated) or _other_values(array, stated, output, index, slack)
+        problems += [f"output {stated.name} {said}" for said in found]
     return Verdict(
         problem="; ".join(problems),
         fault="misstated" if problems else "",
         values=sum(array.size for array in actual),
         actual=tuple(actual),
     )
+
+
+def _other_tensor(array: np.ndarray, stated: OutputTensor) -> list[str]:
+    """Say how a tensor differs in kind from what is stated of it."""
+    empty = array.size == 0 and 0 not in stated.shape and not stated.varies
+    if not empty and str(array.dtype) == stated.dtype and array.ndim == len(stated.shape):
+        return []
+    return [
+        f"is {array.dtype} {list(array.shape)}, the metadata states {stated.dtype} {stated.shape}"
+    ]
+
+
+def _other_values(
+    array: np.ndarray, stated: OutputTensor, output: Output, index: int, slack: float
+) -> list[str]:
+    """Say what the values of a tensor are that the metadata says they are not."""
+    problems = []
+    axis, labels = stated.class_axis, output.labels
+    if labels is not None and axis is not None and array.shape[axis] != len(labels):
+        problems.append(f"has {array.shape[axis]} classes, and there are {len(labels)} labels")
+    if not array.size:
+        return problems
+    values = array.astype(np.float64)
+    low, high = float(values.min()), float(values.max())
+    if stated.holds in ("class_map", "class_index"):
+        count = math.inf if labels is None else len(labels)
+        if low < 0 or high >= count or (values != np.rint(values)).any():
+            problems.append(f"holds classes from {low:g} to {high:g}, and there are {count}")
+    if stated.holds == "mask" and not np.isin(values, (0.0, 1.0)).all():
+        problems.append(f"is a mask of values from {low:g} to {high:g}, not 0 and 1")
+    if stated.holds != "probabilities":
+        return problems
+    if low < -slack or high > 1 + slack:
+        problems.append(f"holds probabilities from {low:.4g} to {high:.4g}, not 0 to 1")
+    if axis is not None and any(s.function == "softmax" for s in output.steps(index)):
+        total = values.sum(axis)
+        if not np.allclose(total, 1.0, rtol=0, atol=slack):
+            problems.append(
+                f"holds probabilities that sum to {float(np.ravel(total)[0]):.6g}, not 1"
+            )
+    return problems
 
 
 def metadata(check: Check) -> PropertyResult:

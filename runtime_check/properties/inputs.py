@@ -35,17 +35,23 @@ NONFINITE_CONTENTS = ("nan", "inf", "-inf")
 
 @dataclass(frozen=True)
 class ImageRecipe:
-    """One uint8 RGB image, height x width x 3."""
+    """One uint8 image, height x width x channels."""
 
     content: str
     height: int
     width: int
     level: int  # 0 to 255: the constant, the pixel, one side of the checkerboard
     seed: int
+    channels: int = 3
 
     def build(self) -> list[np.ndarray]:
-        """Paint it. Returns one array, height x width x 3, uint8."""
-        return [_PAINTERS[self.content](self)]
+        """Paint it. Returns one array, height x width x channels, uint8."""
+        painted = _PAINTERS[self.content](self)
+        if self.channels == 1:
+            return [np.ascontiguousarray(painted[..., 1:2])]
+        if self.channels == 4:  # the alpha channel turned about, so that no two are alike
+            return [np.concatenate([painted, painted[::-1, ::-1, :1]], axis=-1)]
+        return [painted]
 
     @property
     def natural(self) -> bool:
@@ -61,14 +67,19 @@ class TensorRecipe:
     batch: int | None  # replaces the first dimension; None keeps the stated shape
     seed: int
     specs: tuple[tuple[tuple[int, ...], str], ...]
+    ranges: tuple[tuple[float, float] | None, ...] = ()  # of each, where the file states one
 
     def build(self) -> list[np.ndarray]:
         """Fill them. Returns one array a tensor argument."""
         rng = np.random.default_rng(self.seed)
         arrays = []
-        for shape, dtype in self.specs:
+        for index, (shape, dtype) in enumerate(self.specs):
             full = shape if self.batch is None else (self.batch, *shape[1:])
-            arrays.append(_fill(self.content, full, dtype, rng))
+            limits = self.ranges[index] if index < len(self.ranges) else None
+            if limits is None:
+                arrays.append(_fill(self.content, full, dtype, rng))
+            else:
+                arrays.append(_within(self.content, full, dtype, limits, rng))
         return arrays
 
     @property
@@ -194,6 +205,32 @@ def _fill(content: str, shape: tuple[int, ...], dtype: str, rng: np.random.Gener
     return values.astype(dtype)
 
 
+def _within(
+    content: str,
+    shape: tuple[int, ...],
+    dtype: str,
+    limits: tuple[float, float],
+    rng: np.random.Generator,
+) -> np.ndarray:
+    """Fill with values that a file says it takes: both ends are among them."""
+    low, high = limits
+    if content in ("zero", "negative-zero", "denormal"):
+        values = np.full(shape, min(max(0.0, low), high))
+    elif content == "constant":
+        values = np.full(shape, rng.uniform(low, high))
+    elif content == "large":
+        values = rng.choice((low, high), shape)
+    else:
+        values = rng.uniform(low, high, shape)
+    if dtype == "bool" or dtype.startswith(("int", "uint")):
+        whole: np.ndarray = np.clip(np.rint(values), low, high).astype(dtype)
+        return whole
+    flat = values.reshape(-1)
+    if content in NONFINITE_CONTENTS and flat.size:
+        flat[int(rng.integers(flat.size))] = float(content)
+    return values.astype(dtype)
+
+
 def unresized_size(preprocessing: Preprocessing) -> tuple[int, int]:
     """Return the height and width that timm's transform only crops: no resize, so no rounding."""
     _, height, width = preprocessing.input_size
@@ -225,11 +262,14 @@ def image_recipes(
         image_sizes(spec, max_pixels, scale=scale) if sizes is None else sizes,
         st.sampled_from((0, 255, 1, 254, 127, 128)) | st.integers(0, 255),
         st.integers(0, 2**16 - 1),
+        st.just(spec.channels),
     )
 
 
-def _image_recipe(content: str, size: tuple[int, int], level: int, seed: int) -> ImageRecipe:
-    return ImageRecipe(content, size[0], size[1], level, seed)
+def _image_recipe(
+    content: str, size: tuple[int, int], level: int, seed: int, channels: int
+) -> ImageRecipe:
+    return ImageRecipe(content, size[0], size[1], level, seed, channels)
 
 
 def image_sizes(
@@ -261,14 +301,26 @@ def tensor_recipes(
     batches: st.SearchStrategy[int | None] | None = None,
 ) -> st.SearchStrategy[TensorRecipe]:
     """Draw the tensors of one call; `batches` replaces the first dimension where that may vary."""
-    specs = tuple((tuple(t.shape), str(t.dtype)) for t in spec.tensors)
+    specs, ranges = _specs(spec)
     return st.builds(
         TensorRecipe,
         st.sampled_from(contents),
         batches if batches is not None and spec.dynamic_batch else st.none(),
         st.integers(0, 2**16 - 1),
         st.just(specs),
+        st.just(ranges),
     )
+
+
+def _specs(
+    spec: TensorInput,
+) -> tuple[tuple[tuple[tuple[int, ...], str], ...], tuple[tuple[float, float] | None, ...]]:
+    """Return shapes and dtypes, and the stated ranges, of the tensors of one call."""
+    specs = tuple((tuple(t.shape), str(t.dtype)) for t in spec.tensors)
+    ranges = tuple(
+        None if t.low is None or t.high is None else (t.low, t.high) for t in spec.tensors
+    )
+    return specs, ranges if any(ranges) else ()
 
 
 def recipes(metadata: Metadata, *, max_pixels: int = 400_000) -> st.SearchStrategy[Any]:
@@ -283,9 +335,11 @@ def recipes(metadata: Metadata, *, max_pixels: int = 400_000) -> st.SearchStrate
 def usual_recipes(metadata: Metadata) -> tuple[Recipe, ...]:
     """Return two fixed inputs of the kind that a network is used on, to measure its rounding."""
     if isinstance(metadata.input, TensorInput):
-        specs = tuple((tuple(t.shape), str(t.dtype)) for t in metadata.input.tensors)
-        return tuple(TensorRecipe("normal", None, seed, specs) for seed in (1, 2))
+        specs, ranges = _specs(metadata.input)
+        return tuple(TensorRecipe("normal", None, seed, specs, ranges) for seed in (1, 2))
     spec, preprocessing = metadata.input, metadata.preprocessing
     height, width = (64, 64) if preprocessing is None else unresized_size(preprocessing)
     height, width = (min(max(n, spec.min_side), spec.max_side) for n in (height, width))
-    return tuple(ImageRecipe(content, height, width, 128, 1) for content in ("blobs", "pink"))
+    return tuple(
+        ImageRecipe(content, height, width, 128, 1, spec.channels) for content in ("blobs", "pink")
+    )

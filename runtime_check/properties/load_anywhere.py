@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from ..comparison import Comparison, Tolerance, compare
+from ..comparison import Comparison, Tolerance
 from ..runtimes.host import open_host
+from ..vectors import compare_golden, places_of
 from .base import (
     Check,
     PropertyResult,
@@ -59,7 +60,8 @@ def load_anywhere(check: Check) -> PropertyResult:
 def _replayed(check: Check, engine: str, threads: int, environment: Mapping[str, str]) -> Verdict:
     """Replay the golden vectors in a fresh process."""
     cases = check.artifact.golden.cases
-    expected = [e.array() for case in cases for e in case.expected]
+    golden = [e for case in cases for e in case.expected]
+    expected = [e.array() for e in golden]
 
     def examine(check: Check, inputs: Sequence[np.ndarray], natural: bool) -> Verdict:
         outputs = []
@@ -76,8 +78,9 @@ def _replayed(check: Check, engine: str, threads: int, environment: Mapping[str,
                 given = [i.array() for i in case.inputs]
                 outputs.append(host.forward(given, threads=threads).outputs)
         actual = [array for arrays in outputs for array in arrays]
-        comparison = compare(expected, actual, Tolerance.of(check.artifact.golden))
-        return verdict_of(comparison, expected, actual)
+        stated = Tolerance.of(check.artifact.golden)
+        comparison = compare_golden(golden, actual, stated, check.metric)
+        return verdict_of(comparison, expected, places_of(golden, actual))
 
     return judge(check, examine, [], natural=True)
 

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from ..artifact.metadata import EAGER_STAGE, ImageInput, Metadata, TensorInput
 from ..comparison import Tolerance, compare
+from ..metrics import agreement_of
 from ..options import Demands
 from ..reference.rounding import measure_rounding
 from .allowance import demanded
@@ -39,7 +40,7 @@ from .spread import Spread
 
 # An int8 file may fall this far below the SQNR its own ledger states: other inputs, other noise.
 SQNR_SLACK_DB = 6.0
-TOP1_SLACK = 0.1
+AGREEMENT_SLACK = 0.1
 # Whatever the ledger states: below it the error is half as strong as the signal.
 LEAST_SQNR_DB = 3.0
 
@@ -50,24 +51,30 @@ def examine_parity(check: Check, inputs: Sequence[np.ndarray], natural: bool) ->
     raw = check.raw(inputs)
     expected = check.reference.finish(raw)
     actual = check.run(inputs)
-    comparison = compare(expected, actual, check.allowance.for_outputs(expected))
+    comparison = compare(expected, actual, check.allowance.for_outputs(expected), check.metric)
     if comparison.problem == "values" and check.allowance.rounding is not None:
         # Some inputs round worse than those that the allowance was measured on.
         own = measure_rounding(check.reference, [inputs])
         wider = replace(check.allowance, rounding=own).for_outputs(expected)
-        comparison = compare(expected, actual, wider)
+        comparison = compare(expected, actual, wider, check.metric)
     own_demand = demanded(check.demands)
     if comparison and own_demand is not None:
-        comparison = compare(expected, actual, own_demand)
-    kind = check.metadata.output.activation
-    if not comparison or kind == "none":
+        comparison = compare(expected, actual, own_demand, check.metric)
+    if not comparison:
         return verdict_of(comparison, expected, actual)
-    atol = check.allowance.for_raw([raw[0].numpy()])
-    before = compare_logits(kind, expected[0], actual[0], atol)
-    if not before.comparison:
-        problem = f"before the {kind}: {{}}"
-        return verdict_of(before.comparison, expected, actual, problem=problem)
-    return verdict_of(comparison, expected, actual, telling=before.telling)
+    telling = True
+    for step in check.metadata.output.added:
+        index, kind = step.output, step.function
+        if kind not in ("softmax", "sigmoid") or len(check.metadata.output.steps(index)) > 1:
+            continue
+        atol = check.allowance.for_raw(index, raw[index].numpy())
+        before = compare_logits(kind, expected[index], actual[index], atol)
+        if not before.comparison:
+            problem = f"{check.metadata.output.tensors[index].name}, before the {kind}: {{}}"
+            return verdict_of(before.comparison, expected, actual, problem=problem)
+        # Where another output tells, this one may be saturated.
+        telling = before.telling or len(expected) > 1
+    return verdict_of(comparison, expected, actual, telling=telling)
 
 
 def _parity_recipes(check: Check) -> st.SearchStrategy[Any]:
@@ -119,7 +126,7 @@ class _Pair:
 
 
 def _int8_parity(check: Check) -> PropertyResult:
-    """Judge an int8 file against fp32 Python over many inputs at once: SQNR and top-1 agreement.
+    """Judge an int8 file against fp32 Python over many inputs at once: SQNR and agreement.
 
     One input proves nothing for int8. The demand is what the file's own ledger states, less a
     slack, and never less than `LEAST_SQNR_DB`.
@@ -128,7 +135,7 @@ def _int8_parity(check: Check) -> PropertyResult:
     demand = Tolerance(
         atol=np.inf,
         min_sqnr_db=_most(stated.min_sqnr_db, own.min_sqnr_db),
-        min_top1=_most(stated.min_top1, own.min_top1),
+        min_agreement=_most(stated.min_agreement, own.min_agreement),
     )
     return _together(check, Trial.begin(check, "parity"), demand)
 
@@ -138,18 +145,18 @@ def _most(*values: float | None) -> float | None:
 
 
 def _together(check: Check, trial: Trial, demand: Tolerance) -> PropertyResult:
-    """Judge the first output of all inputs at once by its figures."""
+    """Judge the outputs of all inputs at once by their figures."""
     pairs = _pairs(check)
     wrong = next((pair for pair in pairs if not pair.verdict), None)
     if wrong is not None:
         return _failure(trial, wrong, wrong.verdict.problem, len(pairs))
     if not pairs:
         return trial.passed(inputs=0, needed=check.examples, values=0)
-    # The first output, flat, inputs below each other: top-1 is that of the first head.
     total = compare(
-        np.concatenate([pair.verdict.expected[0].reshape(1, -1) for pair in pairs]),
-        np.concatenate([pair.verdict.actual[0].reshape(1, -1) for pair in pairs]),
+        [array for pair in pairs for array in pair.verdict.expected],
+        [array for pair in pairs for array in pair.verdict.actual],
         demand,
+        check.metric,
     )
     stored = "fp32" if check.metadata.quantization.method == "none" else "int8"
     reason = f"{stored} against fp32 Python: {total}"
@@ -159,7 +166,7 @@ def _together(check: Check, trial: Trial, demand: Tolerance) -> PropertyResult:
         return _failure(trial, replace(worst, verdict=verdict), reason, len(pairs))
     spread = Spread()
     for pair in pairs:
-        spread.add(pair.verdict.expected[:1], 0.0)
+        spread.add(pair.verdict.expected, 0.0)
     if all(spread.constant() or [False]):
         return trial.broken(
             "constant",
@@ -180,7 +187,8 @@ def _examine_distance(check: Check, inputs: Sequence[np.ndarray], natural: bool)
     """Run one input on both sides, and measure."""
     expected = check.expect(inputs)
     actual = check.run(inputs)
-    comparison = compare(expected, actual, demanded(check.demands) or Tolerance(atol=np.inf))
+    tolerance = demanded(check.demands) or Tolerance(atol=np.inf)
+    comparison = compare(expected, actual, tolerance, check.metric)
     return verdict_of(comparison, expected, actual)
 
 
@@ -222,7 +230,9 @@ def _failure(trial: Trial, pair: _Pair, reason: str, examples: int) -> PropertyR
 
 
 def _demand(demands: Demands) -> Tolerance:
-    return Tolerance(atol=np.inf, min_sqnr_db=demands.min_sqnr_db, min_top1=demands.min_agreement)
+    return Tolerance(
+        atol=np.inf, min_sqnr_db=demands.min_sqnr_db, min_agreement=demands.min_agreement
+    )
 
 
 def _int8_demand(metadata: Metadata) -> Tolerance:
@@ -231,5 +241,6 @@ def _int8_demand(metadata: Metadata) -> Tolerance:
     ]
     last = stated[-1] if stated else None
     sqnr = 0.0 if last is None or last.sqnr_db is None else last.sqnr_db - SQNR_SLACK_DB
-    top1 = None if last is None or last.top1 is None else max(0.0, last.top1 - TOP1_SLACK)
-    return Tolerance(atol=np.inf, min_sqnr_db=max(LEAST_SQNR_DB, sqnr), min_top1=top1)
+    share = None if last is None else agreement_of(last)
+    least = None if share is None else max(0.0, share - AGREEMENT_SLACK)
+    return Tolerance(atol=np.inf, min_sqnr_db=max(LEAST_SQNR_DB, sqnr), min_agreement=least)

@@ -53,7 +53,7 @@ def examine_preprocessing(check: Check, inputs: Sequence[np.ndarray], natural: b
     actual = check.run(inputs)
     least = check.allowance.for_outputs(expected)
     bound = Tolerance(atol=2 * moved + least.atol, rtol=least.rtol)
-    comparison = compare(expected, actual, bound)
+    comparison = compare(expected, actual, bound, check.metric)
     size = f"{inputs[0].shape[0]} x {inputs[0].shape[1]}"
     problem = (
         f"a {size} image differs from Pillow + timm by more than {levels:g} gray levels would "

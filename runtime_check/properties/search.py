@@ -53,7 +53,9 @@ class _Search:
         elif self.failing is None:
             self.worst = worse(self.worst, verdict.comparison)
             if verdict.expected and verdict.comparison is not None:
-                self.spread.add(verdict.expected, verdict.comparison.tolerance.atol)
+                allowed = verdict.comparison.tolerance
+                atols = [allowed.atol_of(index) for index in range(len(verdict.expected))]
+                self.spread.add(verdict.expected, *atols)
 
     @property
     def exhausted(self) -> bool:

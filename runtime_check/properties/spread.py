@@ -14,15 +14,21 @@ class Spread:
 
     lowest: list[np.ndarray] = field(default_factory=list)
     highest: list[np.ndarray] = field(default_factory=list)
-    atol: float = np.inf
+    atols: list[float] = field(default_factory=list)
     inputs: int = 0
     reshaped: bool = False  # a shape that depends on the input is dependence enough
 
-    def add(self, outputs: Sequence[np.ndarray], atol: float) -> None:
-        """Take in one input's outputs; differences up to the smallest `atol` are rounding."""
+    def add(self, outputs: Sequence[np.ndarray], *atols: float) -> None:
+        """Take in one input's outputs; differences up to each one's smallest `atols` are rounding.
+
+        One of them is for all outputs.
+        """
         arrays = [np.asarray(array).astype(np.float64) for array in outputs]
         self.inputs += 1
-        self.atol = min(self.atol, atol)
+        each = [*atols] if len(atols) == len(arrays) else [atols[0]] * len(arrays)
+        if len(self.atols) == len(each):
+            each = [min(pair) for pair in zip(self.atols, each, strict=True)]
+        self.atols = each
         if not self.lowest:
             self.lowest, self.highest = arrays, [array.copy() for array in arrays]
         elif [a.shape for a in arrays] != [a.shape for a in self.lowest]:
@@ -37,6 +43,6 @@ class Spread:
             return []
         with np.errstate(invalid="ignore"):
             return [
-                not bool((high - low > self.atol).any())
-                for low, high in zip(self.lowest, self.highest, strict=True)
+                not bool((high - low > atol).any())
+                for low, high, atol in zip(self.lowest, self.highest, self.atols, strict=True)
             ]

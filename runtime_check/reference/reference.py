@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ..artifact.metadata import Metadata, Preprocessing, Provenance
+from ..artifact.metadata import Metadata, Preprocessing, Provenance, Step
 from ..errors import BuildError, NoPretrainedWeights, RuntimeCheckError
 from ..outputs import flatten
 from ..printable import printable
@@ -93,21 +93,43 @@ class Reference:
             self.network.float()
 
     def finish(self, tensors: Sequence[Tensor]) -> list[np.ndarray]:
-        """Apply the activation to what the network returned, and shape it as the artifact does."""
+        """Do to what the network returned what the exporter added, and shape it as the artifact.
+
+        Raises `NoReference` for a step that cannot be done to it.
+        """
+        output = self.metadata.output
         arrays = []
         for index, tensor in enumerate(tensors):
-            if index == 0 and self.metadata.output.activation == "softmax":
-                # Of [1, classes] and of [1, classes, H, W]: never over a picture's width.
-                tensor = torch.softmax(tensor, dim=1 if tensor.dim() == 4 else -1)
-            elif index == 0 and self.metadata.output.activation == "sigmoid":
-                tensor = torch.sigmoid(tensor)
+            for step in output.steps(index):
+                tensor = _apply(step, tensor)
             array = tensor.numpy()
-            stated = self.metadata.output.tensors[index : index + 1]
+            stated = output.tensors[index : index + 1]
+            if stated and stated[0].dtype == "uint8" and array.dtype == np.bool_:
+                array = array.astype(np.uint8)  # no phone's Java reads bools
             # An image has no batch dimension, and the artifact may return none either.
             if stated and len(stated[0].shape) == array.ndim - 1 and array.shape[0] == 1:
                 array = array[0]
             arrays.append(array)
         return arrays
+
+
+def _apply(step: Step, tensor: Tensor) -> Tensor:
+    """Do one added step to what the network returned, its batch axis included."""
+    axis = -1 if step.axis is None else step.axis
+    if axis >= tensor.dim():
+        raise NoReference(
+            f"The file says that {step.function} goes over axis {axis}, and the Python model "
+            f"returns {list(tensor.shape)} there."
+        )
+    if step.function == "softmax":
+        return torch.softmax(tensor, dim=axis)
+    if step.function == "sigmoid":
+        return torch.sigmoid(tensor)
+    if step.function == "argmax":
+        return torch.argmax(tensor, dim=axis)
+    if step.function == "normalize":
+        return torch.nn.functional.normalize(tensor, dim=axis)
+    raise NoReference(f"What {step.function} does to an output is not known here.")
 
 
 @lru_cache(maxsize=8)
