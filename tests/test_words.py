@@ -42,15 +42,10 @@ BRITISH = re.compile(
 
 # Names that are not ours.
 NOT_OURS = re.compile(r"aria-labelledby|CameraCharacteristics")
-# Words that stay: schema 1.0 spelled two fields so, and readers still take them.
+# Words that stay: schema 1.0 spelled two fields so.
 FIELDS_1_0 = {"licence", "specialised"}
 ALLOWED = {
     "CHANGELOG.md": FIELDS_1_0,
-    "android_demo/core/src/main/kotlin/dev/torchmobile/core/Metadata.kt": FIELDS_1_0,
-    "runtime_check/artifact/metadata.py": FIELDS_1_0,
-    "tests/golden/contract/metadata_1_0.json": FIELDS_1_0,
-    "tests/mobile/golden/contract.py": FIELDS_1_0,
-    "tests/mobile/test_golden_files.py": FIELDS_1_0,
     # Typed wrongly on purpose.
     "tests/exporter/cli/test_mistakes.py": {"centre"},
 }

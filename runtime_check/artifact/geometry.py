@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from .limits import Side
 from .tensors import Frozen
@@ -97,6 +97,14 @@ class Geometry(Frozen):
         description="of the side that keeps the ratio: down (torchvision's Resize to one edge) or "
         "to the nearest, halves to even"
     )
+
+    @model_validator(mode="after")
+    def _one_edge(self) -> Geometry:
+        # Resizing one edge to a length says nothing of a second length, or of what fits inside.
+        square = self.resize == "cover" and self.resize_height == self.resize_width
+        if self.rounding == "down" and self.resize != "stretch" and not square:
+            raise ValueError("rounding down goes with covering a square")
+        return self
 
     def place(self, height: int, width: int) -> Placement:
         """Place a photo of `height` x `width` pixels."""

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from runtime_check.artifact.archive import read_artifact
-from runtime_check.artifact.metadata import Metadata, TensorData, parse_golden, parse_metadata
+from runtime_check.artifact.metadata import Metadata, SampledData, parse_golden, parse_metadata
 from runtime_check.bench.format import read_bench
 from runtime_check.errors import Doubt, NotVouchedFor, UnreadableArtifact, UnsupportedSchema
 from runtime_check.signing import read_public_key
@@ -56,27 +56,22 @@ def test_python_gives_the_verdict_of_the_index(entry: dict[str, str]) -> None:
         assert entry["field"] in str(caught.value)
 
 
-def test_the_label_count_fixture_is_wrong_in_that_alone() -> None:
-    metadata = parse_metadata((FOLDER / "contract/metadata_label_count.json").read_bytes())
+@pytest.mark.parametrize("name", ["label_count", "label_count_map"])
+def test_the_label_count_fixtures_are_wrong_in_that_alone(name: str) -> None:
+    metadata = parse_metadata((FOLDER / f"contract/metadata_{name}.json").read_bytes())
     assert metadata.output.labels is not None
-    assert len(metadata.output.labels) != metadata.output.tensors[0].shape[-1]
-
-
-def test_a_file_of_schema_1_0_keeps_what_it_spelled_in_british() -> None:
-    text = (FOLDER / "contract/metadata_1_0.json").read_bytes()
-    assert {"licence", "license"} & json.loads(text)["provenance"].keys() == {"licence"}
-    metadata = parse_metadata(text.replace(b'"specialised": []', b'"specialised": ["net.py:3"]'))
-    assert metadata.provenance.license == "apache-2.0"
-    assert metadata.capture.specialized == ["net.py:3"]
-    written = metadata.model_dump_json()
-    assert '"license"' in written
-    assert '"specialized"' in written
+    places = {t.shape[t.class_axis] for t in metadata.output.tensors if t.class_axis is not None}
+    assert places
+    assert len(metadata.output.labels) not in places
 
 
 def test_the_tiny_model_gives_its_golden_outputs() -> None:
     golden = parse_golden((FOLDER / "contract/golden.json").read_bytes())
     for case in golden.cases:
-        assert np.array_equal(tiny_forward(case.inputs[0].array()), case.expected[0].array())
+        output = tiny_forward(case.inputs[0].array())
+        expected = case.expected[0]
+        assert np.array_equal(expected.of_same_places(output), expected.array())
+    assert [case.expected[0].is_whole for case in golden.cases] == [True, True, False]
 
 
 def test_the_checks_hold_both_verdicts_and_every_problem() -> None:
@@ -86,7 +81,11 @@ def test_the_checks_hold_both_verdicts_and_every_problem() -> None:
     assert all(check["passes"] == (check["problem"] is None) for check in checks)
     for check in checks:
         for tensor in (*check["expected"], *check["actual"]):
-            TensorData.model_validate(tensor).array()
+            SampledData.model_validate(tensor).array()
+    # What only the figures of all values give away is found.
+    (found,) = [c for c in checks if c["name"] == "sampled, only the mean off"]
+    (unseen,) = [c for c in checks if c["name"] == "sampled, two others off, unseen"]
+    assert (found["problem"], unseen["problem"]) == ("values", None)
 
 
 @pytest.mark.parametrize("platform", ["ios", "android"])

@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
-from runtime_check.artifact.metadata import TensorData, ToleranceSpec
+from runtime_check.artifact.metadata import SampledData, TensorData, ToleranceSpec
 from runtime_check.comparison import Tolerance, compare
 
 from .tiny import TOLERANCE, Json, text
@@ -18,11 +19,19 @@ def _encode(arrays: Sequence[np.ndarray]) -> list[Json]:
     return [TensorData.of(array).model_dump() for array in arrays]
 
 
+def _whole(arrays: Sequence[np.ndarray]) -> list[SampledData]:
+    return [SampledData.sampled(array, max(1, array.size)) for array in arrays]
+
+
 def _row(*values: float) -> np.ndarray:
     return np.array([values], dtype=np.float32)
 
 
 Pair = tuple[str, ToleranceSpec, list[np.ndarray], list[np.ndarray]]
+SampledPair = tuple[str, ToleranceSpec, list[SampledData], list[np.ndarray]]
+EXACT = ToleranceSpec(atol=0.0, rtol=0.0, basis="bit by bit")
+# 0.5 apart, exactly: the bound itself passes.
+HALF = ToleranceSpec(atol=0.5, rtol=0.0, basis="a bound met exactly")
 
 
 def _pairs() -> list[Pair]:
@@ -36,11 +45,9 @@ def _pairs() -> list[Pair]:
     noisy = drawn + np.array(
         [[values.uniform(-0.2, 0.2) for _ in range(7)] for _ in range(6)], dtype=np.float32
     )
-    exact = ToleranceSpec(atol=0.0, rtol=0.0, basis="bit by bit")
+    exact, half = EXACT, HALF
     relative = ToleranceSpec(atol=0.0, rtol=0.01, basis="one percent")
     int8 = ToleranceSpec(atol=0.016, rtol=0.0, basis="8 steps of 0.002", step=0.002)
-    # 0.5 apart, exactly: the bound itself passes.
-    half = ToleranceSpec(atol=0.5, rtol=0.0, basis="a bound met exactly")
     return [
         ("the same bits", exact, [good], [good]),
         ("within the tolerance", TOLERANCE, [good], [nudged]),
@@ -66,6 +73,9 @@ def _pairs() -> list[Pair]:
         ("two outputs, the second wrong", TOLERANCE, [good, flipped], [nudged, good]),
         ("integers", exact, [np.array([1, 2, 3], np.int64)], [np.array([1, 2, 3], np.int64)]),
         ("integers, one off", exact, [np.array([1, 2, 3], np.int64)], [np.array([1, 2, 4])]),
+        ("integers, one off, whatever is allowed", half, [np.array([7])], [np.array([8])]),
+        ("bools, one off", half, [np.array([True, False])], [np.array([True, True])]),
+        ("floats within, integers one off", half, [good, np.array([7])], [nudged, np.array([8])]),
         ("bytes", exact, [np.array([0, 255], np.uint8)], [np.array([255, 0], np.uint8)]),
         ("one class only", TOLERANCE, [_row(0.5)], [_row(0.5)]),
         ("a scalar", TOLERANCE, [np.array(0.5, np.float32)], [np.array(0.6, np.float32)]),
@@ -74,27 +84,116 @@ def _pairs() -> list[Pair]:
     ]
 
 
+def _sampled_pairs() -> list[SampledPair]:
+    """As `_pairs`, of a picture of 6 x 7 whose every 5th value is held, from the third on."""
+    values = random.Random(9)
+    # Sixteenths, so that every sum is exact, whatever its order.
+    drawn = np.array(
+        [[values.randrange(-160, 160) / 16 for _ in range(7)] for _ in range(6)], np.float32
+    )
+    drawn[5, 6], drawn[0, 0] = 11.0, -11.0
+    held = SampledData.sampled(drawn, 9, seed=2)
+    assert (held.stride, held.start) == (5, 2)
+
+    def changed(changes: dict[int, float]) -> np.ndarray:
+        array = drawn.copy()
+        for place, value in changes.items():
+            array.ravel()[place] += value
+        return array
+
+    whole = drawn.astype(np.int64)
+    counted = SampledData.sampled(whole, 9, seed=2)
+    wild = changed({3: math.nan, 12: math.inf})
+    nothing = np.full((6, 7), math.nan, np.float32)
+    of_nan = SampledData.sampled(nothing, 9, seed=2)
+    elsewhere = changed(dict.fromkeys((8, 9, 13, 14), 1.0))
+    one_off = whole + (np.arange(42) == 7).reshape(6, 7)
+    one = ToleranceSpec(atol=0.03125, rtol=0.0, basis="half a sixteenth")
+    return [
+        ("sampled, the same bits", EXACT, [held], [drawn]),
+        ("sampled, all within", HALF, [held], [drawn + np.float32(0.25)]),
+        ("sampled, a held value off", one, [held], [changed({7: 0.0625})]),
+        # Nobody looks at these two, and they leave mean, minimum and maximum as they are.
+        ("sampled, two others off, unseen", EXACT, [held], [changed({8: 1.0, 9: -1.0})]),
+        ("sampled, only the mean off", one, [held], [elsewhere]),
+        ("sampled, only the maximum off", one, [held], [changed({41: 0.5, 8: -0.5})]),
+        ("sampled, only the minimum off", one, [held], [changed({0: -0.5, 8: 0.5})]),
+        ("sampled, another shape of as many", EXACT, [held], [drawn.reshape(7, 6)]),
+        ("sampled, another dtype", EXACT, [held], [drawn.astype(np.float64)]),
+        ("sampled, NaN among the held", EXACT, [held], [changed({7: math.nan})]),
+        ("sampled, NaN in the same places", EXACT, [SampledData.sampled(wild, 9, seed=2)], [wild]),
+        ("sampled, all NaN, as expected", EXACT, [of_nan], [nothing]),
+        ("sampled, nothing finite expected", EXACT, [of_nan], [drawn]),
+        ("sampled, nothing finite came", HALF, [held], [nothing]),
+        ("sampled integers", EXACT, [counted], [whole]),
+        ("sampled integers, one off", HALF, [counted], [one_off]),
+        ("a whole and a sampled output", one, [*_whole([_row(0.5, 0.25)]), held],
+         [_row(0.5, 0.25), drawn]),
+        ("a whole and a sampled output, whose mean is off", one, [*_whole([_row(0.5, 0.25)]), held],
+         [_row(0.5, 0.25), elsewhere]),
+    ]  # fmt: skip
+
+
+def _figures(array: np.ndarray) -> list[float]:
+    """Return minimum, maximum and mean of the finite values, NaN where there are none."""
+    finite = array.astype(np.float64)[np.isfinite(array)]
+    return [finite.min(), finite.max(), finite.mean()] if finite.size else [math.nan] * 3
+
+
+def _compared(expected: SampledData, actual: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return what is compared of outputs of one shape and dtype: for a sample, its figures too."""
+    if expected.is_whole:
+        return expected.array(), actual
+    stated = [
+        math.nan if figure is None else figure
+        for figure in (expected.minimum, expected.maximum, expected.mean)
+    ]
+    here = expected.of_same_places(actual)
+    return np.append(expected.array(), stated), np.append(here, _figures(actual))
+
+
+def _judge(name: str, spec: ToleranceSpec, expected: list[SampledData], actual: list[Any]) -> Json:
+    """Judge one check, an output at a time: integers and bools have no tolerance."""
+    exact, allowed = Tolerance(), Tolerance(atol=spec.atol, rtol=spec.rtol)
+    shapes = [np.zeros(output.shape, output.dtype) for output in expected]
+    verdicts = [compare(shapes, actual, Tolerance(atol=math.inf))]
+    if verdicts[0].problem not in ("count", "shape", "dtype", "empty"):
+        verdicts = [
+            compare(*_compared(one, other), allowed if one.dtype.startswith("float") else exact)
+            for one, other in zip(expected, actual, strict=True)
+        ]
+    found = [verdict.problem for verdict in verdicts if verdict.problem not in ("", "empty")]
+    if verdicts[0].problem == "empty" and len(verdicts) == 1:
+        found = ["empty"]
+    problem = "nonfinite" if "nonfinite" in found else next(iter(found), None)
+    distances = [v.max_abs for v in verdicts if v.max_abs is not None]
+    ranked = expected[0].is_whole and problem in (None, "values")
+    return {
+        "name": name,
+        "tolerance": spec.model_dump(),
+        "expected": [output.model_dump() for output in expected],
+        "actual": _encode(actual),
+        "passes": problem is None,
+        "problem": problem,
+        "max_abs": max(distances, default=None),
+        "top1": verdicts[0].top1 if ranked else None,
+    }
+
+
 def golden_checks() -> dict[str, str]:
     """Expected and actual outputs with the verdict `runtime_check.compare` gives.
 
     For each check: `problem` is null when it passes, else one of count, shape, dtype, nonfinite,
     values, empty. `max_abs` is max|d| over finite pairs (null where arrays cannot be compared or no
     pair is finite), `top1` the share of rows whose best class agrees (null likewise, and when a
-    value is not finite on one side only; ties go to the lower class). Compared in float64.
+    value is not finite on one side only; ties go to the lower class). Compared in float64;
+    integers and bools exactly, whatever the tolerance. Where `stride` is above 1, the values at
+    `start`, `start + stride`, ... are compared, and minimum, maximum and mean of the finite ones as
+    three more values; null there is NaN. `top1` is null where the first output is sampled.
     """
-    checks = []
-    for name, spec, expected, actual in _pairs():
-        verdict = compare(expected, actual, Tolerance(atol=spec.atol, rtol=spec.rtol))
-        checks.append(
-            {
-                "name": name,
-                "tolerance": spec.model_dump(),
-                "expected": _encode(expected),
-                "actual": _encode(actual),
-                "passes": bool(verdict),
-                "problem": verdict.problem or None,
-                "max_abs": verdict.max_abs,
-                "top1": verdict.top1,
-            }
-        )
+    pairs = [
+        *((name, spec, _whole(expected), actual) for name, spec, expected, actual in _pairs()),
+        *_sampled_pairs(),
+    ]
+    checks = [_judge(*pair) for pair in pairs]
     return {"golden_checks.json": text({"about": golden_checks.__doc__, "checks": checks})}

@@ -51,10 +51,10 @@ def downsample_vectors() -> dict[str, str]:
     decoder may round a side up or down by one pixel. `refusal`: null, or why the photo cannot be
     taken: `small` (short side below `min_side` after decoding), `long` (aspect above `max_aspect`).
     """
-    real = ImageInput(min_side=8, max_side=8192, max_aspect=32)
-    tiny = ImageInput(min_side=2, max_side=64, max_aspect=8)
-    base = tiny_metadata().preprocessing
+    base, tiny = tiny_metadata().preprocessing, tiny_metadata().input
     assert base is not None
+    assert isinstance(tiny, ImageInput)
+    real = tiny.model_copy(update={"min_side": 8, "max_side": 8192, "max_aspect": 32})
     at_224 = base.model_copy(update={"input_size": (3, 224, 224)})
     odd = base.model_copy(update={"input_size": (3, 160, 192), "crop_pct": 0.9})
     vectors = []

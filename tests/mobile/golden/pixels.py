@@ -12,11 +12,12 @@ from .tiny import image_of, text
 
 
 def pixel_vectors() -> dict[str, str]:
-    """Rows of pixels as a camera or a decoder hands them out, and the uint8 RGB HWC image.
+    """Rows of pixels as a camera or a decoder hands them out, and the uint8 HWC image for a model.
 
     `bytes` (base64) holds `height` rows that begin `row_stride` bytes apart; the last row may end
-    after its last pixel. `order` names the bytes of one pixel in memory; alpha (A) or padding (X)
-    is skipped, not blended.
+    after its last pixel. `order` names the bytes of one pixel in memory. `rgb`: alpha (A) or
+    padding (X) is skipped, not blended. `rgba`: with the photo's alpha, 255 where it has none.
+    `l`: one byte a pixel, Pillow's convert("L"): (19595 R + 38470 G + 7471 B + 32768) >> 16.
     """
     vectors = []
     values = random.Random(4)
@@ -40,6 +41,11 @@ def pixel_vectors() -> dict[str, str]:
             packed = np.stack([planes[letter] for letter in order], axis=-1)
             rows[:, : 4 * width] = packed.reshape(height, -1)
             raw = rows.tobytes()
+            picture = Image.fromarray(image)
+            gray = picture.convert("L")
+            if "A" in order:
+                picture.putalpha(Image.fromarray(planes["A"]))
+            rgba = picture.convert("RGBA")
             vectors.append(
                 {
                     "order": order,
@@ -48,6 +54,8 @@ def pixel_vectors() -> dict[str, str]:
                     "row_stride": stride,
                     "bytes": base64.b64encode(raw[: len(raw) - cut]).decode(),
                     "rgb": base64.b64encode(image.tobytes()).decode(),
+                    "rgba": base64.b64encode(rgba.tobytes()).decode(),
+                    "l": base64.b64encode(gray.tobytes()).decode(),
                 }
             )
     return {"pixels.json": text({"about": pixel_vectors.__doc__, "vectors": vectors})}

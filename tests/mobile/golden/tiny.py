@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from runtime_check.artifact.geometry import Geometry
 from runtime_check.artifact.metadata import (
     Capture,
     Golden,
@@ -16,14 +17,16 @@ from runtime_check.artifact.metadata import (
     LedgerRow,
     Metadata,
     Output,
+    OutputTensor,
     Pass,
     Preprocessing,
     ProducedBy,
     Provenance,
     Quantization,
     RuntimeVerdict,
+    SampledData,
+    Step,
     TensorData,
-    TensorSpec,
     ToleranceSpec,
     Weights,
 )
@@ -37,12 +40,12 @@ Json = Any
 def tiny_forward(image: np.ndarray) -> np.ndarray:
     """Compute the tiny model: class c gets the share of the bytes at flat index = c (mod 5).
 
-    `image` is uint8, H x W x 3; the result is float32, 1 x 5. Sums are whole numbers below 2^24 and
-    the division is float32's own, so a test's fake runtime in any language gives the same bits.
+    `image` is uint8, H x W x 3; the result is float32, 5 numbers. Sums are whole numbers below 2^24
+    and the division is float32's own, so a fake runtime in any language gives the same bits.
     """
     flat = image.astype(np.int64).ravel()
     sums = np.array([flat[c :: len(LABELS)].sum() for c in range(len(LABELS))])
-    return (sums.astype(np.float32) / np.float32(sums.sum()))[None]
+    return sums.astype(np.float32) / np.float32(sums.sum())
 
 
 def image_of(height: int, width: int, seed: int) -> np.ndarray:
@@ -57,7 +60,21 @@ def tiny_metadata() -> Metadata:
     """Describe the tiny model, every field filled."""
     return Metadata(
         name="tiny",
-        input=ImageInput(min_side=2, max_side=64, max_aspect=8),
+        task="image-classification",
+        task_basis="a row of numbers for each photo, softmax applied",
+        input=ImageInput(
+            min_side=2,
+            max_side=64,
+            max_aspect=8,
+            geometry=Geometry(
+                resize="cover",
+                resize_height=4,
+                resize_width=4,
+                network_height=4,
+                network_width=4,
+                rounding="down",
+            ),
+        ),
         preprocessing=Preprocessing(
             input_size=(3, 4, 4),
             interpolation="bicubic",
@@ -67,7 +84,14 @@ def tiny_metadata() -> Metadata:
             std=(0.5, 0.5, 0.5),
             in_graph=True,
         ),
-        output=Output(activation="softmax", labels=LABELS, tensors=[TensorSpec(shape=[1, 5])]),
+        output=Output(
+            returned="tensor",
+            tensors=[
+                OutputTensor(name="logits", shape=[5], axes=["classes"], holds="probabilities")
+            ],
+            added=[Step(output=0, function="softmax", axis=1)],
+            labels=LABELS,
+        ),
         quantization=Quantization(),
         capture=Capture(method="script", reason="scripting works and keeps all control flow"),
         passes=[Pass(name="fold-batch-norm", stage="prepare", effect="0 batch norms folded")],
@@ -96,14 +120,18 @@ def tiny_metadata() -> Metadata:
 
 
 def tiny_golden() -> Golden:
-    """Two images and what the tiny model makes of them."""
+    """Three images and what the tiny model makes of them; of the last, every other value."""
     cases = []
-    for name, image in (("wide", image_of(4, 6, 1)), ("tall", image_of(7, 3, 2))):
+    for name, image, most in (
+        ("wide", image_of(4, 6, 1), 5),
+        ("tall", image_of(7, 3, 2), 5),
+        ("sampled", image_of(5, 5, 3), 3),
+    ):
         cases.append(
             GoldenCase(
                 name=name,
                 inputs=[TensorData.of(image)],
-                expected=[TensorData.of(tiny_forward(image))],
+                expected=[SampledData.sampled(tiny_forward(image), most, seed=1)],
             )
         )
     return Golden(tolerance=TOLERANCE, cases=cases)

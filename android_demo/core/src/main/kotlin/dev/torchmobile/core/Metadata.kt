@@ -85,8 +85,7 @@ private fun metadata(root: JsonNode): Metadata {
         exporter = producedBy.field("exporter").string(),
         torch = producedBy.field("torch").string(),
         model = provenance.field("model").string(),
-        // Schema 1.0 spelled it the British way.
-        license = (provenance.optional("license") ?: provenance.optional("licence"))?.string(),
+        license = provenance.optional("license")?.string(),
         tolerance = tolerance(root.field("tolerance")),
     )
 }
