@@ -1,16 +1,18 @@
-"""Outputs compared: what `runtime_check.compare` says of them."""
+"""Outputs compared: what `runtime_check.vectors.compare_golden` says of them."""
 
 from __future__ import annotations
 
 import math
 import random
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import replace
 
 import numpy as np
 
 from runtime_check.artifact.metadata import SampledData, TensorData, ToleranceSpec
-from runtime_check.comparison import Tolerance, compare
+from runtime_check.comparison import Tolerance
+from runtime_check.metrics import CLASSES
+from runtime_check.vectors import compare_golden
 
 from .tiny import TOLERANCE, Json, text
 
@@ -42,6 +44,9 @@ def _pairs() -> list[Pair]:
     nan, inf = math.nan, math.inf
     values = random.Random(3)
     drawn = np.array([[values.random() for _ in range(7)] for _ in range(6)], dtype=np.float32)
+    each = ToleranceSpec(
+        atol=0.5, rtol=0.0, outputs=[0.0, 0.5], basis="an output for itself, the second a wide one"
+    )
     noisy = drawn + np.array(
         [[values.uniform(-0.2, 0.2) for _ in range(7)] for _ in range(6)], dtype=np.float32
     )
@@ -71,6 +76,8 @@ def _pairs() -> list[Pair]:
         ("nothing to compare", TOLERANCE, [good[:0]], [good[:0]]),
         ("two outputs", TOLERANCE, [good, flipped], [nudged, flipped]),
         ("two outputs, the second wrong", TOLERANCE, [good, flipped], [nudged, good]),
+        ("two outputs, the wide one off", each, [good, good], [good, flipped]),
+        ("two outputs, the other one off", each, [good, good], [flipped, good]),
         ("integers", exact, [np.array([1, 2, 3], np.int64)], [np.array([1, 2, 3], np.int64)]),
         ("integers, one off", exact, [np.array([1, 2, 3], np.int64)], [np.array([1, 2, 4])]),
         ("integers, one off, whatever is allowed", half, [np.array([7])], [np.array([8])]),
@@ -134,62 +141,34 @@ def _sampled_pairs() -> list[SampledPair]:
     ]  # fmt: skip
 
 
-def _figures(array: np.ndarray) -> list[float]:
-    """Return minimum, maximum and mean of the finite values, NaN where there are none."""
-    finite = array.astype(np.float64)[np.isfinite(array)]
-    return [finite.min(), finite.max(), finite.mean()] if finite.size else [math.nan] * 3
-
-
-def _compared(expected: SampledData, actual: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return what is compared of outputs of one shape and dtype: for a sample, its figures too."""
-    if expected.is_whole:
-        return expected.array(), actual
-    stated = [
-        math.nan if figure is None else figure
-        for figure in (expected.minimum, expected.maximum, expected.mean)
-    ]
-    here = expected.of_same_places(actual)
-    return np.append(expected.array(), stated), np.append(here, _figures(actual))
-
-
-def _judge(name: str, spec: ToleranceSpec, expected: list[SampledData], actual: list[Any]) -> Json:
-    """Judge one check, an output at a time: integers and bools have no tolerance."""
-    exact, allowed = Tolerance(), Tolerance(atol=spec.atol, rtol=spec.rtol)
-    shapes = [np.zeros(output.shape, output.dtype) for output in expected]
-    verdicts = [compare(shapes, actual, Tolerance(atol=math.inf))]
-    if verdicts[0].problem not in ("count", "shape", "dtype", "empty"):
-        verdicts = [
-            compare(*_compared(one, other), allowed if one.dtype.startswith("float") else exact)
-            for one, other in zip(expected, actual, strict=True)
-        ]
-    found = [verdict.problem for verdict in verdicts if verdict.problem not in ("", "empty")]
-    if verdicts[0].problem == "empty" and len(verdicts) == 1:
-        found = ["empty"]
-    problem = "nonfinite" if "nonfinite" in found else next(iter(found), None)
-    distances = [v.max_abs for v in verdicts if v.max_abs is not None]
-    ranked = expected[0].is_whole and problem in (None, "values")
+def _judge(
+    name: str, spec: ToleranceSpec, expected: list[SampledData], actual: list[np.ndarray]
+) -> Json:
+    first = replace(CLASSES, outputs=len(expected))
+    verdict = compare_golden(expected, actual, Tolerance.of(spec), first)
     return {
         "name": name,
         "tolerance": spec.model_dump(),
         "expected": [output.model_dump() for output in expected],
         "actual": _encode(actual),
-        "passes": problem is None,
-        "problem": problem,
-        "max_abs": max(distances, default=None),
-        "top1": verdicts[0].top1 if ranked else None,
+        "passes": bool(verdict),
+        "problem": verdict.problem or None,
+        "max_abs": verdict.max_abs,
+        "top1": verdict.top1,
     }
 
 
 def golden_checks() -> dict[str, str]:
-    """Expected and actual outputs with the verdict `runtime_check.compare` gives.
+    """Expected and actual outputs with the verdict `runtime_check.vectors.compare_golden` gives.
 
     For each check: `problem` is null when it passes, else one of count, shape, dtype, nonfinite,
     values, empty. `max_abs` is max|d| over finite pairs (null where arrays cannot be compared or no
-    pair is finite), `top1` the share of rows whose best class agrees (null likewise, and when a
-    value is not finite on one side only; ties go to the lower class). Compared in float64;
-    integers and bools exactly, whatever the tolerance. Where `stride` is above 1, the values at
-    `start`, `start + stride`, ... are compared, and minimum, maximum and mean of the finite ones as
-    three more values; null there is NaN. `top1` is null where the first output is sampled.
+    pair is finite), `top1` the share of rows of the first output whose best class agrees (null
+    likewise, and when a value is not finite on one side only; ties go to the lower class). Compared
+    in float64; a tolerance has an `atol` for each output in `outputs`, where that is not empty.
+    Where `stride` is above 1, the values at `start`, `start + stride`, ... are compared, and
+    minimum, maximum and mean of the finite ones as three more values (null is not compared, and
+    NaN what has none); `top1` is null where an output is sampled.
     """
     pairs = [
         *((name, spec, _whole(expected), actual) for name, spec, expected, actual in _pairs()),
