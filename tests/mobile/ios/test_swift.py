@@ -51,7 +51,7 @@ def test_the_package_alone_passes_on_the_golden_files(swift: Swift, scratch: lis
         env={"GOLDEN_DIR": str(GOLDEN)},
     )
     assert done.returncode == 0, (done.stdout + done.stderr)[-3000:]
-    assert passed_tests(done.stdout + done.stderr) >= 35
+    assert passed_tests(done.stdout + done.stderr) >= 80
 
 
 def test_a_changed_golden_file_fails_the_swift_tests(
@@ -94,6 +94,45 @@ def test_a_golden_file_that_cannot_be_read_fails_the_swift_tests(
     assert "verdictOfTheIndex(entry:) recorded an issue" in output
 
 
+# Refuses another order of its inputs: an int64 has no place where a bool was.
+EVERY_DTYPE = """
+import torch, warnings; warnings.simplefilter("ignore")
+from typing import List
+from torch import Tensor, nn
+
+class Same(nn.Module):
+    def forward(
+        self, a: Tensor, b: Tensor, c: Tensor, d: Tensor, e: Tensor, f: Tensor
+    ) -> List[Tensor]:
+        assert a.dtype == torch.uint8 and b.dtype == torch.int32 and c.dtype == torch.int64
+        assert d.dtype == torch.float32 and e.dtype == torch.float64 and f.dtype == torch.bool
+        return [a.clone(), b.clone(), c.clone(), d.clone(), e.clone(), f.clone()]
+
+torch.jit.script(Same())._save_for_lite_interpreter("same.ptl")
+"""
+
+
+@pytest.fixture(scope="module")
+def every_dtype(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file that returns its six inputs, of every type of the contract, as a list."""
+    folder = tmp_path_factory.mktemp("dtypes")
+    # In a file: TorchScript compiles from the source.
+    (folder / "same.py").write_text(EVERY_DTYPE, encoding="utf-8")
+    subprocess.run([sys.executable, "same.py"], cwd=folder, check=True, timeout=300)
+    return folder / "same.ptl"
+
+
+def test_every_type_goes_through_the_runtime(
+    swift: Swift, scratch: list[str], every_dtype: Path, torch_here: tuple[Path, str, list[str]]
+) -> None:
+    done = swift.run(
+        [*TEST, *scratch, "--filter", "TensorTests"],
+        cwd=PACKAGE,
+        env={"TORCH_ROOT": str(torch_here[0]), "LITE_EVERY_DTYPE": str(every_dtype)},
+    )
+    assert passed_tests(done.stdout + done.stderr) == 1
+
+
 @dataclass(frozen=True)
 class EndToEnd:
     output: str
@@ -107,6 +146,7 @@ def end_to_end(
     scratch: list[str],
     models: Models,
     torch_here: tuple[Path, str, list[str]],
+    every_dtype: Path,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> EndToEnd:
     folder = tmp_path_factory.mktemp("swift")
@@ -125,6 +165,7 @@ def end_to_end(
             "TORCH_ROOT": str(torch_here[0]),
             "LITE_MODELS": str(shown),
             "LITE_PHOTO": str(photo),
+            "LITE_EVERY_DTYPE": str(every_dtype),
             "LITE_BENCHMARK": str(folder / "benchmark.json"),
             "GOLDEN_DIR": str(GOLDEN),
         },
@@ -135,7 +176,7 @@ def end_to_end(
 
 
 def test_real_files_pass_end_to_end(end_to_end: EndToEnd) -> None:
-    assert passed_tests(end_to_end.output) >= 42
+    assert passed_tests(end_to_end.output) >= 88
     for name in ("tf_efficientnet_lite0.ptl", "lite0_int8.ptl"):
         assert re.search(
             rf"golden {name} on .*: This device computes what Python computes: 5 of 5",

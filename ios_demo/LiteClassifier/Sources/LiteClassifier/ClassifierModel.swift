@@ -11,10 +11,10 @@ public final class ClassifierModel {
     /// No `.ptl` is installed.
     case noModels
     case opening(String)
-    /// A model is open and waits for a photo.
+    /// A model is open and waits for a photo, or takes none: see `photoRefusal`.
     case ready
-    case classifying
-    case classified(Classification)
+    case running
+    case finished(RunResult)
     case benchmarking(done: Int, of: Int)
     case benchmarked(Benchmark)
     case failed(String)
@@ -38,7 +38,7 @@ public final class ClassifierModel {
   public private(set) var model: LoadedModel?
   public private(set) var hasPhoto = false
   /// What the live camera sees; nil when it is off.
-  public private(set) var live: Classification?
+  public private(set) var live: RunResult?
 
   private let folder: URL
   private let runtime: any ModelRuntime.Type
@@ -47,6 +47,8 @@ public final class ClassifierModel {
   private let app: String
   private let digest: @Sendable (URL) -> String?
   private var photo: Photo?
+  /// What the model in use made of the last photo.
+  private var last: RunResult?
   private var verdicts: [URL: GoldenVerdict] = [:]
   private var request = 0
   private var liveIsBusy = false
@@ -82,7 +84,10 @@ public final class ClassifierModel {
     await select(first)
   }
 
-  /// Open another variant and classify the same photo with it.
+  /// Why the model in use takes no photo, in a sentence; nil where it takes one, or none is open.
+  public var photoRefusal: String? { model?.photoRefusal }
+
+  /// Open another variant and run it on the same photo.
   ///
   /// On a model's first use its golden vectors are replayed.
   public func select(_ file: URL) async {
@@ -91,6 +96,7 @@ public final class ClassifierModel {
     // The old model goes before the new one comes: two at once may be too much memory.
     model = nil
     live = nil
+    last = nil
     badge = .none
     phase = .opening(file.lastPathComponent)
     do {
@@ -103,7 +109,7 @@ public final class ClassifierModel {
       model = opened
       await check(opened, mine)
       guard mine == request else { return }
-      if photo != nil { await classify(mine) } else { phase = .ready }
+      if photo != nil, opened.photoRefusal == nil { await run(mine) } else { phase = .ready }
     } catch {
       fail(error, mine)
     }
@@ -124,21 +130,23 @@ public final class ClassifierModel {
     }
   }
 
-  /// Classify a photo with the model in use.
-  public func classify(_ photo: Photo) async {
+  /// Run the model in use on a photo.
+  public func run(_ photo: Photo) async {
     self.photo = photo
     hasPhoto = true
-    // While a model is being opened the photo waits; `select` classifies it.
+    // While a model is being opened the photo waits; `select` runs it.
     guard model != nil else { return }
-    await classify(newRequest())
+    await run(newRequest())
   }
 
-  private func classify(_ mine: Int) async {
+  private func run(_ mine: Int) async {
     guard let model, let photo else { return }
-    phase = .classifying
+    phase = .running
     do {
-      let result = try await offMain { try model.classify(photo) }
-      if mine == request { phase = .classified(result) }
+      let result = try await offMain { try model.run(photo) }
+      guard mine == request else { return }
+      phase = .finished(result.compared(to: last))
+      last = result
     } catch {
       fail(error, mine)
     }
@@ -147,13 +155,13 @@ public final class ClassifierModel {
   /// Show what went wrong before a photo existed, such as a picture that cannot be decoded.
   public func report(_ error: any Error) { fail(error, newRequest()) }
 
-  /// Classify a camera frame; frames that come while one is in work are dropped.
-  public func classifyLive(_ frame: RGBImage) async {
+  /// Run the model on a camera frame; frames that come while one is in work are dropped.
+  public func runLive(_ frame: RGBImage) async {
     guard let model, !liveIsBusy else { return }
     liveIsBusy = true
     defer { liveIsBusy = false }
-    let result = try? await offMain { try model.classify(Photo(frame)) }
-    if model === self.model { live = result }
+    let result = try? await offMain { try model.run(Photo(frame)) }
+    if model === self.model { live = result?.compared(to: last) }
   }
 
   /// Forget what the camera saw.

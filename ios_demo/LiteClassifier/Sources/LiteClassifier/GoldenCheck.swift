@@ -14,8 +14,13 @@ public struct Comparison: Equatable, Sendable {
   public var passes: Bool { problem == nil }
 
   /// Compare output by output. Comparing nothing is a failure; NaN must meet NaN.
+  ///
+  /// Of a sampled tensor the values that are held are compared, and minimum, maximum and mean of all
+  /// of it. Integers and bools have no tolerance. `classes` says which output ranks classes, and
+  /// along which axis; without it the last axis of the first one counts as that.
   public static func between(
-    expected: [Tensor], actual: [Tensor], tolerance: Tolerance
+    expected: [SampledTensor], actual: [Tensor], tolerance: Tolerance,
+    classes: Metadata.ClassRow? = nil
   ) -> Comparison {
     func unlike(_ problem: Problem) -> Comparison {
       Comparison(problem: problem, maxAbs: nil, top1: nil)
@@ -25,37 +30,96 @@ public struct Comparison: Equatable, Sendable {
       if one.shape != other.shape { return unlike(.shape) }
       if one.dtype != other.dtype { return unlike(.dtype) }
     }
-    var maxAbs: Double?
-    var within = true
-    var alike = true
-    for (one, other) in zip(expected, actual) {
-      for (wanted, got) in zip(one.values, other.values) {
-        guard wanted.isFinite, got.isFinite else {
-          alike = alike && (wanted == got || (wanted.isNaN && got.isNaN))
-          continue
-        }
-        let distance = abs(wanted - got)
-        maxAbs = max(maxAbs ?? 0, distance)
-        within = within && distance <= tolerance.atol + tolerance.rtol * abs(wanted)
+    if actual.allSatisfy({ $0.count == 0 }) { return unlike(.empty) }
+    var distances = Distances()
+    for (index, (one, other)) in zip(expected, actual).enumerated() {
+      distances.add(one, other) {
+        one.dtype.isExact ? 0 : tolerance.bound($0, output: index)
       }
     }
-    if expected.allSatisfy({ $0.count == 0 }) { return unlike(.empty) }
-    let problem: Problem? = !alike ? .nonfinite : within ? nil : .values
+    let problem: Problem? = !distances.alike ? .nonfinite : distances.within ? nil : .values
+    let output = classes?.output ?? 0
+    let canRank = expected.indices.contains(output) && expected.allSatisfy(\.isWhole)
+    guard distances.alike, canRank else {
+      return Comparison(problem: problem, maxAbs: distances.maxAbs, top1: nil)
+    }
+    let axis = classes?.axis ?? expected[output].shape.count - 1
     return Comparison(
-      problem: problem, maxAbs: maxAbs,
-      top1: alike ? agreement(expected[0], actual[0]) : nil)
+      problem: problem, maxAbs: distances.maxAbs,
+      top1: agreement(expected[output], actual[output], axis: axis))
   }
 
-  private static func agreement(_ expected: Tensor, _ actual: Tensor) -> Double? {
-    guard let classes = expected.shape.last, classes >= 2, expected.count > 0 else { return nil }
-    let wanted = expected.values
-    let got = actual.values
-    let rows = wanted.count / classes
-    let same = (0..<rows).count { row in
-      let range = row * classes..<(row + 1) * classes
-      return topIndices(wanted[range], 1) == topIndices(got[range], 1)
+  private static func agreement(_ expected: SampledTensor, _ actual: Tensor, axis: Int) -> Double? {
+    guard actual.shape.indices.contains(axis), actual.shape[axis] >= 2,
+      actual.count > 0
+    else { return nil }
+    let wanted = rows(expected.held, along: axis)
+    let got = rows(actual, along: axis)
+    let same = zip(wanted, got).count { topIndices($0, 1) == topIndices($1, 1) }
+    return Double(same) / Double(wanted.count)
+  }
+
+  /// The values along an axis, once for every place along the others.
+  private static func rows(_ tensor: Tensor, along axis: Int) -> [[Double]] {
+    let values = tensor.values
+    let size = tensor.shape[axis]
+    let inner = tensor.shape[(axis + 1)...].reduce(1, *)
+    return (0..<values.count / size).map { row in
+      let first = row / inner * inner * size + row % inner
+      return (0..<size).map { values[first + $0 * inner] }
     }
-    return Double(same) / Double(rows)
+  }
+}
+
+/// What a comparison adds up over outputs.
+private struct Distances {
+  var maxAbs: Double?
+  /// Whether every finite pair is within the tolerance.
+  var within = true
+  /// Whether what is not finite is the same on both sides.
+  var alike = true
+
+  /// Add an output; `bound` is what a value may differ by.
+  mutating func add(_ expected: SampledTensor, _ actual: Tensor, _ bound: (Double) -> Double) {
+    let places = expected.isWhole ? actual : actual.every(expected.stride, from: expected.start)
+    // As Double two very large integers can be the same when they are not.
+    if expected.dtype.isExact && expected.held.bytes != places.bytes { within = false }
+    for (wanted, got) in zip(expected.held.values, places.values) { add(wanted, got, bound) }
+    if expected.isWhole { return }
+    let figures = Figures(actual)
+    // Two ways to add up the same numbers differ by the rounding of float64.
+    let rounding = 1e-12 * max(abs(expected.minimum ?? 0), abs(expected.maximum ?? 0))
+    for (wanted, got, slack) in [
+      (expected.minimum, figures.minimum, 0), (expected.maximum, figures.maximum, 0),
+      (expected.mean, figures.mean, rounding),
+    ] {
+      guard let wanted else { continue }
+      add(wanted, got ?? .nan) { bound($0) + slack }
+    }
+  }
+
+  private mutating func add(_ wanted: Double, _ got: Double, _ bound: (Double) -> Double) {
+    guard wanted.isFinite, got.isFinite else {
+      alike = alike && (wanted == got || (wanted.isNaN && got.isNaN))
+      return
+    }
+    let distance = abs(wanted - got)
+    maxAbs = max(maxAbs ?? 0, distance)
+    within = within && distance <= bound(wanted)
+  }
+}
+
+/// The smallest, the largest and the mean of a tensor's finite values; nil where there is none.
+public struct Figures: Equatable, Sendable {
+  public let minimum: Double?
+  public let maximum: Double?
+  public let mean: Double?
+
+  public init(_ tensor: Tensor) {
+    let finite = tensor.values.filter(\.isFinite)
+    minimum = finite.min()
+    maximum = finite.max()
+    mean = finite.isEmpty ? nil : finite.reduce(0, +) / Double(finite.count)
   }
 }
 
@@ -64,13 +128,14 @@ public struct GoldenVerdict: Equatable, Sendable {
   public let cases: Int
   public let failed: [String]
   public let maxAbs: Double?
+  /// Of a classifier; nil for every other task.
   public let top1: Double?
 
   public var passes: Bool { failed.isEmpty && cases > 0 }
 
-  /// Run `forward` on every golden input and compare.
+  /// Run `forward` on every golden input and compare. `classes`: which output ranks classes.
   public static func replay(
-    _ golden: Golden, forward: ([Tensor]) throws -> [Tensor]
+    _ golden: Golden, classes: Metadata.ClassRow?, forward: ([Tensor]) throws -> [Tensor]
   ) rethrows -> GoldenVerdict {
     var failed: [String] = []
     var maxAbs: Double?
@@ -78,10 +143,10 @@ public struct GoldenVerdict: Equatable, Sendable {
     for golden_case in golden.cases {
       let comparison = Comparison.between(
         expected: golden_case.expected, actual: try forward(golden_case.inputs),
-        tolerance: golden.tolerance)
+        tolerance: golden.tolerance, classes: classes)
       if !comparison.passes { failed.append(golden_case.name) }
       if let distance = comparison.maxAbs { maxAbs = max(maxAbs ?? 0, distance) }
-      if let top1 = comparison.top1 { agreements.append(top1) }
+      if classes != nil, let top1 = comparison.top1 { agreements.append(top1) }
     }
     return GoldenVerdict(
       cases: golden.cases.count, failed: failed, maxAbs: maxAbs,

@@ -69,20 +69,34 @@ extension RGBImage {
 }
 
 /// What a model made of a photo, and what that took.
-public struct Classification: Equatable, Sendable {
-  public let predictions: [Prediction]
+public struct RunResult: Equatable, Sendable {
+  /// In the metadata's order.
+  public let outputs: [NamedOutput]
+  /// How they are shown.
+  public internal(set) var presentation: Presentation
   /// Wall-clock time of `forward`, preprocessing included where it is in the graph.
   public let milliseconds: Double
   /// Memory of the whole app afterwards, in MB of 10^6 bytes; nil where it cannot be read.
   public let memoryMegabytes: Double?
-  /// Size of the image that went in, after decoding.
+  /// Size of the image that went in, after decoding. What is drawn over the photo lies on it.
   public let width: Int
   public let height: Int
+
+  /// Say how similar the embedding is to another photo's; any other result stays as it is.
+  func compared(to other: RunResult?) -> RunResult {
+    guard case .embedding(var mine) = presentation,
+      case .embedding(let theirs)? = other?.presentation
+    else { return self }
+    mine.similarity = cosineSimilarity(mine.values, theirs.values)
+    var result = self
+    result.presentation = .embedding(mine)
+    return result
+  }
 }
 
 /// A model file that is open, with its metadata read and checked.
 public final class LoadedModel: Sendable {
-  /// Classes that a classification names.
+  /// Classes that a classifier's result names.
   static let shownClasses = 5
 
   public let file: URL
@@ -134,7 +148,7 @@ public final class LoadedModel: Sendable {
 
   /// Replay the golden vectors on this device.
   public func check() throws -> GoldenVerdict {
-    try GoldenVerdict.replay(golden(), forward: forward)
+    try GoldenVerdict.replay(golden(), classes: metadata.classRow, forward: forward)
   }
 
   /// Run the model on tensors; an error names the file.
@@ -146,33 +160,75 @@ public final class LoadedModel: Sendable {
     }
   }
 
-  /// Decode a photo as small as this model allows, and classify it.
-  public func classify(_ photo: Photo) throws -> Classification {
-    guard case .image(let bounds) = metadata.input else {
-      throw ModelError.input(
-        why: "\(fileName) takes tensors, not photos: it was exported with --input tensor. Export "
-          + "it again without that to classify photos; its golden vectors and benchmark run here.")
+  /// Why this model takes no photo, in a sentence; nil where it takes one.
+  public var photoRefusal: String? {
+    guard case .tensors(let tensors) = metadata.input else { return nil }
+    return refusal(tensors)
+  }
+
+  private func refusal(_ tensors: [Metadata.InputTensor]) -> String {
+    let wanted = tensors.map { tensor in
+      let shape = tensor.shape.map(String.init).joined(separator: " × ")
+      return "\(tensor.name): \(tensor.dtype.rawValue) \(shape)"
+    }
+    return "\(fileName) takes tensors, not photos (\(wanted.joined(separator: ", "))): it was "
+      + "exported with --input tensor. Export it again without that to use photos; its golden "
+      + "vectors and its benchmark run here."
+  }
+
+  /// Decode a photo as small as this model allows, and run the model on it.
+  public func run(_ photo: Photo) throws -> RunResult {
+    let input: Metadata.ImageInput
+    switch metadata.input {
+    case .tensors(let tensors): throw ModelError.input(why: refusal(tensors))
+    case .image(let photo): input = photo
     }
     let plan = DecodingPlan.plan(
-      width: photo.width, height: photo.height, bounds: bounds,
+      width: photo.width, height: photo.height, bounds: input.bounds,
       preprocessing: metadata.preprocessing)
     switch plan {
     case .refused(let refusal):
       throw ModelError.input(
         why: DecodingPlan.sentence(
-          refusal, width: photo.width, height: photo.height, bounds: bounds))
+          refusal, width: photo.width, height: photo.height, bounds: input.bounds))
     case .sample(let sample):
-      return try classify(decoded: photo.decode(sample))
+      return try run(decoded: photo.decode(sample), input)
     }
   }
 
-  private func classify(decoded image: RGBImage) throws -> Classification {
-    let (output, took) = try milliseconds { try forward([image.tensor]) }
-    return Classification(
-      predictions: try LiteClassifier.predictions(
-        output, metadata: metadata, file: fileName, k: Self.shownClasses),
+  private func run(decoded image: RGBImage, _ input: Metadata.ImageInput) throws -> RunResult {
+    let (tensors, took) = try milliseconds { try forward([image.tensor(input.color)]) }
+    let outputs = try named(tensors)
+    return RunResult(
+      outputs: outputs,
+      presentation: Presentation(
+        outputs, metadata: metadata,
+        placement: input.geometry.place(height: image.height, width: image.width),
+        k: Self.shownClasses),
       milliseconds: took, memoryMegabytes: residentMegabytes(), width: image.width,
       height: image.height)
+  }
+
+  /// Put the metadata's words to what came out. Throws `ModelError` where the two do not fit.
+  private func named(_ tensors: [Tensor]) throws -> [NamedOutput] {
+    let specs = metadata.output.tensors
+    guard tensors.count == specs.count else {
+      throw ModelError.runtime(
+        file: fileName,
+        why: "\(tensors.count) outputs came, and field output.tensors describes \(specs.count).")
+    }
+    return try zip(specs, tensors).enumerated().map { index, pair in
+      let (spec, tensor) = pair
+      let fits =
+        spec.varies ? tensor.shape.count == spec.shape.count : tensor.shape == spec.shape
+      guard fits, tensor.dtype == spec.dtype else {
+        throw ModelError.runtime(
+          file: fileName,
+          why: "field output.tensors.\(index) (\(spec.name)): \(tensor.dtype.rawValue) of shape "
+            + "\(tensor.shape) came, and it says \(spec.dtype.rawValue) of \(spec.shape).")
+      }
+      return NamedOutput(spec: spec, tensor: tensor)
+    }
   }
 }
 

@@ -1,63 +1,13 @@
 import Foundation
 
-/// What is wrong with a model file, in words for the person who holds the phone.
-public enum ModelError: Error, Equatable, LocalizedError {
-  /// A record of the file is absent: not made by our exporter.
-  case missing(file: String, record: String)
-  /// Another major version of the contract than this app reads.
-  case unsupported(file: String, record: String, version: String)
-  /// The record cannot be read; `why` names the field where one is to blame.
-  case damaged(file: String, record: String, why: String)
-  /// The runtime cannot open it; `why` is the runtime's own message.
-  case unopened(file: String, why: String)
-  /// The runtime cannot run it on this input; `why` is the runtime's own message.
-  case runtime(file: String, why: String)
-  /// The key that is built in did not sign it; `why` says what is wrong.
-  case notVouchedFor(file: String, key: String, doubt: Doubt, why: String)
-  /// What is built in is no key.
-  case badPublicKey(String)
-  /// The file is fine, but this is not what it takes.
-  case input(why: String)
-
-  public var errorDescription: String? {
-    switch self {
-    case .missing(let file, let record):
-      "\(file) has no \(record): it was not made by this project's exporter. "
-        + "Export the model with “python -m exporter” and install it again."
-    case .unsupported(let file, let record, let version):
-      "\(file): \(record) has schema version \(version), and this app reads "
-        + "\(Metadata.schemaMajor).x. "
-        + (Self.isNewer(version)
-          ? "Update the app." : "Export the model again with the current exporter.")
-    case .damaged(let file, let record, let why):
-      "\(file): \(record) cannot be read (\(why)). The file is damaged; install the model again."
-    case .unopened(let file, let why):
-      "\(file) could not be opened: it is damaged, or it needs operators that this app's runtime "
-        + "does not have. Install the model again. The runtime says: \(why)"
-    case .runtime(let file, let why):
-      "\(file) could not be run: \(why)"
-    case .notVouchedFor(let file, let key, _, let why):
-      "\(file) was not opened: \(why), and this app takes only models that key \(key) signed. Get "
-        + "the file again from those who sign it, or sign it: “python -m exporter sign FILE --key KEY”."
-    case .badPublicKey(let text):
-      "The public key built into this app (\(text.prefix(80))) is not one of minisign's, so no model "
-        + "is opened. Build the app again with the line RW... of “python -m exporter keygen NAME”."
-    case .input(let why):
-      why
-    }
-  }
-
-  private static func isNewer(_ version: String) -> Bool {
-    (Int(version.prefix { $0 != "." }) ?? 0) > Metadata.schemaMajor
-  }
-}
-
 /// The record `metadata.json` of a model file: all this app knows about a model.
 public struct Metadata: Decodable, Equatable, Sendable {
   /// The major version of the contract that is read here.
-  static let schemaMajor = 1
+  static let schemaMajor = 2
 
   public let name: String
+  /// What the outputs are for; nil where nobody said.
+  public let task: VisionTask?
   public let input: Input
   public let preprocessing: Preprocessing?
   public let output: Output
@@ -67,29 +17,41 @@ public struct Metadata: Decodable, Equatable, Sendable {
   public let tolerance: Tolerance
 
   enum CodingKeys: String, CodingKey {
-    case name, input, preprocessing, output, quantization, runtimes, tolerance
+    case name, task, input, preprocessing, output, quantization, runtimes, tolerance
     case producedBy = "produced_by"
   }
 
+  public init(from decoder: any Decoder) throws {
+    let container = try decoder.container(keyedBy: CodingKeys.self)
+    name = try container.decode(String.self, forKey: .name)
+    // Null where nobody said, but never left out.
+    task = try container.decode(VisionTask?.self, forKey: .task)
+    input = try container.decode(Input.self, forKey: .input)
+    preprocessing = try container.decode(Preprocessing?.self, forKey: .preprocessing)
+    output = try container.decode(Output.self, forKey: .output)
+    quantization = try container.decode(Quantization.self, forKey: .quantization)
+    producedBy = try container.decode(ProducedBy.self, forKey: .producedBy)
+    runtimes = try container.decode([RuntimeVerdict].self, forKey: .runtimes)
+    tolerance = try container.decode(Tolerance.self, forKey: .tolerance)
+    guard case .image(let photo) = input else { return }
+    guard let preprocessing, preprocessing.inGraph else {
+      throw DecodingError.dataCorruptedError(
+        forKey: .preprocessing, in: container,
+        debugDescription: "a photo as input, but no preprocessing of it in the graph")
+    }
+    guard preprocessing.inputSize[0] == photo.color.channels else {
+      throw DecodingError.dataCorruptedError(
+        forKey: .preprocessing, in: container,
+        debugDescription: "\(preprocessing.inputSize[0]) channels, and the photo is "
+          + photo.color.rawValue)
+    }
+  }
+
   /// Sizes of a photo that the model takes, in pixels.
-  public struct ImageBounds: Decodable, Equatable, Sendable {
+  public struct ImageBounds: Equatable, Sendable {
     public let minSide: Int
     public let maxSide: Int
     public let maxAspect: Int
-
-    enum CodingKeys: String, CodingKey {
-      case minSide = "min_side"
-      case maxSide = "max_side"
-      case maxAspect = "max_aspect"
-    }
-
-    public init(from decoder: any Decoder) throws {
-      let container = try decoder.container(keyedBy: CodingKeys.self)
-      minSide = try container.decode(Int.self, forKey: .minSide)
-      maxSide = try container.decode(Int.self, forKey: .maxSide)
-      // The contract's default, for files from before the field existed.
-      maxAspect = try container.decodeIfPresent(Int.self, forKey: .maxAspect) ?? 32
-    }
 
     public init(minSide: Int, maxSide: Int, maxAspect: Int) {
       self.minSide = minSide
@@ -98,10 +60,45 @@ public struct Metadata: Decodable, Equatable, Sendable {
     }
   }
 
-  /// What `forward` takes: a photo as uint8 RGB, height x width x 3, or bare tensors.
+  /// A photo as input: uint8, height x width x channels.
+  public struct ImageInput: Decodable, Equatable, Sendable {
+    public let color: PhotoColor
+    public let bounds: ImageBounds
+    public let geometry: Geometry
+
+    enum CodingKeys: String, CodingKey {
+      case dtype, layout, color, geometry
+      case minSide = "min_side"
+      case maxSide = "max_side"
+      case maxAspect = "max_aspect"
+    }
+
+    public init(from decoder: any Decoder) throws {
+      let container = try decoder.container(keyedBy: CodingKeys.self)
+      for (key, only) in [(CodingKeys.dtype, "uint8"), (.layout, "HWC")] {
+        let stated = try container.decodeIfPresent(String.self, forKey: key) ?? only
+        guard stated == only else {
+          throw DecodingError.dataCorruptedError(
+            forKey: key, in: container, debugDescription: "“\(stated)” is not “\(only)”")
+        }
+      }
+      color = try container.decodeIfPresent(PhotoColor.self, forKey: .color) ?? .rgb
+      // The contract's default of the aspect: it may be left out.
+      let maxAspect = container.contains(.maxAspect) ? try container.side(.maxAspect) : 32
+      let (minSide, maxSide) = (try container.side(.minSide), try container.side(.maxSide))
+      guard minSide <= maxSide else {
+        throw DecodingError.dataCorruptedError(
+          forKey: .maxSide, in: container, debugDescription: "smaller than min_side, \(minSide)")
+      }
+      bounds = ImageBounds(minSide: minSide, maxSide: maxSide, maxAspect: maxAspect)
+      geometry = try container.decode(Geometry.self, forKey: .geometry)
+    }
+  }
+
+  /// What `forward` takes: a photo, or tensors that are preprocessed already.
   public enum Input: Decodable, Equatable, Sendable {
-    case image(ImageBounds)
-    case tensors([TensorSpec])
+    case image(ImageInput)
+    case tensors([InputTensor])
 
     enum CodingKeys: String, CodingKey { case kind, tensors }
 
@@ -109,9 +106,15 @@ public struct Metadata: Decodable, Equatable, Sendable {
       let container = try decoder.container(keyedBy: CodingKeys.self)
       switch try container.decode(String.self, forKey: .kind) {
       case "image":
-        self = .image(try ImageBounds(from: decoder))
+        self = .image(try ImageInput(from: decoder))
       case "tensor":
-        self = .tensors(try container.decode([TensorSpec].self, forKey: .tensors))
+        let tensors = try container.decode([InputTensor].self, forKey: .tensors)
+        guard !tensors.isEmpty, Set(tensors.map(\.name)).count == tensors.count else {
+          throw DecodingError.dataCorruptedError(
+            forKey: .tensors, in: container,
+            debugDescription: tensors.isEmpty ? "no input" : "two inputs of one name")
+        }
+        self = .tensors(tensors)
       case let other:
         throw DecodingError.dataCorruptedError(
           forKey: .kind, in: container, debugDescription: "unknown kind of input “\(other)”")
@@ -119,28 +122,73 @@ public struct Metadata: Decodable, Equatable, Sendable {
     }
   }
 
-  public struct TensorSpec: Decodable, Equatable, Sendable {
+  /// One tensor that `forward` takes, and the range of values it is checked with.
+  public struct InputTensor: Decodable, Equatable, Sendable {
+    public let name: String
     public let shape: [Int]
     public let dtype: DType
+    public let low: Double?
+    public let high: Double?
+
+    enum CodingKeys: String, CodingKey { case name, shape, dtype, low, high }
+
+    public init(from decoder: any Decoder) throws {
+      let container = try decoder.container(keyedBy: CodingKeys.self)
+      name = try container.decode(String.self, forKey: .name)
+      shape = try container.shape(.shape)
+      dtype = try container.decodeIfPresent(DType.self, forKey: .dtype) ?? .float32
+      low = try container.decodeIfPresent(Double.self, forKey: .low)
+      high = try container.decodeIfPresent(Double.self, forKey: .high)
+      func refuse(_ key: CodingKeys, _ why: String) -> DecodingError {
+        DecodingError.dataCorruptedError(forKey: key, in: container, debugDescription: why)
+      }
+      if name.isEmpty { throw refuse(.name, "an input without a name") }
+      if shape.contains(0) { throw refuse(.shape, "an input without elements") }
+      switch (low, high) {
+      case (nil, nil): break
+      case (let low?, let high?) where low <= high: break
+      case (_?, _?): throw refuse(.low, "low is above high")
+      default: throw refuse(.low, "low and high are given together")
+      }
+    }
   }
 
   /// What the graph does to a photo; the app only plans its decoding size with it.
   public struct Preprocessing: Decodable, Equatable, Sendable {
+    /// Channels, height and width of what the network sees.
     public let inputSize: [Int]
     public let cropFraction: Double
+    public let inGraph: Bool
 
     enum CodingKeys: String, CodingKey {
       case inputSize = "input_size"
       case cropFraction = "crop_pct"
+      case inGraph = "in_graph"
     }
-  }
 
-  public struct Output: Decodable, Equatable, Sendable {
-    public enum Activation: String, Decodable, Sendable { case softmax, sigmoid, none }
+    public init(from decoder: any Decoder) throws {
+      let container = try decoder.container(keyedBy: CodingKeys.self)
+      inputSize = try container.shape(.inputSize)
+      cropFraction = try container.decode(Double.self, forKey: .cropFraction)
+      inGraph = try container.decode(Bool.self, forKey: .inGraph)
+      guard inputSize.count == 3, !inputSize.contains(0) else {
+        throw DecodingError.dataCorruptedError(
+          forKey: .inputSize, in: container, debugDescription: "not channels, height and width")
+      }
+      // What remains of the picture when it is cropped; the resize must have a size.
+      let sides = inputSize.dropFirst().map { (Double($0) / cropFraction).rounded(.down) }
+      guard cropFraction > 0, cropFraction <= 1e3, sides.allSatisfy({ $0 <= 16_777_216 }) else {
+        throw DecodingError.dataCorruptedError(
+          forKey: .cropFraction, in: container,
+          debugDescription: "\(cropFraction) is no share of a picture")
+      }
+    }
 
-    public let activation: Activation
-    public let labels: [String]?
-    public let tensors: [TensorSpec]
+    public init(inputSize: [Int], cropFraction: Double, inGraph: Bool = true) {
+      self.inputSize = inputSize
+      self.cropFraction = cropFraction
+      self.inGraph = inGraph
+    }
   }
 
   public struct Quantization: Decodable, Equatable, Sendable {
@@ -157,15 +205,37 @@ public struct Metadata: Decodable, Equatable, Sendable {
     public let compatible: Bool
   }
 
+  /// Where a row of class scores is among the outputs.
+  public struct ClassRow: Equatable, Sendable {
+    /// Index of the output.
+    public let output: Int
+    /// The axis that classes lie along.
+    public let axis: Int
+  }
+
+  /// The output that ranks classes for one photo: that of a classifier, with every dimension but
+  /// the classes' of size 1. Nil where there is none.
+  public var classRow: ClassRow? {
+    guard task == .imageClassification || task == .multiLabelClassification else { return nil }
+    for (index, tensor) in output.tensors.enumerated() {
+      guard let axis = tensor.classAxis else { continue }
+      let others = tensor.shape.indices.filter { $0 != axis }
+      if others.allSatisfy({ tensor.shape[$0] == 1 }) { return ClassRow(output: index, axis: axis) }
+    }
+    return nil
+  }
+
   /// Read and check a record; throw `ModelError` that names `file`.
   public static func read(_ json: Data, file: String) throws -> Metadata {
     let metadata = try readRecord(Metadata.self, json, record: "metadata.json", file: file)
-    if let labels = metadata.output.labels, let classes = metadata.output.tensors.first?.shape.last,
-      labels.count != classes
-    {
+    let places = metadata.output.tensors.compactMap { tensor in
+      tensor.classAxis.map { tensor.shape[$0] }
+    }
+    // An axis of another number beside one that fits has no labels, which is fine.
+    if let labels = metadata.output.labels, !places.isEmpty, !places.contains(labels.count) {
       throw ModelError.damaged(
         file: file, record: "metadata.json",
-        why: "field output.labels: \(labels.count) labels for \(classes) classes")
+        why: "field output.labels: \(labels.count) labels for \(places[0]) classes")
     }
     return metadata
   }
@@ -175,93 +245,26 @@ public struct Metadata: Decodable, Equatable, Sendable {
 public struct Tolerance: Decodable, Equatable, Sendable {
   public let atol: Double
   public let rtol: Double
+  /// The `atol` of each output, where there are several; empty: `atol` is that of all.
+  public let outputs: [Double]
   public let basis: String
-}
 
-/// The record `golden.json`: inputs with the outputs that Python computed for them.
-public struct Golden: Decodable, Equatable, Sendable {
-  public let tolerance: Tolerance
-  public let cases: [Case]
-
-  public struct Case: Decodable, Equatable, Sendable {
-    public let name: String
-    public let inputs: [Tensor]
-    public let expected: [Tensor]
-  }
-
-  /// Read and check a record; throw `ModelError` that names `file`.
-  public static func read(_ json: Data, file: String) throws -> Golden {
-    let golden = try readRecord(Golden.self, json, record: "golden.json", file: file)
-    guard !golden.cases.isEmpty else {
-      throw ModelError.damaged(
-        file: file, record: "golden.json", why: "field cases: there is not one to compare")
-    }
-    return golden
-  }
-}
-
-extension Tensor: Decodable {
-  enum CodingKeys: String, CodingKey { case shape, dtype, data }
+  enum CodingKeys: String, CodingKey { case atol, rtol, outputs, basis }
 
   public init(from decoder: any Decoder) throws {
     let container = try decoder.container(keyedBy: CodingKeys.self)
-    let shape = try container.decode([Int].self, forKey: .shape)
-    let dtype = try container.decode(DType.self, forKey: .dtype)
-    guard let data = Data(base64Encoded: try container.decode(String.self, forKey: .data)) else {
+    atol = try container.decode(Double.self, forKey: .atol)
+    rtol = try container.decode(Double.self, forKey: .rtol)
+    outputs = try container.decodeIfPresent([Double].self, forKey: .outputs) ?? []
+    basis = try container.decode(String.self, forKey: .basis)
+    guard atol >= 0, rtol >= 0, outputs.allSatisfy({ $0 >= 0 }) else {
       throw DecodingError.dataCorruptedError(
-        forKey: .data, in: container, debugDescription: "not base64")
+        forKey: .atol, in: container, debugDescription: "a tolerance below zero")
     }
-    guard let tensor = Tensor(dtype: dtype, shape: shape, bytes: [UInt8](data)) else {
-      throw DecodingError.dataCorruptedError(
-        forKey: .shape, in: container,
-        debugDescription: "shape \(shape) of \(dtype.rawValue) does not fit \(data.count) bytes")
-    }
-    self = tensor
   }
-}
 
-/// Every record has a version of the contract; it is read before anything else.
-private struct Versioned: Decodable {
-  let version: String
-
-  enum CodingKeys: String, CodingKey { case version = "schema_version" }
-}
-
-private func readRecord<Record: Decodable>(
-  _ type: Record.Type, _ json: Data, record: String, file: String
-) throws -> Record {
-  let decoder = JSONDecoder()
-  do {
-    let version = try decoder.decode(Versioned.self, from: json).version
-    guard let major = Int(version.prefix { $0 != "." }) else {
-      throw ModelError.damaged(
-        file: file, record: record, why: "field schema_version: “\(version)” is not a version")
-    }
-    guard major == Metadata.schemaMajor else {
-      throw ModelError.unsupported(file: file, record: record, version: version)
-    }
-    return try decoder.decode(type, from: json)
-  } catch let error as DecodingError {
-    throw ModelError.damaged(file: file, record: record, why: describe(error))
-  }
-}
-
-private func describe(_ error: DecodingError) -> String {
-  func named(_ path: [any CodingKey], _ what: String) -> String {
-    let field = path.map { $0.intValue.map(String.init) ?? $0.stringValue }.joined(separator: ".")
-    return field.isEmpty ? what : "field \(field): \(what)"
-  }
-  switch error {
-  case .keyNotFound(let key, let context):
-    return named(context.codingPath + [key], "it is missing")
-  case .typeMismatch(let type, let context):
-    return named(context.codingPath, "not of type \(type)")
-  case .valueNotFound(_, let context):
-    return named(context.codingPath, "it is null")
-  case .dataCorrupted(let context):
-    return named(
-      context.codingPath, context.codingPath.isEmpty ? "not JSON" : context.debugDescription)
-  @unknown default:
-    return "not what the exporter writes"
+  /// What the value `expected` of an output may differ by.
+  func bound(_ expected: Double, output: Int) -> Double {
+    (outputs.isEmpty ? atol : outputs[output % outputs.count]) + rtol * abs(expected)
   }
 }

@@ -1,6 +1,22 @@
 import Foundation
 
-/// A photo as the models take it: uint8 RGB, height x width x 3, upright.
+/// What a pixel of a photo is made of, by Pillow's names of the modes.
+public enum PhotoColor: String, Decodable, Sendable {
+  case rgb = "RGB"
+  case gray = "L"
+  case rgba = "RGBA"
+
+  /// How many numbers a pixel has.
+  public var channels: Int {
+    switch self {
+    case .rgb: 3
+    case .gray: 1
+    case .rgba: 4
+    }
+  }
+}
+
+/// A decoded photo: uint8 RGB, height x width x 3, upright.
 public struct RGBImage: Equatable, Sendable {
   public let width: Int
   public let height: Int
@@ -15,12 +31,35 @@ public struct RGBImage: Equatable, Sendable {
     self.bytes = bytes
   }
 
-  /// The tensor that `forward` takes.
-  public var tensor: Tensor {
-    guard let tensor = Tensor(dtype: .uint8, shape: [height, width, 3], bytes: bytes) else {
+  /// The tensor that `forward` takes: height x width x channels.
+  ///
+  /// Gray is Pillow's, rounded the same. Photos have no transparency here: alpha is 255 throughout.
+  public func tensor(_ color: PhotoColor) -> Tensor {
+    let shape = [height, width, color.channels]
+    guard let tensor = Tensor(dtype: .uint8, shape: shape, bytes: bytes(color)) else {
       preconditionFailure("an RGBImage always holds height x width x 3 bytes")
     }
     return tensor
+  }
+
+  private func bytes(_ color: PhotoColor) -> [UInt8] {
+    switch color {
+    case .rgb:
+      return bytes
+    case .gray:
+      return stride(from: 0, to: bytes.count, by: 3).map { red in
+        let weighted: UInt32 =
+          UInt32(bytes[red]) * 19595 + UInt32(bytes[red + 1]) * 38470
+          + UInt32(bytes[red + 2]) * 7471
+        return UInt8((weighted + 0x8000) >> 16)
+      }
+    case .rgba:
+      var out = [UInt8](repeating: 255, count: width * height * 4)
+      for pixel in 0..<width * height {
+        for channel in 0..<3 { out[pixel * 4 + channel] = bytes[pixel * 3 + channel] }
+      }
+      return out
+    }
   }
 }
 

@@ -25,39 +25,27 @@ public struct Prediction: Equatable, Sendable, Identifiable {
   public let text: String
 }
 
-/// Name the best `k` classes of an output that holds one row of class scores.
-///
-/// Throws `ModelError` when the output is not one row, or has another number of classes than labels.
-public func predictions(_ output: [Tensor], metadata: Metadata, file: String, k: Int) throws
-  -> [Prediction]
-{
-  guard let scores = output.first, let classes = scores.shape.last, classes == scores.count,
-    classes > 0
-  else {
-    throw ModelError.runtime(
-      file: file,
-      why: "its first output, shape \(output.first?.shape ?? []), is not one row of "
-        + "class scores. Export a classifier, or use this file for its benchmark only.")
-  }
-  let labels = metadata.output.labels
-  guard labels == nil || labels?.count == classes else {
-    throw ModelError.runtime(
-      file: file, why: "\(classes) scores came out for \(labels?.count ?? 0) labels.")
-  }
+/// Name the best `k` classes of one row of class scores, best first.
+func predictions(_ scores: Tensor, of spec: OutputTensor, output: Output, k: Int) -> [Prediction] {
   let values = scores.values
-  let isProbability = metadata.output.activation != .none
+  let isProbability = spec.holds == .probabilities
   return topIndices(values, k).map { index in
     let score = values[index]
     let bar = isProbability && score.isFinite ? min(max(score, 0), 1) : nil
     return Prediction(
-      id: index, label: labels?[index] ?? "class \(index)", score: score, bar: bar,
-      text: isProbability ? percent(score) : String(format: "%.3f", score))
+      id: index, label: output.label(index, places: values.count), score: score, bar: bar,
+      text: isProbability ? percent(score) : decimal(score))
   }
 }
 
 /// Write a share as a percentage with one decimal.
 func percent(_ share: Double) -> String {
   share.isFinite ? String(format: "%.1f%%", share * 100) : "not a number"
+}
+
+/// Write a number with four significant digits.
+func decimal(_ value: Double) -> String {
+  value.isFinite ? String(format: "%.4g", value) : "not a number"
 }
 
 /// Write a small number with two digits and an exponent, as Python's reports do.

@@ -4,6 +4,9 @@ import Foundation
 public enum DType: String, Codable, Sendable, CaseIterable {
   case uint8, int32, int64, float32, float64, bool
 
+  /// Whether numbers are exact: integers, and true and false.
+  public var isExact: Bool { self != .float32 && self != .float64 }
+
   /// Bytes one element takes.
   public var size: Int {
     switch self {
@@ -47,6 +50,21 @@ public struct Tensor: Equatable, Sendable {
     case .float32: elements(of: Float.self).map(Double.init)
     case .float64: elements(of: Double.self)
     }
+  }
+
+  /// The elements at `start`, `start + stride`, ... in C order, as a tensor of one dimension.
+  func every(_ stride: Int, from start: Int) -> Tensor {
+    var picked: [UInt8] = []
+    for place in Swift.stride(from: start, to: count, by: stride) {
+      picked += bytes[place * dtype.size..<(place + 1) * dtype.size]
+    }
+    return Tensor(dtype: dtype, picked: picked)
+  }
+
+  private init(dtype: DType, picked: [UInt8]) {
+    self.dtype = dtype
+    shape = [picked.count / dtype.size]
+    bytes = picked
   }
 
   private func elements<Element>(of type: Element.Type) -> [Element] {

@@ -50,18 +50,52 @@ func tinyForward(_ image: Tensor) throws -> Tensor {
   var sums = [Float](repeating: 0, count: 5)
   for (index, byte) in image.bytes.enumerated() { sums[index % 5] += Float(byte) }
   let total = sums.reduce(0, +)
-  return try #require(Tensor.floats(sums.map { $0 / total }, shape: [1, 5]))
+  return try #require(Tensor.floats(sums.map { $0 / total }, shape: [5]))
+}
+
+/// Metadata of the tiny model with another task and other outputs.
+func described(_ task: String?, _ tensors: [[String: Any]], labels: [String]? = nil) throws
+  -> Metadata
+{
+  try Metadata.read(record(task, tensors, labels: labels), file: "tiny.ptl")
+}
+
+/// The record of `described`.
+func record(_ task: String?, _ tensors: [[String: Any]], labels: [String]? = nil) throws -> Data {
+  let whole = try JSONSerialization.jsonObject(with: Fixtures.data("contract/metadata.json"))
+  var root = try #require(whole as? [String: Any])
+  root["task"] = task as Any? ?? NSNull()
+  root["output"] = [
+    "returned": tensors.count == 1 ? "tensor" : "list", "tensors": tensors, "added": [Any](),
+    "labels": labels as Any? ?? NSNull(),
+  ]
+  return try JSONSerialization.data(withJSONObject: root)
+}
+
+/// One output as the metadata has it.
+func described(
+  _ name: String, _ shape: [Int], _ axes: [String], _ holds: String, space: String? = nil,
+  unit: String? = nil, dtype: String = "float32"
+) -> [String: Any] {
+  [
+    "name": name, "shape": shape, "axes": axes, "holds": holds, "dtype": dtype, "varies": false,
+    "space": space as Any? ?? NSNull(), "unit": unit as Any? ?? NSNull(),
+  ]
 }
 
 extension Tensor {
   static func floats(_ values: [Float], shape: [Int]) -> Tensor? {
     Tensor(dtype: .float32, shape: shape, bytes: values.withUnsafeBytes { Array($0) })
   }
+
+  static func integers(_ values: [Int64], shape: [Int]) -> Tensor? {
+    Tensor(dtype: .int64, shape: shape, bytes: values.withUnsafeBytes { Array($0) })
+  }
 }
 
-/// A runtime without torch. A "model file" is text: the names of a metadata and of a golden
-/// fixture, then what it does: `right`, `wrong` (adds one to class 0), `throws`, `wide` (six scores)
-/// or `slow` (right, but late).
+/// A runtime without torch. A "model file" is text: the names of a metadata and of a golden record,
+/// beside the file or among the fixtures, then what it does: `right`, `wrong` (adds one to class 0),
+/// `throws`, `wide` (six scores), `two` (the right scores twice) or `slow` (right, but late).
 final class FakeRuntime: ModelRuntime {
   struct Failure: LocalizedError {
     let errorDescription: String?
@@ -71,6 +105,7 @@ final class FakeRuntime: ModelRuntime {
   let metadata: String
   let golden: String
   let behavior: String
+  private let folder: URL
 
   static func setThreads(_ threads: Int) throws {
     guard threads > 0 else { throw Failure(errorDescription: "threads must be 1 to 1024") }
@@ -79,12 +114,15 @@ final class FakeRuntime: ModelRuntime {
   init(path: String) throws {
     let words = try String(contentsOfFile: path, encoding: .utf8).split(separator: " ")
     guard words.count == 3 else { throw Failure(errorDescription: "not a zip archive") }
+    folder = URL(fileURLWithPath: path).deletingLastPathComponent()
     (metadata, golden, behavior) = (String(words[0]), String(words[1]), String(words[2]))
   }
 
   func extra(_ name: String) throws -> Data? {
     let fixture = name == "metadata.json" ? metadata : golden
-    return fixture == "-" ? nil : try Fixtures.data("contract/\(fixture).json")
+    if fixture == "-" { return nil }
+    let beside = folder.appendingPathComponent("\(fixture).json")
+    return try (try? Data(contentsOf: beside)) ?? Fixtures.data("contract/\(fixture).json")
   }
 
   func forward(_ inputs: [Tensor]) throws -> [Tensor] {
@@ -95,9 +133,11 @@ final class FakeRuntime: ModelRuntime {
     case "wrong":
       var values = output.values.map(Float.init)
       values[0] += 1
-      return [try #require(Tensor.floats(values, shape: [1, 5]))]
+      return [try #require(Tensor.floats(values, shape: [5]))]
     case "wide":
-      return [try #require(Tensor.floats([1, 2, 3, 4, 5, 6], shape: [1, 6]))]
+      return [try #require(Tensor.floats([1, 2, 3, 4, 5, 6], shape: [6]))]
+    case "two":
+      return [output, output]
     case "slow":
       Thread.sleep(forTimeInterval: 0.2)
       return [output]
@@ -111,11 +151,15 @@ final class FakeRuntime: ModelRuntime {
 final class ModelFolder: Sendable {
   let url: URL
 
-  init(_ files: [String: String]) throws {
+  /// `records` lie beside the files, for `FakeRuntime`, by name without extension.
+  init(_ files: [String: String], records: [String: Data] = [:]) throws {
     url = FileManager.default.temporaryDirectory.appendingPathComponent(UUID().uuidString)
     try FileManager.default.createDirectory(at: url, withIntermediateDirectories: true)
     for (name, text) in files {
       try Data(text.utf8).write(to: url.appendingPathComponent(name))
+    }
+    for (name, data) in records {
+      try data.write(to: url.appendingPathComponent("\(name).json"))
     }
   }
 
@@ -136,4 +180,5 @@ func caught<Failure: Error, Result>(_ type: Failure.Type, _ body: () throws -> R
   throw NothingThrown()
 }
 
-private struct NothingThrown: Error {}
+/// What was expected did not happen.
+struct NothingThrown: Error {}

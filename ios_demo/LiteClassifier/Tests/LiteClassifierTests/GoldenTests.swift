@@ -6,7 +6,7 @@ import Testing
 struct GoldenCheckVector: Decodable, Sendable, CustomTestStringConvertible {
   let name: String
   let tolerance: Tolerance
-  let expected: [Tensor]
+  let expected: [SampledTensor]
   let actual: [Tensor]
   let passes: Bool
   let problem: String?
@@ -38,25 +38,115 @@ struct GoldenCheckVector: Decodable, Sendable, CustomTestStringConvertible {
     #expect(comparison.top1 == check.top1)
   }
 
+  private static let row = Metadata.ClassRow(output: 0, axis: 0)
+
   @Test func theTinyModelPasses() throws {
     let golden = try Golden.read(Fixtures.data("contract/golden.json"), file: "tiny.ptl")
-    let verdict = try GoldenVerdict.replay(golden) { [try tinyForward($0[0])] }
+    let verdict = try GoldenVerdict.replay(golden, classes: Self.row) { [try tinyForward($0[0])] }
     #expect(verdict.passes)
-    #expect(verdict.cases == 2)
+    #expect(verdict.cases == 3)
     #expect(verdict.maxAbs == 0)
     #expect(verdict.top1 == 1)
-    #expect(verdict.sentence.contains("2 of 2 golden vectors, max|d| 0.0e+00"))
+    #expect(verdict.sentence.contains("3 of 3 golden vectors, max|d| 0.0e+00"))
   }
 
   @Test func aWrongModelFailsAndNamesTheVectors() throws {
     let golden = try Golden.read(Fixtures.data("contract/golden.json"), file: "tiny.ptl")
-    let verdict = try GoldenVerdict.replay(golden) { inputs in
+    let verdict = try GoldenVerdict.replay(golden, classes: Self.row) { inputs in
       let right = try tinyForward(inputs[0])
       return inputs[0].shape[0] == 4
-        ? [right] : [try #require(Tensor.floats([1, 0, 0, 0, 0], shape: [1, 5]))]
+        ? [right] : [try #require(Tensor.floats([1, 0, 0, 0, 0], shape: [5]))]
     }
     #expect(!verdict.passes)
-    #expect(verdict.failed == ["tall"])
-    #expect(verdict.sentence.contains("1 of 2 golden vectors differ (tall)"))
+    #expect(verdict.failed == ["tall", "sampled"])
+    #expect(verdict.sentence.contains("2 of 3 golden vectors differ (tall, sampled)"))
+  }
+
+  private func tolerance(_ atol: Double, outputs: [Double] = []) throws -> Tolerance {
+    let json: [String: Any] = ["atol": atol, "rtol": 0, "outputs": outputs, "basis": "by hand"]
+    return try JSONDecoder().decode(
+      Tolerance.self, from: JSONSerialization.data(withJSONObject: json))
+  }
+
+  /// What a golden vector says of every `stride`-th of `values`, read from its JSON.
+  private func sampled(
+    _ values: [Float], _ stride: Int, start: Int = 0, minimum: Double?, maximum: Double?,
+    mean: Double?
+  ) throws -> SampledTensor {
+    let whole = try #require(Tensor.floats(values, shape: [values.count]))
+    var json: [String: Any] = [
+      "shape": [values.count], "dtype": "float32", "start": start, "stride": stride,
+      "data": Data(whole.every(stride, from: start).bytes).base64EncodedString(),
+    ]
+    json["minimum"] = minimum
+    json["maximum"] = maximum
+    json["mean"] = mean
+    return try JSONDecoder().decode(
+      SampledTensor.self, from: JSONSerialization.data(withJSONObject: json))
+  }
+
+  @Test func integersThatADoubleCannotTellApartDiffer() throws {
+    let one = try #require(Tensor.integers([1 << 53], shape: [1]))
+    let other = try #require(Tensor.integers([1 << 53 | 1], shape: [1]))
+    let comparison = try Comparison.between(
+      expected: [SampledTensor(one)], actual: [other], tolerance: tolerance(10))
+    #expect(comparison.problem == .values)
+  }
+
+  @Test func everyOutputHasItsOwnTolerance() throws {
+    let zero = try #require(Tensor.floats([0], shape: [1]))
+    let half = try #require(Tensor.floats([0.5], shape: [1]))
+    let own = try tolerance(0.5, outputs: [0, 0.5])
+    let expected = [SampledTensor(zero), SampledTensor(zero)]
+    func passes(_ actual: [Tensor]) -> Bool {
+      Comparison.between(expected: expected, actual: actual, tolerance: own).passes
+    }
+    #expect(passes([zero, half]))
+    #expect(!passes([half, zero]))
+  }
+
+  @Test func placesThatAreNotHeldShowInTheFigures() throws {
+    let values: [Float] = [1, 5, -3, 2, 0]
+    let golden = try sampled(values, 3, start: 1, minimum: -3, maximum: 5, mean: 1)
+    #expect(golden.held.values == [5, 0])
+    func problem(_ values: [Float], _ atol: Double) throws -> Comparison.Problem? {
+      let actual = try #require(Tensor.floats(values, shape: [5]))
+      return try Comparison.between(
+        expected: [golden], actual: [actual], tolerance: tolerance(atol)
+      ).problem
+    }
+    #expect(try problem(values, 0) == nil)
+    #expect(try problem([1, 5.5, -3, 2, 0], 0.25) == .values, "one that is held")
+    #expect(try problem([1, 5, -3.5, 2.5, 0], 0.25) == .values, "the minimum")
+    #expect(try problem([6, 5, -3, -3, 0], 0.25) == .values, "the maximum")
+    #expect(try problem([2, 5, -3, 2, 0], 0.25) == nil, "the mean is 0.2 off, which is allowed")
+    #expect(try problem([2, 5, -3, 2, 0], 0.1) == .values)
+    #expect(try problem([.nan, .nan, .nan, .nan, .nan], 9) == .nonfinite)
+  }
+
+  @Test func theOrderOfASumIsNoDifference() throws {
+    // Forwards both ones are lost in the large number's rounding, backwards they count as two.
+    let values: [Float] = [1e16, 1, 1, 0]
+    let backwards = values.reversed().reduce(0.0) { $0 + Double($1) } / 4
+    let forwards = values.reduce(0.0) { $0 + Double($1) } / 4
+    #expect(backwards != forwards)
+    let golden = try sampled(
+      values, 3, minimum: 0, maximum: Double(Float(1e16)), mean: backwards)
+    let actual = try #require(Tensor.floats(values, shape: [4]))
+    let comparison = try Comparison.between(
+      expected: [golden], actual: [actual], tolerance: tolerance(0))
+    #expect(comparison.passes)
+  }
+
+  @Test func classesAreRankedAlongTheirAxis() throws {
+    // Two classes for a batch of three: photos 1 and 3 agree, photo 2 does not.
+    let expected = try #require(Tensor.floats([1, 0, 5, 0, 1, 9], shape: [2, 3]))
+    let actual = try #require(Tensor.floats([1, 1, 5, 0, 0, 9], shape: [2, 3]))
+    let other = try #require(Tensor.floats([1, 2], shape: [2]))
+    let comparison = try Comparison.between(
+      expected: [SampledTensor(other), SampledTensor(expected)], actual: [other, actual],
+      tolerance: tolerance(1), classes: .init(output: 1, axis: 0))
+    let twoThirds = 2.0 / 3
+    #expect(comparison.top1 == twoThirds)
   }
 }

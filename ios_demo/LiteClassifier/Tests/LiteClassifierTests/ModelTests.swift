@@ -3,9 +3,15 @@ import Testing
 
 @testable import LiteClassifier
 
+/// The classes of a result, which must have some.
+func classes(_ result: RunResult) throws -> [Prediction] {
+  guard case .classes(let predictions) = result.presentation else { throw NothingThrown() }
+  return predictions
+}
+
 @Suite struct LoadedModelTests {
   @Test(arguments: [
-    ("- golden right", "metadata.json"), ("metadata_newer_major golden right", "2.0"),
+    ("- golden right", "metadata.json"), ("metadata_newer_major golden right", "3.0"),
     ("metadata_truncated golden right", "metadata.json"), ("a zip", "not a zip archive"),
   ])
   func filesThatAreNotOursAreExplained(content: String, mentioned: String) throws {
@@ -48,10 +54,11 @@ import Testing
       let bytes = [UInt8](repeating: 9, count: 15 * 11 * 3)
       return try #require(RGBImage(width: 15, height: 11, bytes: bytes))
     }
-    let result = try model.classify(photo)
+    let result = try model.run(photo)
     #expect(result.width == 15)
     #expect(result.height == 11)
-    #expect(result.predictions.count == 5)
+    #expect(result.outputs.map(\.spec.name) == ["logits"])
+    #expect(try classes(result).count == 5)
     #expect(result.milliseconds > 0)
     #expect(try #require(result.memoryMegabytes) > 1)
   }
@@ -63,17 +70,57 @@ import Testing
     let photo = Photo(width: width, height: height) { _ in
       throw ModelError.input(why: "must not be decoded")
     }
-    let error = try caught(ModelError.self) { try model.classify(photo) }
+    let error = try caught(ModelError.self) { try model.run(photo) }
     #expect(error.localizedDescription.contains(mentioned))
     #expect(error.localizedDescription.contains("\(width) × \(height)"))
+  }
+
+  @Test func outputsThatTheMetadataDoesNotDescribeAreExplained() throws {
+    let folder = try ModelFolder(["x.ptl": "metadata golden two"])
+    let model = try LoadedModel(folder.file("x.ptl"), runtime: FakeRuntime.self)
+    let image = try #require(RGBImage(width: 2, height: 2, bytes: .init(repeating: 9, count: 12)))
+    let error = try caught(ModelError.self) { try model.run(Photo(image)) }
+    #expect(
+      error.localizedDescription
+        == "x.ptl could not be run: 2 outputs came, and field output.tensors describes 1.")
+  }
+
+  @Test func aShapeThatVariesMayDifferButNotItsRank() throws {
+    for (shape, fits) in [([2], true), ([1, 5], false)] {
+      var output = described(
+        "out", shape, shape.map { _ in "features" }, "embedding")
+      output["varies"] = true
+      let folder = try ModelFolder(
+        ["x.ptl": "own golden right"],
+        records: ["own": record("image-feature-extraction", [output])])
+      let model = try LoadedModel(folder.file("x.ptl"), runtime: FakeRuntime.self)
+      let image = try #require(RGBImage(width: 2, height: 2, bytes: .init(repeating: 9, count: 12)))
+      let result = try? model.run(Photo(image))
+      #expect((result != nil) == fits)
+    }
+  }
+
+  @Test func theBadgeHasTop1OnlyForClasses() throws {
+    let folder = try ModelFolder(
+      ["a.ptl": "metadata golden right", "b.ptl": "own golden right"],
+      records: ["own": record(nil, [described("out", [5], ["features"], "values")])])
+    let classifier = try LoadedModel(folder.file("a.ptl"), runtime: FakeRuntime.self).check()
+    let other = try LoadedModel(folder.file("b.ptl"), runtime: FakeRuntime.self).check()
+    #expect(classifier.passes && other.passes)
+    #expect(classifier.top1 == 1)
+    #expect(classifier.sentence.contains("top-1 agreement 100.0%"))
+    #expect(other.top1 == nil)
+    #expect(other.sentence.hasSuffix("golden vectors, max|d| 0.0e+00."))
   }
 
   @Test func aTensorModelSaysWhatItIs() throws {
     let folder = try ModelFolder(["x.ptl": "metadata_tensor golden right"])
     let model = try LoadedModel(folder.file("x.ptl"), runtime: FakeRuntime.self)
     let image = try #require(RGBImage(width: 1, height: 1, bytes: [1, 2, 3]))
-    let error = try caught(ModelError.self) { try model.classify(Photo(image)) }
+    let error = try caught(ModelError.self) { try model.run(Photo(image)) }
     #expect(error.localizedDescription.contains("--input tensor"))
+    #expect(error.localizedDescription.contains("pixels: float32 1 × 3 × 4 × 4, age: int64 1 × 2"))
+    #expect(model.photoRefusal == error.localizedDescription)
   }
 }
 
@@ -139,7 +186,7 @@ import Testing
     #expect(model.phase == .noModels)
   }
 
-  @Test func theFirstModelIsCheckedAndThePhotoClassified() async throws {
+  @Test func theFirstModelIsCheckedAndRunsOnThePhoto() async throws {
     let folder = try ModelFolder([
       "b.ptl": "metadata golden wrong", "a.ptl": "metadata golden right",
     ])
@@ -152,39 +199,39 @@ import Testing
       return
     }
     #expect(verdict.passes)
-    await model.classify(try photo())
-    guard case .classified(let result) = model.phase else {
+    await model.run(try photo())
+    guard case .finished(let result) = model.phase else {
       Issue.record("a result expected, got \(model.phase)")
       return
     }
-    #expect(result.predictions.count == 5)
+    #expect(try classes(result).count == 5)
   }
 
-  @Test func anotherVariantClassifiesTheSamePhoto() async throws {
+  @Test func anotherVariantRunsOnTheSamePhoto() async throws {
     let folder = try ModelFolder([
       "a.ptl": "metadata golden right", "b.ptl": "metadata golden wrong",
     ])
     let model = state(folder)
     await model.start()
-    await model.classify(try photo())
+    await model.run(try photo())
     let before = model.phase
     await model.select(folder.file("b.ptl"))
-    guard case .classified(let result) = model.phase else {
+    guard case .finished(let result) = model.phase else {
       Issue.record("a result expected, got \(model.phase)")
       return
     }
-    #expect(result.predictions.first?.id == 0, "the wrong model adds one to class 0")
+    #expect(try classes(result).first?.id == 0, "the wrong model adds one to class 0")
     guard case .checked(let verdict) = model.badge else {
       Issue.record("a badge expected, got \(model.badge)")
       return
     }
     #expect(!verdict.passes)
     await model.select(folder.file("a.ptl"))
-    guard case .classified(let again) = model.phase, case .classified(let first) = before else {
+    guard case .finished(let again) = model.phase, case .finished(let first) = before else {
       Issue.record("a result expected, got \(model.phase)")
       return
     }
-    #expect(again.predictions == first.predictions)
+    #expect(again.presentation == first.presentation)
   }
 
   @Test func errorsAreSentencesAndTheNextChoiceRecovers() async throws {
@@ -197,17 +244,21 @@ import Testing
     #expect(
       model.phase
         == .failed(
-          "a.ptl: metadata.json has schema version 2.0, and this app reads 1.x. Update the app."))
+          "a.ptl: metadata.json has schema version 3.0, and this app reads 2.x. Update the app."))
     #expect(model.badge == .none)
-    await model.classify(try photo())
+    await model.run(try photo())
     await model.select(folder.file("b.ptl"))
     let refused = "b.ptl could not be run: the image must have three channels"
     #expect(model.badge == .failed(refused))
     #expect(model.phase == .failed(refused))
     await model.select(folder.file("d.ptl"))
-    #expect(model.phase == .failed("d.ptl could not be run: 6 scores came out for 5 labels."))
+    #expect(
+      model.phase
+        == .failed(
+          "d.ptl could not be run: field output.tensors.0 (logits): float32 of shape [6] came, and it "
+            + "says float32 of [5]."))
     await model.select(folder.file("c.ptl"))
-    guard case .classified = model.phase else {
+    guard case .finished = model.phase else {
       Issue.record("a result expected, got \(model.phase)")
       return
     }
@@ -229,15 +280,67 @@ import Testing
     #expect(model.phase == .ready)
   }
 
+  @Test func aModelOfTensorsWaitsAndSaysWhyItTakesNoPhoto() async throws {
+    let folder = try ModelFolder([
+      "a.ptl": "metadata golden right", "b.ptl": "metadata_tensor golden right",
+    ])
+    let model = state(folder)
+    #expect(model.photoRefusal == nil)
+    await model.start()
+    #expect(model.photoRefusal == nil)
+    await model.run(try photo())
+    await model.select(folder.file("b.ptl"))
+    #expect(model.phase == .ready, "the photo waits for another model")
+    #expect(try #require(model.photoRefusal).hasPrefix("b.ptl takes tensors, not photos"))
+  }
+
+  @Test func anEmbeddingIsComparedWithThePreviousPhotos() async throws {
+    let output = described("out", [5], ["features"], "embedding")
+    let folder = try ModelFolder(
+      ["a.ptl": "own golden right", "b.ptl": "own golden right"],
+      records: ["own": record("image-feature-extraction", [output])])
+    let model = state(folder)
+    func similarity() throws -> Double? {
+      guard case .finished(let result) = model.phase,
+        case .embedding(let embedding) = result.presentation
+      else { throw NothingThrown() }
+      return embedding.similarity
+    }
+    await model.start()
+    await model.run(try photo())
+    #expect(try similarity() == nil, "there is no other photo yet")
+    await model.run(try photo())
+    #expect(abs(try #require(try similarity()) - 1) < 1e-12)
+    // The bytes 1, 0, 0 ... belong to the first class, so the vector is (1, 0, 0, 0, 0).
+    var bytes = [UInt8](repeating: 0, count: 12)
+    bytes[0] = 1
+    let dark = try #require(RGBImage(width: 2, height: 2, bytes: bytes))
+    await model.run(Photo(dark))
+    let sums = (0..<5).map { first in
+      stride(from: first, to: 60, by: 5).reduce(0.0) { $0 + Double($1) }
+    }
+    let length = sums.reduce(0) { $0 + $1 * $1 }.squareRoot()
+    #expect(abs(try #require(try similarity()) - sums[0] / length) < 1e-6)
+    await model.runLive(dark)
+    guard case .embedding(let live)? = model.live?.presentation else {
+      Issue.record("an embedding expected")
+      return
+    }
+    #expect(live.similarity == 1, "a frame is compared with the photo")
+    await model.select(folder.file("b.ptl"))
+    #expect(try similarity() == nil, "another model's numbers mean something else")
+  }
+
   @Test func liveFramesNeedAModelAndAreForgotten() async throws {
     let folder = try ModelFolder(["a.ptl": "metadata golden right"])
     let model = state(folder)
     let frame = try #require(RGBImage(width: 2, height: 2, bytes: .init(repeating: 3, count: 12)))
-    await model.classifyLive(frame)
+    await model.runLive(frame)
     #expect(model.live == nil)
     await model.start()
-    await model.classifyLive(frame)
-    #expect(model.live?.predictions.count == 5)
+    await model.runLive(frame)
+    let live = try #require(model.live)
+    #expect(try classes(live).count == 5)
     #expect(model.phase == .ready, "live frames leave the photo's state alone")
     model.stopLive()
     #expect(model.live == nil)

@@ -51,7 +51,7 @@ private struct DownsampleVector: Decodable {
           order: order)
       }
       #expect(image?.bytes == [UInt8](vector.rgb), "\(vector.order), stride \(vector.rowStride)")
-      #expect(image?.tensor.shape == [vector.height, vector.width, 3])
+      #expect(image?.tensor(.rgb).shape == [vector.height, vector.width, 3])
     }
   }
 
@@ -102,6 +102,23 @@ private struct DownsampleVector: Decodable {
         #expect(plan == .sample(vector.sample), "\(vector.width) x \(vector.height)")
       }
     }
+  }
+
+  @Test func grayAndAlphaAreThoseOfPillow() throws {
+    // Image.new("RGB", (1, 1), color).convert("L").getpixel((0, 0)) of Pillow
+    let colors: [([UInt8], UInt8)] = [
+      ([0, 0, 0], 0), ([255, 255, 255], 255), ([255, 0, 0], 76), ([0, 255, 0], 150),
+      ([0, 0, 255], 29), ([1, 2, 3], 2), ([200, 100, 50], 124),
+    ]
+    let image = try #require(
+      RGBImage(width: colors.count, height: 1, bytes: colors.flatMap(\.0)))
+    let gray = image.tensor(.gray)
+    #expect(gray.shape == [1, colors.count, 1])
+    #expect(gray.bytes == colors.map(\.1))
+    let alpha = image.tensor(.rgba)
+    #expect(alpha.shape == [1, colors.count, 4])
+    #expect(alpha.bytes == colors.flatMap { $0.0 + [255] })
+    #expect(image.tensor(.rgb).bytes == image.bytes)
   }
 
   @Test func aFrameIsShrunkByAveragingSquares() throws {

@@ -35,46 +35,35 @@ private struct StatisticsVector: Decodable {
     #expect(percentile95([]) == nil)
   }
 
-  private func tiny(_ name: String = "metadata") throws -> Metadata {
-    try Metadata.read(Fixtures.data("contract/\(name).json"), file: "tiny.ptl")
+  private func best(_ values: [Float], _ metadata: Metadata, k: Int) throws -> [Prediction] {
+    let spec = metadata.output.tensors[0]
+    let scores = try #require(Tensor.floats(values, shape: spec.shape))
+    return predictions(scores, of: spec, output: metadata.output, k: k)
+  }
+
+  private func tiny() throws -> Metadata {
+    try Metadata.read(Fixtures.data("contract/metadata.json"), file: "tiny.ptl")
   }
 
   @Test func predictionsNameTheClasses() throws {
-    let output = try #require(Tensor.floats([0.1, 0.5, 0.05, 0.05, 0.3], shape: [1, 5]))
-    let best = try predictions([output], metadata: tiny(), file: "tiny.ptl", k: 3)
+    let best = try best([0.1, 0.5, 0.05, 0.05, 0.3], tiny(), k: 3)
     #expect(best.map(\.label) == ["beech, beech tree", "Größe ü 猫", "amber"])
     #expect(best.map(\.text) == ["50.0%", "30.0%", "10.0%"])
     #expect(best.map(\.bar) == [0.5, Double(Float(0.3)), Double(Float(0.1))])
   }
 
-  @Test func aModelWithoutLabelsCountsItsClasses() throws {
-    let output = try #require(Tensor.floats([0.25, 0.75], shape: [2]))
-    let best = try predictions([output], metadata: tiny("metadata_tensor"), file: "t", k: 5)
+  @Test func aModelWithoutLabelsCountsItsClassesAndLogitsHaveNoBar() throws {
+    let logits = described("out", [1, 2], ["N", "classes"], "logits")
+    let best = try best([0.25, 7.5], described("image-classification", [logits]), k: 5)
     #expect(best.map(\.label) == ["class 1", "class 0"])
+    #expect(best.map(\.text) == ["7.5", "0.25"])
+    #expect(best.map(\.bar) == [nil, nil])
   }
 
   @Test func nanHasNoBar() throws {
-    let output = try #require(Tensor.floats([.nan, .nan, .nan, .nan, 0.5], shape: [1, 5]))
-    let best = try predictions([output], metadata: tiny(), file: "tiny.ptl", k: 2)
+    let best = try best([.nan, .nan, .nan, .nan, 0.5], tiny(), k: 2)
     #expect(best.map(\.id) == [4, 0])
     #expect(best[1].bar == nil)
     #expect(best[1].text == "not a number")
-  }
-
-  @Test(arguments: [[2, 5], [1, 4], [0], []])
-  func outputsThatAreNoRowOfScoresAreExplained(shape: [Int]) throws {
-    let count = shape.reduce(1, *)
-    let output = try #require(
-      Tensor.floats(.init(repeating: 0.1, count: count), shape: shape))
-    let error = try caught(ModelError.self) {
-      try predictions([output], metadata: tiny(), file: "tiny.ptl", k: 5)
-    }
-    #expect(error.localizedDescription.hasPrefix("tiny.ptl could not be run: "))
-  }
-
-  @Test func noOutputIsExplained() throws {
-    #expect(throws: ModelError.self) {
-      try predictions([], metadata: tiny(), file: "tiny.ptl", k: 5)
-    }
   }
 }

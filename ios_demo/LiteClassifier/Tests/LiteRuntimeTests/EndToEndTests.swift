@@ -48,11 +48,13 @@ enum Setup {
   @Test(arguments: try Setup.models())
   func aPhotoIsClassified(file: URL) throws {
     let model = try LoadedModel(file, runtime: LiteFile.self)
-    let result = try model.classify(Setup.photo())
-    #expect(result.predictions.count == 5)
-    let total = result.predictions.map(\.score).reduce(0, +)
+    let result = try model.run(Setup.photo())
+    #expect(result.outputs.map(\.spec) == model.metadata.output.tensors)
+    let predictions = try classes(result)
+    #expect(predictions.count == 5)
+    let total = predictions.map(\.score).reduce(0, +)
     #expect(total > 0 && total <= 1.0001)
-    let best = try #require(result.predictions.first)
+    let best = try #require(predictions.first)
     print("top-1 \(file.lastPathComponent): \(best.id) \(best.score) \(best.label)")
   }
 
@@ -61,14 +63,14 @@ enum Setup {
     let state = ClassifierModel(
       folder: folder, runtime: LiteFile.self, threads: 1, app: "swift test")
     await state.start()
-    await state.classify(try Setup.photo())
+    await state.run(try Setup.photo())
     for file in state.files {
       await state.select(file)
-      guard case .classified(let result) = state.phase else {
+      guard case .finished(let result) = state.phase else {
         Issue.record("\(file.lastPathComponent): \(state.phase)")
         continue
       }
-      #expect(result.predictions.count == 5)
+      #expect(try classes(result).count == 5)
       guard case .checked(let verdict) = state.badge else {
         Issue.record("\(file.lastPathComponent): \(state.badge)")
         continue
@@ -120,12 +122,34 @@ enum Setup {
     let file = try #require(Setup.models().first)
     let model = try LoadedModel(file, runtime: LiteFile.self)
     let photo = try Setup.photo()
-    let expected = try model.classify(photo).predictions
-    try await withThrowingTaskGroup(of: [Prediction].self) { group in
-      for _ in 0..<8 { group.addTask { try model.classify(photo).predictions } }
-      for try await predictions in group { #expect(predictions == expected) }
+    let expected = try model.run(photo).outputs
+    try await withThrowingTaskGroup(of: [NamedOutput].self) { group in
+      for _ in 0..<8 { group.addTask { try model.run(photo).outputs } }
+      for try await outputs in group { #expect(outputs == expected) }
     }
   }
+}
+
+/// `LITE_EVERY_DTYPE` names a file that returns its six inputs, one of each type, as a list.
+@Suite struct TensorTests {
+  @Test func everyTypeGoesInAndAListComesOut() throws {
+    let path = try #require(Setup.environment["LITE_EVERY_DTYPE"])
+    let file = try LiteFile(path: path)
+    let inputs = try DType.allCases.map { dtype in
+      // Two by three; each byte is 0 or 1, which is a number of every type, and true or false.
+      let bytes = (0..<6 * dtype.size).map { UInt8($0 % 3 == 0 ? 1 : 0) }
+      return try #require(Tensor(dtype: dtype, shape: [2, 3], bytes: bytes))
+    }
+    #expect(inputs.count == 6)
+    #expect(try file.forward(inputs) == inputs)
+    #expect(throws: LiteError.self) { try file.forward(inputs.reversed()) }
+  }
+}
+
+/// The classes of a result, which must have some.
+func classes(_ result: RunResult) throws -> [Prediction] {
+  guard case .classes(let predictions) = result.presentation else { throw NothingThrown() }
+  return predictions
 }
 
 /// Run `body`, which must throw an error of this type, and return the error.
@@ -140,4 +164,5 @@ func caught<Failure: Error, Result>(_ type: Failure.Type, _ body: () throws -> R
   throw NothingThrown()
 }
 
-private struct NothingThrown: Error {}
+/// What was expected did not happen.
+struct NothingThrown: Error {}

@@ -1,0 +1,175 @@
+import Foundation
+
+/// One output of a run with what the metadata says of it.
+public struct NamedOutput: Equatable, Sendable {
+  public let spec: OutputTensor
+  public let tensor: Tensor
+}
+
+/// An embedding, and how similar the previous photo's is.
+public struct Embedding: Equatable, Sendable {
+  public let values: [Double]
+  /// The cosine of the angle between the two, -1 to 1; nil where there is no other.
+  public internal(set) var similarity: Double?
+
+  /// The similarity with three decimals.
+  public var text: String? { similarity.map { String(format: "%.3f", $0) } }
+}
+
+/// The cosine of the angle between two vectors; nil for other lengths, and where one has none.
+public func cosineSimilarity(_ one: [Double], _ other: [Double]) -> Double? {
+  guard one.count == other.count else { return nil }
+  func dot(_ a: [Double], _ b: [Double]) -> Double { zip(a, b).reduce(0) { $0 + $1.0 * $1.1 } }
+  let lengths = (dot(one, one) * dot(other, other)).squareRoot()
+  guard lengths.isFinite, lengths > 0 else { return nil }
+  return min(max(dot(one, other) / lengths, -1), 1)
+}
+
+/// One number that a regression gives.
+public struct Quantity: Equatable, Sendable, Identifiable {
+  public let id: Int
+  public let name: String
+  /// With its unit.
+  public let text: String
+}
+
+/// A row of the table of outputs.
+public struct OutputRow: Equatable, Sendable, Identifiable {
+  public let name: String
+  /// As "1 × 21 × 4".
+  public let shape: String
+  /// As "N × C × W"; empty for a scalar.
+  public let axes: String
+  public let dtype: String
+  public let unit: String?
+  public let figures: Figures
+
+  public var id: String { name }
+
+  /// Minimum, mean and maximum in words.
+  public var range: String {
+    guard let minimum = figures.minimum, let mean = figures.mean, let maximum = figures.maximum
+    else { return "no finite value" }
+    let numbers = "min \(decimal(minimum)), mean \(decimal(mean)), max \(decimal(maximum))"
+    return unit.map { "\(numbers) \($0)" } ?? numbers
+  }
+
+  init(_ output: NamedOutput) {
+    name = output.spec.name
+    shape =
+      output.tensor.shape.isEmpty
+      ? "a scalar" : output.tensor.shape.map(String.init).joined(separator: " × ")
+    axes = output.spec.axes.joined(separator: " × ")
+    dtype = output.tensor.dtype.rawValue
+    unit = output.spec.unit
+    figures = Figures(output.tensor)
+  }
+}
+
+/// How the outputs of a run are shown: by the task, and as a table where nothing else fits.
+public enum Presentation: Equatable, Sendable {
+  case classes([Prediction])
+  case segmentation(Segmentation)
+  case depth(DepthPicture)
+  case detections(Detections)
+  case embedding(Embedding)
+  case quantities([Quantity])
+  case table([OutputRow])
+
+  /// Numbers that a regression may have to be shown one by one.
+  private static let mostQuantities = 16
+
+  /// Choose for `outputs` of a photo that lies at `placement`. At most `k` classes are named.
+  init(_ outputs: [NamedOutput], metadata: Metadata, placement: Placement, k: Int) {
+    self =
+      Self.ofTask(outputs, metadata, placement, k) ?? .table(outputs.map { OutputRow($0) })
+  }
+
+  private static func ofTask(
+    _ outputs: [NamedOutput], _ metadata: Metadata, _ placement: Placement, _ k: Int
+  ) -> Presentation? {
+    switch metadata.task {
+    case .imageClassification, .multiLabelClassification:
+      return classes(outputs, metadata, k)
+    case .imageSegmentation:
+      for output in outputs {
+        guard let space = output.spec.space,
+          let map = ClassMap(output.tensor, output.spec, metadata.output)
+        else {
+          continue
+        }
+        return .segmentation(Segmentation(map, on: space, placement, metadata.output))
+      }
+      return nil
+    case .depthEstimation:
+      for output in outputs where output.spec.holds == .depth {
+        guard let space = output.spec.space, let map = ValueMap(output.tensor, output.spec),
+          let picture = DepthPicture(map, on: space, placement, unit: output.spec.unit)
+        else { continue }
+        return .depth(picture)
+      }
+      return nil
+    case .objectDetection:
+      return Detections(outputs, placement, metadata.output).map { .detections($0) }
+    case .imageFeatureExtraction:
+      return outputs.first { $0.spec.holds == .embedding }
+        .map { .embedding(Embedding(values: $0.tensor.values)) }
+    case .imageRegression:
+      return quantities(outputs, metadata.output).map { .quantities($0) }
+    case .imageToImage, .keypointDetection, nil:
+      return nil
+    }
+  }
+
+  private static func classes(
+    _ outputs: [NamedOutput], _ metadata: Metadata, _ k: Int
+  ) -> Presentation? {
+    guard let row = metadata.classRow else { return nil }
+    let (spec, scores) = (outputs[row.output].spec, outputs[row.output].tensor)
+    guard scores.count > 0, scores.count == scores.shape[row.axis] else { return nil }
+    return .classes(predictions(scores, of: spec, output: metadata.output, k: k))
+  }
+
+  private static func quantities(_ outputs: [NamedOutput], _ output: Output) -> [Quantity]? {
+    var found: [Quantity] = []
+    for one in outputs {
+      for (index, value) in one.tensor.values.enumerated() {
+        let single = one.tensor.count == 1
+        let labels = outputs.count == 1 && output.labels?.count == one.tensor.count
+        let name =
+          labels ? output.label(index) : single ? one.spec.name : "\(one.spec.name) \(index)"
+        let text = one.spec.unit.map { "\(decimal(value)) \($0)" } ?? decimal(value)
+        found.append(Quantity(id: found.count, name: name, text: text))
+        if found.count > mostQuantities { return nil }
+      }
+    }
+    return found.isEmpty ? nil : found
+  }
+
+  /// The result in a few words: what is spoken, and what the live camera shows.
+  public var summary: String {
+    switch self {
+    case .classes(let predictions):
+      return predictions.first.map { "\($0.label), \($0.text)" } ?? "No class"
+    case .segmentation(let segmentation):
+      let shares = segmentation.legend.prefix(3).map { "\($0.label) \(percent($0.share))" }
+      return shares.isEmpty ? "Nothing is segmented" : shares.joined(separator: ", ")
+    case .depth(let depth):
+      return "Depth from \(decimal(depth.minimum)) to \(decimal(depth.maximum))"
+        + (depth.unit.map { " \($0)" } ?? "")
+    case .detections(let detections):
+      let shown = detections.above(detections.middle)
+      let best = shown.prefix(3).map(\.text).joined(separator: ", ")
+      return shown.isEmpty
+        ? "No object" : "\(shown.count) object\(shown.count == 1 ? "" : "s"): \(best)"
+    case .embedding(let embedding):
+      return embedding.text.map { "Cosine similarity to the previous photo: \($0)" }
+        ?? "Embedding of \(embedding.values.count) numbers"
+    case .quantities(let quantities):
+      return quantities.prefix(3).map { "\($0.name): \($0.text)" }.joined(separator: ", ")
+    case .table(let rows):
+      return "\(rows.count) output\(rows.count == 1 ? "" : "s"): "
+        + rows.prefix(3).map { "\($0.name), \($0.shape)" }.joined(separator: "; ")
+    }
+  }
+}
