@@ -23,15 +23,18 @@ from .trial import pristine
 # may decide rarely.
 DRAWS = 16
 
+# Arguments of one call of the network.
+Inputs = tuple[Tensor, ...]
+
 _Source = Literal["torch", "Python's random", "numpy.random"]
 
 
-def require_agreement(name: str, module: nn.Module, inputs: Sequence[Tensor]) -> None:
+def require_agreement(name: str, module: nn.Module, inputs: Sequence[Inputs]) -> None:
     """Raise `NotReproducible` where two runs of `module`, which never ran, differ in any bit.
 
-    Each of `inputs`, `[N, ...]`, is run once, the last one again, and then all of them in reverse
-    order by a copy of `module`; where none can be made, by `module` itself. Also refused is a
-    forward that writes to its input. `name` is the model's, for messages.
+    Each of `inputs`, the arguments of a call, is run once, the last one again, and then all of
+    them in reverse order by a copy of `module`; where none can be made, by `module` itself. Also
+    refused is a forward that writes to its input. `name` is the model's, for messages.
     """
     fresh = pristine(module)
     outputs = [_run(name, module, x) for x in inputs]
@@ -51,11 +54,11 @@ def require_agreement(name: str, module: nn.Module, inputs: Sequence[Tensor]) ->
             raise _refusal(name, what, (wanted, got), x, (module, other))
 
 
-def _run(name: str, module: nn.Module, x: Tensor) -> list[Tensor]:
-    """Run `module` on a copy of `x`, which has to be the same afterwards."""
-    given = x.clone()
-    outputs = run(module, (given,))
-    if _differ([x], [given]):
+def _run(name: str, module: nn.Module, x: Inputs) -> list[Tensor]:
+    """Run `module` on copies of `x`, which have to be the same afterwards."""
+    given = [t.clone() for t in x]
+    outputs = run(module, given)
+    if _differ(x, given):
         culprit = _look(lambda: first_write(record(module, x)))
         raise NotReproducible(
             f"Eager {name} writes to its input, so a second run on the same tensor gives something "
@@ -83,7 +86,7 @@ def _refusal(
     name: str,
     what: str,
     outputs: tuple[Sequence[Tensor], Sequence[Tensor]],
-    x: Tensor,
+    x: Inputs,
     modules: tuple[nn.Module, nn.Module],
 ) -> NotReproducible:
     before = _generators()

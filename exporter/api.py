@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from os import PathLike
 from pathlib import Path
 from typing import Any, NoReturn
@@ -11,6 +11,7 @@ from typing import Any, NoReturn
 from torch import nn
 
 from runtime_check.device.operators import DEFAULT_RUNTIME
+from runtime_check.tasks import Task
 
 from . import pipeline
 from .artifact import Artifact
@@ -23,8 +24,10 @@ from .options import (
     CaptureMethod,
     ExportOptions,
     InputKind,
+    NamedShape,
     PreprocessingChoice,
     QuantizeOptions,
+    Representation,
     resolve_recipes,
 )
 from .progress import Clock, Listener, silent
@@ -44,8 +47,12 @@ def export(
     random_weights: bool = False,
     labels: Path | str | Sequence[str] | None = None,
     input: InputKind = "auto",
-    input_shape: Sequence[int] | None = None,
+    input_shape: Sequence[int] | Mapping[str, Sequence[int]] | None = None,
+    example: Path | str | None = None,
     preprocessing: PreprocessingChoice | None = None,
+    task: Task | None = None,
+    output: Representation = "auto",
+    unit: str | None = None,
     activation: Activation = "auto",
     capture: CaptureMethod = "auto",
     allow_specialization: bool = False,
@@ -71,7 +78,8 @@ def export(
     `install` is the folder of an Android or iOS app, or several: each gets a copy where it loads
     models. File, reports and copies appear together or not at all.
     `model` is a timm name, a hub id (`hf-hub:...`), `package.module:factory`, or a module. The
-    keywords are the fields of `ExportOptions`. `quantize` makes it int8: a recipe or its name, or
+    keywords are the fields of `ExportOptions`; `input_shape` of several inputs is a dict by their
+    names. `quantize` makes it int8: a recipe or its name, or
     `"auto"` or several recipes, of which the one with the least work within `budget` is taken.
     `calibration` is a folder of typical images (or `"noise"`), `evaluate` one to judge candidates
     on; `train` and `checkpoint` are for QAT. `on_step` is called with each step's name,
@@ -91,7 +99,12 @@ def export(
             random_weights=random_weights,
             labels=_labels(labels),
             input=input,
-            input_shape=_tuple(input_shape),
+            input_shape=None if isinstance(input_shape, Mapping) else _tuple(input_shape),
+            input_shapes=_shapes(input_shape),
+            example=_path(example),
+            task=task,
+            output=output,
+            unit=unit,
             preprocessing=preprocessing or PreprocessingChoice(),
             activation=activation,
             capture=capture,
@@ -134,6 +147,12 @@ def _paths(values: Any) -> Any:
 
 def _tuple(values: Any) -> Any:
     return tuple(values) if isinstance(values, Iterable) and not isinstance(values, str) else values
+
+
+def _shapes(shapes: Any) -> Any:
+    if not isinstance(shapes, Mapping):
+        return ()
+    return tuple(NamedShape(name=name, shape=_tuple(shape)) for name, shape in shapes.items())
 
 
 def _labels(labels: Any) -> Any:

@@ -75,9 +75,9 @@ class Culprit:
 class _Log(TorchDispatchMode):
     """Log each operator that runs inside."""
 
-    def __init__(self, names: Mapping[int, str], example: Tensor) -> None:
+    def __init__(self, names: Mapping[int, str], example: Sequence[Tensor]) -> None:
         super().__init__()  # type: ignore[no-untyped-call]  # torch annotates none of it
-        self._names, self._input = names, _memory(example)
+        self._names, self._inputs = names, {_memory(t) for t in example}
         self._blank: set[int] = set()  # memory that nobody has written yet: it may hold anything
         self.steps: list[Step] = []
 
@@ -107,7 +107,7 @@ class _Log(TorchDispatchMode):
             made=tuple(map(self._digest, results)),
             names=tuple(self._names.get(_memory(t), "") for t in tensors),
             draws=torch.Tag.nondeterministic_seeded in func.tags,
-            writes=self._input in written,
+            writes=bool(self._inputs & set(written)),
         )
         self.steps.append(step)
         return result
@@ -116,8 +116,8 @@ class _Log(TorchDispatchMode):
         return "" if _memory(tensor) in self._blank else _digest(tensor)
 
 
-def record(module: nn.Module, example: Tensor) -> list[Step]:
-    """Run `module` on a copy of `example` and return its operators in order."""
+def record(module: nn.Module, example: Sequence[Tensor]) -> list[Step]:
+    """Run `module` on copies of `example`, its arguments, and return its operators in order."""
     attributes = [
         (f"{path}.{name}" if path else name, value)
         for path, child in module.named_modules()
@@ -125,10 +125,10 @@ def record(module: nn.Module, example: Tensor) -> list[Step]:
         if isinstance(value, Tensor)
     ]
     held = [*module.named_parameters(), *module.named_buffers(), *attributes]
-    given = example.clone()
+    given = [t.clone() for t in example]
     log = _Log({_memory(value): name for name, value in held if _memory(value)}, given)
     with torch.no_grad(), log:
-        module(given)
+        module(*given)
     return log.steps
 
 

@@ -14,8 +14,10 @@ from torch import Tensor, nn
 
 from runtime_check.artifact.metadata import ToleranceSpec
 from runtime_check.comparison import Tolerance
+from runtime_check.metrics import Metric
 
-from .errors import ExportError, UsageError
+from .agreement import Inputs
+from .errors import ExportError
 from .outputs import run
 from .plan import Plan
 from .rewrites import Evidence
@@ -33,7 +35,8 @@ HOST_STEPS = 3.0
 PHONE_STEPS = 8.0
 _PERTURBATION = 1e-6
 
-Finish = Callable[[Sequence[Tensor]], list[Tensor]]
+# Turns a network's outputs for the sample at an index into what the file gives.
+Finish = Callable[[Sequence[Tensor], int], list[Tensor]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,25 +44,26 @@ class Expected:
     """The outputs that a file has to reproduce for each of the plan's samples.
 
     `network` is what the bare network has to compute. The rest is about the artifact, with its
-    preprocessing and activation: `tolerance` on this machine, `phone` on another CPU, where
-    preprocessing may round a few gray levels the other way.
+    preprocessing and what is added after the network: `tolerance` on this machine, `phone` on
+    another CPU, where preprocessing may round a few gray levels the other way.
     """
 
     network: Evidence
     outputs: Sequence[Sequence[Tensor]]
     tolerance: Tolerance
     phone: ToleranceSpec
+    metric: Metric  # what the task is judged by
 
 
 def expect(plan: Plan) -> Expected:
-    """Run the float32 model in eager mode and derive tolerances from its own rounding.
+    """Run the float32 model as its user calls it, and derive tolerances from its own rounding.
 
-    Raises `ExportError` where eager's outputs are not finite, `UsageError` where labels do not
-    match them.
+    What is added after the network is done here to what the module returned: the wrapper that is
+    shipped has no part in it. Raises `ExportError` where eager's outputs are not finite.
     """
     module = plan.source.module
-    network_outputs = [run(module, (x,)) for x in plan.inputs]
-    outputs = [run(plan.whole(module), sample.inputs) for sample in plan.samples]
+    network_outputs = [run(module, given) for given in plan.inputs]
+    outputs = [plan.finish(out, index) for index, out in enumerate(network_outputs)]
     _check_outputs(plan, outputs)
     rounding = measure_rounding(
         module,
@@ -74,6 +78,7 @@ def expect(plan: Plan) -> Expected:
         outputs=outputs,
         tolerance=Tolerance.of(rounding.here),
         phone=rounding.phone,
+        metric=plan.metric_of(network_outputs[0]),
     )
 
 
@@ -82,21 +87,23 @@ def expect_int8(plan: Plan, network: nn.Module) -> Expected:
 
     Tolerances are in quantization steps: a phone's older kernels requantize with other roundings.
     """
-    inputs = [(x,) for x in plan.inputs]
-    outputs = [run(network, x) for x in inputs]
-    inner = int8_tolerance(network, inputs, outputs, list, steps=HOST_STEPS)
-    here = int8_tolerance(network, inputs, outputs, plan.finish, steps=HOST_STEPS)
+    outputs = [run(network, given) for given in plan.inputs]
+    inner = int8_tolerance(network, plan.inputs, outputs, _as_it_is, steps=HOST_STEPS)
+    here = int8_tolerance(network, plan.inputs, outputs, plan.finish, steps=HOST_STEPS)
     return Expected(
         network=Evidence(plan.inputs, outputs, Tolerance.of(inner)),
-        outputs=[run(plan.whole(network), sample.inputs) for sample in plan.samples],
+        outputs=[plan.finish(out, index) for index, out in enumerate(outputs)],
         tolerance=Tolerance.of(here),
-        phone=int8_tolerance(network, inputs, outputs, plan.finish, steps=PHONE_STEPS),
+        phone=int8_tolerance(network, plan.inputs, outputs, plan.finish, steps=PHONE_STEPS),
+        metric=plan.metric_of(outputs[0]),
     )
 
 
+def _as_it_is(outputs: Sequence[Tensor], _: int) -> list[Tensor]:
+    return [*outputs]
+
+
 def _check_outputs(plan: Plan, outputs: Sequence[Sequence[Tensor]]) -> None:
-    shapes = [tuple(t.shape) for t in outputs[0]]
-    labels = plan.source.labels
     for sample, tensors in zip(plan.samples, outputs, strict=True):
         for tensor in tensors:
             if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
@@ -104,11 +111,6 @@ def _check_outputs(plan: Plan, outputs: Sequence[Sequence[Tensor]]) -> None:
                     f"Eager {plan.source.name} returns NaN or infinity for the sample "
                     f"{sample.name!r}: there is nothing to be verified against. Check the weights."
                 )
-    if labels is not None and shapes[0] and shapes[0][-1] != len(labels):
-        raise UsageError(
-            f"{len(labels)} labels, but the model has {shapes[0][-1]} outputs. Pass the matching "
-            "file with --labels."
-        )
 
 
 # --- float32: the model's own rounding ------------------------------------------------------------
@@ -128,76 +130,110 @@ class Rounding:
     phone: ToleranceSpec
 
 
-def _spec(error: float, largest: float, count: int) -> ToleranceSpec:
+@dataclass
+class _Errors:
+    """The largest distance and the largest value seen of each output."""
+
+    largest: list[float]
+    apart: list[float]
+    exact: list[bool]  # whole numbers, which have no rounding
+
+    @staticmethod
+    def over(outputs: Sequence[Sequence[Tensor]]) -> _Errors:
+        """Take in the outputs of all inputs."""
+        columns = [*zip(*outputs, strict=True)]
+        return _Errors(
+            largest=[max((_size(t) for t in column), default=0.0) for column in columns],
+            apart=[0.0 for _ in columns],
+            exact=[not column[0].is_floating_point() for column in columns],
+        )
+
+    def add(self, one: Sequence[Tensor], other: Sequence[Tensor]) -> None:
+        """Take in the distance of two evaluations; of another shape they have none."""
+        for index, (a, b) in enumerate(zip(one, other, strict=True)):
+            if a.shape == b.shape and a.numel():
+                distance = float((a.double() - b.double()).abs().max())
+                self.apart[index] = max(self.apart[index], distance)
+
+    def spec(self, count: int) -> ToleranceSpec:
+        """Return what may differ, output by output, from distances over `count` inputs."""
+        atols = [
+            0.0 if exact else max(SAFETY * apart, FLOOR * size, 1e-12)
+            for size, apart, exact in zip(self.largest, self.apart, self.exact, strict=True)
+        ]
+        told = " / ".join(f"{apart:.3g}" for apart in self.apart[:8])
+        return _per_output(
+            atols,
+            basis=f"{SAFETY:g} x max|float32 - float64| = {SAFETY:g} x {told} over {count} inputs",
+        )
+
+    def coarse(self, basis: str) -> ToleranceSpec:
+        """Return 1e-4 of the largest value of each output."""
+        atols = [
+            0.0 if exact else max(1e-4 * size, 1e-12)
+            for size, exact in zip(self.largest, self.exact, strict=True)
+        ]
+        return _per_output(atols, basis=basis)
+
+
+def _size(tensor: Tensor) -> float:
+    return float(tensor.double().abs().max()) if tensor.numel() else 0.0
+
+
+def _per_output(atols: Sequence[float], *, basis: str, step: float | None = None) -> ToleranceSpec:
+    several = [*atols] if len(atols) > 1 else []
     return ToleranceSpec(
-        atol=max(SAFETY * error, FLOOR * largest, 1e-12),
-        rtol=0.0,
-        basis=(
-            f"{SAFETY:g} x max|float32 - float64| = {SAFETY:g} x {error:.3g} over {count} inputs"
-        ),
+        atol=max(atols, default=0.0), rtol=0.0, outputs=several, basis=basis, step=step
     )
-
-
-def _distance(first: Sequence[Tensor], second: Sequence[Tensor]) -> float:
-    pairs = zip(first, second, strict=True)
-    return max(
-        (float((a.double() - b.double()).abs().max()) for a, b in pairs if a.numel()), default=0.0
-    )
-
-
-def _largest(outputs: Sequence[Sequence[Tensor]]) -> float:
-    return max((float(t.abs().max()) for out in outputs for t in out if t.numel()), default=0.0)
 
 
 def measure_rounding(
     network: nn.Module,
-    inputs: Sequence[Tensor],
+    inputs: Sequence[Inputs],
     outputs: Sequence[Sequence[Tensor]],
     *,
-    finish: Finish = list,
+    finish: Finish = _as_it_is,
     preprocess: nn.Module | None = None,
     images: Sequence[Tensor] = (),
 ) -> Rounding:
     """Run `network` in float64 on `inputs` and compare with its float32 `outputs`.
 
-    `finish` applies the artifact's activation. With `preprocess`, its float64 result for each of
+    `finish` does what the artifact adds. With `preprocess`, its float64 result for each of
     `images` goes through the network as well, wherever it rounds a gray level otherwise.
 
     Modules are converted in place and back: float32 -> float64 -> float32 is exact, and a copy of
     a large model would double the peak memory. Where the model cannot run in float64, the
     tolerance is 1e-4 of the largest output, and `basis` says so.
     """
-    finished = [finish(out) for out in outputs]
-    largest, end = _largest(outputs), _largest(finished)
-    count = len(inputs)
+    finished = [finish(out, index) for index, out in enumerate(outputs)]
+    inner, here, phone = _Errors.over(outputs), _Errors.over(finished), _Errors.over(finished)
     try:
         network.double()
-        exact = [run(network, (x.double(),)) for x in inputs]
-        inner = max(_distance(e, o) for e, o in zip(exact, outputs, strict=True))
-        here = max(_distance(finish(e), f) for e, f in zip(exact, finished, strict=True))
-        phone = here
+        for index, (given, single) in enumerate(zip(inputs, outputs, strict=True)):
+            exact = run(network, [_double(t) for t in given])
+            inner.add(exact, single)
+            here.add(finish(exact, index), finished[index])
+        phone.apart = [*here.apart]
         if preprocess is not None:
             preprocess.double()
-            for image, single, wanted in zip(images, inputs, finished, strict=True):
+            for index, image in enumerate(images):
                 double = run(preprocess, (image,))[0]
-                if float((double - single).abs().max()) > 1e-4:
-                    phone = max(phone, _distance(finish(run(network, (double,))), wanted))
+                if float((double - inputs[index][0]).abs().max()) > 1e-4:
+                    phone.add(finish(run(network, (double,)), index), finished[index])
     except Exception as reason:  # noqa: BLE001  authors' code may insist on float32 in any way
         why = f"1e-4 of the largest output: the model does not run in float64 ({reason})"[:300]
-        coarse = [
-            ToleranceSpec(atol=max(1e-4 * size, 1e-12), rtol=0.0, basis=why)
-            for size in (largest, end)
-        ]
-        return Rounding(network=coarse[0], here=coarse[1], phone=coarse[1])
+        end = here.coarse(why)
+        return Rounding(network=inner.coarse(why), here=end, phone=end)
     finally:
         network.float()
         if preprocess is not None:
             preprocess.float()
-    return Rounding(
-        network=_spec(inner, largest, count),
-        here=_spec(here, end, count),
-        phone=_spec(phone, end, count),
-    )
+    count = len(inputs)
+    return Rounding(network=inner.spec(count), here=here.spec(count), phone=phone.spec(count))
+
+
+def _double(tensor: Tensor) -> Tensor:
+    return tensor.double() if tensor.is_floating_point() else tensor
 
 
 # --- int8: steps of the output --------------------------------------------------------------------
@@ -205,31 +241,38 @@ def measure_rounding(
 
 def int8_tolerance(
     module: nn.Module,
-    inputs: Sequence[tuple[Tensor, ...]],
-    expected: Sequence[Sequence[Tensor]],
+    inputs: Sequence[Inputs],
+    outputs: Sequence[Sequence[Tensor]],
     finish: Finish,
     *,
     steps: float,
 ) -> ToleranceSpec:
-    """Derive what may differ between two runs of one int8 module, in steps of its output.
+    """Derive what may differ between two runs of one int8 module, in steps of each output.
 
-    `finish` is the artifact's activation. One step is 1/255 of the output's range over `inputs`.
-    The module is also run on inputs that differ in the last bits only: where that alone moves the
+    `finish` is what the artifact adds. One step is 1/255 of an output's range over `inputs`. The
+    module is also run on inputs that differ in the last bits only: where that alone moves an
     output further, roundings flip, and twice that distance is allowed.
     """
-    values = torch.cat([t.reshape(-1) for out in expected for t in finish(out)])
-    step = max(float(values.max() - values.min()) / 255, 1e-12)
-    moved = 0.0
-    for given, wanted in zip(inputs, expected, strict=True):
-        if not all(t.is_floating_point() for t in given):
-            continue
-        nudged = [t * (1 + _PERTURBATION) for t in given]
-        for got, want in zip(finish(run(module, nudged)), finish(wanted), strict=True):
-            moved = max(moved, float((got - want).abs().max()))
-    return ToleranceSpec(
-        atol=max(steps * step, 2 * moved),
-        rtol=0.0,
-        step=step,
-        basis=f"int8: {steps:g} steps of the output's range / 255 = {step:.3g}; last-bit changes "
-        f"of the input move it by {moved / step:.1f} steps",
+    finished = [finish(out, index) for index, out in enumerate(outputs)]
+    sizes = [
+        max(max(float(t.max()) for t in column) - min(float(t.min()) for t in column), 0.0) / 255
+        for column in zip(*finished, strict=True)
+    ]
+    moved = _Errors.over(finished)
+    for index, given in enumerate(inputs):
+        if all(t.is_floating_point() for t in given):
+            nudged = [t * (1 + _PERTURBATION) for t in given]
+            moved.add(finish(run(module, nudged), index), finished[index])
+    sizes = [max(size, 1e-12) for size in sizes]
+    atols = [
+        0.0 if exact else max(steps * step, 2 * apart)
+        for step, apart, exact in zip(sizes, moved.apart, moved.exact, strict=True)
+    ]
+    told = " / ".join(f"{step:.3g}" for step in sizes[:8])
+    flips = " / ".join(f"{a / s:.1f}" for a, s in zip(moved.apart[:8], sizes[:8], strict=True))
+    return _per_output(
+        atols,
+        step=max(sizes),
+        basis=f"int8: {steps:g} steps of the output's range / 255 = {told}; last-bit changes "
+        f"of the input move it by {flips} steps",
     )

@@ -11,7 +11,7 @@ from typing import Literal
 # probabilities that are all 0 or 1.
 # module: what was taken off the module, or that it came as TorchScript.
 # absent: an output that is None, and is not in the file.
-# activation: why none was added to what says that it is a classifier.
+# task: what the outputs were taken for, and what was added to them, or not, and why.
 # skipped: image files that cannot serve. weights: which of a checkpoint's were taken, and what
 # became of their dtypes.
 NoteKind = Literal[
@@ -19,7 +19,7 @@ NoteKind = Literal[
     "noise",
     "module",
     "absent",
-    "activation",
+    "task",
     "weights",
     "repair",
     "rejected-capture",

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from runtime_check.device.operators import DEFAULT_RUNTIME, resolve_runtime
+from runtime_check.tasks import Task
 from runtime_check.values import require_seed, require_types
 
 from .checks import (
@@ -34,9 +35,24 @@ NO_TRAINING_IMAGES = (
 
 InputKind = Literal["auto", "image", "tensor"]
 Activation = Literal["auto", "softmax", "sigmoid", "none"]
+# How outputs are given: as the module gives them, as a class for each of the photo's pixels, or
+# scaled to length 1.
+Representation = Literal["auto", "scores", "class_map", "normalized"]
 CaptureMethod = Literal["auto", "script", "trace", "mixed"]
 Interpolation = Literal["bicubic", "bilinear"]
 CropMode = Literal["center", "squash", "border"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class NamedShape:
+    """The shape of one of several inputs, by the name of forward's parameter."""
+
+    name: str
+    shape: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        require_types(self, UsageError)
+        require_shape(self.shape)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -195,12 +211,15 @@ class ExportOptions:
     """Everything `export` can be asked for besides the model.
 
     `install` are folders of Android and iOS apps: each gets a copy where it loads models.
-    `input="image"` makes `forward` take uint8 RGB `[H, W, 3]` of any size and do timm's
+    `input="image"` makes `forward` take a uint8 photo `[H, W, C]` of any size and do timm's
     preprocessing itself; `"tensor"` gives the bare network; `"auto"` takes `image` where the model
-    says how it wants images. `disable` names passes to leave out. `targets` are the device
-    runtimes the file must load on; `run_on` is one it is run on as well, as a row of the ledger.
-    `quantize` is how the network becomes int8, if it does. `sign` is a secret key's file: the
-    file is then signed, which `runtime_check` and the apps can demand.
+    says how it wants images. `input_shapes` are those of several inputs, by the names of forward's
+    parameters; `example` is an .npz file with an array for each, whose shapes, dtypes and ranges
+    are taken. `task` is what the outputs are for, `unit` that of their values, `output` how they
+    are given. `disable` names passes to leave out. `targets` are the device runtimes the file must
+    load on; `run_on` is one it is run on as well, as a row of the ledger. `quantize` is how the
+    network becomes int8, if it does. `sign` is a secret key's file: the file is then signed, which
+    `runtime_check` and the apps can demand.
     `verify=False` skips the comparison in a fresh process, and the metadata says so.
     Raises `UsageError` for values that do not go together and `UnknownRuntime` for targets.
     """
@@ -214,8 +233,13 @@ class ExportOptions:
     seed: int = 0
     input: InputKind = "auto"
     input_shape: tuple[int, ...] | None = None
+    input_shapes: tuple[NamedShape, ...] = ()
+    example: Path | None = None
     preprocessing: PreprocessingChoice = field(default_factory=PreprocessingChoice)
+    task: Task | None = None
     activation: Activation = "auto"
+    output: Representation = "auto"
+    unit: str | None = None
     capture: CaptureMethod = "auto"
     allow_specialization: bool = False
     disable: tuple[str, ...] = ()
@@ -231,6 +255,7 @@ class ExportOptions:
         require_name(self.name)
         require_seed(self.seed, UsageError)
         require_shape(self.input_shape)
+        self._require_one_way_of_inputs()
         if not self.targets:
             raise UsageError("A file has to load on some target: name at least one.")
         if self.allow_specialization and self.capture == "script":
@@ -238,6 +263,8 @@ class ExportOptions:
                 "`--allow-specialization` has no meaning for `--capture script`: it lets a trace "
                 "freeze branches, and scripts keep them."
             )
+        if self.unit is not None and not 0 < len(self.unit) <= 100:
+            raise UsageError("--unit is a word such as `years` or `m`.")
         if "cheap-activations" in self.disable:
             if not any(recipe.takes_cheap_activations for recipe in self.quantize.recipes):
                 raise no_meaning(
@@ -247,3 +274,20 @@ class ExportOptions:
                 )
             object.__setattr__(self, "quantize", self.quantize.with_exact_activations())
         object.__setattr__(self, "targets", tuple(resolve_runtime(t) for t in self.targets))
+
+    def _require_one_way_of_inputs(self) -> None:
+        """Refuse two ways of saying what the inputs are, and a photo among several."""
+        names = [each.name for each in self.input_shapes]
+        if len(set(names)) != len(names):
+            raise UsageError("--input-shape gives one input's shape twice.")
+        several = bool(self.input_shapes or self.example)
+        if self.input_shape is not None and several:
+            other = "--example" if self.example is not None else "--input-shape NAME=..."
+            raise UsageError(f"--input-shape without a name and {other} cannot be combined.")
+        if self.input_shapes and self.example is not None:
+            raise UsageError("--input-shape and --example both say the inputs' shapes: give one.")
+        if several and self.input == "image":
+            raise UsageError(
+                "An image artifact takes one photo and nothing else: leave out `--input image`, "
+                "and the file takes the named inputs as tensors."
+            )

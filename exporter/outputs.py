@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import fields, is_dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -33,6 +35,30 @@ def tensors_in(result: object) -> list[Tensor]:
         raise CaptureError(f"{error} for an app to read.") from error
 
 
+# Where a tensor is in what `forward` returns: keys and indices, from the outside in.
+Path = tuple[str | int, ...]
+
+
+def paths(value: Any) -> list[Path]:
+    """Return where each tensor of `value` is, in the order of `flatten`."""
+    return [*_paths(value, ())]
+
+
+def _paths(value: Any, path: Path) -> Iterator[Path]:
+    if isinstance(value, Mapping):
+        parts: list[tuple[Any, Any]] = [*value.items()]
+    elif isinstance(value, (tuple, list)):
+        parts = [*enumerate(value)]
+    elif is_dataclass(value) and not isinstance(value, type):
+        parts = [(field.name, getattr(value, field.name)) for field in fields(value)]
+    else:
+        if isinstance(value, Tensor):
+            yield path
+        return
+    for key, item in parts:
+        yield from _paths(item, (*path, key))
+
+
 def stack(outputs: Sequence[Sequence[Tensor | np.ndarray]]) -> list[np.ndarray]:
     """Stack per-sample outputs so that one comparison ranks every sample as a row.
 
@@ -45,17 +71,17 @@ def stack(outputs: Sequence[Sequence[Tensor | np.ndarray]]) -> list[np.ndarray]:
     return [array for row in rows for array in row]
 
 
-class Present(nn.Module):
-    """A network without those of its outputs that are None, which a trace and an app cannot take.
+class Flat(nn.Module):
+    """A network that returns a flat tuple of tensors, or the tensor that is the only one.
 
-    `forward` returns a flat tuple of tensors, or the tensor that is the only one.
+    For a trace, which takes neither None among outputs nor containers of several kinds.
     """
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
         self.network = network
 
-    def forward(self, x: Tensor) -> Tensor | tuple[Tensor, ...]:
-        """Run the network on its one input."""
-        tensors = flatten(self.network(x))
+    def forward(self, *inputs: Tensor) -> Tensor | tuple[Tensor, ...]:
+        """Run the network."""
+        tensors = flatten(self.network(*inputs))
         return tensors[0] if len(tensors) == 1 else tuple(tensors)

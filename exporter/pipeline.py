@@ -63,7 +63,7 @@ def export(
 
         clock.start("reference")
         expected, notes = _reference(plan)
-        ledger = Ledger(plan, expected.outputs)
+        ledger = Ledger(plan, expected)
         ledger.note(EAGER_STAGE, plan.whole(source.module), source.module, expected.outputs)
 
         clock.start("prepare")

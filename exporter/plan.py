@@ -4,30 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
-from runtime_check.artifact.metadata import Preprocessing
+from runtime_check.artifact.metadata import Output, Preprocessing
+from runtime_check.metrics import Metric, metric_for
 from runtime_check.reference.wrappers import is_torchscript
 
-from .errors import CaptureError, UsageError
+from .agreement import Inputs
+from .errors import UsageError
 from .evaluation import Evaluation, load_evaluation
-from .image.preprocess import MAX_SIDE, MIN_SIDE, ImageModel, Preprocess
+from .image.preprocess import MAX_SIDE, MIN_SIDE, Preprocess
 from .image.samples import Sample, image_samples, tensor_samples
-from .options import Activation, ExportOptions, PreprocessingChoice
-from .outputs import run
-from .quiet import quiet
+from .meaning.infer import infer
+from .meaning.outputs import Asked, Meaning, Seen
+from .options import ExportOptions, PreprocessingChoice
+from .outputs import Path, run
 from .source import SourceModel, class_count
 from .trial import Trial, pristine, try_out
+from .whole import Whole, finish, scripted
 
 # Work of one run, in multiply-accumulates, above which a model is judged on few inputs: about 3 s
 # on one thread. A ViT-B/16 has 2e10 at 224 x 224 pixels, 6e10 at 384 and 3e11 at 768.
 MUCH_WORK = 1e11
-
-# How far a sum of float32 probabilities may be from 1: a thousand of them round by 1e-6 or so.
-_NEAR_ONE = 1e-4
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,20 +35,19 @@ class Plan:
     """What stays fixed while a module is turned into a file.
 
     `samples` are the arguments of the file's `forward`; `inputs` are what the bare network gets
-    for each of them, `[N, C, H, W]`. `evaluation` has labeled images, where the user gave some.
-    `axis` is the network output's class axis, which softmax goes over. `said` tells what was
-    decided about the activation, where that may surprise.
+    for each of them. `meaning` is what its outputs are, and what is done to them; `paths` say where
+    they are in what the module returns. `evaluation` has labeled images, where the user gave some.
     """
 
     source: SourceModel
     preprocess: Preprocess | None  # None: the bare network
     preprocessing: Preprocessing | None
-    activation: Literal["softmax", "sigmoid", "none"]
+    meaning: Meaning
+    paths: tuple[Path, ...]
     samples: tuple[Sample, ...]
-    inputs: tuple[Tensor, ...]
+    inputs: tuple[Inputs, ...]
     evaluation: Evaluation | None = None
-    axis: int = -1
-    said: tuple[str, ...] = ()
+    is_tensor: bool = True  # the module returns a tensor, not a container of some
     absent: tuple[str, ...] = ()  # names of outputs that are None, and are left out
 
     @property
@@ -58,34 +57,33 @@ class Plan:
             return self.preprocess
         return Preprocess(self.preprocessing, min_side=MIN_SIDE, max_side=MAX_SIDE).eval()
 
-    def whole(self, network: nn.Module) -> nn.Module:
-        """Wrap a network with preprocessing and activation as `forward` will be shipped."""
-        if self.preprocess is None:
-            return network
-        return ImageModel(self.preprocess, network, self.activation, axis=self.axis).eval()
+    def metric_of(self, outputs: Sequence[Tensor]) -> Metric:
+        """Return what the task is judged by; `outputs` are the network's for the first sample."""
+        finished = self.finish(outputs, 0)
+        return metric_for(self.meaning.task, self.described(finished).tensors)
 
-    def finish(self, outputs: Sequence[Tensor]) -> list[Tensor]:
-        """Apply the activation to a network's outputs, as `whole` does."""
-        if self.activation == "softmax":
-            return [torch.softmax(t, self.axis) for t in outputs]
-        return [torch.sigmoid(t) for t in outputs] if self.activation == "sigmoid" else [*outputs]
+    def whole(self, network: nn.Module) -> nn.Module:
+        """Wrap a network as `forward` will be shipped, in eager Python."""
+        return Whole(self.preprocess, network, self.meaning).eval()
+
+    def finish(self, outputs: Sequence[Tensor], sample: int) -> list[Tensor]:
+        """Turn the network's outputs for a sample into what the file gives."""
+        return finish(self.meaning, outputs, self.samples[sample].inputs[0], self.preprocess)
 
     def shipped(self, network: torch.jit.ScriptModule) -> torch.jit.ScriptModule:
-        """Wrap and script a captured network."""
-        if self.preprocess is None:
-            return network
-        try:
-            with quiet():
-                scripted: torch.jit.ScriptModule = torch.jit.script(self.whole(network)).eval()
-        except RuntimeError as error:
-            # A scripted network may be typed as returning a tensor or a list of them.
-            lines = [line for line in str(error).splitlines() if line.startswith("Expected")]
-            raise CaptureError(
-                "an image artifact needs a network that returns one tensor, and this capture does "
-                f"not promise that ({lines[0] if lines else type(error).__name__}); export it with "
-                "`--input tensor`"
-            ) from error
-        return scripted
+        """Wrap a captured network in TorchScript; raises `CaptureError`."""
+        return scripted(
+            network,
+            self.meaning,
+            self.preprocess,
+            arguments=len(self.inputs[0]),
+            paths=self.paths,
+        )
+
+    def described(self, outputs: Sequence[Tensor]) -> Output:
+        """Return the contract's words for what the file gives, `outputs` for its first sample."""
+        space = "network" if self.preprocess is not None else None
+        return self.meaning.described(outputs, self.source.labels, space)
 
 
 def make_plan(source: SourceModel, options: ExportOptions) -> Plan:
@@ -106,59 +104,118 @@ def make_plan(source: SourceModel, options: ExportOptions) -> Plan:
             f"--input-shape {','.join(map(str, source.input_shape))}: an image artifact takes one "
             "photo, so the first size is 1. For batches export with `--input tensor`."
         )
-    plan = _image_plan(source, stated) if image else _tensor_plan(source, stated, options)
+    draft = _image_draft(source, stated) if image else _tensor_draft(source, stated, options)
     # A copy is tried: what a module keeps from its first run must not be kept from this one.
     module = pristine(source.module) or source.module
-    trial = try_out(source.provenance.model, module, plan.inputs[0])
-    if image:
-        _require_one_output(source.name, trial)
-        plan = _activated(plan, module, trial.outputs[0], options.activation)
-    _require_labels(source.name, trial, options)
-    _require_scores(source.name, trial, options)
+    trial = try_out(source.provenance.model, module, draft.inputs[0])
     _require_python(source, options)
-    plan = replace(plan, absent=trial.absent)
-    return replace(_affordable(plan, trial.work), evaluation=_evaluation(plan, options))
+    draft = _affordable(draft, trial.work)
+    meaning = infer(_seen(draft, module, trial), asked_of(options), is_image=image)
+    plan = Plan(
+        source=source,
+        preprocess=draft.preprocess,
+        preprocessing=draft.preprocessing,
+        meaning=meaning,
+        paths=trial.paths,
+        samples=draft.samples,
+        inputs=draft.inputs,
+        is_tensor=trial.is_tensor,
+        absent=trial.absent,
+    )
+    _require_one_input(source, options)
+    _require_metric(plan, trial, options)
+    return replace(plan, evaluation=_evaluation(plan, options))
 
 
-def _require_one_output(name: str, trial: Trial) -> None:
-    shapes = [list(output.shape) for output in trial.outputs]
-    if not trial.is_tensor or shapes[0][:1] != [1]:
-        what = "one" if trial.is_tensor else "several, or one in a tuple or dict"
+@dataclass(frozen=True, kw_only=True)
+class _Draft:
+    """What is known of a plan before the module has run."""
+
+    source: SourceModel
+    preprocess: Preprocess | None
+    preprocessing: Preprocessing | None
+    samples: tuple[Sample, ...]
+    inputs: tuple[Inputs, ...]
+
+
+def asked_of(options: ExportOptions) -> Asked:
+    """Return what the user said of the outputs."""
+    return Asked(
+        task=options.task,
+        activation=options.activation,
+        output=options.output,
+        unit=options.unit,
+    )
+
+
+def _seen(draft: _Draft, module: nn.Module, trial: Trial) -> Seen:
+    """Run the module on the other samples and on a batch of two: what its outputs show."""
+    source = draft.source
+    rest = [tuple(run(module, given)) for given in draft.inputs[1:]]
+    shape = source.input_shape
+    return Seen(
+        name=source.name,
+        names=trial.names,
+        samples=(trial.outputs, *rest),
+        batch=_batch_axes(module, draft.inputs, trial.outputs),
+        classes=class_count(module),
+        is_headless=source.provenance.source == "timm" and class_count(module) == 0,
+        labels=source.labels,
+        size=(shape[2], shape[3]) if len(shape) == 4 and len(source.takes) == 1 else None,
+    )
+
+
+def _batch_axes(
+    module: nn.Module, inputs: Sequence[Inputs], outputs: Sequence[Tensor]
+) -> tuple[int | None, ...]:
+    """Return the axis of each output that doubles with the batch; None where none alone does."""
+    size = inputs[0][0].shape[:1]
+    if any(t.shape[:1] != size or not size for t in inputs[0]):
+        return tuple(None for _ in outputs)
+    try:
+        doubled = run(module, tuple(torch.cat([t, t]) for t in inputs[0]))
+    except Exception:  # noqa: BLE001  a network of a fixed batch size is a valid network
+        return tuple(0 if size[0] > 1 and t.shape[:1] == size else None for t in outputs)
+    if len(doubled) != len(outputs):
+        return tuple(None for _ in outputs)
+    return tuple(_grown(one, two) for one, two in zip(outputs, doubled, strict=True))
+
+
+def _grown(one: Tensor, two: Tensor) -> int | None:
+    if one.dim() != two.dim():
+        return None
+    grown = [i for i, (a, b) in enumerate(zip(one.shape, two.shape, strict=True)) if a != b]
+    doubled = len(grown) == 1 and two.shape[grown[0]] == 2 * one.shape[grown[0]]
+    return grown[0] if doubled else None
+
+
+def _require_one_input(source: SourceModel, options: ExportOptions) -> None:
+    """Refuse to quantize a network of several inputs: images calibrate one alone."""
+    if len(source.takes) > 1 and options.quantize.method != "none":
+        names = ", ".join(takes.name for takes in source.takes)
         raise UsageError(
-            f"An image artifact needs a network that returns one tensor, of shape [1, ...] for one "
-            f"photo; {name} returns {what}, of shape {', '.join(map(str, shapes[:3]))}. Export it "
-            "with `--input tensor`."
+            f"--quantize {options.quantize.method} takes its ranges from images, and {source.name} "
+            f"has several inputs ({names}). Leave --quantize out, or export a module around it "
+            "that takes the image alone."
         )
 
 
-def _require_scores(name: str, trial: Trial, options: ExportOptions) -> None:
-    """Refuse what compares scores where the network returns something else."""
+def _require_metric(plan: Plan, trial: Trial, options: ExportOptions) -> None:
+    """Refuse what compares by the task's metric where the task has none."""
     asked = options.quantize
     wants = {
         "--quantize auto": asked.method == "auto",
         "--quantize qat": "qat" in asked.methods,
         "--evaluate": asked.evaluate is not None,
     }
-    shapes = [list(output.shape) for output in trial.outputs]
-    if trial.is_tensor and len(shapes[0]) > 1:
-        return
+    kind = plan.metric_of(trial.outputs).kind
     for option, is_given in wants.items():
-        if is_given:
+        if is_given and (kind == "none" or (option == "--evaluate" and kind != "classes")):
+            shapes = ", ".join(str(list(output.shape)) for output in trial.outputs[:3])
             raise UsageError(
-                f"{option} compares scores, one tensor of shape [N, classes]; {name} returns "
-                f"{'one' if trial.is_tensor else 'several, or one in a tuple or dict'}, of shape "
-                f"{', '.join(map(str, shapes[:3]))}. Export a module around it that returns scores."
+                f"{option} compares by the task's metric (classes, pixels, embeddings), and "
+                f"{plan.source.name} returns {shapes}, {plan.meaning.basis}."
             )
-
-
-def _require_labels(name: str, trial: Trial, options: ExportOptions) -> None:
-    """Refuse labels for other outputs than `[N, classes]`: apps read the last size as classes."""
-    shape = list(trial.outputs[0].shape)
-    if options.labels is not None and len(shape) > 2:
-        raise UsageError(
-            f"--labels names the classes of an output of shape [N, classes]; {name} returns "
-            f"{shape}. Leave --labels out, and keep the names in the app."
-        )
 
 
 def _require_python(source: SourceModel, options: ExportOptions) -> None:
@@ -190,77 +247,36 @@ def _evaluation(plan: Plan, options: ExportOptions) -> Evaluation | None:
     )
 
 
-def _image_plan(source: SourceModel, stated: Preprocessing | None) -> Plan:
+def _image_draft(source: SourceModel, stated: Preprocessing | None) -> _Draft:
     assert stated is not None
     in_graph = stated.model_copy(update={"in_graph": True})
     preprocess = Preprocess(in_graph, min_side=MIN_SIDE, max_side=MAX_SIDE).eval()
-    samples = tuple(image_samples())
-    return Plan(
+    samples = tuple(image_samples(stated.input_size[0]))
+    return _Draft(
         source=source,
         preprocess=preprocess,
         preprocessing=in_graph,
-        activation="none",
         samples=samples,
-        inputs=tuple(run(preprocess, sample.inputs)[0] for sample in samples),
+        inputs=tuple(tuple(run(preprocess, sample.inputs)) for sample in samples),
     )
 
 
-def _activated(plan: Plan, module: nn.Module, output: Tensor, asked: Activation) -> Plan:
-    """Decide the activation of an image artifact, and the axis it goes over.
-
-    `output` is what `module` gives for the first of the plan's inputs. Unless one was asked for,
-    only a classifier's scores `[1, classes]` get one, and probabilities get no second softmax.
-    Raises `UsageError` where softmax was asked for and there is no class axis.
-    """
-    name, shape = plan.source.name, list(output.shape)
-    if asked == "softmax" and len(shape) not in (2, 4):
-        raise UsageError(
-            "--activation softmax goes over classes, of [1, classes] or [1, classes, H, W]; "
-            f"{name} returns {shape}, which does not say what its classes are. Leave it out, or "
-            "apply it in the module."
-        )
-    plan = replace(plan, axis=1 if len(shape) == 4 else -1)
-    if asked != "auto":
-        return replace(plan, activation=asked)
-    # A classifier says how many classes it has; a feature extractor says none.
-    classes = class_count(plan.source.module)
-    if classes <= 1 and not plan.source.labels:
-        return plan
-    if len(shape) != 2:
-        said = f"no activation was added: {name} returns {shape}, not [1, classes]"
-        return replace(plan, said=(said,))
-    if _are_probabilities(output) and all(
-        _are_probabilities(run(module, (x,))[0]) for x in plan.inputs[1:]
-    ):
-        said = f"no softmax was added: {name} returns probabilities already, for every sample"
-        return replace(plan, said=(said,))
-    return replace(plan, activation="softmax")
-
-
-def _are_probabilities(output: Tensor) -> bool:
-    """Say whether `output`, `[N, classes]`, is nonnegative and its rows sum to 1."""
-    if not output.is_floating_point() or output.shape[-1] < 2:
-        return False
-    sums = output.double().sum(-1)
-    near = (sums - 1).abs() <= _NEAR_ONE
-    return bool((output >= 0).all()) and bool(near.all())
-
-
-def _tensor_plan(source: SourceModel, stated: Preprocessing | None, options: ExportOptions) -> Plan:
+def _tensor_draft(
+    source: SourceModel, stated: Preprocessing | None, options: ExportOptions
+) -> _Draft:
     activation = options.activation
     if activation not in ("auto", "none"):
         raise UsageError(
             f"--activation {activation} goes with --input image; the bare network's outputs are "
             "given as they are."
         )
-    samples = tuple(tensor_samples(source.input_shape))
-    return Plan(
+    samples = tuple(tensor_samples(source.takes, example=source.example))
+    return _Draft(
         source=source,
         preprocess=None,
         preprocessing=stated,
-        activation="none",
         samples=samples,
-        inputs=tuple(sample.inputs[0] for sample in samples),
+        inputs=tuple(sample.inputs for sample in samples),
     )
 
 
@@ -290,7 +306,7 @@ def _merge(
     return Preprocessing.model_validate({**values, "input_size": size, "in_graph": False})
 
 
-def _affordable(plan: Plan, work: int) -> Plan:
+def _affordable(plan: _Draft, work: int) -> _Draft:
     """Judge slow models on fewer inputs; the ledger states how many there were.
 
     An export runs the model some sixty times on five inputs. At 15 s a run (a ViT at 768 x 768

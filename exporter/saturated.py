@@ -23,12 +23,15 @@ _NEAR = 1e-6
 
 def is_saturated(plan: Plan, expected: Expected) -> bool:
     """Say whether all outputs of all samples are 0 or 1, behind an activation."""
-    if plan.activation == "none":
-        return False
-    return all(
-        bool(((output < _NEAR) | (output > 1 - _NEAR)).all())
+    activated = [
+        index
+        for index, output in enumerate(plan.meaning.outputs)
+        if any(step.function in ("softmax", "sigmoid") for step in output.steps)
+    ]
+    return bool(activated) and all(
+        bool(((sample[index] < _NEAR) | (sample[index] > 1 - _NEAR)).all())
         for sample in expected.outputs
-        for output in sample
+        for index in activated
     )
 
 
@@ -41,7 +44,7 @@ def verify_before_activation(
     """
     if not options.verify or not is_saturated(plan, expected):
         return []
-    bare = replace(plan, activation="none")
+    bare = replace(plan, meaning=plan.meaning.without_activations())
     logits = expect_int8(bare, network.module) if network.is_int8 else expect(bare)
     folder = scratch / "twin"
     folder.mkdir()
@@ -49,7 +52,12 @@ def verify_before_activation(
     twin = lower(bare, network.module, logits, options, scratch=folder, clock=Clock())
     assert twin.verified is not None
     text = (
-        f"every {plan.activation} output is 0 or 1, which hides the network: a twin of the file "
+        f"every {_activation(plan)} output is 0 or 1, which hides the network: a twin of the file "
         f"without it was verified as well, {twin.verified.comparison}"
     )
     return [Note("saturated", text)]
+
+
+def _activation(plan: Plan) -> str:
+    kinds = {step.function for step in plan.meaning.added} & {"softmax", "sigmoid"}
+    return " and ".join(sorted(kinds))

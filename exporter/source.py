@@ -6,16 +6,18 @@ an export needs: preprocessing, labels, the input shape, and checks of the optio
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from pydantic import ValidationError
 from torch import Tensor, nn
 
 from runtime_check.artifact.limits import MAX_LABEL, MAX_LABELS
-from runtime_check.artifact.metadata import Preprocessing, Provenance
+from runtime_check.artifact.metadata import InputTensor, Preprocessing, Provenance
 from runtime_check.errors import NoPretrainedWeights, RuntimeCheckError, UnknownModel
 from runtime_check.reference.build import Built, build, is_factory
 from runtime_check.reference.hub import is_hub_id
@@ -24,6 +26,7 @@ from runtime_check.reference.weights import WeightsRead
 
 from .checks import require_name
 from .errors import SourceError, UsageError
+from .inputs import inputs_like, named_inputs, one_input
 from .options import DEFAULT_MODEL, ExportOptions
 
 
@@ -31,19 +34,26 @@ from .options import DEFAULT_MODEL, ExportOptions
 class SourceModel:
     """The model as its author wrote it, in eval mode, float32, and where it came from.
 
-    `input_shape` is one batch of one, `(1, C, H, W)` for image models. `preprocessing` is None
-    for a module that says nothing about images. `read` is what reading the weights decided, `taken`
+    `takes` are the tensors of its forward, batches of one, `(1, C, H, W)` for image models, and
+    `example` are such tensors where the user gave some. `preprocessing` is None for a module that
+    says nothing about images. `read` is what reading the weights decided, `taken`
     what was taken off the module (see `Built`).
     """
 
     name: str
     module: nn.Module
-    input_shape: tuple[int, ...]
+    takes: tuple[InputTensor, ...]
     preprocessing: Preprocessing | None
     labels: tuple[str, ...] | None
     provenance: Provenance
     read: WeightsRead | None = None
     taken: tuple[str, ...] = ()
+    example: tuple[np.ndarray, ...] = ()
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """The shape of the first input, the picture of image models."""
+        return tuple(self.takes[0].shape)
 
     @property
     def bytes(self) -> int:
@@ -60,6 +70,8 @@ def source_of(model: str | nn.Module, options: ExportOptions) -> SourceModel:
         random_weights=options.random_weights,
         labels=options.labels,
         input_shape=options.input_shape,
+        input_shapes={each.name: each.shape for each in options.input_shapes},
+        example=options.example,
         name=options.name,
         seed=options.seed,
     )
@@ -72,38 +84,36 @@ def load_source(
     random_weights: bool = False,
     labels: Path | tuple[str, ...] | None = None,
     input_shape: tuple[int, ...] | None = None,
+    input_shapes: Mapping[str, tuple[int, ...]] | None = None,
+    example: Path | None = None,
     name: str | None = None,
     seed: int = 0,
 ) -> SourceModel:
     """Load a timm name, a hub id (`hf-hub:...`), `package.module:factory`, or a module.
 
     `weights` is a safetensors file, or a pickle that loads with `weights_only=True`. `labels`
-    replaces the model's labels. `seed` seeds random weights and factories. A module is copied and
+    replaces the model's labels. `input_shapes` are of several inputs, by name; `example` is an
+    .npz file of them. `seed` seeds random weights and factories. A module is copied and
     never changed. Raises `SourceError` or `UsageError`.
     """
     _check_options(model, weights, random_weights, input_shape)
     built = _build(model, weights, random_weights, seed)
     _check_numbers(built)
+    label = built.provenance.model
     # A timm module built by hand still knows its preprocessing.
     config = _timm_config(built.module)
     preprocessing = None if config is None else _preprocessing(config)
     if preprocessing is not None and preprocessing.input_size[0] != len(preprocessing.mean):
         # What timm says of photos is of the three channels of the pretrained weights.
         input_shape, preprocessing = input_shape or (1, *preprocessing.input_size), None
-    if input_shape is None:
-        if preprocessing is None:
-            raise UsageError(
-                f"{built.provenance.model} does not state its input shape: pass `--input-shape "
-                "1,3,H,W` (input_shape= from Python)."
-            )
-        input_shape = (1, *preprocessing.input_size)
-    elif preprocessing is not None:
-        if len(input_shape) != 4:
-            raise UsageError(
-                f"--input-shape of {built.provenance.model}, a timm model, is 1,C,H,W, not "
-                f"{','.join(map(str, input_shape))}."
-            )
-        preprocessing = preprocessing.model_copy(update={"input_size": input_shape[1:]})
+    arrays: tuple[np.ndarray, ...] = ()
+    if input_shapes:
+        takes, preprocessing = named_inputs(label, built.module, input_shapes), None
+    elif example is not None:
+        (takes, arrays), preprocessing = inputs_like(label, built.module, example), None
+    else:
+        shape, preprocessing = _one_shape(label, input_shape, preprocessing)
+        takes = one_input(built.module, shape)
     if isinstance(labels, Path):
         labels = read_labels(labels)
     elif labels is None and config is not None:
@@ -113,13 +123,35 @@ def load_source(
     return SourceModel(
         name=name,
         module=built.module,
-        input_shape=input_shape,
+        takes=takes,
+        example=arrays,
         preprocessing=preprocessing,
         labels=labels,
         provenance=built.provenance,
         read=built.read,
         taken=built.taken,
     )
+
+
+def _one_shape(
+    model: str, given: tuple[int, ...] | None, preprocessing: Preprocessing | None
+) -> tuple[tuple[int, ...], Preprocessing | None]:
+    """Return the shape of the one input, and the preprocessing for it."""
+    if given is None and preprocessing is None:
+        raise UsageError(
+            f"{model} does not state its input shape: pass `--input-shape 1,3,H,W` (input_shape= "
+            "from Python), or one for each input: `--input-shape NAME=1,3,H,W`."
+        )
+    if preprocessing is None:
+        assert given is not None, "else it was refused"
+        return given, None
+    if given is None:
+        return (1, *preprocessing.input_size), preprocessing
+    if len(given) != 4:
+        raise UsageError(
+            f"--input-shape of {model}, a timm model, is 1,C,H,W, not {','.join(map(str, given))}."
+        )
+    return given, preprocessing.model_copy(update={"input_size": given[1:]})
 
 
 def _check_options(

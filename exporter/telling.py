@@ -25,18 +25,21 @@ def require_telling(plan: Plan, expected: Expected) -> list[Note]:
 
     Of several outputs some may be constant; that is noted.
     """
-    outputs, atol = expected.outputs, expected.tolerance.atol
+    outputs, tolerance = expected.outputs, expected.tolerance
     columns = list(zip(*outputs, strict=True))
-    flat = torch.cat([t.reshape(-1).double() for sample in outputs for t in sample])
-    spread = float(flat.max() - flat.min()) if flat.numel() else 0.0
-    varies = not all(_constant(column, 0.0) for column in columns)
-    if varies and atol > MOST_ROUNDING * spread:
-        raise NothingToVerify(
-            f"Float32 rounding in {plan.source.name} is so large that nothing can be verified: "
-            f"files could differ by {atol:.3g} where the outputs span {spread:.3g} in all. "
-            "Look for sums that cancel, or for divisions by nearly nothing."
-        )
-    constant = [_constant(column, atol) for column in columns]
+    names = [output.name for output in plan.meaning.outputs]
+    for index, column in enumerate(columns):
+        flat = torch.cat([t.reshape(-1).double() for t in column])
+        spread = float(flat.max() - flat.min()) if flat.numel() else 0.0
+        atol = tolerance.atol_of(index)
+        if not _constant(column, 0.0) and atol > MOST_ROUNDING * spread:
+            which = f"{names[index]} of " if len(names) > 1 else ""
+            raise NothingToVerify(
+                f"Float32 rounding in {which}{plan.source.name} is so large that nothing can be "
+                f"verified: files could differ by {atol:.3g} where the outputs span {spread:.3g} "
+                "in all. Look for sums that cancel, or for divisions by nearly nothing."
+            )
+    constant = [_constant(column, tolerance.atol_of(i)) for i, column in enumerate(columns)]
     if len(outputs) > 1 and all(constant):
         raise NothingToVerify(
             f"The outputs of {plan.source.name} are the same for all {len(outputs)} samples"
@@ -45,8 +48,8 @@ def require_telling(plan: Plan, expected: Expected) -> list[Note]:
             "features."
         )
     return [
-        Note("constant", f"output {index} is the same for every sample: nothing is proven of it")
-        for index, still in enumerate(constant)
+        Note("constant", f"output {name} is the same for every sample: nothing is proven of it")
+        for name, still in zip(names, constant, strict=True)
         if still and len(outputs) > 1
     ]
 
@@ -71,7 +74,7 @@ def _blamed(plan: Plan) -> str:
 
     with hooks(leaves, after=keep):
         for example in (plan.inputs[0], plan.inputs[-1]):
-            run(plan.source.module, (example,))
+            run(plan.source.module, example)
     for name in reversed(seen):
         calls = seen[name]
         given, gave = [c[0] for c in calls], [c[1] for c in calls]

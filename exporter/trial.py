@@ -15,10 +15,10 @@ from torch.utils.flop_counter import flop_registry, sdpa_flop
 
 from runtime_check.artifact.tensors import Dtype
 from runtime_check.blame import authors_code
-from runtime_check.outputs import absent
+from runtime_check.outputs import absent, named
 
 from .errors import ModelError
-from .outputs import tensors_in
+from .outputs import Path, paths, tensors_in
 
 # An element that an operator writes takes about as long as so many multiply-accumulates.
 _ELEMENT = 10
@@ -36,6 +36,8 @@ class Trial:
     """
 
     outputs: tuple[Tensor, ...]
+    names: tuple[str, ...]  # see `runtime_check.outputs.named`
+    paths: tuple[Path, ...]  # where each is in what `forward` returns
     is_tensor: bool  # alone, not in a tuple, list or dict
     absent: tuple[str, ...]  # names of outputs that are None
     work: int
@@ -74,36 +76,40 @@ class _Work(TorchDispatchMode):
         return out
 
 
-def try_out(name: str, module: nn.Module, example: Tensor) -> Trial:
-    """Run `module` once on a copy of `example`; `name` is the model's, for messages.
+def try_out(name: str, module: nn.Module, example: Sequence[Tensor]) -> Trial:
+    """Run `module` once on copies of `example`, its arguments; `name` is for messages.
 
     Raises `ModelError` where its forward takes other arguments, raises, or ends the process, and
     where an app cannot read what it returns.
     """
-    _require_one_argument(name, module, example)
-    given, work = example.clone(), _Work()
+    _require_arguments(name, module, example)
+    given, work = [t.clone() for t in example], _Work()
     try:
         with torch.no_grad(), work:
-            result = module(given)
+            result = module(*given)
     except KeyboardInterrupt:
         raise
     except BaseException:  # noqa: BLE001  it may be the counting that the module cannot bear
-        shape = ",".join(map(str, example.shape))
-        doing = f"{name}, called with {str(example.dtype)[6:]} of shape {shape},"
+        called = " and ".join(
+            f"{str(t.dtype)[6:]} of shape {','.join(map(str, t.shape))}" for t in example
+        )
+        doing = f"{name}, called with {called},"
         hint = "Is that what it takes? --input-shape says the shape." if ":" in name else ""
         with authors_code(doing, ModelError, hint=hint), torch.no_grad():
-            result = module(example.clone())
+            result = module(*(t.clone() for t in example))
     outputs = tuple(tensors_in(result))
     _require_readable(name, outputs)
     return Trial(
         outputs=outputs,
+        names=tuple(output for output, _ in named(result)),
+        paths=tuple(paths(result)),
         is_tensor=isinstance(result, Tensor),
         absent=tuple(absent(result)),
         work=work.total,
     )
 
 
-def _require_one_argument(name: str, module: nn.Module, example: Tensor) -> None:
+def _require_arguments(name: str, module: nn.Module, example: Sequence[Tensor]) -> None:
     if isinstance(module, torch.jit.ScriptModule):
         return
     try:
@@ -111,11 +117,12 @@ def _require_one_argument(name: str, module: nn.Module, example: Tensor) -> None
     except (TypeError, ValueError):
         return  # the run shows it
     try:
-        signature.bind(example)
+        signature.bind(*example)
     except TypeError as error:
+        count = "one tensor" if len(example) == 1 else f"{len(example)} tensors"
         raise ModelError(
-            f"forward of {name} takes {signature}, and is called with one tensor ({error}). Export "
-            "a module around it whose forward takes the image alone."
+            f"forward of {name} takes {signature}, and is called with {count} ({error}). Say the "
+            "shape of each with --input-shape NAME=..., or export a module around it."
         ) from None
 
 

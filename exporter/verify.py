@@ -15,6 +15,7 @@ from runtime_check.comparison import Comparison, Tolerance, compare
 from runtime_check.device.errors import DeviceUnavailable, UnknownRuntime
 from runtime_check.device.install import find_installed
 from runtime_check.errors import RuntimeCheckError
+from runtime_check.metrics import CLASSES, Metric
 from runtime_check.runtime import HOST, open_runtime
 
 from .errors import UsageError, VerifyError
@@ -63,6 +64,7 @@ def verify(
     *,
     runtime: str = HOST,
     evaluation: Evaluation | None = None,
+    metric: Metric = CLASSES,
 ) -> Verified:
     """Load `path` in a fresh process of `runtime` and compare every sample.
 
@@ -88,7 +90,7 @@ def verify(
             f"{where} fails where eager Python works, so it was not kept: {error}"
         ) from error
     outputs = [run.outputs for run in runs]
-    comparison = compare(stack(expected), stack(outputs), tolerance)
+    comparison = compare(stack(expected), stack(outputs), tolerance, metric)
     if not comparison:
         raise VerifyError(f"{where} differs from eager Python, so it was not kept: {comparison}")
     return Verified(
@@ -117,4 +119,11 @@ def verify_on(
     if runtime is None:
         return None
     tolerance = Tolerance.of(expected.phone)
-    return verify(file.path, plan.samples, expected.outputs, tolerance, runtime=runtime)
+    return verify(
+        file.path,
+        plan.samples,
+        expected.outputs,
+        tolerance,
+        runtime=runtime,
+        metric=expected.metric,
+    )

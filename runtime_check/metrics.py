@@ -9,7 +9,7 @@ from typing import Literal, Protocol
 import numpy as np
 
 from .artifact.metadata import Metadata
-from .artifact.output import RANKED, OutputTensor
+from .artifact.output import OutputTensor
 from .tasks import Task
 
 # classes: scores of which the largest counts. pixels: a class for each. vectors: embeddings, of

@@ -70,6 +70,10 @@ def export(
     seed: options.Seed = 0,
     input: options.Input = "auto",
     input_shape: options.InputShape = None,
+    example: options.Example = None,
+    task: options.TaskOption = None,
+    output: options.OutputOption = "auto",
+    unit: options.Unit = None,
     activation: options.Activation = "auto",
     mean: options.Mean = None,
     std: options.Std = None,
@@ -154,7 +158,11 @@ def export(
             labels=labels,
             seed=seed,
             input=input,
-            input_shape=_sizes(input_shape, "--input-shape"),
+            input_shape=_shapes(input_shape),
+            example=example,
+            task=task,
+            output=output,
+            unit=unit,
             activation=activation,
             preprocessing=choice,
             capture=capture,
@@ -197,9 +205,27 @@ def _floats(text: str | None, option: str) -> tuple[float, ...] | None:
         raise UsageError(f"{option} takes numbers with commas between, not {text!r}.") from error
 
 
-def _sizes(text: str | None, option: str) -> tuple[int, ...] | None:
+def _shapes(texts: list[str] | None) -> tuple[int, ...] | dict[str, tuple[int, ...]] | None:
+    """Read `1,3,64,64`, or `a=1,3,64,64` for each of several inputs."""
+    if not texts:
+        return None
+    named = ["=" in text for text in texts]
+    if not any(named) and len(texts) == 1:
+        return _sizes(texts[0], "--input-shape")
+    if not all(named):
+        raise UsageError(
+            "--input-shape is given once, or once for each input with its name: "
+            "`--input-shape image=1,3,64,64 --input-shape mask=1,1,64,64`."
+        )
+    pairs = [text.split("=", 1) for text in texts]
+    if len({name for name, _ in pairs}) != len(pairs):
+        raise UsageError("--input-shape gives one input's shape twice.")
+    return {name: _sizes(text, f"--input-shape {name}=") for name, text in pairs}
+
+
+def _sizes(text: str, option: str) -> tuple[int, ...]:
     try:
-        return None if text is None else tuple(int(part) for part in re.split("[,x]", text))
+        return tuple(int(part) for part in re.split("[,x]", text))
     except ValueError as error:
         raise UsageError(
             f"{option} takes whole numbers with commas between, not {text!r}."

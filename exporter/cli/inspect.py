@@ -56,15 +56,19 @@ def _use(artifact: ArtifactFile) -> Iterator[tuple[str, str]]:
     yield "file", f"{artifact.bytes / 1e6:.1f} MB, {len(artifact.records)} records"
     if meta.input.kind == "image":
         sides = f"{meta.input.min_side}..{meta.input.max_side}"
-        takes = f"uint8 RGB photo, height x width x 3, sides {sides}"
+        channels = meta.input.channels
+        takes = f"uint8 {meta.input.color} photo, height x width x {channels}, sides {sides}"
     else:
-        takes = ", ".join(f"{t.dtype} {t.shape}" for t in meta.input.tensors)
+        takes = ", ".join(f"{t.name} {t.dtype} {t.shape}" for t in meta.input.tensors)
         takes += ", any batch" if meta.input.dynamic_batch else ", this batch only"
     yield "signature", str(artifact.signature or "none")
     yield "takes", takes
-    gives = ", ".join(f"{t.dtype} {t.shape}" for t in meta.output.tensors)
-    labels = f"{len(meta.output.labels)} labels" if meta.output.labels else "no labels"
-    yield "gives", f"{gives}, {meta.output.activation}, {labels}"
+    from runtime_check.artifact.output import describe_output
+
+    yield "task", f"{meta.task or 'unknown'}: {meta.task_basis}"
+    for index in range(len(meta.output.tensors)):
+        yield "gives" if not index else "", describe_output(meta.output, index)
+    yield "labels", f"{len(meta.output.labels)}" if meta.output.labels else "none"
     pre = meta.preprocessing
     if pre is None:
         yield "preprocessing", "none stated"

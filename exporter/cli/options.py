@@ -8,10 +8,11 @@ from typing import Annotated
 import typer
 
 from runtime_check.choices import choice
+from runtime_check.tasks import Task
 
 from .. import recipes
 from ..options import Activation as ActivationKind
-from ..options import CaptureMethod, InputKind
+from ..options import CaptureMethod, InputKind, Representation
 from ..options import CropMode as CropModeKind
 from ..options import Interpolation as InterpolationKind
 
@@ -117,11 +118,49 @@ Input = Annotated[
     ),
 ]
 InputShape = Annotated[
-    str | None,
+    list[str] | None,
     typer.Option(
         "--input-shape",
         metavar="N,C,H,W",
-        help="Input shape of your own module, such as 1,3,224,224.",
+        help="Input shape of your own module, such as 1,3,224,224. Of several inputs, by name and "
+        "repeated: image=1,3,224,224.",
+        rich_help_panel="Input and output",
+    ),
+]
+Example = Annotated[
+    Path | None,
+    typer.Option(
+        "--example",
+        metavar="FILE.npz",
+        help="Arrays named like forward's parameters, whose shapes, dtypes and ranges are taken.",
+        rich_help_panel="Input and output",
+    ),
+]
+TaskOption = Annotated[
+    Task | None,
+    choice(
+        "--task",
+        literal=Task,
+        help="What the outputs are for; inferred where they show it.",
+        panel="Input and output",
+    ),
+]
+OutputOption = Annotated[
+    Representation,
+    choice(
+        "--output",
+        literal=Representation,
+        help="class_map: the class of each of the photo's pixels. normalized: embeddings of "
+        "length 1.",
+        panel="Input and output",
+    ),
+]
+Unit = Annotated[
+    str | None,
+    typer.Option(
+        "--unit",
+        metavar="WORD",
+        help="Unit of an output's values, such as years or m.",
         rich_help_panel="Input and output",
     ),
 ]

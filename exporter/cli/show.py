@@ -6,6 +6,7 @@ import shlex
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +26,11 @@ if TYPE_CHECKING:
 
 stdout = SafeConsole(highlight=False)
 stderr = SafeConsole(stderr=True, highlight=False)
+# Figures of the tasks' metrics in a ledger, and what they are called.
+METRICS = {
+    "top1": "top-1", "top5": "top-5", "pixels": "pixels", "miou": "mIoU", "cosine": "cosine",
+    "boxes": "boxes",
+}  # fmt: skip
 APPS = ("android_demo", "ios_demo")
 
 
@@ -58,19 +64,24 @@ def _cell(value: float | None, form: str) -> str:
     return "" if value is None else format(value, form)
 
 
+def _share(field: str, row: LedgerRow) -> str:
+    return _cell(getattr(row, field), ".6f" if field == "cosine" else ".1%")
+
+
 def ledger_table(rows: Sequence[LedgerRow], title: str) -> Table:
     """Lay out the ledger; what was not measured stays blank; accuracy then has no column."""
     columns: dict[str, Callable[[LedgerRow], str]] = {
         "max |d|": lambda row: "0" if row.max_abs == 0 else _cell(row.max_abs, ".1e"),
         "SQNR dB": lambda row: _cell(row.sqnr_db, ".1f"),
-        "top-1": lambda row: _cell(row.top1, ".1%"),
-        "top-5": lambda row: _cell(row.top5, ".1%"),
+        **{name: partial(_share, field) for field, name in METRICS.items()},
         "accuracy": lambda row: _cell(row.accuracy, ".2%"),
         "ms": lambda row: _cell(row.ms, ".1f"),
         "MB": lambda row: _cell(row.mb, ".1f"),
     }
-    if all(row.accuracy is None for row in rows):
-        del columns["accuracy"]
+    # The metrics of other tasks have no column, nor has accuracy where no image has a label.
+    for field, name in {**METRICS, "accuracy": "accuracy"}.items():
+        if all(getattr(row, field) is None for row in rows):
+            del columns[name]
     heading = Text(printable(title), "bold")
     table = Table(title=heading, title_justify="left", title_style="", box=None, pad_edge=False)
     table.add_column("stage", no_wrap=True)

@@ -14,12 +14,13 @@ or squashed pictures height first, up to 4 levels apart (8 in the tests, on draw
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from runtime_check.artifact.geometry import Geometry
 from runtime_check.artifact.metadata import Preprocessing
 from runtime_check.reference.reference import pillow_preprocess
 
@@ -27,6 +28,8 @@ from ..errors import UsageError
 from .resample import Resample
 
 INTERPOLATIONS = ("bicubic", "bilinear")
+# Channels of a photo, and what Pillow calls it then.
+COLORS: dict[int, Literal["L", "RGB", "RGBA"]] = {1: "L", 3: "RGB", 4: "RGBA"}
 MIN_SIDE = 8
 MAX_SIDE = 8192
 # timm resizes before it crops, so an 8 x 8192 strip becomes 256 x 262144 pixels on the way. Up to
@@ -37,8 +40,9 @@ MAX_ASPECT = 32
 class Preprocess(nn.Module):
     """Resize, crop, scale and normalize one image inside the graph.
 
-    Input: uint8 `[H, W, 3]`, RGB, sides within `min_side..max_side`; anything else raises with
-    a message that says what it is. Output: float `[1, 3, h, w]`, normalized.
+    Input: uint8 `[H, W, C]`, RGB, gray (C is 1) or RGBA (4), sides within `min_side..max_side`;
+    anything else raises with a message that says what it is. Output: float `[1, C, h, w]`,
+    normalized.
     """
 
     mode: Final[str]
@@ -49,6 +53,7 @@ class Preprocess(nn.Module):
     scale_w: Final[int]
     crop_h: Final[int]
     crop_w: Final[int]
+    channels: Final[int]
     fill: Final[list[int]]
     mean: Tensor
     std: Tensor
@@ -61,17 +66,19 @@ class Preprocess(nn.Module):
                 f"not {spec.interpolation!r}. Export with `--input tensor`, or override with "
                 "`--interpolation bicubic`."
             )
-        if spec.input_size[0] != 3:
+        if spec.input_size[0] not in COLORS:
             raise UsageError(
-                f"Preprocessing in the graph takes RGB; this model wants {spec.input_size[0]} "
-                "channels. Export it with `--input tensor`."
+                "Preprocessing in the graph takes RGB, gray or RGBA photos; this model wants "
+                f"{spec.input_size[0]} channels. Export it with `--input tensor`."
             )
-        self.resample = Resample(bicubic=spec.interpolation == "bicubic")
+        self.resample = Resample(
+            bicubic=spec.interpolation == "bicubic", channels=spec.input_size[0]
+        )
         self.mode = spec.crop_mode
         self.min_side = min_side
         self.max_side = max_side
         self.max_aspect = MAX_ASPECT
-        _, self.crop_h, self.crop_w = spec.input_size
+        self.channels, self.crop_h, self.crop_w = spec.input_size
         self.scale_h = math.floor(self.crop_h / spec.crop_pct)
         self.scale_w = math.floor(self.crop_w / spec.crop_pct)
         if min(self.scale_h, self.scale_w) < 1:
@@ -81,8 +88,23 @@ class Preprocess(nn.Module):
             )
         self.fill = [round(255 * value) for value in spec.mean]
         # Scaling to [0, 1] is folded in: (x / 255 - mean) / std.
-        self.register_buffer("mean", torch.tensor(spec.mean).view(1, 3, 1, 1) * 255)
-        self.register_buffer("std", torch.tensor(spec.std).view(1, 3, 1, 1) * 255)
+        self.register_buffer("mean", torch.tensor(spec.mean).view(1, -1, 1, 1) * 255)
+        self.register_buffer("std", torch.tensor(spec.std).view(1, -1, 1, 1) * 255)
+
+    def geometry(self) -> Geometry:
+        """Say the same of a photo's place as the contract does."""
+        square = self.scale_h == self.scale_w
+        resize: dict[str, Literal["cover", "fit", "stretch"]] = {
+            "center": "cover", "border": "fit", "squash": "stretch"
+        }  # fmt: skip
+        return Geometry(
+            resize=resize[self.mode],
+            resize_height=self.scale_h,
+            resize_width=self.scale_w,
+            network_height=self.crop_h,
+            network_width=self.crop_w,
+            rounding="down" if self.mode == "center" and square else "even",
+        )
 
     def target_size(self, height: int, width: int) -> tuple[int, int]:
         """Return the size to resize to, as torchvision's Resize and timm's ResizeKeepRatio do."""
@@ -106,28 +128,42 @@ class Preprocess(nn.Module):
         return self.halve(max(0, size - crop)), min(size, crop)
 
     def resize(self, image: Tensor, height: int, width: int) -> Tensor:
-        """Resize uint8 `[H, W, 3]` to `[height, width]` and return the center the network sees.
+        """Resize uint8 `[H, W, C]` to `[height, width]` and return the center the network sees.
 
-        Float `[1, 3, h, w]`, at most the network's size.
+        Float `[1, C, h, w]`, at most the network's size.
         """
         top, tall = self.window(height, self.crop_h)
         left, wide = self.window(width, self.crop_w)
+        if self.channels == 4 and height == image.shape[0] and width == image.shape[1]:
+            # Pillow leaves a picture of the right size as it is, invisible colors and all.
+            window = image[top : top + tall, left : left + wide].to(torch.float32)
+            return window.unsqueeze(0).permute(0, 3, 1, 2)
         center: Tensor = self.resample(image, height, width, top, left, tall, wide)
         # The batch first: added after the colors have moved, its stride would be 3, and torch
         # would no longer see that the channels are innermost.
         return center.unsqueeze(0).permute(0, 3, 1, 2)
 
+    @torch.jit.export
+    def corner(self, height: int, width: int) -> tuple[int, int]:
+        """Return top and left of the network's picture on a photo resized to `height` x `width`.
+
+        Negative where the picture is padded.
+        """
+        top, tall = self.window(height, self.crop_h)
+        left, wide = self.window(width, self.crop_w)
+        return top - (self.crop_h - tall) // 2, left - (self.crop_w - wide) // 2
+
     def pad(self, image: Tensor) -> Tensor:
-        """Put float `[1, 3, h, w]` into the middle of the network's size."""
+        """Put float `[1, C, h, w]` into the middle of the network's size."""
         height, width = image.shape[2], image.shape[3]
         if height == self.crop_h and width == self.crop_w:
             return image
         # torchvision's CenterCrop pads with black, timm's CenterCropOrPad with the mean.
         canvas = torch.zeros(
-            [1, 3, self.crop_h, self.crop_w], dtype=image.dtype, device=image.device
+            [1, self.channels, self.crop_h, self.crop_w], dtype=image.dtype, device=image.device
         )
         if self.mode == "border":
-            for channel in range(3):
+            for channel in range(self.channels):
                 canvas[:, channel] = float(self.fill[channel])
         top, left = (self.crop_h - height) // 2, (self.crop_w - width) // 2
         canvas[:, :, top : top + height, left : left + width] = image
@@ -139,10 +175,11 @@ class Preprocess(nn.Module):
         return down + 1 if gap % 2 == 1 and down % 2 == 1 else down
 
     def forward(self, image: Tensor) -> Tensor:
-        """Turn uint8 `[H, W, 3]` into the network's float `[1, 3, h, w]`."""
-        if image.dim() != 3 or image.shape[2] != 3:
+        """Turn uint8 `[H, W, C]` into the network's float `[1, C, h, w]`."""
+        if image.dim() != 3 or image.shape[2] != self.channels:
             raise ValueError(
-                f"image must be RGB, height x width x 3 (HWC), but its shape is {image.shape}"
+                f"image must be height x width x {self.channels} (HWC), but its shape is "
+                f"{image.shape}"
             )
         if image.dtype != torch.uint8:
             raise ValueError("image must be uint8, 0 to 255")
@@ -162,41 +199,6 @@ class Preprocess(nn.Module):
         return (levels - self.mean) / self.std
 
 
-class ImageModel(nn.Module):
-    """The whole of a shipped model: preprocessing, network, activation.
-
-    `forward` takes uint8 `[H, W, 3]` and returns the network's output for one image without its
-    batch dimension: `[classes]` probabilities for a classifier.
-    """
-
-    # One constant: TorchScript writes several in the order of a set, another in each process.
-    activation: Final[str]
-
-    def __init__(
-        self, preprocess: nn.Module, network: nn.Module, activation: str, *, axis: int = -1
-    ) -> None:
-        super().__init__()
-        self.preprocess = preprocess
-        self.network = network
-        dense = activation == "softmax" and axis == 1
-        self.activation = "softmax over channels" if dense else activation
-
-    def forward(self, image: Tensor) -> Tensor:
-        """Classify one uint8 `[H, W, 3]` image."""
-        scores: Tensor = self.finish(self.network(self.preprocess(image)))
-        return scores[0]
-
-    def finish(self, scores: Tensor) -> Tensor:
-        """Apply the activation, softmax over the class axis."""
-        if self.activation == "softmax":
-            scores = torch.softmax(scores, -1)
-        elif self.activation == "softmax over channels":
-            scores = torch.softmax(scores, 1)
-        elif self.activation == "sigmoid":
-            scores = torch.sigmoid(scores)
-        return scores
-
-
 @dataclass(frozen=True, kw_only=True)
 class PreprocessingDifference:
     """How far the in-graph preprocessing is from Pillow + timm, in gray levels (0 to 255)."""
@@ -210,9 +212,9 @@ class PreprocessingDifference:
 def measure_preprocessing(
     spec: Preprocessing, images: Sequence[np.ndarray], *, preprocess: nn.Module | None = None
 ) -> PreprocessingDifference:
-    """Compare in-graph preprocessing with Pillow + timm on uint8 `[H, W, 3]` images."""
+    """Compare in-graph preprocessing with Pillow + timm on uint8 `[H, W, C]` images."""
     module = preprocess or Preprocess(spec, min_side=1, max_side=1 << 16)
-    std = torch.tensor(spec.std).view(1, 3, 1, 1) * 255
+    std = torch.tensor(spec.std).view(1, -1, 1, 1) * 255
     worst, total, differing, count = 0.0, 0.0, 0, 0
     for image in images:
         expected = pillow_preprocess(spec, image)

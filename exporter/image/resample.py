@@ -34,17 +34,20 @@ STEPS = 2.0**15
 class Resample(nn.Module):
     """Resize a uint8 image as Pillow does, and return a window of the result.
 
-    `bicubic` (Pillow's, a = -0.5) or bilinear, both with antialiasing.
+    `bicubic` (Pillow's, a = -0.5) or bilinear, both with antialiasing. Of four `channels` the last
+    is alpha: colors are weighted by it, as in Pillow, so that invisible ones do not bleed.
     """
 
     bicubic: Final[bool]
+    channels: Final[int]
     block: Final[int]
     steps: Final[float]
     strip_pixels: int
 
-    def __init__(self, *, bicubic: bool) -> None:
+    def __init__(self, *, bicubic: bool, channels: int = 3) -> None:
         super().__init__()
         self.bicubic = bicubic
+        self.channels = channels
         self.block = BLOCK
         self.steps = STEPS
         self.strip_pixels = STRIP_PIXELS
@@ -94,33 +97,51 @@ class Resample(nn.Module):
         """Round to 8 bits as Pillow does, in place."""
         return sums.add_(0.5).floor_().clamp_(0.0, 255.0)
 
+    def weighted(self, levels: Tensor) -> Tensor:
+        """Multiply colors by alpha, `[H, W, 4]`, rounded as Pillow does from RGBA to RGBa."""
+        colors, alpha = levels[:, :, :3], levels[:, :, 3:]
+        product = colors * alpha + 128.0
+        product = torch.floor((torch.floor(product / 256.0) + product) / 256.0)
+        return torch.cat([product, alpha], 2)
+
+    def unweighted(self, levels: Tensor) -> Tensor:
+        """Divide colors by alpha, `[H, W, 4]`, rounded as Pillow does from RGBa to RGBA."""
+        colors, alpha = levels[:, :, :3], levels[:, :, 3:]
+        divided = torch.floor(colors * 255.0 / alpha.clamp(min=1.0)).clamp(max=255.0)
+        return torch.cat([torch.where(alpha > 0.0, divided, colors), alpha], 2)
+
     def across(
         self, image: Tensor, target: int, left: int, wide: int, first: int, last: int
     ) -> Tensor:
-        """Resize the width of rows `first..last` of uint8 `[H, W, 3]`.
+        """Resize the width of rows `first..last` of uint8 `[H, W, C]`.
 
-        Float `[H, columns x 3]`: columns `left..left + wide` of `target`, some more to fill the
+        Float `[H, columns x C]`: columns `left..left + wide` of `target`, some more to fill the
         last block, and zeros where no row was asked for.
         """
-        rows, size = image.shape[0], image.shape[1]
+        rows, size, channels = image.shape[0], image.shape[1], self.channels
         starts, reach = self.starts(size, target, left, wide)
         single = self.weights(starts, reach, size, target, left, wide)
         # Colors alternate in memory. Taking them apart costs more than multiplying by zeros.
-        matrix = torch.zeros([len(starts), self.block, 3, reach, 3], dtype=torch.float32)
-        for color in range(3):
+        matrix = torch.zeros(
+            [len(starts), self.block, channels, reach, channels], dtype=torch.float32
+        )
+        for color in range(channels):
             matrix[:, :, color, :, color] = single
-        matrix = matrix.view(len(starts), self.block * 3, reach * 3)
-        narrow = torch.zeros([rows, len(starts) * self.block * 3], dtype=torch.float32)
+        matrix = matrix.view(len(starts), self.block * channels, reach * channels)
+        narrow = torch.zeros([rows, len(starts) * self.block * channels], dtype=torch.float32)
         west, east = starts[0], starts[len(starts) - 1] + reach
         strip = max(1, self.strip_pixels // (east - west))
         for start in range(first, last, strip):
             stop = min(start + strip, last)
-            part = image[start:stop, west:east].to(torch.float32).reshape(stop - start, -1)
+            part = image[start:stop, west:east].to(torch.float32)
+            if channels == 4:
+                part = self.weighted(part)
+            part = part.reshape(stop - start, -1)
             for block in range(len(starts)):
-                at = (starts[block] - west) * 3
-                sums = linear(part[:, at : at + reach * 3], matrix[block])
-                to = block * self.block * 3
-                narrow[start:stop, to : to + self.block * 3] = sums
+                at = (starts[block] - west) * channels
+                sums = linear(part[:, at : at + reach * channels], matrix[block])
+                to = block * self.block * channels
+                narrow[start:stop, to : to + self.block * channels] = sums
         return self.gray_levels(narrow)
 
     def forward(
@@ -133,7 +154,7 @@ class Resample(nn.Module):
         tall: int,
         wide: int,
     ) -> Tensor:
-        """Resize uint8 `[H, W, 3]` to `[height, width]`; return `[tall, wide, 3]` of it as float.
+        """Resize uint8 `[H, W, C]` to `[height, width]`; return `[tall, wide, C]` of it as float.
 
         The window starts at row `top` and column `left`. Values are whole, 0 to 255. Only what
         the window is made of is computed.
@@ -147,5 +168,5 @@ class Resample(nn.Module):
         for block in range(len(starts)):
             at = starts[block]
             parts.append(torch.mm(weights[block], narrow[at : at + reach]))
-        levels = self.gray_levels(torch.cat(parts))
-        return levels[:tall].view(tall, -1, 3)[:, :wide]
+        levels = self.gray_levels(torch.cat(parts))[:tall].view(tall, -1, self.channels)[:, :wide]
+        return self.unweighted(levels) if self.channels == 4 else levels

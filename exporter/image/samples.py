@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.resources
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -11,6 +12,8 @@ import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
+
+from runtime_check.artifact.metadata import InputTensor
 
 PHOTOS = ("cat", "coffee", "rocket")
 
@@ -59,19 +62,76 @@ def golden_images() -> dict[str, np.ndarray]:
     }
 
 
-def image_samples() -> list[Sample]:
-    """Return the golden images as `forward` arguments."""
+def image_samples(channels: int = 3) -> list[Sample]:
+    """Return the golden images as `forward` arguments: RGB, or gray or RGBA by `channels`."""
     return [
-        Sample(name, (torch.from_numpy(image.copy()),)) for name, image in golden_images().items()
+        Sample(name, (torch.from_numpy(in_channels(image, channels).copy()),))
+        for name, image in golden_images().items()
     ]
 
 
-def tensor_samples(shape: tuple[int, ...], *, count: int = 5, seed: int = 0) -> list[Sample]:
-    """Return float32 inputs of `shape` for the bare network: normal noise, smooth fields, zeros."""
+def in_channels(image: np.ndarray, channels: int) -> np.ndarray:
+    """Turn uint8 RGB `[H, W, 3]` into `[H, W, channels]`: gray as Pillow has it, RGBA opaque."""
+    if channels == 3:
+        return image
+    modes: dict[int, str] = {1: "L", 4: "RGBA"}
+    converted = np.asarray(Image.fromarray(image).convert(modes[channels]))
+    return converted.reshape(*image.shape[:2], channels)
+
+
+def tensor_samples(
+    takes: Sequence[InputTensor],
+    *,
+    example: Sequence[np.ndarray] = (),
+    count: int = 5,
+    seed: int = 0,
+) -> list[Sample]:
+    """Return inputs of the bare network: normal noise, smooth fields, zeros; the user's own first.
+
+    Each has a tensor for each of `takes`, within its range where one is stated.
+    """
     generator = torch.Generator().manual_seed(seed)
-    samples = [Sample("zeros", (torch.zeros(shape),))]
+    samples = [] if not example else [Sample("example", tuple(map(_tensor, example)))]
+    samples.append(Sample("zeros", tuple(_zeros(spec) for spec in takes)))
     for index in range(count - 2):
-        samples.append(Sample(f"normal-{index}", (torch.randn(shape, generator=generator),)))
-    # A ramp: every value between -2 and 2 once, as a natural image's range after normalization.
-    ramp = torch.linspace(-2, 2, int(np.prod(shape))).reshape(shape)
-    return [*samples, Sample("ramp", (ramp,))]
+        drawn = tuple(_noise(spec, generator) for spec in takes)
+        samples.append(Sample(f"normal-{index}", drawn))
+    return [*samples, Sample("ramp", tuple(_ramp(spec) for spec in takes))]
+
+
+def _tensor(array: np.ndarray) -> Tensor:
+    return torch.from_numpy(np.ascontiguousarray(array))
+
+
+def _limits(spec: InputTensor) -> tuple[float, float] | None:
+    """Return the range of an input's values; None for floats of any size."""
+    if spec.low is not None and spec.high is not None:
+        return spec.low, spec.high
+    whole = {"bool": (0.0, 1.0), "uint8": (0.0, 255.0), "int32": (0.0, 7.0), "int64": (0.0, 7.0)}
+    return whole.get(spec.dtype)
+
+
+def _as_spec(values: Tensor, spec: InputTensor) -> Tensor:
+    dtype: torch.dtype = getattr(torch, spec.dtype)
+    if not dtype.is_floating_point:
+        values = values.round()
+    return values.reshape(spec.shape).to(dtype)
+
+
+def _zeros(spec: InputTensor) -> Tensor:
+    low, high = _limits(spec) or (0.0, 0.0)
+    return _as_spec(torch.full(spec.shape, min(max(0.0, low), high)), spec)
+
+
+def _noise(spec: InputTensor, generator: torch.Generator) -> Tensor:
+    limits = _limits(spec)
+    if limits is None:
+        return _as_spec(torch.randn(spec.shape, generator=generator), spec)
+    low, high = limits
+    return _as_spec(low + (high - low) * torch.rand(spec.shape, generator=generator), spec)
+
+
+def _ramp(spec: InputTensor) -> Tensor:
+    # Every value between -2 and 2 once, as a natural image's range after normalization.
+    low, high = _limits(spec) or (-2.0, 2.0)
+    return _as_spec(torch.linspace(low, high, int(np.prod(spec.shape))), spec)

@@ -204,6 +204,7 @@ class _Way:
 
 def candidates(
     module: nn.Module,
+    flat: nn.Module,
     sampled: Sampled,
     tolerance: Tolerance,
     *,
@@ -213,11 +214,12 @@ def candidates(
     """Yield captures that agree with eager, best first; raise `CaptureError` when none does.
 
     `sampled` holds inputs with their eager outputs, of several contents and, for networks that
-    take batches, several batch sizes. The reasons of those that failed are in `rejected`.
+    take batches, several batch sizes. `flat` is the same network, returning a tuple of tensors,
+    for traces: they take no other containers. The reasons of those that failed are in `rejected`.
     """
     rejected: list[str] = []
     yielded = False
-    for way in _ways(module, sampled, method, allow_specialization=allow_specialization):
+    for way in _ways(module, flat, sampled, method, allow_specialization=allow_specialization):
         try:
             captured, scripted = way.make()
             _require_no_with(captured)
@@ -240,7 +242,7 @@ def candidates(
             rejected=tuple(rejected),
         )
     if not yielded:
-        branches = find_branches(module, sampled[0][0]) if method != "script" else ()
+        branches = find_branches(flat, sampled[0][0]) if method != "script" else ()
         where = f" Data-dependent: {'; '.join(map(str, branches))}." if branches else ""
         raise CaptureError(
             f"No way of capturing this model agrees with eager Python. {' | '.join(rejected)}."
@@ -249,7 +251,12 @@ def candidates(
 
 
 def _ways(
-    module: nn.Module, sampled: Sampled, method: CaptureMethod, *, allow_specialization: bool
+    module: nn.Module,
+    flat: nn.Module,
+    sampled: Sampled,
+    method: CaptureMethod,
+    *,
+    allow_specialization: bool,
 ) -> Iterator[_Way]:
     """Yield the ways that `method` allows in order of preference.
 
@@ -265,14 +272,14 @@ def _ways(
         )
     if method == "script":
         return
-    branches = find_branches(module, example)
+    branches = find_branches(flat, example)
     if method == "trace" and branches and not allow_specialization:
         raise refuse_specialization(branches)
     if method == "trace" or (method == "auto" and not branches):
         agreed = f"no input value decides a branch, and outputs agree on {len(sampled)} inputs"
         yield _Way(
             name="trace",
-            make=lambda: (trace(module, example), ()),
+            make=lambda: (trace(flat, example), ()),
             reason="asked for" if asked else agreed,
             specialized=branches,
         )
@@ -280,7 +287,7 @@ def _ways(
         named = ", ".join(dict.fromkeys(b.module or "the model itself" for b in branches))
         yield _Way(
             name="mixed",
-            make=lambda: mixed(module, example),
+            make=lambda: mixed(flat, example),
             reason=f"the input decides branches in {named}: scripted, the rest traced"
             if branches
             else "asked for; nothing branches on data, so all of it is traced",

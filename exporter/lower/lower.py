@@ -19,7 +19,7 @@ from runtime_check.device.operators import available_runtimes
 from ..errors import CaptureError, ExportError, IncompatibleRuntime, OptimizeError, VerifyError
 from ..expected import Expected
 from ..options import ExportOptions
-from ..outputs import Present, run
+from ..outputs import Flat, run
 from ..package.archive import LiteFile, canonicalize, save_lite
 from ..plan import Plan
 from ..progress import Clock
@@ -95,14 +95,13 @@ def _candidates(
 ) -> Iterator[_Candidate]:
     """Yield captures that take batches, where eager does, then those of the fixed batch size."""
     sampled: Sampled = [
-        ((x,), list(y))
-        for x, y in zip(expected.network.inputs, expected.network.outputs, strict=True)
+        (x, list(y)) for x, y in zip(expected.network.inputs, expected.network.outputs, strict=True)
     ]
     batches = _batches(plan, network)
-    network = Present(network).eval() if plan.absent else network
     for index, extra in enumerate([batches, []] if batches else [[]]):
         captures = candidates(
             network,
+            network if plan.is_tensor else Flat(network).eval(),
             [*sampled, *extra],
             expected.network.tolerance,
             method=options.capture,
@@ -135,9 +134,8 @@ def _finish(
         (sample.inputs, list(tensors))
         for sample, tensors in zip(plan.samples, expected.outputs, strict=True)
     ]
-    optimized = optimize(
-        whole, [*outputs, *candidate.batches], expected.tolerance, disabled=options.disable
-    )
+    batches: Sampled = [(given, plan.finish(made, 0)) for given, made in candidate.batches]
+    optimized = optimize(whole, [*outputs, *batches], expected.tolerance, disabled=options.disable)
     clock.start("save, check compatibility")
     file = save_lite(optimized.module, scratch)
     require_single_weights(file.path)
@@ -152,6 +150,7 @@ def _finish(
             expected.outputs,
             expected.tolerance,
             evaluation=plan.evaluation,
+            metric=expected.metric,
         )
     return Lowered(
         captured=captured,
@@ -182,13 +181,13 @@ def _fit(
 
 def _batches(plan: Plan, network: nn.Module) -> list[tuple[tuple[Tensor, ...], list[Tensor]]]:
     """Batches of two, where the bare network takes them in eager."""
-    if plan.preprocess is not None or plan.inputs[0].shape[0] != 1:
+    if plan.preprocess is not None or any(t.shape[:1] != (1,) for t in plan.inputs[0]):
         return []
-    pair = torch.cat([plan.inputs[0], plan.inputs[1]])
+    pair = tuple(torch.cat(both) for both in zip(plan.inputs[0], plan.inputs[1], strict=True))
     try:
-        outputs = run(network, (pair,))
+        outputs = run(network, pair)
     except Exception:  # noqa: BLE001  a network of fixed batch size is a valid network
         return []
     if any(t.dim() == 0 or t.shape[0] != 2 for t in outputs):
         return []
-    return [((pair,), outputs)]
+    return [(pair, outputs)]

@@ -12,7 +12,8 @@ from statistics import median
 import torch
 from torch import Tensor, nn
 
-from runtime_check.comparison import sqnr_db, topk_agreement
+from runtime_check.comparison import sqnr_db
+from runtime_check.metrics import topk_agreement
 from runtime_check.runtimes.lite import load_lite, quantized_engine, write_lite
 from runtime_check.scratch import temporary_folder
 

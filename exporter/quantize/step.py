@@ -70,7 +70,7 @@ def quantize_network(
     Calibration sees exactly what the shipped network will. Raises `QuantizeError` and its leaves,
     and `ImageFolderError`.
     """
-    example, labels = plan.inputs[0], plan.source.labels
+    example, labels = plan.inputs[0][0], plan.source.labels
     if options.method == "none":
         return QuantizedNetwork(module=module, simulated=None, described=Quantization(), notes=())
     reader = _reader(plan.reader)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 import torch
+from torch import Tensor
 
 import runtime_check.artifact.metadata as contract
 from runtime_check.artifact.archive import ArtifactFile, read_artifact
@@ -19,6 +20,7 @@ from ..environment import version_of
 from ..expected import Expected
 from ..image.folders import SkippedImages
 from ..image.preprocess import (
+    COLORS,
     MAX_ASPECT,
     MAX_SIDE,
     MIN_SIDE,
@@ -49,21 +51,43 @@ from .report import (
     part_sizes,
 )
 
+# Bytes of golden outputs in a file, two million as base64: larger ones are sampled.
+MOST_EXPECTED = 1_450_000
+
 
 def golden_vectors(plan: Plan, expected: Expected) -> contract.Golden:
     """Return inputs and the outputs the file must give for them, to be replayed on a phone."""
+    kept = [*zip(plan.samples, expected.outputs, strict=True)]
+    if plan.preprocess is None:
+        # Bare networks take megabytes an input; two are enough to prove parity on a phone.
+        kept = kept[:1] + kept[2:3] if plan.source.example else kept[1:3]
+    most = _values_kept([outputs for _, outputs in kept])
     cases = [
         contract.GoldenCase(
             name=sample.name,
             inputs=[contract.TensorData.of(t.numpy()) for t in sample.inputs],
-            expected=[contract.TensorData.of(t.numpy()) for t in outputs],
+            expected=[contract.SampledData.sampled(t.numpy(), most, seed=index) for t in outputs],
         )
-        for sample, outputs in zip(plan.samples, expected.outputs, strict=True)
+        for index, (sample, outputs) in enumerate(kept)
     ]
-    if plan.preprocess is None:
-        # Bare networks take megabytes an input; two are enough to prove parity on a phone.
-        cases = cases[1:3]
     return contract.Golden(tolerance=expected.phone, cases=cases)
+
+
+def _values_kept(outputs: Sequence[Sequence[Tensor]]) -> int:
+    """Return how many values of each golden output fit into `MOST_EXPECTED` bytes."""
+    tensors = [tensor for sample in outputs for tensor in sample]
+    total = sum(tensor.numel() * tensor.element_size() for tensor in tensors)
+    if total <= MOST_EXPECTED:
+        return max(tensor.numel() for tensor in tensors)
+    # Small outputs are kept whole, and leave the others more room.
+    left, count = MOST_EXPECTED, len(tensors)
+    for tensor in sorted(tensors, key=lambda t: t.numel() * t.element_size()):
+        size = tensor.numel() * tensor.element_size()
+        if size > left // count:
+            break
+        left, count = left - size, count - 1
+    widest = max(tensor.element_size() for tensor in tensors)
+    return max(1, left // count // widest)
 
 
 def metadata_of(
@@ -82,18 +106,11 @@ def metadata_of(
     bytecode = lowered.file.bytecode
     return Metadata(
         name=plan.source.name,
+        task=plan.meaning.task,
+        task_basis=plan.meaning.basis,
         input=_input(plan, lowered),
         preprocessing=plan.preprocessing,
-        output=contract.Output(
-            activation=plan.activation,
-            labels=list(plan.source.labels) if plan.source.labels is not None else None,
-            tensors=[
-                contract.TensorSpec.model_validate(
-                    {"shape": list(t.shape), "dtype": str(t.dtype).removeprefix("torch.")}
-                )
-                for t in ledger.eager[0]
-            ],
-        ),
+        output=plan.described(ledger.eager[0]),
         quantization=network.described,
         capture=contract.Capture(
             method=lowered.captured.method,
@@ -129,10 +146,17 @@ def _passes(
 
 
 def _input(plan: Plan, lowered: Lowered) -> contract.ImageInput | contract.TensorInput:
-    if plan.preprocess is not None:
-        return contract.ImageInput(min_side=MIN_SIDE, max_side=MAX_SIDE, max_aspect=MAX_ASPECT)
-    tensors = [contract.TensorSpec(shape=list(plan.source.input_shape))]
-    return contract.TensorInput(tensors=tensors, dynamic_batch=lowered.dynamic_batch)
+    if plan.preprocess is None:
+        return contract.TensorInput(
+            tensors=list(plan.source.takes), dynamic_batch=lowered.dynamic_batch
+        )
+    return contract.ImageInput(
+        color=COLORS[plan.preprocess.channels],
+        min_side=MIN_SIDE,
+        max_side=MAX_SIDE,
+        max_aspect=MAX_ASPECT,
+        geometry=plan.preprocess.geometry(),
+    )
 
 
 def _verdicts(lowered: Lowered, ran: Verified | None) -> list[contract.RuntimeVerdict]:
@@ -274,7 +298,7 @@ def _notes(
     read = plan.source.read
     notes = [Note("module", text) for text in plan.source.taken]
     notes += [Note("absent", f"output left out, it is None: {name}") for name in plan.absent]
-    notes += [Note("activation", text) for text in plan.said]
+    notes += [Note("task", text) for text in _task(plan)]
     notes += [Note("weights", text) for text in (read.sentences() if read is not None else ())]
     notes += [Note("repair", text) for text in lowered.optimized.repairs]
     notes += network.notes
@@ -286,6 +310,22 @@ def _notes(
         text = f"accuracy is of {len(plan.evaluation.classes)} labeled images"
         notes.append(Note("evaluation", text))
     notes += [Note("skipped", str(some)) for some in _skipped(plan, network)]
-    if plan.preprocess is None and not lowered.dynamic_batch and plan.inputs[0].shape[0] == 1:
+    if plan.preprocess is None and not lowered.dynamic_batch and plan.inputs[0][0].shape[0] == 1:
         notes.append(Note("batch", "the batch dimension is fixed at 1"))
     return notes
+
+
+def _task(plan: Plan) -> list[str]:
+    """Say what was inferred and what was added to the graph, in one sentence, and what was not."""
+    meaning = plan.meaning
+    added = [
+        step.function
+        + (f" over {meaning.outputs[step.output].axes[step.axis]}" if step.axis else "")
+        for step in meaning.added
+    ]
+    extra = f"; added: {', '.join(added)}" if added else ""
+    said = [f"task {meaning.task or 'unknown'}: {meaning.basis}{extra}", *meaning.said]
+    given = [output.name for output in meaning.outputs if output.is_bool]
+    if given:
+        said.append(f"true and false are given as uint8, 1 and 0: {', '.join(given)}")
+    return said

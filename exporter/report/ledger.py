@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import fields
 from statistics import median
 from typing import Any
 
@@ -13,8 +14,10 @@ from torch import Tensor, nn
 
 from runtime_check.artifact.metadata import SAVED_STAGE, LedgerRow
 from runtime_check.comparison import Comparison, Tolerance, compare
+from runtime_check.metrics import Agreement
 from runtime_check.runtime import HOST
 
+from ..expected import Expected
 from ..image.samples import Sample
 from ..outputs import run, stack
 from ..package.archive import LiteFile
@@ -28,12 +31,13 @@ _LONG = 3.0
 class Ledger:
     """Record each stage's figures on the plan's samples; what was not measured stays blank.
 
-    `eager` is what the float32 model gives for each sample, and what every stage is compared
+    `expected` is what the float32 model gives for each sample, and what every stage is compared
     with. Where the plan has labeled images, every stage that runs here is judged on them too.
     """
 
-    def __init__(self, plan: Plan, eager: Sequence[Sequence[Tensor]]) -> None:
-        self.eager = eager
+    def __init__(self, plan: Plan, expected: Expected) -> None:
+        self.eager = expected.outputs
+        self._metric = expected.metric
         self.rows: list[LedgerRow] = []
         self._plan = plan
 
@@ -88,14 +92,14 @@ class Ledger:
     def _figures(self, outputs: Sequence[Sequence[Tensor | np.ndarray]]) -> dict[str, Any]:
         if outputs is self.eager:
             return {}
-        comparison: Comparison = compare(stack(self.eager), stack(outputs), Tolerance())
+        one, other = stack(self.eager), stack(outputs)
+        comparison: Comparison = compare(one, other, Tolerance(), self._metric)
         sqnr = comparison.sqnr_db
         return {
             "max_abs": comparison.max_abs,
             # Bit-identical outputs have no noise; JSON has no infinity.
             "sqnr_db": sqnr if sqnr is not None and np.isfinite(sqnr) else None,
-            "top1": comparison.top1,
-            "top5": comparison.top5,
+            **{field.name: getattr(comparison, field.name) for field in fields(Agreement)},
         }
 
 

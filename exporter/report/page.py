@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from runtime_check.artifact.metadata import ImageInput, LedgerRow, Metadata, TensorSpec
+from runtime_check.artifact.output import describe_output
 from runtime_check.pages import shown
 
 from ..install import ANDROID_MODELS, IOS_MODELS
@@ -58,20 +59,21 @@ def describe_tensor(spec: TensorSpec) -> str:
 
 def describe(metadata: Metadata) -> str:
     """Say in two or three sentences what the file takes and gives."""
-    outputs = " and ".join(describe_tensor(t) for t in metadata.output.tensors)
     if isinstance(metadata.input, ImageInput):
         low, high = metadata.input.min_side, metadata.input.max_side
-        takes = f"Takes a uint8 RGB image of any size, {low} to {grouped(high)} pixels a side."
+        color = "gray" if metadata.input.color == "L" else metadata.input.color
+        takes = f"Takes a uint8 {color} image of any size, {low} to {grouped(high)} pixels a side."
     else:
-        inputs = " and ".join(describe_tensor(t) for t in metadata.input.tensors)
+        inputs = " and ".join(f"{t.name} {describe_tensor(t)}" for t in metadata.input.tensors)
         batch = ", any batch size" if metadata.input.dynamic_batch else ""
         takes = f"Takes {inputs}{batch}."
-    what = {"softmax": "class probabilities (softmax)", "sigmoid": "probabilities (sigmoid)"}.get(
-        metadata.output.activation, "the network's own outputs"
-    )
     labels = metadata.output.labels
     names = f"with {grouped(len(labels))} labels" if labels else "without labels"
-    sentences = [takes, f"Returns {what}, {outputs}, {names}."]
+    outputs = "; ".join(
+        describe_output(metadata.output, i) for i in range(len(metadata.output.tensors))
+    )
+    task = f"For {metadata.task}. " if metadata.task else ""
+    sentences = [f"{task}{takes}", f"Returns {outputs}; {names}."]
     if metadata.preprocessing is not None:
         sentences.append(
             "Preprocessing is in the graph."

@@ -20,6 +20,7 @@ from ..outputs import run
 from .layers import Edit, replace_submodule
 from .passes import PASSES, ChangeGraph, FindEdits, Pass, PassEffect
 from .trace import trace
+from .watch import Example, arguments
 
 Effects = dict[str, PassEffect]
 
@@ -38,22 +39,23 @@ class Rewritten:
 class Evidence:
     """What a network must go on computing: `outputs[i]` for `inputs[i]`, within `tolerance`.
 
-    Inputs are the network's, N,C,H,W; outputs are flat lists of tensors.
+    Inputs are the arguments of the network's forward; outputs are flat lists of tensors.
     """
 
-    inputs: Sequence[Tensor]
+    inputs: Sequence[tuple[Tensor, ...]]
     outputs: Sequence[Sequence[Tensor]]
     tolerance: Tolerance
 
     @property
-    def example(self) -> Tensor:
-        """The first input."""
-        return self.inputs[0]
+    def example(self) -> Example:
+        """The first input: the tensor that is the only argument, else all of them."""
+        first = self.inputs[0]
+        return first[0] if len(first) == 1 else first
 
     def against(self, module: nn.Module) -> str:
         """Return how the outputs of `module` differ, or "" if they do not."""
         for network_input, expected in zip(self.inputs, self.outputs, strict=True):
-            actual = run(module, (network_input,))
+            actual = run(module, network_input)
             result = compare(
                 [t.numpy() for t in expected], [t.numpy() for t in actual], self.tolerance
             )
@@ -93,7 +95,7 @@ def edited(module: nn.Module, edits: Sequence[Edit]) -> nn.Module:
     return copied
 
 
-def edit_modules(module: nn.Module, example: Tensor) -> nn.Module:
+def edit_modules(module: nn.Module, example: Example) -> nn.Module:
     """Run the passes on modules without comparing outputs; the result shares all tensors.
 
     For int8, which is compared as a whole later: passes that only change layouts are skipped.
@@ -143,7 +145,7 @@ def _on_graph(
     passes = [one for one in passes if one.on == "graph"]
     off = {one.name: left_out[one.name] for one in passes if one.name in left_out}
     enabled = [one for one in passes if one.name not in left_out]
-    if not enabled or evidence.example.dim() != 4:
+    if not enabled or not any(t.dim() == 4 for t in arguments(evidence.example)):
         return module, off
     try:
         traced, _ = trace(module, evidence.example)

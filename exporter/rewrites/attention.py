@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 import torch.nn.functional as functional
-from torch import Tensor, fx, nn
+from torch import fx, nn
 
 from .fx import (
     MATMULS,
@@ -26,6 +26,7 @@ from .fx import (
     tidy,
 )
 from .layers import NO_OPS, is_plain_linear
+from .watch import Example
 
 _FUSED = (functional.scaled_dot_product_attention,)
 
@@ -95,7 +96,7 @@ def _transposed(node: fx.Node, rank: int) -> fx.Node | None:
     return source if {one % rank, other % rank} == {rank - 1, rank - 2} else None
 
 
-def fuse_attention(graph: fx.GraphModule, example: Tensor) -> int:
+def fuse_attention(graph: fx.GraphModule, example: Example) -> int:
     """Write `softmax(q @ k.transpose(-2, -1)) @ v` as `scaled_dot_product_attention`.
 
     A factor on q becomes its scale. Attention with a mask or a bias stays as it is: 2.1's fused

@@ -6,10 +6,10 @@ from collections import Counter
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from .layers import Edit, takes_factors, with_weights
-from .watch import watch
+from .watch import Example, watch
 
 Normalized = nn.Conv2d | nn.Conv1d | nn.Linear
 
@@ -39,7 +39,7 @@ def _folded(layer: Normalized, norm: Any) -> nn.Module:
     return with_weights(layer, weight, (bias - mean) * factors + shift)
 
 
-def fold_batch_norm(module: nn.Module, example: Tensor) -> list[Edit]:
+def fold_batch_norm(module: nn.Module, example: Example) -> list[Edit]:
     """Fold every batch norm into the convolution or linear layer before it.
 
     Folding before capture is what keeps `optimize_for_mobile` from folding it wrongly in traces

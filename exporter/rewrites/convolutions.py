@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from .layers import Edit, is_plain_conv
-from .watch import Recorder, calls_of, hooks
+from .watch import Example, Recorder, calls_of, hooks
 
 aten = torch.ops.aten
 
@@ -60,7 +60,7 @@ def _plain(child: nn.Conv2d, example: Tensor) -> nn.Module | None:
     return nn.Sequential(nn.ConstantPad2d((left, right, top, bottom), 0.0), plain).eval()
 
 
-def plain_convolutions(module: nn.Module, example: Tensor) -> list[Edit]:
+def plain_convolutions(module: nn.Module, example: Example) -> list[Edit]:
     """Replace convolutions with a custom forward by plain ones, where that is exact.
 
     TensorFlow-style "same" padding computed from the input becomes constant padding for this
@@ -100,13 +100,13 @@ def _convolves_first(child: nn.Module) -> bool:
     return is_plain_conv(child, any_padding=True)
 
 
-def channels_last(module: nn.Module, example: Tensor) -> list[Edit]:
+def channels_last(module: nn.Module, example: Example) -> list[Edit]:
     """Give the first convolution (or its padding) a channels-last input.
 
     XNNPACK's convolutions compute in that layout and return the layout of their input: with the
     default one, each convolution copies twice. With channels-last, none does.
     """
-    if example.dim() != 4:
+    if not isinstance(example, Tensor) or example.dim() != 4:
         return []
     first: list[str] = []
 

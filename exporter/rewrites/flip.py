@@ -19,7 +19,7 @@ from typing import cast
 
 import torch
 import torch.nn.functional as functional
-from torch import Tensor, fx, nn
+from torch import fx, nn
 
 from .fx import (
     ACTIVATION_CALLS,
@@ -36,6 +36,7 @@ from .fx import (
     tidy,
 )
 from .layers import ACTIVATIONS, NO_OPS, is_plain_conv, with_weights
+from .watch import Example
 
 # Layers and methods that work on each position alone: rotated input, rotated output.
 _POINTWISE = (*NO_OPS, *ACTIVATIONS, nn.BatchNorm2d)
@@ -169,7 +170,7 @@ def _rotated_layer(layer: nn.Conv2d, padding: tuple[int, int]) -> nn.Conv2d:
     return new
 
 
-def flip_same_padding(graph: fx.GraphModule, example: Tensor) -> int:
+def flip_same_padding(graph: fx.GraphModule, example: Example) -> int:
     """Rotate the image and every kernel by 180 degrees; return how many pads that removed.
 
     Only where everything between the image and a global pooling is independent of orientation.

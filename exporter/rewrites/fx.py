@@ -10,6 +10,8 @@ import torch
 import torch.nn.functional as functional
 from torch import Tensor, fx, nn
 
+from .watch import Example, arguments
+
 ADDS = (operator.add, operator.iadd, torch.add)
 MULS = (operator.mul, operator.imul, torch.mul)
 ELEMENTWISE = (*ADDS, *MULS, operator.sub, operator.truediv, torch.sub, torch.div)
@@ -56,11 +58,11 @@ class _Observer(fx.Interpreter):
         return result
 
 
-def observe(module: fx.GraphModule, example: Tensor) -> Values:
+def observe(module: fx.GraphModule, example: Example) -> Values:
     """Run the graph once; the example's batch is doubled, which tells it from sizes of one."""
     observer = _Observer(module)
     with torch.no_grad():
-        observer.run(torch.cat([example, example]))
+        observer.run(*(torch.cat([t, t]) for t in arguments(example)))
     return Values(observer.shapes, frozenset(observer.nothing), observer.same)
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from torch import Tensor, fx
+from torch import fx
 
 from .fx import module_of, observe, replace_argument, replace_node, tidy
 from .layers import NO_OPS
+from .watch import Example
 
 
-def drop_identities(graph: fx.GraphModule, example: Tensor) -> int:
+def drop_identities(graph: fx.GraphModule, example: Example) -> int:
     """Remove dropout, Identity, and calls that return their input or None; return how many.
 
     timm's attention calls two such functions per block: without a mask they return None and the

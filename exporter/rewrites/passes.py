@@ -30,10 +30,12 @@ from .tokens import keep_read_tokens
 
 # What a pass works on: the module's layers, its traced graph, the int8 network, or TorchScript.
 Level = Literal["modules", "graph", "int8", "script"]
+# What a network is run on: its one tensor, or all of its arguments.
+Example = Tensor | tuple[Tensor, ...]
 # Look at a module and return what to replace; the module itself stays unchanged.
-FindEdits = Callable[[nn.Module, Tensor], list[Edit]]
+FindEdits = Callable[[nn.Module, Example], list[Edit]]
 # Change a traced graph in place and return how many places changed.
-ChangeGraph = Callable[[fx.GraphModule, Tensor], int]
+ChangeGraph = Callable[[fx.GraphModule, Example], int]
 
 # The noun that a pass counts is its sentence's first plural.
 _PLURAL = re.compile(r"(\w*[^\Ws])s\b")

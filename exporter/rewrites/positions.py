@@ -18,6 +18,7 @@ from .fx import (
     tensor_of,
     tidy,
 )
+from .watch import Example
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,7 @@ def _joined(graph: fx.GraphModule, add: fx.Node) -> _Joined | None:
     return _Joined(add, cat, expand, patches, token, places) if places.shape[0] == 1 else None
 
 
-def fold_positions(graph: fx.GraphModule, example: Tensor) -> int:
+def fold_positions(graph: fx.GraphModule, example: Example) -> int:
     """Merge the class token with its position: `cat([cls, x]) + pos`; return how often (0 or 1).
 
     The patches' positions are then added before the concatenation.

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import copy
 
-from torch import Tensor, nn
+from torch import nn
 
 from .layers import Edit
+from .watch import Example
 
 _METHODS = ("fuse", "reparameterize", "switch_to_deploy")
 
@@ -22,7 +23,7 @@ def _fused(layer: nn.Module, method: str) -> nn.Module:
     return copied
 
 
-def reparameterize(module: nn.Module, example: Tensor) -> list[Edit]:
+def reparameterize(module: nn.Module, example: Example) -> list[Edit]:
     """Call the layers' own fusing methods (RepVGG-style branches, LeViT's Linear+BatchNorm).
 
     Layers with `reparameterize()` fold their training branches into one convolution in place;

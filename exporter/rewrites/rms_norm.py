@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from .layers import Edit
-from .watch import calls_of
+from .watch import Example, calls_of
 
 
 class PlainRmsNorm(nn.Module):
@@ -45,7 +45,7 @@ class _RmsCalls(TorchFunctionMode):
         return result
 
 
-def plain_rms_norms(module: nn.Module, example: Tensor) -> list[Edit]:
+def plain_rms_norms(module: nn.Module, example: Example) -> list[Edit]:
     """Replace modules that are one `rms_norm` by its definition.
 
     PyTorch 2.1 has no such operator: a file with it does not load there.

@@ -6,14 +6,15 @@ import operator
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, fx
+from torch import fx
 
 from .attention import fused_qkv
 from .fx import MULS, calls_function, give_own_module, module_of, replace_node, tensor_of, tidy
 from .layers import is_plain_linear, scaled_outputs
+from .watch import Example
 
 
-def fold_scales(graph: fx.GraphModule, example: Tensor) -> int:
+def fold_scales(graph: fx.GraphModule, example: Example) -> int:
     """Fold the attention scale, a constant times q, into the Linear before it."""
     folded = 0
     for node in list(graph.graph.nodes):
@@ -65,7 +66,7 @@ def find_layer_scales(graph: fx.GraphModule) -> list[LayerScale]:
     return scales
 
 
-def fold_layer_scales(graph: fx.GraphModule, example: Tensor) -> int:
+def fold_layer_scales(graph: fx.GraphModule, example: Example) -> int:
     """Fold LayerScale into the Linear before it.
 
     Not for int8, where all channels share one grid: the more similar they are, the finer it is.

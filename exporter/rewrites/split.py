@@ -18,7 +18,7 @@ from functools import partial
 from typing import Any
 
 import torch
-from torch import Tensor, fx, nn
+from torch import fx, nn
 
 from .fx import (
     ACTIVATION_CALLS,
@@ -32,6 +32,7 @@ from .fx import (
     tidy,
 )
 from .layers import ACTIVATIONS, CLAMPS, is_plain_conv, is_plain_linear, part_of
+from .watch import Example
 
 # Second-level caches have 0.25 to 2 MiB per core, and the rows and results need room beside the
 # weights.
@@ -168,7 +169,7 @@ def _split_alone(graph: fx.GraphModule, node: fx.Node, layer: nn.Linear | nn.Con
     last.replace_all_uses_with(joined)
 
 
-def split_wide_layers(graph: fx.GraphModule, example: Tensor) -> int:
+def split_wide_layers(graph: fx.GraphModule, example: Example) -> int:
     """Split each layer of more than WHOLE_BYTES into parts of PIECE_BYTES; return how many.
 
     Two linear layers with an activation between them are split along the hidden features, which

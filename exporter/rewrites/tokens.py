@@ -13,7 +13,7 @@ from typing import Any, cast
 
 import torch
 import torch.nn.functional as functional
-from torch import Tensor, fx, nn
+from torch import fx, nn
 
 from .attention import Qkv, fused_qkv
 from .fx import (
@@ -32,6 +32,7 @@ from .fx import (
     tidy,
 )
 from .layers import ACTIVATIONS, NO_OPS, is_plain_linear, part_of
+from .watch import Example
 
 # An input of a node, and the dimension of it along which only the first tokens are read.
 _Read = tuple[fx.Node, int]
@@ -203,7 +204,7 @@ def _narrowed(
     return narrowed, reads
 
 
-def keep_read_tokens(graph: fx.GraphModule, example: Tensor) -> int:
+def keep_read_tokens(graph: fx.GraphModule, example: Example) -> int:
     """Compute only the class token after the last block's keys and values.
 
     Where following the read ends, the input is narrowed to these tokens; if one Linear computes q,

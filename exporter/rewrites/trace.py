@@ -18,6 +18,7 @@ from torch.utils._pytree import tree_leaves
 
 from ..errors import Untraceable
 from .layers import is_plain_conv, is_plain_linear
+from .watch import Example, arguments
 
 _MOST_LEAVES = 64
 
@@ -69,7 +70,7 @@ def _activation_module(node: fx.Node) -> nn.Module | None:
     return None
 
 
-def trace(module: nn.Module, example: Tensor) -> tuple[fx.GraphModule, tuple[str, ...]]:
+def trace(module: nn.Module, example: Example) -> tuple[fx.GraphModule, tuple[str, ...]]:
     """Trace `module` into a GraphModule; return it with the names of its untraced leaves.
 
     A submodule whose code cannot be traced becomes a leaf: it runs as it is, and its layers are
@@ -105,24 +106,30 @@ def trace(module: nn.Module, example: Tensor) -> tuple[fx.GraphModule, tuple[str
     traced.recompile()
     traced.eval()
     # A second batch size, because a trace may have recorded the first one as a constant.
-    for x in (example, torch.cat([example, example.flip(-1)])):
-        if not _same(module, traced, x):
+    given = arguments(example)
+    for inputs in (given, tuple(torch.cat([t, t.flip(-1)]) for t in given)):
+        if not _same(module, traced, inputs):
             raise Untraceable(
                 f"The FX graph of {type(module).__name__} computes something else than the model "
-                f"for inputs of {tuple(x.shape)}."
+                f"for inputs of {', '.join(str(tuple(t.shape)) for t in inputs)}."
             )
     return traced, tuple(sorted(leaves))
 
 
-def _same(module: nn.Module, traced: nn.Module, x: Tensor) -> bool:
+def _same(module: nn.Module, traced: nn.Module, inputs: tuple[Tensor, ...]) -> bool:
     with torch.no_grad():
-        expected = [leaf for leaf in tree_leaves(module(x)) if isinstance(leaf, Tensor)]
+        expected = [leaf for leaf in tree_leaves(module(*inputs)) if isinstance(leaf, Tensor)]
         try:
-            actual = [leaf for leaf in tree_leaves(traced(x)) if isinstance(leaf, Tensor)]
+            actual = [leaf for leaf in tree_leaves(traced(*inputs)) if isinstance(leaf, Tensor)]
         except Exception:  # noqa: BLE001  a recorded shape can fail in any operator
             return False
     return len(expected) == len(actual) and all(
-        one.shape == other.shape
-        and torch.allclose(one, other, rtol=1e-4, atol=1e-5 * float(one.abs().max()))
+        one.shape == other.shape and _close(one, other)
         for one, other in zip(expected, actual, strict=True)
     )
+
+
+def _close(one: Tensor, other: Tensor) -> bool:
+    if not one.is_floating_point() or not one.numel():
+        return torch.equal(one, other)
+    return torch.allclose(one, other, rtol=1e-4, atol=1e-5 * float(one.abs().max()))

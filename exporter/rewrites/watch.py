@@ -22,10 +22,18 @@ from torch.utils.weak import WeakIdKeyDictionary
 # One tensor at one moment: in-place operators make a new version of the same object.
 Value = tuple[int, int]
 
+# What a network is run on: its one tensor, or all of its arguments.
+Example = Tensor | tuple[Tensor, ...]
+
 Before = Callable[[str, tuple[Any, ...]], None]
 After = Callable[[str, tuple[Any, ...], Any], None]
 # An operator (torch._ops.OpOverload), its arguments, and what it returned.
 Record = Callable[[Any, tuple[Any, ...], dict[str, Any], Any], None]
+
+
+def arguments(example: Example) -> tuple[Tensor, ...]:
+    """Return an example as the arguments of a call."""
+    return (example,) if isinstance(example, Tensor) else example
 
 
 @contextmanager
@@ -74,7 +82,7 @@ class Recorder(TorchDispatchMode):
 
 
 def calls_of(
-    module: nn.Module, children: Mapping[str, nn.Module], example: Tensor
+    module: nn.Module, children: Mapping[str, nn.Module], example: Example
 ) -> dict[str, list[tuple[Tensor, Tensor]]]:
     """Run `module` once; return input and output of every call of `children` (tensors only)."""
     calls: dict[str, list[tuple[Tensor, Tensor]]] = {}
@@ -84,7 +92,7 @@ def calls_of(
             calls.setdefault(name, []).append((args[0], output))
 
     with torch.no_grad(), hooks(children, after=keep):
-        module(example)
+        module(*arguments(example))
     return calls
 
 
@@ -139,7 +147,7 @@ class _Values:
         self.versions[self.of(tensor)[0]] += 1
 
 
-def watch(module: nn.Module, example: Tensor) -> Flow:
+def watch(module: nn.Module, example: Example) -> Flow:
     """Run `module` once on `example` (in eval mode, without gradients) and return its `Flow`."""
     values = _Values()
     stack: list[str] = []
@@ -175,7 +183,7 @@ def watch(module: nn.Module, example: Tensor) -> Flow:
     children = {name: child for name, child in module.named_modules() if name}
     # Not inference mode: its tensors skip bookkeeping that some in-place code needs.
     with torch.no_grad(), hooks(children, before=before, after=after), Recorder(record):
-        result = module(example)
+        result = module(*arguments(example))
     for leaf in tree_leaves(result):
         if isinstance(leaf, Tensor):
             readers[values.of(leaf)].append("<output>")

@@ -114,3 +114,17 @@ class Output(Frozen):
     def steps(self, index: int) -> list[Step]:
         """Return what was added to the output at `index`, in order."""
         return [step for step in self.added if step.output == index]
+
+
+def describe_output(output: Output, index: int) -> str:
+    """Say an output: `logits: probabilities (softmax), classes 1000, float32`."""
+    tensor = output.tensors[index]
+    added = [step.function for step in output.steps(index)]
+    how = f" ({', '.join(added)})" if added else ""
+    unit = f" in {tensor.unit}" if tensor.unit else ""
+    sizes = [
+        axis if axis == str(size) else f"{axis} {size}"
+        for axis, size in zip(tensor.axes, tensor.shape, strict=True)
+    ]
+    holds = tensor.holds.replace("_", " ")
+    return f"{tensor.name}: {holds}{unit}{how}, {' x '.join(sizes)}, {tensor.dtype}"

@@ -155,18 +155,22 @@ def timm_transform(preprocessing: Preprocessing) -> Any:
 
 
 def pillow_preprocess(preprocessing: Preprocessing, image: np.ndarray) -> Tensor:
-    """Apply timm's evaluation transform: uint8 H x W x 3 to float 1 x 3 x h x w, by Pillow."""
-    from PIL import Image
-
-    tensor: Tensor = timm_transform(preprocessing)(Image.fromarray(image))
+    """Apply timm's evaluation transform: uint8 H x W x C to float 1 x C x h x w, by Pillow."""
+    tensor: Tensor = timm_transform(preprocessing)(_pillow(image))
     return tensor.unsqueeze(0)
 
 
 def pillow_resize(preprocessing: Preprocessing, image: np.ndarray) -> np.ndarray:
-    """Do only the resize of timm's evaluation transform: uint8 H x W x 3 in and out, by Pillow."""
+    """Do only the resize of timm's evaluation transform: uint8 H x W x C in and out, by Pillow."""
+    resized = np.array(timm_transform(preprocessing).transforms[0](_pillow(image)))
+    return resized.reshape(*resized.shape[:2], -1)
+
+
+def _pillow(image: np.ndarray) -> Any:
+    """Return a photo as Pillow's, gray, RGB or RGBA by its channels."""
     from PIL import Image
 
-    return np.array(timm_transform(preprocessing).transforms[0](Image.fromarray(image)))
+    return Image.fromarray(image[..., 0] if image.shape[2] == 1 else image)
 
 
 def build_reference(
