@@ -40,14 +40,17 @@ def kotlin(tools: None) -> Iterator[Kotlin]:
         process.stdin.close()
 
 
-def _kotlin_bytes(process: Kotlin, argb: np.ndarray, orientation: int) -> np.ndarray:
+def _kotlin_bytes(
+    process: Kotlin, argb: np.ndarray, orientation: int, channels: int = 3
+) -> np.ndarray:
     height, width = argb.shape
-    request = struct.pack(">iii", width, height, orientation) + argb.astype(">u4").tobytes()
+    head = struct.pack(">iiii", width, height, orientation, channels)
+    request = head + argb.astype(">u4").tobytes()
     process.stdin.write(request)
     process.stdin.flush()
     new_height, new_width = struct.unpack(">ii", process.stdout.read(8))
-    data = process.stdout.read(new_height * new_width * 3)
-    return np.frombuffer(data, np.uint8).reshape(new_height, new_width, 3)
+    data = process.stdout.read(new_height * new_width * channels)
+    return np.frombuffer(data, np.uint8).reshape(new_height, new_width, channels)
 
 
 @settings(
@@ -57,20 +60,23 @@ def _kotlin_bytes(process: Kotlin, argb: np.ndarray, orientation: int) -> np.nda
     height=st.integers(1, 24),
     width=st.integers(1, 24),
     orientation=st.integers(1, 8),
+    mode=st.sampled_from(["RGB", "L", "RGBA"]),
     data=st.data(),
 )
 def test_the_model_gets_the_bytes_python_would_give_it(
-    kotlin: Kotlin, height: int, width: int, orientation: int, data: st.DataObject
+    kotlin: Kotlin, height: int, width: int, orientation: int, mode: str, data: st.DataObject
 ) -> None:
     raw = data.draw(st.binary(min_size=4 * height * width, max_size=4 * height * width))
     rgba = np.frombuffer(raw, np.uint8).reshape(height, width, 4)
     # As Android's Bitmap.getPixels hands a decoded picture out: 0xAARRGGBB.
     wide = rgba.astype(np.uint32)
     argb = wide[..., 3] << 24 | wide[..., 0] << 16 | wide[..., 1] << 8 | wide[..., 2]
-    picture = Image.fromarray(rgba).convert("RGB")
+    picture = Image.fromarray(rgba).convert(mode)
     picture.getexif()[0x0112] = orientation
-    expected = np.asarray(ImageOps.exif_transpose(picture))
-    assert np.array_equal(_kotlin_bytes(kotlin, argb, orientation), expected)
+    expected = np.asarray(ImageOps.exif_transpose(picture)).reshape(
+        *(picture.size if orientation > 4 else picture.size[::-1]), len(mode)
+    )
+    assert np.array_equal(_kotlin_bytes(kotlin, argb, orientation, len(mode)), expected)
 
 
 def test_the_comparison_can_fail(kotlin: Kotlin) -> None:

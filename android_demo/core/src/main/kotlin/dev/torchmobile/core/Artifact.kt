@@ -85,11 +85,15 @@ data class GoldenReport(
 /** Replay every golden case of [artifact]; a case that does not run counts as failed. */
 fun replayGolden(artifact: Artifact): GoldenReport {
     val golden = artifact.golden
+    val metadata = artifact.metadata
+    // The classes of one row lie along the last axis, whatever batch of one is in front.
+    val ranked =
+        metadata.outputs.indexOfFirst { isRowOfClasses(metadata.task, it) && it.classAxis == it.axes.lastIndex }
     val comparisons =
         golden.cases.map { case ->
             case.name to
                 try {
-                    compare(case.expected, artifact.run(case.inputs).outputs, golden.tolerance)
+                    compare(case.expected, artifact.run(case.inputs).outputs, golden.tolerance, ranked.takeIf { it >= 0 })
                 } catch (error: DemoException) {
                     Comparison(Problem.COUNT, error.failure.sentence)
                 }
@@ -102,37 +106,6 @@ fun replayGolden(artifact: Artifact): GoldenReport {
         top1 = agreements.takeIf { it.isNotEmpty() }?.average(),
         tolerance = golden.tolerance,
         firstProblem = comparisons.firstOrNull { !it.second.passes }?.let { "${it.first}: ${it.second.detail}" },
-    )
-}
-
-/** One class with its score. */
-data class Ranked(
-    val label: String,
-    val score: Double,
-)
-
-/** What a model makes of a photo. [scoresAreShares]: scores are 0 to 1, so bars make sense. */
-data class Classification(
-    val top: List<Ranked>,
-    val ms: Double,
-    val scoresAreShares: Boolean,
-)
-
-/** Classify [image]; throw [DemoException]. The [k] best classes, best first. */
-fun classify(
-    artifact: Artifact,
-    image: RgbImage,
-    k: Int = 5,
-    clock: Clock = System::nanoTime,
-): Classification {
-    val metadata = artifact.metadata
-    if (metadata.input !is ModelInput.Image) throw DemoException(Failure.NotForPhotos(metadata.name))
-    val timed = artifact.run(listOf(image.tensor()), clock)
-    val scores = timed.outputs.firstOrNull()?.doubles() ?: DoubleArray(0)
-    return Classification(
-        top = topK(scores, k).map { Ranked(metadata.label(it), scores[it]) },
-        ms = timed.ms,
-        scoresAreShares = metadata.activation != "none",
     )
 }
 
@@ -149,7 +122,12 @@ private fun brief(value: Double) = String.format(Locale.ROOT, "%.1e", value)
 /** The figures of the badge; those that do not apply are left out. */
 val GoldenReport.figures: String
     get() {
-        val distance = maxAbs?.let { "max |d| ${brief(it)} (allowed ${brief(tolerance.atol)})" }
+        val distance =
+            maxAbs?.let {
+                "max |d| ${brief(
+                    it,
+                )} (allowed ${if (tolerance.outputs.size > 1) "up to " else ""}${brief(tolerance.atol)})"
+            }
         val agreement = top1?.let { "top-1 agreement ${(100 * it).roundToInt()} %" }
         return listOfNotNull(distance, agreement).joinToString(", ")
     }

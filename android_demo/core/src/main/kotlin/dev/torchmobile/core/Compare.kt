@@ -1,6 +1,7 @@
 package dev.torchmobile.core
 
 import kotlin.math.abs
+import kotlin.math.max
 
 /** Why two sets of outputs differ; the names are those of `runtime_check.compare`. */
 enum class Problem { EMPTY, COUNT, SHAPE, DTYPE, NONFINITE, VALUES }
@@ -20,11 +21,18 @@ data class Comparison(
     val passes: Boolean get() = problem == null
 }
 
-/** Compare [actual] with [expected], output by output; comparing nothing is a failure. */
+/**
+ * Compare [actual] with [expected], output by output; comparing nothing is a failure.
+ *
+ * Of a sampled output the values at its places are compared, and its smallest, largest and mean
+ * value: what is wrong elsewhere shows in those. Integers and bools are compared exactly. [ranked] is
+ * the output whose last axis ranks classes; null: none does.
+ */
 fun compare(
-    expected: List<TensorValue>,
+    expected: List<Expected>,
     actual: List<TensorValue>,
     tolerance: Tolerance,
+    ranked: Int?,
 ): Comparison {
     if (expected.size != actual.size) {
         return Comparison(Problem.COUNT, "${expected.size} outputs expected, ${actual.size} came")
@@ -33,52 +41,103 @@ fun compare(
         if (one.shape != other.shape) {
             return Comparison(Problem.SHAPE, "shape ${other.shape}, expected ${one.shape}")
         }
-        if (one.dtype != other.dtype) {
-            return Comparison(Problem.DTYPE, "${other.dtype.label}, expected ${one.dtype.label}")
+        if (one.held.dtype != other.dtype) {
+            return Comparison(Problem.DTYPE, "${other.dtype.label}, expected ${one.held.dtype.label}")
         }
     }
-    if (expected.sumOf { it.count } == 0) {
+    if (actual.sumOf { it.count } == 0) {
         return Comparison(Problem.EMPTY, "there is nothing to compare")
     }
-    return compareValues(expected, actual, tolerance)
+    return compareValues(expected, actual, tolerance, ranked)
 }
 
-private fun compareValues(
-    expected: List<TensorValue>,
-    actual: List<TensorValue>,
-    tolerance: Tolerance,
-): Comparison {
+/** What comparing pairs of numbers has found so far. */
+private class Found {
     var maxAbs: Double? = null
     var unlike = 0
     var outside = 0
-    for ((one, other) in expected.zip(actual)) {
-        for (index in 0 until one.count) {
-            val wanted = one.double(index)
-            val got = other.double(index)
-            if (!wanted.isFinite() || !got.isFinite()) {
-                // The same infinity, or NaN on both sides, is alike and has no distance.
-                if (wanted != got && !(wanted.isNaN() && got.isNaN())) unlike++
-                continue
+
+    fun add(
+        wanted: Double,
+        got: Double,
+        allowed: Double,
+    ) {
+        if (!wanted.isFinite() || !got.isFinite()) {
+            // The same infinity, or NaN on both sides, is alike and has no distance.
+            if (wanted != got && !(wanted.isNaN() && got.isNaN())) unlike++
+            return
+        }
+        val distance = abs(wanted - got)
+        maxAbs = max(maxAbs ?: 0.0, distance)
+        if (distance > allowed) outside++
+    }
+}
+
+private const val SUM_NOISE = 1e-12
+
+private fun compareValues(
+    expected: List<Expected>,
+    actual: List<TensorValue>,
+    tolerance: Tolerance,
+    ranked: Int?,
+): Comparison {
+    val found = Found()
+    expected.forEachIndexed { output, one ->
+        val other = actual[output]
+        val exact = !one.held.dtype.isFloat
+
+        fun allowed(wanted: Double) = if (exact) 0.0 else tolerance.atolOf(output) + tolerance.rtol * abs(wanted)
+        for (index in 0 until one.held.count) {
+            val at = one.start + index * one.stride
+            val wanted = one.held.double(index)
+            found.add(wanted, other.double(at), allowed(wanted))
+            // Beyond 2^53 integers share their float64.
+            if (exact && wanted == other.double(at) && one.held.long(index) != other.long(at)) found.outside++
+        }
+        one.figures?.let { stated ->
+            val here = figures(other)
+            for (figure in listOf(Figures::minimum, Figures::maximum, Figures::mean)) {
+                val wanted = figure(stated) ?: continue
+                // The mean's terms were added in another order.
+                val slack = if (figure == Figures::mean) SUM_NOISE * abs(wanted) else 0.0
+                found.add(wanted, figure(here) ?: Double.NaN, allowed(wanted) + slack)
             }
-            val distance = abs(wanted - got)
-            if (maxAbs == null || distance > maxAbs) maxAbs = distance
-            if (distance > tolerance.atol + tolerance.rtol * abs(wanted)) outside++
         }
     }
-    val top1 = if (unlike == 0) top1Agreement(expected[0], actual[0]) else null
+    val top1 =
+        ranked
+            ?.takeIf { found.unlike == 0 && expected.all(Expected::isWhole) }
+            ?.let { top1Agreement(expected[it].held, actual[it]) }
     return when {
-        unlike > 0 -> {
-            Comparison(Problem.NONFINITE, "$unlike values are NaN or infinite on one side only", maxAbs)
+        found.unlike > 0 -> {
+            Comparison(Problem.NONFINITE, "${found.unlike} values are NaN or infinite on one side only", found.maxAbs)
         }
 
-        outside > 0 -> {
-            Comparison(Problem.VALUES, "$outside values are outside the tolerance", maxAbs, top1)
+        found.outside > 0 -> {
+            Comparison(Problem.VALUES, "${found.outside} values are outside the tolerance", found.maxAbs, top1)
         }
 
         else -> {
-            Comparison(null, "", maxAbs, top1)
+            Comparison(null, "", found.maxAbs, top1)
         }
     }
+}
+
+/** The smallest, largest and mean finite value of [tensor]; nulls where none is. */
+fun figures(tensor: TensorValue): Figures {
+    var minimum = Double.POSITIVE_INFINITY
+    var maximum = Double.NEGATIVE_INFINITY
+    var sum = 0.0
+    var count = 0
+    for (index in 0 until tensor.count) {
+        val value = tensor.double(index)
+        if (!value.isFinite()) continue
+        if (value < minimum) minimum = value
+        if (value > maximum) maximum = value
+        sum += value
+        count++
+    }
+    return if (count == 0) Figures(null, null, null) else Figures(minimum, maximum, sum / count)
 }
 
 /** Share of rows (all dimensions but the last) whose best class agrees; null below two classes. */

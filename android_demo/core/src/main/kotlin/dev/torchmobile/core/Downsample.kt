@@ -14,10 +14,10 @@ data class DownsamplePlan(
 )
 
 /**
- * Bytes of memory per decoded pixel while a photo is prepared: bitmap (4), RGB (3), upright RGB (3),
- * the bitmap that is shown (4). Boxes for nothing else grow with the photo.
+ * Bytes of memory per decoded pixel while a photo is prepared: bitmap (4), RGB with alpha (4), the same
+ * upright (4), the bitmap that is shown (4). Maps are drawn when those before the last are gone.
  */
-const val BYTES_PER_PIXEL = 14
+const val BYTES_PER_PIXEL = 16
 
 /**
  * The short side, in pixels, a photo should still have after decoding; null: all of it.

@@ -1,10 +1,33 @@
 package dev.torchmobile.core
 
+/** Smallest, largest and mean value of a whole tensor, of those that are finite. */
+data class Figures(
+    val minimum: Double?,
+    val maximum: Double?,
+    val mean: Double?,
+)
+
+/**
+ * An expected output of [shape]: all of it, or every [stride]-th value of a large one.
+ *
+ * [held] has the values at [start], [start] + [stride], ... of the tensor in C order; [figures] are
+ * those of the whole tensor, of a sampled one only.
+ */
+class Expected(
+    val shape: List<Long>,
+    val held: TensorValue,
+    val start: Int = 0,
+    val stride: Int = 1,
+    val figures: Figures? = null,
+) {
+    val isWhole: Boolean get() = stride == 1
+}
+
 /** One input with the outputs the Python model gave for it. */
 data class GoldenCase(
     val name: String,
     val inputs: List<TensorValue>,
-    val expected: List<TensorValue>,
+    val expected: List<Expected>,
 )
 
 /** `extra/golden.json`. */
@@ -24,16 +47,39 @@ fun parseGolden(
                 GoldenCase(
                     name = case.field("name").string(),
                     inputs = case.field("inputs").list().map(::tensor),
-                    expected = case.field("expected").list().map(::tensor),
+                    expected = case.field("expected").list().map(::expected),
                 )
             }
         if (cases.isEmpty()) root.field("cases").wrong("a list of at least one")
         Golden(tolerance(root.field("tolerance")), cases)
     }
 
-internal fun tensor(node: JsonNode): TensorValue {
-    val dtype = Dtype.of(node.field("dtype").string()) ?: node.field("dtype").wrong("a known dtype")
-    val shape = node.field("shape").list().map(JsonNode::long)
+internal fun tensor(node: JsonNode): TensorValue = held(node, node.shape())
+
+/** Read an expected output, whole or sampled. */
+internal fun expected(node: JsonNode): Expected {
+    val stride = node.optional("stride")?.int() ?: 1
+    val start = node.optional("start")?.int() ?: 0
+    if (stride < 1) node.field("stride").wrong("above zero")
+    if (start !in 0 until stride) node.field("start").wrong("below stride")
+    val shape = node.shape()
+    if (stride == 1) return Expected(shape, held(node, shape))
+    val count = TensorValue.elementCount(shape) ?: node.field("shape").wrong("a shape")
+    val places = (count - start + stride - 1).coerceAtLeast(0) / stride
+    val figures = Figures(figure(node, "minimum"), figure(node, "maximum"), figure(node, "mean"))
+    return Expected(shape, held(node, listOf(places)), start, stride, figures)
+}
+
+private fun figure(
+    node: JsonNode,
+    name: String,
+) = node.optional(name)?.double()
+
+private fun held(
+    node: JsonNode,
+    shape: List<Long>,
+): TensorValue {
+    val dtype = node.dtype()
     val bytes =
         try {
             decodeBase64(node.field("data").string())

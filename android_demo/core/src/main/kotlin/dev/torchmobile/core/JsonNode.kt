@@ -61,7 +61,32 @@ internal class JsonNode(
 
     fun int(): Int = long().let { if (it in Int.MIN_VALUE..Int.MAX_VALUE) it.toInt() else wrong("a number below 2^31") }
 
-    fun wrong(wanted: String): Nothing = throw FieldException("field `$path`: not $wanted")
+    /** The one of [known] that [spelled] gives this text for. */
+    fun <T> oneOf(
+        known: List<T>,
+        spelled: (T) -> String,
+    ): T {
+        val text = string()
+        return known.firstOrNull { spelled(it) == text } ?: wrong("one of ${known.joinToString(transform = spelled)}")
+    }
+
+    /** A length in pixels: above zero, and no more than the longest side a photo may have. */
+    fun side(): Int = int().also { if (it !in 1..MAX_SIDE) wrong("a number from 1 to $MAX_SIDE") }
+
+    fun shape(): List<Long> =
+        field("shape").let { node ->
+            node
+                .list()
+                .map {
+                    it.long()
+                }.also { if (it.any { n -> n < 0 }) node.wrong("zero or more") }
+        }
+
+    fun dtype(): Dtype = field("dtype").oneOf(Dtype.entries) { it.label }
+
+    fun wrong(wanted: String): Nothing = fault("not $wanted")
+
+    fun fault(what: String): Nothing = throw FieldException("field `$path`: $what")
 
     private fun child(name: String) = if (path.isEmpty()) name else "$path.$name"
 
@@ -73,6 +98,7 @@ internal class JsonNode(
     companion object {
         private const val MAX_DIGITS = 19
         private const val MAX_DEPTH = 64
+        private const val MAX_SIDE = 65_536
 
         /** Parse one JSON object by the letter of RFC 8259. */
         fun parse(text: String): JsonNode =

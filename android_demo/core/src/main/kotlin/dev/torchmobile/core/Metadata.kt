@@ -1,24 +1,42 @@
 package dev.torchmobile.core
 
 /** The major schema version this app reads. */
-const val SCHEMA_MAJOR = 1
+const val SCHEMA_MAJOR = 2
 
 /** Names of the two records, as `_extra_files` keys. */
 const val METADATA_KEY = "metadata.json"
 const val GOLDEN_KEY = "golden.json"
 
+/** The numbers of a pixel, by Pillow's name of the mode. */
+enum class PhotoColor(
+    val channels: Int,
+) {
+    L(1),
+    RGB(3),
+    RGBA(4),
+}
+
+/** A tensor that `forward` takes. */
+data class InputTensor(
+    val name: String,
+    val shape: List<Long>,
+    val dtype: Dtype,
+)
+
 /** What `forward` takes. */
 sealed interface ModelInput {
-    /** One photo: uint8 RGB, height x width x 3, sides in pixels within the bounds. */
+    /** One photo: uint8, height x width x channels of [color], sides in pixels within the bounds. */
     data class Image(
         val minSide: Int,
         val maxSide: Int,
         val maxAspect: Int,
+        val color: PhotoColor,
+        val geometry: Geometry,
     ) : ModelInput
 
     /** The bare network. */
     data class Tensors(
-        val shapes: List<List<Long>>,
+        val tensors: List<InputTensor>,
     ) : ModelInput
 }
 
@@ -30,20 +48,28 @@ data class Preprocessing(
     val inGraph: Boolean,
 )
 
-/** `|actual - expected| <= atol + rtol * |expected|`; [basis] says where the numbers come from. */
+/**
+ * `|actual - expected| <= atol + rtol * |expected|`; [basis] says where the numbers come from.
+ *
+ * [outputs] has an `atol` for each output, or nothing where [atol] is that of all.
+ */
 data class Tolerance(
     val atol: Double,
     val rtol: Double,
     val basis: String,
-    val step: Double?,
-)
+    val step: Double? = null,
+    val outputs: List<Double> = emptyList(),
+) {
+    fun atolOf(index: Int): Double = if (outputs.isEmpty()) atol else outputs[index % outputs.size]
+}
 
 /** What the app uses of `extra/metadata.json`. */
 data class Metadata(
     val name: String,
+    val task: Task?,
     val input: ModelInput,
     val preprocessing: Preprocessing?,
-    val activation: String,
+    val outputs: List<OutputTensor>,
     val labels: List<String>?,
     val quantization: String,
     val int8Layers: Int,
@@ -53,8 +79,11 @@ data class Metadata(
     val license: String?,
     val tolerance: Tolerance,
 ) {
-    /** The label of class [index]; its number where the model has no labels. */
-    fun label(index: Int): String = labels?.getOrNull(index) ?: "class $index"
+    /** The label of class [index] of [classes]; its number where there are no labels, or for others. */
+    fun label(
+        index: Int,
+        classes: Int,
+    ): String = labels?.takeIf { it.size == classes }?.getOrNull(index) ?: "class $index"
 }
 
 /** Parse `extra/metadata.json` of [file]; throw [DemoException] that names the field and the cure. */
@@ -65,21 +94,17 @@ fun parseMetadata(
 
 private fun metadata(root: JsonNode): Metadata {
     val output = root.field("output")
-    val shapes = output.field("tensors").list().map { it.field("shape").list().map(JsonNode::long) }
-    val labels = output.optional("labels")?.list()?.map(JsonNode::string)
-    val classes = shapes.firstOrNull()?.lastOrNull()
-    if (labels != null && classes != null && classes != labels.size.toLong()) {
-        throw FieldException("field `output.labels`: ${labels.size} labels for $classes classes")
-    }
+    val tensors = outputTensors(output)
     val quantization = root.field("quantization")
     val producedBy = root.field("produced_by")
     val provenance = root.field("provenance")
     return Metadata(
         name = root.field("name").string(),
+        task = root.optional("task")?.let { node -> node.oneOf(Task.entries) { it.label } },
         input = modelInput(root.field("input")),
         preprocessing = root.optional("preprocessing")?.let(::preprocessing),
-        activation = output.field("activation").string(),
-        labels = labels,
+        outputs = tensors,
+        labels = labels(output, tensors),
         quantization = quantization.field("method").string(),
         int8Layers = quantization.optional("int8_layers")?.int() ?: 0,
         exporter = producedBy.field("exporter").string(),
@@ -91,22 +116,23 @@ private fun metadata(root: JsonNode): Metadata {
 }
 
 private const val DEFAULT_MAX_ASPECT = 32
+private const val MAX_CROP_PCT = 1000.0
 
 private fun modelInput(node: JsonNode): ModelInput =
     when (node.field("kind").string()) {
         "image" -> {
-            fun side(name: String) = node.field(name).let { it.int().also { n -> if (n < 1) it.wrong("above zero") } }
             ModelInput.Image(
-                minSide = side("min_side"),
-                maxSide = side("max_side"),
-                // Came later than the rest of schema 1.0; the contract's default.
-                maxAspect = if (node.optional("max_aspect") == null) DEFAULT_MAX_ASPECT else side("max_aspect"),
+                minSide = node.field("min_side").side(),
+                maxSide = node.field("max_side").side(),
+                maxAspect = node.optional("max_aspect")?.side() ?: DEFAULT_MAX_ASPECT,
+                color = node.optional("color")?.oneOf(PhotoColor.entries) { it.name } ?: PhotoColor.RGB,
+                geometry = geometry(node.field("geometry")),
             )
         }
 
         "tensor" -> {
             ModelInput.Tensors(
-                node.field("tensors").list().map { it.field("shape").list().map(JsonNode::long) },
+                node.field("tensors").list().map { InputTensor(it.field("name").string(), it.shape(), it.dtype()) },
             )
         }
 
@@ -119,7 +145,7 @@ private fun preprocessing(node: JsonNode): Preprocessing {
     val size = node.field("input_size").list().map(JsonNode::int)
     if (size.size != 3 || size.any { it < 1 }) node.field("input_size").wrong("three sizes above zero")
     val cropPct = node.field("crop_pct").double()
-    if (!(cropPct > 0 && cropPct <= 1)) node.field("crop_pct").wrong("above 0 and at most 1")
+    if (!(cropPct > 0 && cropPct <= MAX_CROP_PCT)) node.field("crop_pct").wrong("above 0 and at most $MAX_CROP_PCT")
     return Preprocessing(size[1], size[2], cropPct, node.field("in_graph").boolean())
 }
 
@@ -129,6 +155,12 @@ internal fun tolerance(node: JsonNode) =
         rtol = node.field("rtol").double(),
         basis = node.field("basis").string(),
         step = node.optional("step")?.double(),
+        outputs =
+            node
+                .optional("outputs")
+                ?.list()
+                ?.map(JsonNode::double)
+                .orEmpty(),
     )
 
 /** Parse [text], judge its schema version first, then [read] it. */

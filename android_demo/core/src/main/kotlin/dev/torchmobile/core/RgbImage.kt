@@ -1,57 +1,85 @@
 package dev.torchmobile.core
 
-/** uint8 RGB, [height] x [width] x 3, in C order: what an image artifact takes. */
+private const val OPAQUE = 0xFF
+
+/** uint8 RGB, [height] x [width] x 3, in C order; [alpha] has a byte a pixel where a photo has it. */
 class RgbImage(
     val height: Int,
     val width: Int,
     val bytes: ByteArray,
+    val alpha: ByteArray? = null,
 ) {
     init {
         require(height > 0 && width > 0 && bytes.size == 3 * height * width) {
             "${bytes.size} bytes are not an RGB image of $width x $height"
         }
+        require(alpha == null || alpha.size == height * width) { "alpha of another size than the image" }
     }
 
-    /** The tensor for `forward`; shares the bytes. */
-    fun tensor() = TensorValue(Dtype.UINT8, listOf(height.toLong(), width.toLong(), 3L), bytes)
+    /** The tensor for `forward`, height x width x channels of [color]; RGB shares the bytes. */
+    fun tensor(color: PhotoColor = PhotoColor.RGB): TensorValue {
+        val data =
+            when (color) {
+                PhotoColor.RGB -> bytes
+                PhotoColor.L -> ByteArray(height * width, ::gray)
+                PhotoColor.RGBA -> withAlpha()
+            }
+        return TensorValue(Dtype.UINT8, listOf(height.toLong(), width.toLong(), color.channels.toLong()), data)
+    }
+
+    /** The brightness of one pixel, as Pillow's `convert("L")` rounds it. */
+    private fun gray(pixel: Int): Byte {
+        val at = 3 * pixel
+        return ((byte(at) * 19595 + byte(at + 1) * 38470 + byte(at + 2) * 7471 + 0x8000) shr 16).toByte()
+    }
+
+    private fun withAlpha(): ByteArray {
+        val made = ByteArray(4 * height * width)
+        for (pixel in 0 until height * width) {
+            bytes.copyInto(made, 4 * pixel, 3 * pixel, 3 * pixel + 3)
+            made[4 * pixel + 3] = alpha?.get(pixel) ?: OPAQUE.toByte()
+        }
+        return made
+    }
 
     /** The pixels as opaque `0xAARRGGBB`, for a bitmap to show. */
-    fun argb(): IntArray =
-        IntArray(height * width) { pixel ->
-            val at = 3 * pixel
-            OPAQUE or (byte(at) shl 16) or (byte(at + 1) shl 8) or byte(at + 2)
-        }
+    fun argb(): IntArray = IntArray(height * width, ::argb)
+
+    /** One pixel, counted in C order, as opaque `0xAARRGGBB`. */
+    fun argb(pixel: Int): Int {
+        val at = 3 * pixel
+        return (OPAQUE shl 24) or (byte(at) shl 16) or (byte(at + 1) shl 8) or byte(at + 2)
+    }
 
     private fun byte(index: Int) = bytes[index].toInt() and 0xFF
-
-    private companion object {
-        const val OPAQUE = 0xFF shl 24
-    }
 }
 
 /**
  * Build an image of [width] x [height] row by row: [readRow] fills `0xAARRGGBB` pixels of one row.
  *
- * Alpha is dropped, not blended, as Pillow's `convert("RGB")` does. One row is held besides the
- * result.
+ * Alpha is kept apart ([hasAlpha]) or dropped, not blended, as Pillow's `convert("RGB")` does. One row
+ * is held besides the result.
  */
 fun rgbImage(
     width: Int,
     height: Int,
+    hasAlpha: Boolean = false,
     readRow: (row: IntArray, y: Int) -> Unit,
 ): RgbImage {
     val bytes = ByteArray(3 * height * width)
+    val alpha = if (hasAlpha) ByteArray(height * width) else null
     val row = IntArray(width)
     var at = 0
     for (y in 0 until height) {
         readRow(row, y)
         for (pixel in row) {
+            alpha?.set(at / 3, (pixel ushr 24).toByte())
             bytes[at++] = (pixel shr 16).toByte()
             bytes[at++] = (pixel shr 8).toByte()
             bytes[at++] = pixel.toByte()
         }
     }
-    return RgbImage(height, width, bytes)
+    return RgbImage(height, width, bytes, alpha)
 }
 
 /**
@@ -66,6 +94,7 @@ fun RgbImage.upright(orientation: Int): RgbImage {
     val newHeight = if (swapped) width else height
     val newWidth = if (swapped) height else width
     val turned = ByteArray(bytes.size)
+    val turnedAlpha = alpha?.let { ByteArray(it.size) }
     var at = 0
     for (y in 0 until newHeight) {
         for (x in 0 until newWidth) {
@@ -81,11 +110,13 @@ fun RgbImage.upright(orientation: Int): RgbImage {
                     7 -> flippedX to flippedY
                     else -> x to flippedY
                 }
-            val from = 3 * (fromY * width + fromX)
+            val pixel = fromY * width + fromX
+            turnedAlpha?.set(at / 3, checkNotNull(alpha)[pixel])
+            val from = 3 * pixel
             turned[at++] = bytes[from]
             turned[at++] = bytes[from + 1]
             turned[at++] = bytes[from + 2]
         }
     }
-    return RgbImage(newHeight, newWidth, turned)
+    return RgbImage(newHeight, newWidth, turned, turnedAlpha)
 }

@@ -23,7 +23,7 @@ class Photo(
 /** One column of the side-by-side result. */
 data class Column(
     val model: ReadyModel,
-    val classification: Classification,
+    val prediction: Prediction,
     val latency: LatencyWindow,
 )
 

@@ -16,9 +16,8 @@ enum class Dtype(
     FLOAT64("float64", 8),
     ;
 
-    companion object {
-        fun of(label: String): Dtype? = entries.firstOrNull { it.label == label }
-    }
+    /** Whether numbers of this type are rounded; the others are compared exactly. */
+    val isFloat: Boolean get() = this == FLOAT32 || this == FLOAT64
 }
 
 /** A dense tensor: [bytes] are little-endian, in C order, `size of dtype` x product of [shape]. */
@@ -35,13 +34,12 @@ class TensorValue(
         }
     }
 
-    /** The elements as a view in little-endian order. */
-    fun buffer(): ByteBuffer = ByteBuffer.wrap(bytes).order(ByteOrder.LITTLE_ENDIAN)
+    // Read from at places only, so its own position never counts.
+    private val data = ByteBuffer.wrap(bytes).order(ByteOrder.LITTLE_ENDIAN)
 
     /** Element [index] (flat) as float64: exact for all types but int64 beyond 2^53. */
-    fun double(index: Int): Double {
-        val data = buffer()
-        return when (dtype) {
+    fun double(index: Int): Double =
+        when (dtype) {
             Dtype.UINT8 -> (bytes[index].toInt() and 0xFF).toDouble()
             Dtype.BOOL -> if (bytes[index].toInt() != 0) 1.0 else 0.0
             Dtype.INT32 -> data.getInt(4 * index).toDouble()
@@ -49,7 +47,14 @@ class TensorValue(
             Dtype.FLOAT32 -> data.getFloat(4 * index).toDouble()
             Dtype.FLOAT64 -> data.getDouble(8 * index)
         }
-    }
+
+    /** Element [index] (flat) of a type of whole numbers. */
+    fun long(index: Int): Long =
+        when (dtype) {
+            Dtype.INT32 -> data.getInt(4 * index).toLong()
+            Dtype.INT64 -> data.getLong(8 * index)
+            else -> double(index).toLong()
+        }
 
     /** All elements as float64. */
     fun doubles(): DoubleArray = DoubleArray(count, ::double)

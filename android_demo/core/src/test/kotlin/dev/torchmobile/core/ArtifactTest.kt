@@ -14,7 +14,7 @@ class ArtifactTest {
     fun `the golden vectors pass on a runtime that computes what Python computes`() {
         val report = replayGolden(openArtifact(FakeRuntime(), "p", "tiny.ptl"))
         assertTrue(report.passes)
-        assertEquals(2, report.cases)
+        assertEquals(3, report.cases)
         assertEquals(0.0, report.maxAbs!!, 0.0)
         assertEquals(1.0, report.top1!!, 0.0)
         assertNull(report.firstProblem)
@@ -22,11 +22,42 @@ class ArtifactTest {
 
     @Test
     fun `a wrong runtime fails the badge and says where`() {
-        val wrong = FakeRuntime { listOf(TensorValue.of(FloatArray(5) { 0.2f }, listOf(1, 5))) }
+        val wrong = FakeRuntime { listOf(TensorValue.of(FloatArray(5) { 0.2f }, listOf(5))) }
         val report = replayGolden(openArtifact(wrong, "p", "tiny.ptl"))
         assertFalse(report.passes)
         assertTrue(report.firstProblem!!, "wide: " in report.firstProblem!!)
         assertTrue(report.maxAbs!! > report.tolerance.atol)
+    }
+
+    @Test
+    fun `a sampled output that is wrong where nobody looks is wrong in its mean`() {
+        val wrong =
+            FakeRuntime { inputs ->
+                val values = tinyForward(inputs[0]).doubles().map { it.toFloat() }.toFloatArray()
+                // The third case holds the values at 1 and 3.
+                if (inputs[0].shape == listOf(5L, 5L, 3L)) values[2] += 0.001f
+                listOf(TensorValue.of(values, listOf(5)))
+            }
+        val report = replayGolden(openArtifact(wrong, "p", "tiny.ptl"))
+        assertEquals(2, report.passed)
+        assertTrue(report.firstProblem!!, report.firstProblem!!.startsWith("sampled: "))
+    }
+
+    @Test
+    fun `only a classifier's badge speaks of classes`() {
+        val text = Fixtures.text("contract/metadata.json").replace("\"image-classification\"", "null")
+        val report = replayGolden(openArtifact(FakeRuntime(text), "p", "tiny.ptl"))
+        assertTrue(report.passes)
+        assertNull(report.top1)
+        assertFalse(report.sentence, "top-1" in report.sentence)
+        assertTrue(report.sentence, "max |d| 0.0e+00 (allowed 1.0e-05)" in report.sentence)
+    }
+
+    @Test
+    fun `outputs that nobody described are an error in words`() {
+        val two = FakeRuntime { listOf(tinyForward(it[0]), tinyForward(it[0])) }
+        val failure = assertThrows(DemoException::class.java) { predict(openArtifact(two, "p", "tiny.ptl"), image) }.failure
+        assertTrue(failure.sentence, "2 outputs came, and its metadata states 1" in failure.sentence)
     }
 
     @Test
@@ -49,18 +80,20 @@ class ArtifactTest {
     fun `classes come with the labels of the metadata`() {
         val artifact = openArtifact(FakeRuntime(), "p", "tiny.ptl")
         var now = 0L
-        val result = classify(artifact, image, k = 3) { now.also { now += 2_500_000 } }
+        val result = predict(artifact, image) { now.also { now += 2_500_000 } }
         assertEquals(2.5, result.ms, 0.0)
-        assertTrue(result.scoresAreShares)
-        assertEquals(3, result.top.size)
+        val shown = result.shown as Shown.Classes
+        assertTrue(shown.areShares)
         val scores = tinyForward(image.tensor()).doubles()
-        assertEquals(topK(scores, 3).map { artifact.metadata.label(it) }, result.top.map { it.label })
+        val labels = listOf("amber", "beech, beech tree", "clay", "dew", "Größe ü 猫")
+        assertEquals(topK(scores, 5).map { labels[it] }, shown.top.map { it.label })
+        assertEquals(emptyList<TableRow>(), result.table)
     }
 
     @Test
     fun `a tensor artifact refuses photos but replays its vectors`() {
         val artifact = openArtifact(FakeRuntime(Fixtures.text("contract/metadata_tensor.json")), "p", "tiny.ptl")
-        val failure = assertThrows(DemoException::class.java) { classify(artifact, image) }.failure
+        val failure = assertThrows(DemoException::class.java) { predict(artifact, image) }.failure
         assertEquals(Failure.NotForPhotos("tiny"), failure)
     }
 

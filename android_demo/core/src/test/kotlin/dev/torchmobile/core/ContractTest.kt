@@ -44,20 +44,50 @@ class ContractTest {
     fun `all fields the app shows are read`() {
         val metadata = parseMetadata(Fixtures.text("contract/metadata.json"), "tiny.ptl")
         assertEquals("tiny", metadata.name)
-        assertEquals(ModelInput.Image(2, 64, 8), metadata.input)
+        assertEquals(Task.CLASSIFICATION, metadata.task)
+        val geometry = Geometry(Resize.COVER, 4, 4, 4, 4, Rounding.DOWN)
+        assertEquals(ModelInput.Image(2, 64, 8, PhotoColor.RGB, geometry), metadata.input)
+        assertEquals(
+            listOf(OutputTensor("logits", listOf(5), Dtype.FLOAT32, listOf("classes"), Holds.PROBABILITIES)),
+            metadata.outputs,
+        )
         assertEquals(Preprocessing(4, 4, 0.875, true), metadata.preprocessing)
-        assertEquals("Größe ü 猫", metadata.label(4))
-        assertEquals("class 7", metadata.label(7))
+        assertEquals("Größe ü 猫", metadata.label(4, 5))
+        assertEquals("class 4", metadata.label(4, 6))
+        assertEquals("apache-2.0", metadata.license)
         assertEquals("none", metadata.quantization)
         assertEquals(1e-5, metadata.tolerance.atol, 0.0)
         assertNull(metadata.tolerance.step)
     }
 
     @Test
-    fun `the license is read as both schemas spell it`() {
-        for (file in listOf("metadata", "metadata_1_0")) {
-            assertEquals("apache-2.0", parseMetadata(Fixtures.text("contract/$file.json"), "x.ptl").license)
-        }
+    fun `inputs and outputs are read in their order, with what they are`() {
+        val tensors = parseMetadata(Fixtures.text("contract/metadata_tensor.json"), "x.ptl")
+        assertEquals(
+            ModelInput.Tensors(
+                listOf(
+                    InputTensor("pixels", listOf(1, 3, 4, 4), Dtype.FLOAT32),
+                    InputTensor("age", listOf(1, 2), Dtype.INT64),
+                ),
+            ),
+            tensors.input,
+        )
+        val map = parseMetadata(Fixtures.text("contract/metadata_segmentation.json"), "x.ptl")
+        assertEquals(listOf("out", "scene"), map.outputs.map { it.name })
+        assertEquals(Space.NETWORK, map.outputs[0].space)
+        assertEquals(listOf(0, 0), map.outputs.map { it.classAxis })
+        val detector = parseMetadata(Fixtures.text("contract/metadata_detector.json"), "x.ptl")
+        assertEquals(listOf(Holds.BOXES, Holds.CLASS_INDEX, Holds.SCORES), detector.outputs.map { it.holds })
+        assertEquals(listOf(null, null, null), detector.outputs.map { it.classAxis })
+        assertTrue(detector.outputs.all { it.varies })
+    }
+
+    @Test
+    fun `a tolerance has one number for all outputs, or one for each`() {
+        val text = """{"t": {"atol": 2, "rtol": 0, "basis": "b", "outputs": [1, 2]}}"""
+        val each = tolerance(JsonNode.parse(text).field("t"))
+        assertEquals(listOf(1.0, 2.0), listOf(each.atolOf(0), each.atolOf(1)))
+        assertEquals(3.0, Tolerance(3.0, 0.0, "b").atolOf(5), 0.0)
     }
 
     @Test
@@ -79,10 +109,10 @@ class ContractTest {
                 "{".repeat(100_000),
                 "[".repeat(100_000),
                 """{"schema_version": 1e999999999}""",
-                """{"schema_version": "1.0", "name": "a", "input": {"kind": "image", "min_side": 1e999999999}}""",
+                """{"schema_version": "2.0", "name": "a", "input": {"kind": "image", "min_side": 1e999999999}}""",
                 "\u0000",
                 "nan",
-                """{"schema_version": "1.0"} {}""",
+                """{"schema_version": "2.0"} {}""",
                 """{'schema_version': '1.0'}""",
             )
         for (text in hostile) {

@@ -16,7 +16,7 @@ internal fun tinyForward(image: TensorValue): TensorValue {
     val sums = LongArray(5)
     image.bytes.forEachIndexed { index, byte -> sums[index % 5] += (byte.toInt() and 0xFF).toLong() }
     val total = sums.sum().toFloat()
-    return TensorValue.of(FloatArray(5) { sums[it].toFloat() / total }, listOf(1, 5))
+    return TensorValue.of(FloatArray(5) { sums[it].toFloat() / total }, listOf(5))
 }
 
 /** A runtime without a file behind it. */

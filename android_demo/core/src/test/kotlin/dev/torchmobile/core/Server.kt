@@ -6,7 +6,7 @@ import java.io.DataOutputStream
 /**
  * Answers pytest's drawn images over stdin and stdout, so that one Java serves a thousand of them.
  *
- * Request: int32 width, height, orientation (big-endian), then width x height ARGB int32 pixels.
+ * Request: int32 width, height, orientation, channels (big-endian), then width x height ARGB int32 pixels.
  * Answer: int32 height, width, then the bytes the app would hand to the model. Ends with stdin.
  */
 fun main() {
@@ -16,10 +16,11 @@ fun main() {
         val width = runCatching { input.readInt() }.getOrElse { return }
         val height = input.readInt()
         val orientation = input.readInt()
+        val channels = input.readInt()
         val tensor =
-            rgbImage(width, height) { row, _ -> for (x in row.indices) row[x] = input.readInt() }
+            rgbImage(width, height, hasAlpha = true) { row, _ -> for (x in row.indices) row[x] = input.readInt() }
                 .upright(orientation)
-                .tensor()
+                .tensor(PhotoColor.entries.first { it.channels == channels })
         tensor.shape.take(2).forEach { output.writeInt(it.toInt()) }
         output.write(tensor.bytes)
         output.flush()

@@ -18,9 +18,10 @@ class VectorsTest {
             val name = check.field("name").string()
             val comparison =
                 compare(
-                    check.field("expected").list().map(::tensor),
+                    check.field("expected").list().map(::expected),
                     check.field("actual").list().map(::tensor),
                     tolerance(check.field("tolerance")),
+                    ranked = 0,
                 )
             assertEquals(name, check.field("passes").boolean(), comparison.passes)
             assertEquals(name, check.optional("problem")?.string(), comparison.problem?.name?.lowercase())
@@ -45,10 +46,14 @@ class VectorsTest {
                     (pixel shl 8) or (raw[at + index].toInt() and 0xFF)
                 }
             val image =
-                rgbImage(width, vector.field("height").int()) { row, y ->
+                rgbImage(width, vector.field("height").int(), hasAlpha = 'A' in order) { row, y ->
                     for (x in row.indices) row[x] = argb(y * stride + 4 * x)
                 }
-            assertArrayEquals(order, bytes(vector.field("rgb")), image.bytes)
+            for (color in PhotoColor.entries) {
+                val tensor = image.tensor(color)
+                assertArrayEquals("$order $color", bytes(vector.field(color.name.lowercase())), tensor.bytes)
+                assertEquals(color.channels.toLong(), tensor.shape.last())
+            }
             seen++
         }
         assertTrue(seen > 20)
@@ -63,6 +68,17 @@ class VectorsTest {
             assertEquals(expected.field("height").int(), upright.height)
             assertEquals(expected.field("width").int(), upright.width)
             assertArrayEquals(bytes(expected.field("rgb")), upright.bytes)
+        }
+    }
+
+    @Test
+    fun `alpha turns with its pixels`() {
+        for (vector in Fixtures.read("orientations.json").field("vectors").list()) {
+            val rgb = bytes(vector.field("rgb"))
+            val red = ByteArray(rgb.size / 3) { rgb[3 * it] }
+            val stored = RgbImage(vector.field("height").int(), vector.field("width").int(), rgb, red)
+            val upright = stored.upright(vector.field("orientation").int())
+            assertArrayEquals(ByteArray(red.size) { upright.bytes[3 * it] }, upright.alpha)
         }
     }
 
@@ -104,6 +120,8 @@ class VectorsTest {
                     vector.field("min_side").int(),
                     vector.field("max_side").int(),
                     vector.field("max_aspect").int(),
+                    PhotoColor.RGB,
+                    Geometry(Resize.STRETCH, 4, 4, 4, 4, Rounding.EVEN),
                 )
             val preprocessing =
                 vector.optional("input_size")?.list()?.map(JsonNode::int)?.let {

@@ -1,0 +1,82 @@
+package dev.torchmobile.core
+
+/** Something found: its [box] on the photo, its class, and its score, null where none is given. */
+data class Detection(
+    val box: Box,
+    val classIndex: Int?,
+    val label: String,
+    val score: Double?,
+)
+
+private const val EDGES = 4
+
+/**
+ * Read boxes with their classes and scores out of [outputs], best first; null where there are none to place.
+ *
+ * Boxes are x1, y1, x2, y2, placed on the photo and cut at its edges; what has no area there is left out.
+ * Scores without a class axis are those of the boxes; with one, the best class and its score count.
+ */
+fun detections(
+    outputs: List<Output>,
+    labels: List<String>?,
+    placement: Placement,
+): List<Detection>? {
+    val boxes = outputs.firstOrNull { it.spec.holds == Holds.BOXES } ?: return null
+    val space = boxes.spec.space ?: return null
+    if (boxes.value.shape.lastOrNull() != EDGES.toLong()) return null
+    val count = boxes.value.count / EDGES
+    val scores = outputs.firstOrNull { it.spec.holds.ranks && places(it) == count }
+    val indices = outputs.firstOrNull { it.spec.holds == Holds.CLASS_INDEX && it.value.count == count }
+    val axis = scores?.spec?.classAxis
+    val best = if (scores != null && axis != null) bestClasses(scores.value, axis) else null
+    return (0 until count)
+        .mapNotNull { index ->
+            val box = boxAt(boxes.value, index, space, placement) ?: return@mapNotNull null
+            val kind = best?.get(index) ?: indices?.value?.double(index)?.toInt()
+            val score =
+                when {
+                    scores == null -> null
+                    axis == null || best == null -> scores.value.double(index)
+                    else -> scoreAt(scores.value, axis, index, best[index])
+                }
+            Detection(box, kind, kind?.let { labels?.getOrNull(it) ?: "class $it" } ?: "box", score)
+        }.sortedByDescending { it.score?.takeIf { score -> !score.isNaN() } ?: Double.NEGATIVE_INFINITY }
+}
+
+/** Those whose score is at least [threshold]; all where no score is given. */
+fun List<Detection>.atLeast(threshold: Double): List<Detection> = filter { it.score == null || it.score >= threshold }
+
+/** How many things an output has scores for: all its numbers, or those of a class. */
+private fun places(output: Output): Int {
+    val axis = output.spec.classAxis ?: return output.value.count
+    val classes = output.value.shape.getOrNull(axis) ?: return 0
+    return if (classes == 0L) 0 else (output.value.count / classes).toInt()
+}
+
+private fun scoreAt(
+    value: TensorValue,
+    axis: Int,
+    place: Int,
+    index: Int,
+): Double {
+    val classes = value.shape[axis].toInt()
+    val inner =
+        value.shape
+            .drop(axis + 1)
+            .fold(1L, Long::times)
+            .toInt()
+    return value.double((place / inner * classes + index) * inner + place % inner)
+}
+
+private fun boxAt(
+    value: TensorValue,
+    index: Int,
+    space: Space,
+    placement: Placement,
+): Box? {
+    val (left, top, right, bottom) = List(EDGES) { value.double(EDGES * index + it) }
+    if (!(left + top + right + bottom).isFinite()) return null
+    val box = Box(left, top, right, bottom)
+    val placed = if (space == Space.PHOTO) box.cutTo(placement.height, placement.width) else placement.boxToPhoto(box)
+    return placed.takeIf { it.right > it.left && it.bottom > it.top }
+}
