@@ -3,7 +3,7 @@ import LiteClassifier
 import SwiftUI
 import UIKit
 
-/// The live camera: names what it sees, and takes a photo to be classified properly.
+/// The live camera: says what the model makes of it, and takes a photo to be looked at properly.
 struct CameraView: View {
   let model: ClassifierModel
   /// Gets the encoded photo after the camera has closed.
@@ -22,8 +22,8 @@ struct CameraView: View {
           .ignoresSafeArea(edges: .top)
           .accessibilityLabel("Camera preview")
       }
-      if let best = model.live?.predictions.first {
-        PredictionRow(prediction: best)
+      if let live = model.live {
+        Text(live.presentation.summary)
           .padding()
       }
       HStack {
@@ -46,12 +46,12 @@ struct CameraView: View {
     .task { await watch() }
   }
 
-  /// Classify frames until the view goes; the stream keeps only the newest one.
+  /// Run the model on frames until the view goes; the stream keeps only the newest one.
   private func watch() async {
     do {
       try await camera.start()
       for await frame in camera.frames {
-        await model.classifyLive(frame)
+        await model.runLive(frame)
       }
     } catch {
       failure = error.localizedDescription

@@ -10,22 +10,18 @@ struct ContentView: View {
   @State private var pick: PhotosPickerItem?
   @State private var picture: UIImage?
   @State private var showsCamera = false
+  /// The score that a box must have; nil until the slider is moved, and after another model.
+  @State private var threshold: Double?
 
   var body: some View {
     NavigationStack {
       List {
         ModelSection(model: model)
         if let picture {
-          Section {
-            Image(uiImage: picture)
-              .resizable()
-              .scaledToFit()
-              .frame(maxHeight: 320)
-              .frame(maxWidth: .infinity)
-              .accessibilityLabel("The photo that is classified")
-          }
+          PhotoSection(picture: picture, result: model.phase.result, threshold: threshold)
         }
-        PhaseSection(phase: model.phase)
+        PhaseSection(
+          phase: model.phase, takesPhotos: model.photoRefusal == nil, threshold: $threshold)
       }
       .navigationTitle("Lite Demo")
       .toolbar {
@@ -33,14 +29,14 @@ struct ContentView: View {
           PhotosPicker(selection: $pick, matching: .images) {
             Label("Choose a photo", systemImage: "photo.on.rectangle")
           }
-          .disabled(isBusy)
+          .disabled(isBusy || model.photoRefusal != nil)
           Spacer()
           Button {
             showsCamera = true
           } label: {
             Label("Open the camera", systemImage: "camera")
           }
-          .disabled(isBusy || model.model == nil)
+          .disabled(isBusy || model.model == nil || model.photoRefusal != nil)
           Spacer()
           Button {
             Task { await model.benchmark() }
@@ -56,6 +52,8 @@ struct ContentView: View {
       guard let pick else { return }
       Task { await use(pick) }
     }
+    // Another model's scores may have another scale.
+    .onChange(of: model.selected) { threshold = nil }
     .onChange(of: model.phase) {
       // What a sighted person sees change is spoken.
       if let text = model.phase.announcement {
@@ -89,7 +87,7 @@ struct ContentView: View {
     do {
       let photo = try Photo(encoded: data)
       picture = UIImage(data: data)
-      await model.classify(photo)
+      await model.run(photo)
     } catch {
       model.report(error)
     }
@@ -109,9 +107,12 @@ private struct ModelSection: View {
           }
         }
         .disabled(isBenchmarking)
-        .accessibilityHint("The photo is classified again with the model you choose")
+        .accessibilityHint("The model you choose runs on the photo again")
       }
       BadgeRow(badge: model.badge)
+      if let refusal = model.photoRefusal {
+        Label(refusal, systemImage: "photo")
+      }
     }
   }
 
@@ -167,6 +168,8 @@ private struct BadgeRow: View {
 /// What the last thing done came to.
 private struct PhaseSection: View {
   let phase: ClassifierModel.Phase
+  let takesPhotos: Bool
+  @Binding var threshold: Double?
 
   var body: some View {
     switch phase {
@@ -177,11 +180,13 @@ private struct PhaseSection: View {
     case .opening(let name):
       working("Opening \(name)")
     case .ready:
-      message("Choose a photo or open the camera.", "photo")
-    case .classifying:
-      working("Classifying")
-    case .classified(let result):
-      ResultSection(result: result)
+      if takesPhotos {
+        message("Choose a photo or open the camera.", "photo")
+      }
+    case .running:
+      working("Running the model")
+    case .finished(let result):
+      ResultSection(result: result, threshold: $threshold)
     case .benchmarking(let done, let count):
       Section("Benchmark") {
         ProgressView(value: Double(done), total: Double(count)) {
@@ -209,45 +214,6 @@ private struct PhaseSection: View {
       }
       .accessibilityElement(children: .combine)
     }
-  }
-}
-
-/// The best classes with bars, and what they cost.
-private struct ResultSection: View {
-  let result: Classification
-
-  var body: some View {
-    Section("Top \(result.predictions.count)") {
-      ForEach(result.predictions) { PredictionRow(prediction: $0) }
-    }
-    Section("Cost") {
-      LabeledContent("Latency", value: String(format: "%.1f ms", result.milliseconds))
-      if let memory = result.memoryMegabytes {
-        LabeledContent("Memory of the app", value: String(format: "%.0f MB", memory))
-      }
-      LabeledContent("Image", value: "\(result.width) × \(result.height)")
-    }
-  }
-}
-
-/// One class: label, score, bar.
-struct PredictionRow: View {
-  let prediction: Prediction
-
-  var body: some View {
-    VStack(alignment: .leading) {
-      HStack {
-        Text(prediction.label)
-        Spacer()
-        Text(prediction.text).monospacedDigit().foregroundStyle(.secondary)
-      }
-      if let bar = prediction.bar {
-        ProgressView(value: bar)
-      }
-    }
-    .accessibilityElement(children: .ignore)
-    .accessibilityLabel(prediction.label)
-    .accessibilityValue(prediction.text)
   }
 }
 
@@ -295,14 +261,19 @@ extension ClassifierModel.Phase {
   /// What VoiceOver says when this state is reached; nil for states that pass by.
   var announcement: String? {
     switch self {
-    case .classified(let result):
-      result.predictions.first.map { "\($0.label), \($0.text)" }
+    case .finished(let result):
+      result.presentation.summary
     case .benchmarked:
       "The benchmark is done."
     case .failed(let sentence):
       sentence
-    case .noModels, .opening, .ready, .classifying, .benchmarking:
+    case .noModels, .opening, .ready, .running, .benchmarking:
       nil
     }
+  }
+
+  /// What came out for the photo; nil in every other state.
+  fileprivate var result: RunResult? {
+    if case .finished(let result) = self { result } else { nil }
   }
 }

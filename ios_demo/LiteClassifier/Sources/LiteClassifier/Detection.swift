@@ -10,8 +10,11 @@ public struct Detection: Equatable, Sendable, Identifiable {
   public let classIndex: Int?
   public let label: String
   public let score: Double
+  /// The score: a percentage where it is one.
+  public let scoreText: String
+
   /// Label and score.
-  public let text: String
+  public var text: String { "\(label) \(scoreText)" }
 }
 
 /// What a detector found in a photo.
@@ -24,8 +27,11 @@ public struct Detections: Equatable, Sendable {
   /// Detections of at least this score.
   public func above(_ threshold: Double) -> [Detection] { all.filter { $0.score >= threshold } }
 
-  /// The threshold to begin with: the middle of the range.
-  public var middle: Double { (range.lowerBound + range.upperBound) / 2 }
+  /// The threshold that was chosen, within this photo's range; its middle where none was.
+  public func threshold(_ chosen: Double?) -> Double {
+    guard let chosen else { return (range.lowerBound + range.upperBound) / 2 }
+    return min(max(chosen, range.lowerBound), range.upperBound)
+  }
 
   /// Find boxes, scores and classes among the outputs; nil where there are no boxes with scores.
   ///
@@ -49,12 +55,15 @@ public struct Detections: Equatable, Sendable {
       let score = scores.areProbabilities ? percent(best.score) : decimal(best.score)
       return Detection(
         id: index, box: box, classIndex: best.index, label: label, score: best.score,
-        text: "\(label) \(score)")
+        scoreText: score)
     }
     all = found.sorted { ($0.score, $1.id) > ($1.score, $0.id) }
     let values = found.map(\.score)
     let isShare = values.allSatisfy { (0...1).contains($0) }
-    range = isShare ? 0...1 : (values.min() ?? 0)...(values.max() ?? 1)
+    let (lowest, highest) = (values.min() ?? 0, values.max() ?? 1)
+    // A slider needs two ends.
+    let scale = lowest < highest ? lowest...highest : lowest - 0.5...highest + 0.5
+    range = isShare ? 0...1 : scale
   }
 }
 

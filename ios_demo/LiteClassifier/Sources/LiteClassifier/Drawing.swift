@@ -204,6 +204,9 @@ public struct LegendEntry: Equatable, Sendable, Identifiable {
   public let color: RGBColor?
   /// Of the photo's pixels that the network sees, 0 to 1.
   public let share: Double
+
+  /// The share as a percentage.
+  public var text: String { percent(share) }
 }
 
 /// A segmentation as it is drawn: a mask for the photo, and the classes in it.
@@ -252,6 +255,11 @@ public struct DepthPicture: Equatable, Sendable {
   public let minimum: Double
   public let maximum: Double
   public let unit: String?
+
+  /// Write a depth with its unit.
+  public func text(_ depth: Double) -> String {
+    unit.map { "\(decimal(depth)) \($0)" } ?? decimal(depth)
+  }
 
   /// Nil where no value is finite.
   init?(_ map: ValueMap, on space: OutputTensor.Space, _ placement: Placement, unit: String?) {

@@ -11,6 +11,11 @@ public struct Box: Equatable, Sendable {
     self.right = right
     self.bottom = bottom
   }
+
+  /// The box on a picture that is `x` times as wide and `y` times as high.
+  public func scaled(x: Double, y: Double) -> Box {
+    Box(left: left * x, top: top * y, right: right * x, bottom: bottom * y)
+  }
 }
 
 /// Where one photo lies in the network's picture; `runtime_check/artifact/geometry.py` in Swift.

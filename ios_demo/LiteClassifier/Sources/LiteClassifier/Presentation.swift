@@ -155,10 +155,9 @@ public enum Presentation: Equatable, Sendable {
       let shares = segmentation.legend.prefix(3).map { "\($0.label) \(percent($0.share))" }
       return shares.isEmpty ? "Nothing is segmented" : shares.joined(separator: ", ")
     case .depth(let depth):
-      return "Depth from \(decimal(depth.minimum)) to \(decimal(depth.maximum))"
-        + (depth.unit.map { " \($0)" } ?? "")
+      return "Depth from \(decimal(depth.minimum)) to \(depth.text(depth.maximum))"
     case .detections(let detections):
-      let shown = detections.above(detections.middle)
+      let shown = detections.above(detections.threshold(nil))
       let best = shown.prefix(3).map(\.text).joined(separator: ", ")
       return shown.isEmpty
         ? "No object" : "\(shown.count) object\(shown.count == 1 ? "" : "s"): \(best)"

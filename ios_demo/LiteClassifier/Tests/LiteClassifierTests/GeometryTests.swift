@@ -115,6 +115,11 @@ private struct GeometryFile: Decodable {
     }
   }
 
+  @Test func aBoxIsScaledToTheScreen() {
+    let box = Box(left: 1, top: 2, right: 3, bottom: 4)
+    #expect(box.scaled(x: 0.5, y: 3) == Box(left: 0.5, top: 6, right: 1.5, bottom: 12))
+  }
+
   @Test(arguments: ["resize_height", "network_width"])
   func aSideThatIsNoneIsRefused(key: String) throws {
     for side in [0, -3, 65_537] {

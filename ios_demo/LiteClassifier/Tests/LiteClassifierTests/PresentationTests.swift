@@ -129,7 +129,20 @@ import Testing
     #expect(detections.all.map(\.text) == ["a 9", "b 4"], "of equal scores the lower class")
     #expect(detections.all[0].box == Box(left: 0, top: 0, right: 2, bottom: 3), "cut, not moved")
     #expect(detections.range == 4...9)
-    #expect(detections.middle == 6.5)
+    #expect(detections.threshold(nil) == 6.5)
+    #expect(
+      [-1, 5, 12].map { detections.threshold($0) } == [4, 5, 9], "of another photo, perhaps")
+  }
+
+  @Test func oneScoreAloneLeavesTheSliderARange() throws {
+    let boxes = described("boxes", [1, 4], ["boxes", "4"], "boxes", space: "photo")
+    let scores = described("scores", [1], ["boxes"], "logits")
+    let detections = try found(
+      present(
+        "object-detection",
+        [(boxes, .floats([0, 0, 1, 1], shape: [1, 4])), (scores, .floats([7], shape: [1]))]))
+    #expect(detections.range == 6.5...7.5)
+    #expect(detections.above(detections.threshold(nil)).map(\.text) == ["object 7"])
   }
 
   @Test func aPhotoWithoutObjectsIsNoError() throws {

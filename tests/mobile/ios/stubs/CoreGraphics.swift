@@ -1,5 +1,9 @@
 @_exported import Foundation
 
+public typealias CFData = NSData
+public typealias CFDictionary = NSDictionary
+public typealias CFString = NSString
+
 // Foundation on Linux has the geometry; the rest of CoreGraphics's names are here.
 public final class CGColorSpace {
   public var model: CGColorSpaceModel { fatalError() }
@@ -7,12 +11,26 @@ public final class CGColorSpace {
 public enum CGColorSpaceModel { case monochrome, rgb, cmyk }
 public func CGColorSpaceCreateDeviceRGB() -> CGColorSpace { fatalError() }
 
+public final class CGDataProvider {
+  public init?(data: CFData) {}
+}
+public enum CGColorRenderingIntent { case defaultIntent }
+public struct CGBitmapInfo: OptionSet, Sendable {
+  public let rawValue: UInt32
+  public init(rawValue: UInt32) { self.rawValue = rawValue }
+}
+
 public final class CGImage {
+  public init?(
+    width: Int, height: Int, bitsPerComponent: Int, bitsPerPixel: Int, bytesPerRow: Int,
+    space: CGColorSpace, bitmapInfo: CGBitmapInfo, provider: CGDataProvider,
+    decode: UnsafePointer<CGFloat>?, shouldInterpolate: Bool, intent: CGColorRenderingIntent
+  ) {}
   public var width: Int { fatalError() }
   public var height: Int { fatalError() }
   public var colorSpace: CGColorSpace? { fatalError() }
 }
-public enum CGImageAlphaInfo: UInt32 { case none, noneSkipLast }
+public enum CGImageAlphaInfo: UInt32 { case none, last, noneSkipLast }
 
 public final class CGContext {
   public init?(

@@ -1,8 +1,5 @@
 @_exported import CoreGraphics
 
-public typealias CFData = NSData
-public typealias CFDictionary = NSDictionary
-public typealias CFString = NSString
 public final class CGImageSource {}
 
 public func CGImageSourceCreateWithData(_ data: CFData, _ options: CFDictionary?) -> CGImageSource?

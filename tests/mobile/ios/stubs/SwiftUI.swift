@@ -120,7 +120,9 @@ public struct Text: Leaf {
 }
 
 public struct Image: Leaf {
+  public enum Orientation { case up, down, left, right }
   public init(systemName: String) {}
+  public init(decorative cgImage: CGImage, scale: CGFloat, orientation: Orientation = .up) {}
   public func resizable() -> Image { self }
 }
 
@@ -146,6 +148,10 @@ extension Button where Content == Text {
 
 public struct HStack<Content: View>: Leaf {
   public init(@ViewBuilder content: () -> Content) {}
+}
+
+public struct Alignment {
+  public static let center = Alignment()
 }
 
 public enum HorizontalAlignment { case leading, center, trailing }
@@ -211,12 +217,61 @@ public struct ContentUnavailableView: Leaf {
   public init<Title: StringProtocol>(_ title: Title, systemImage: String, description: Text?) {}
 }
 
+public struct Slider<Title: View>: Leaf {
+  public init<Value: BinaryFloatingPoint>(
+    value: Binding<Value>, in bounds: ClosedRange<Value> = 0...1, @ViewBuilder label: () -> Title,
+    onEditingChanged: @escaping (Bool) -> Void = { _ in }
+  ) where Value.Stride: BinaryFloatingPoint {}
+}
+
+// MARK: Drawing
+
+public struct Path {
+  public init(_ rect: CGRect) {}
+}
+
+public struct FillStyle {
+  public init() {}
+}
+
+public struct GraphicsContext {
+  public struct Shading {
+    public static func color(_ color: Color) -> Shading { Shading() }
+  }
+  public struct ResolvedText {
+    public func measure(in size: CGSize) -> CGSize { size }
+  }
+  public func stroke(_ path: Path, with shading: Shading, lineWidth: CGFloat = 1) {}
+  public func fill(_ path: Path, with shading: Shading, style: FillStyle = FillStyle()) {}
+  public func resolve(_ text: Text) -> ResolvedText { ResolvedText() }
+  public func draw(_ text: ResolvedText, in rect: CGRect) {}
+}
+
+public enum ColorRenderingMode { case nonLinear, linear, extendedLinear }
+
+public struct Canvas: Leaf {
+  public init(
+    opaque: Bool = false, colorMode: ColorRenderingMode = .nonLinear,
+    rendersAsynchronously: Bool = false,
+    renderer: @escaping (inout GraphicsContext, CGSize) -> Void
+  ) {}
+}
+
 // MARK: Styles
 
 public protocol ShapeStyle: Sendable {}
 public struct Color: ShapeStyle, Leaf {
+  public enum RGBColorSpace: Sendable { case sRGB, sRGBLinear, displayP3 }
+  init() {}
+  public init(
+    _ colorSpace: RGBColorSpace = .sRGB, red: Double, green: Double, blue: Double,
+    opacity: Double = 1
+  ) {}
   public static let green = Color()
   public static let red = Color()
+}
+extension ShapeStyle where Self == Color {
+  public static var black: Color { Color() }
 }
 public struct HierarchicalShapeStyle: ShapeStyle {}
 extension ShapeStyle where Self == HierarchicalShapeStyle {
@@ -225,6 +280,7 @@ extension ShapeStyle where Self == HierarchicalShapeStyle {
 
 public struct Font: Sendable {
   public static let footnote = Font()
+  public static let caption = Font()
   public static let largeTitle = Font()
 }
 
@@ -245,6 +301,9 @@ extension View {
   public func padding(_ length: CGFloat? = nil) -> some View { self }
   public func frame(maxWidth: CGFloat? = nil, maxHeight: CGFloat? = nil) -> some View { self }
   public func scaledToFit() -> some View { self }
+  public func overlay<Content: View>(
+    alignment: Alignment = .center, @ViewBuilder content: () -> Content
+  ) -> some View { self }
   public func ignoresSafeArea(edges: Edge.Set = .all) -> some View { self }
   public func disabled(_ disabled: Bool) -> some View { self }
   public func tag<Value: Hashable>(_ tag: Value) -> some View { self }
@@ -285,6 +344,7 @@ extension View {
   public func accessibilityElement(children: AccessibilityChildBehavior) -> some View { self }
   public func accessibilityLabel<Text: StringProtocol>(_ label: Text) -> some View { self }
   public func accessibilityValue<Text: StringProtocol>(_ value: Text) -> some View { self }
+  public func accessibilityHidden(_ hidden: Bool) -> some View { self }
   public func accessibilityHint<Text: StringProtocol>(_ hint: Text) -> some View { self }
 }
 

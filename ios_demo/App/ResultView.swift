@@ -1,0 +1,261 @@
+import CoreGraphics
+import LiteClassifier
+import SwiftUI
+import UIKit
+
+/// The photo, with what the model sees in it drawn over it.
+struct PhotoSection: View {
+  let picture: UIImage
+  /// What came out for this photo; nil while nothing has.
+  let result: RunResult?
+  /// The score that a box must have to be drawn; nil: the one to begin with.
+  let threshold: Double?
+
+  var body: some View {
+    Section {
+      Image(uiImage: picture)
+        .resizable()
+        .scaledToFit()
+        .accessibilityLabel("The photo")
+        // Before the frames, which may be wider than the photo.
+        .overlay { drawing }
+        .frame(maxHeight: 320)
+        .frame(maxWidth: .infinity)
+    }
+  }
+
+  @ViewBuilder private var drawing: some View {
+    if let result {
+      switch result.presentation {
+      case .segmentation(let segmentation):
+        OverlayImage(image: segmentation.mask)
+      case .depth(let depth):
+        OverlayImage(image: depth.image)
+      case .detections(let detections):
+        BoxesOverlay(
+          detections: detections.above(detections.threshold(threshold)), width: result.width,
+          height: result.height)
+      case .classes, .embedding, .quantities, .table:
+        EmptyView()
+      }
+    }
+  }
+}
+
+/// A picture stretched over the photo. What it shows is listed below the photo, and spoken there.
+private struct OverlayImage: View {
+  let image: RGBAImage
+
+  var body: some View {
+    if let drawn = image.drawn {
+      Image(decorative: drawn, scale: 1)
+        .resizable()
+    }
+  }
+}
+
+extension RGBAImage {
+  /// The picture as the system draws it; nil where there is no memory for it.
+  fileprivate var drawn: CGImage? {
+    guard let provider = CGDataProvider(data: Data(bytes) as CFData) else { return nil }
+    return CGImage(
+      width: width, height: height, bitsPerComponent: 8, bitsPerPixel: 32, bytesPerRow: width * 4,
+      space: CGColorSpaceCreateDeviceRGB(),
+      bitmapInfo: CGBitmapInfo(rawValue: CGImageAlphaInfo.last.rawValue), provider: provider,
+      decode: nil, shouldInterpolate: false, intent: .defaultIntent)
+  }
+}
+
+extension Color {
+  fileprivate init(_ color: RGBColor) {
+    self.init(
+      .sRGB, red: Double(color.red) / 255, green: Double(color.green) / 255,
+      blue: Double(color.blue) / 255)
+  }
+}
+
+/// Boxes with their labels. They are listed below the photo, and spoken there.
+private struct BoxesOverlay: View {
+  let detections: [Detection]
+  /// Size of the image that the boxes lie on, in pixels.
+  let width: Int
+  let height: Int
+
+  var body: some View {
+    Canvas { context, size in
+      // The best is drawn last, over the others.
+      for detection in detections.reversed() {
+        let color = GraphicsContext.Shading.color(Color(.ofClass(detection.classIndex ?? 0)))
+        let box = detection.box.scaled(
+          x: size.width / Double(width), y: size.height / Double(height))
+        let frame = CGRect(
+          x: box.left, y: box.top, width: box.right - box.left, height: box.bottom - box.top)
+        context.stroke(Path(frame), with: color, lineWidth: 2)
+        // The palette is bright in light and dark mode.
+        let text = context.resolve(Text(detection.text).font(.caption).foregroundStyle(.black))
+        let needed = text.measure(in: size)
+        let place = CGRect(
+          x: box.left, y: max(box.top - needed.height, 0), width: needed.width,
+          height: needed.height)
+        context.fill(Path(place), with: color)
+        context.draw(text, in: place)
+      }
+    }
+    .accessibilityHidden(true)
+  }
+}
+
+/// What the outputs mean for the task, and what they cost.
+struct ResultSection: View {
+  let result: RunResult
+  @Binding var threshold: Double?
+
+  var body: some View {
+    switch result.presentation {
+    case .classes(let predictions):
+      Section("Top \(predictions.count)") {
+        ForEach(predictions) { PredictionRow(prediction: $0) }
+      }
+    case .segmentation(let segmentation):
+      LegendSection(legend: segmentation.legend)
+    case .depth(let depth):
+      Section("Depth") {
+        LegendRow(color: .ofShare(0), label: "Smallest", value: depth.text(depth.minimum))
+        LegendRow(color: .ofShare(1), label: "Largest", value: depth.text(depth.maximum))
+      }
+    case .detections(let detections):
+      DetectionSection(detections: detections, threshold: $threshold)
+    case .embedding(let embedding):
+      Section("Embedding") {
+        LabeledContent(
+          "Cosine similarity to the previous photo",
+          value: embedding.text ?? "Choose another photo")
+        LabeledContent("Numbers", value: "\(embedding.values.count)")
+      }
+    case .quantities(let quantities):
+      Section("Result") {
+        ForEach(quantities) { LabeledContent($0.name, value: $0.text) }
+      }
+    case .table(let rows):
+      Section("Outputs") {
+        ForEach(rows) { OutputRowView(row: $0) }
+      }
+    }
+    Section("Cost") {
+      LabeledContent("Latency", value: String(format: "%.1f ms", result.milliseconds))
+      if let memory = result.memoryMegabytes {
+        LabeledContent("Memory of the app", value: String(format: "%.0f MB", memory))
+      }
+      LabeledContent("Image", value: "\(result.width) × \(result.height)")
+    }
+  }
+}
+
+/// One class: label, score, bar.
+private struct PredictionRow: View {
+  let prediction: Prediction
+
+  var body: some View {
+    VStack(alignment: .leading) {
+      HStack {
+        Text(prediction.label)
+        Spacer()
+        Text(prediction.text).monospacedDigit().foregroundStyle(.secondary)
+      }
+      if let bar = prediction.bar {
+        ProgressView(value: bar)
+      }
+    }
+    .accessibilityElement(children: .ignore)
+    .accessibilityLabel(prediction.label)
+    .accessibilityValue(prediction.text)
+  }
+}
+
+/// The classes that a segmentation sees, with the share of the photo that each has.
+private struct LegendSection: View {
+  let legend: [LegendEntry]
+
+  var body: some View {
+    Section("Classes in the photo") {
+      ForEach(legend) { entry in
+        LegendRow(color: entry.color, label: entry.label, value: entry.text)
+      }
+      if legend.isEmpty {
+        Text("Nothing is segmented in this photo.")
+      }
+    }
+  }
+}
+
+/// A color with what it stands for; without a color: what is not drawn.
+private struct LegendRow: View {
+  let color: RGBColor?
+  let label: String
+  let value: String
+
+  var body: some View {
+    HStack {
+      if let color {
+        Image(systemName: "square.fill").foregroundStyle(Color(color))
+      } else {
+        Image(systemName: "square.dashed").foregroundStyle(.secondary)
+      }
+      Text(label)
+      Spacer()
+      Text(value).monospacedDigit().foregroundStyle(.secondary)
+    }
+    .accessibilityElement(children: .ignore)
+    .accessibilityLabel(label)
+    .accessibilityValue(value)
+  }
+}
+
+/// The boxes above a threshold, and the slider that sets it.
+private struct DetectionSection: View {
+  let detections: Detections
+  @Binding var threshold: Double?
+
+  var body: some View {
+    let shown = detections.above(current)
+    Section("\(shown.count) of \(detections.all.count) boxes") {
+      VStack(alignment: .leading) {
+        Text(String(format: "Score of at least %.2f", current)).monospacedDigit()
+        Slider(value: slider, in: detections.range) {
+          Text("Smallest score that is shown")
+        }
+      }
+      ForEach(shown) { detection in
+        LegendRow(
+          color: .ofClass(detection.classIndex ?? 0), label: detection.label,
+          value: detection.scoreText)
+      }
+    }
+  }
+
+  private var current: Double { detections.threshold(threshold) }
+
+  private var slider: Binding<Double> {
+    Binding(get: { current }, set: { threshold = $0 })
+  }
+}
+
+/// One output: name, shape, and the range of its numbers.
+private struct OutputRowView: View {
+  let row: OutputRow
+
+  var body: some View {
+    VStack(alignment: .leading) {
+      HStack {
+        Text(row.name)
+        Spacer()
+        Text("\(row.dtype) \(row.shape)").monospacedDigit().foregroundStyle(.secondary)
+      }
+      if !row.axes.isEmpty {
+        Text(row.axes).font(.footnote).foregroundStyle(.secondary)
+      }
+      Text(row.range).font(.footnote).monospacedDigit()
+    }
+    .accessibilityElement(children: .combine)
+  }
+}
