@@ -80,6 +80,10 @@ class Plan:
             paths=self.paths,
         )
 
+    def before_activations(self) -> Plan:
+        """Return the same with the scores that softmax, sigmoid and argmax are taken of."""
+        return replace(self, meaning=self.meaning.before_activations())
+
     def described(self, outputs: Sequence[Tensor]) -> Output:
         """Return the contract's words for what the file gives, `outputs` for its first sample."""
         space = "network" if self.preprocess is not None else None

@@ -1,12 +1,13 @@
-"""A saturated activation gives 0 and 1 whatever the network computes: then the logits are compared.
+"""Where the file hides the network's scores, they are compared all the same.
 
-They are not in the file. So a twin of it without the activation goes the same way (same network,
-capture, optimization, saving and loading) and is verified against the same model.
+A saturated activation gives 0 and 1 whatever the network computes, and a class map the best class
+whatever its score. The scores are not in the file. So a twin of it that gives them goes the same
+way (same network, capture, optimization, saving and loading) and is verified against the same
+model.
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 from .expected import Expected, expect, expect_int8
@@ -38,26 +39,23 @@ def is_saturated(plan: Plan, expected: Expected) -> bool:
 def verify_before_activation(
     plan: Plan, network: QuantizedNetwork, expected: Expected, options: ExportOptions, scratch: Path
 ) -> list[Note]:
-    """Verify a twin without the activation, where that is saturated; returns what was compared.
+    """Verify a twin that gives the scores, where the file hides them; returns what was compared.
 
     Raises as `lower` does: `VerifyError` where the twin differs, before a wrong file is kept.
     """
-    if not options.verify or not is_saturated(plan, expected):
+    if not options.verify or not (plan.meaning.picks or is_saturated(plan, expected)):
         return []
-    bare = replace(plan, meaning=plan.meaning.without_activations())
+    bare = plan.before_activations()
     logits = expect_int8(bare, network.module) if network.is_int8 else expect(bare)
     folder = scratch / "twin"
     folder.mkdir()
     # The exported network may be a rewritten one: what it has to compute is still the source's.
     twin = lower(bare, network.module, logits, options, scratch=folder, clock=Clock())
     assert twin.verified is not None
-    text = (
-        f"every {_activation(plan)} output is 0 or 1, which hides the network: a twin of the file "
-        f"without it was verified as well, {twin.verified.comparison}"
-    )
-    return [Note("saturated", text)]
-
-
-def _activation(plan: Plan) -> str:
     kinds = {step.function for step in plan.meaning.added} & {"softmax", "sigmoid"}
-    return " and ".join(sorted(kinds))
+    why = f"every {' and '.join(sorted(kinds))} output is 0 or 1, which hides the network"
+    if plan.meaning.picks:
+        why = "the class map hides the scores"
+    return [
+        Note("saturated", f"{why}: a twin that gives them was verified, {twin.verified.comparison}")
+    ]

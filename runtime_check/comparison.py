@@ -20,6 +20,7 @@ class Tolerance:
     """What counts as equal: `|actual - expected| <= atol + rtol * |expected|` everywhere.
 
     `outputs` has an `atol` of its own for each of a sample's outputs, where their scales differ.
+    Of whole numbers a share of `flips` may differ, by whatever they do: classes have no distance.
     `min_sqnr_db`, `min_agreement` (0 to 1, by the task's metric) and `max_steps` (with `step`, one
     quantization step of the output) are further demands, used for int8 against fp32; unset ones
     demand nothing. With `atol=inf` only those further demands hold.
@@ -28,6 +29,7 @@ class Tolerance:
     atol: float = 0.0
     rtol: float = 0.0
     outputs: tuple[float, ...] = ()
+    flips: float = 0.0
     min_sqnr_db: float | None = None
     min_agreement: float | None = None
     max_steps: float | None = None
@@ -38,7 +40,11 @@ class Tolerance:
         """Return the tolerance that an artifact states, for itself or for its golden vectors."""
         spec = stated if isinstance(stated, ToleranceSpec) else stated.tolerance
         return Tolerance(
-            atol=spec.atol, rtol=spec.rtol, outputs=tuple(spec.outputs), step=spec.step
+            atol=spec.atol,
+            rtol=spec.rtol,
+            outputs=tuple(spec.outputs),
+            flips=spec.flips,
+            step=spec.step,
         )
 
     def atol_of(self, index: int) -> float:
@@ -53,6 +59,8 @@ class Tolerance:
             parts.append(f"atol {each}{more} by output, rtol {self.rtol:.3g}")
         elif math.isfinite(self.atol):
             parts.append(f"atol {self.atol:.3g}, rtol {self.rtol:.3g}")
+        if self.flips:
+            parts.append(f"other classes on {self.flips:.2%}")
         if self.max_steps is not None and self.step is not None:
             parts.append(f"{self.max_steps:g} steps of {self.step:.3g}")
         if self.min_sqnr_db is not None:
@@ -187,6 +195,7 @@ class _Pairs:
     distance: np.ndarray  # of finite pairs
     atol: np.ndarray  # of finite pairs
     output: np.ndarray  # which array each finite pair is of
+    whole: tuple[bool, ...]  # which arrays hold whole numbers
 
 
 def _pair(left: list[np.ndarray], right: list[np.ndarray], tolerance: Tolerance) -> _Pairs:
@@ -199,7 +208,8 @@ def _pair(left: list[np.ndarray], right: list[np.ndarray], tolerance: Tolerance)
     atols = np.array([tolerance.atol_of(index) for index in range(len(left))])
     output = np.repeat(np.arange(len(left)), [array.size for array in left])[finite]
     distance = np.abs(reference - other[finite])
-    return _Pairs(one, other, finite, alike, reference, distance, atols[output], output)
+    whole = tuple(not np.issubdtype(array.dtype, np.inexact) for array in left)
+    return _Pairs(one, other, finite, alike, reference, distance, atols[output], output, whole)
 
 
 def _measure(
@@ -253,9 +263,22 @@ def _judge_values(pairs: _Pairs, tolerance: Tolerance) -> tuple[str, list[str]]:
             f"(first: expected {one:g}, got {other:g})"
         ]
     # Never above float64's own noise: the bound is on float32 data.
-    over = pairs.distance - (pairs.atol + tolerance.rtol * np.abs(pairs.reference))
-    outside = int((over > 0).sum())
+    over = pairs.distance - (pairs.atol + tolerance.rtol * np.abs(pairs.reference)) > 0
+    if tolerance.flips:
+        for index, share in enumerate(_flipped(pairs, over)):
+            if share <= tolerance.flips:
+                over &= pairs.output != index
+    outside = int(over.sum())
     return ("values", [f"{outside} values are outside {tolerance}"]) if outside else ("", [])
+
+
+def _flipped(pairs: _Pairs, over: np.ndarray) -> list[float]:
+    """Return the share of each array's values that differ; above 1 where values are floats."""
+    shares = []
+    for index, whole in enumerate(pairs.whole):
+        mine = pairs.output == index
+        shares.append(float(over[mine].mean()) if whole and mine.any() else 2.0)
+    return shares
 
 
 def _judge_figures(figures: Figures, steps: float | None, tolerance: Tolerance) -> list[str]:
@@ -309,6 +332,10 @@ def _compare_values(
 def _within(pairs: _Pairs, tolerance: Tolerance) -> Tolerance:
     """Widen a tolerance until all values are within it."""
     needed = (pairs.distance - tolerance.rtol * np.abs(pairs.reference)) * (1 + 1e-6)
+    if tolerance.flips:
+        shares = [share for share in _flipped(pairs, needed > pairs.atol) if share <= 1]
+        tolerance = replace(tolerance, flips=max([tolerance.flips, *shares]))
+        needed = np.where(np.array(pairs.whole)[pairs.output], 0.0, needed)
     if not tolerance.outputs:
         return replace(tolerance, atol=max(tolerance.atol, float(np.max(needed, initial=0.0))))
     place = pairs.output % len(tolerance.outputs)

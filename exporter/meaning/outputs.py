@@ -12,6 +12,9 @@ from runtime_check.tasks import Task
 
 from ..options import Activation, Representation
 
+# What hides the scores it is taken of.
+_HIDES = ("softmax", "sigmoid", "argmax")
+
 
 @dataclass(frozen=True, kw_only=True)
 class Seen:
@@ -112,14 +115,20 @@ class Meaning:
         """All that is added."""
         return tuple(step for output in self.outputs for step in output.steps)
 
-    def without_activations(self) -> Meaning:
-        """Return the same without softmax and sigmoid, whose outputs are then scores."""
-        bare = []
-        for output in self.outputs:
-            kept = tuple(s for s in output.steps if s.function not in ("softmax", "sigmoid"))
-            scored = replace(output, steps=kept, holds="scores")
-            bare.append(output if kept == output.steps else scored)
-        return replace(self, outputs=tuple(bare))
+    @property
+    def picks(self) -> bool:
+        """Whether of scores only the class that is picked is given."""
+        return any(step.function == "argmax" for step in self.added)
+
+    def before_activations(self) -> Meaning:
+        """Return the same with the scores that softmax, sigmoid and argmax are taken of."""
+        bare = tuple(
+            replace(output, steps=(), holds="scores", is_mapped=False)
+            if any(step.function in _HIDES for step in output.steps)
+            else output
+            for output in self.outputs
+        )
+        return replace(self, outputs=bare)
 
     def described(
         self, outputs: Sequence[Tensor], labels: Sequence[str] | None, space: str | None

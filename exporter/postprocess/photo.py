@@ -16,8 +16,9 @@ def onto_photo(
     resized: tuple[int, int],
     corner: tuple[int, int],
     network: tuple[int, int],
+    unseen: int = UNSEEN,
 ) -> Tensor:
-    """Return the class of each of a photo's pixels, uint8 `[H, W]`; 255 where nothing was seen.
+    """Return the class of each of a photo's pixels, uint8 `[H, W]`; `unseen` where there is none.
 
     `classes` is uint8 `[rows, columns]` over the network's picture. `photo`, `resized` and
     `network` are heights and widths, `corner` is the top and left of the network's picture on the
@@ -34,4 +35,4 @@ def onto_photo(
         places.append(place.clamp(0, cells[axis] - 1).to(torch.int64))
     found = classes.index_select(0, places[0]).index_select(1, places[1])
     visible = torch.logical_and(seen[0].unsqueeze(1), seen[1].unsqueeze(0))
-    return torch.where(visible, found, torch.full_like(found, UNSEEN))
+    return torch.where(visible, found, torch.full_like(found, unseen))

@@ -247,6 +247,13 @@ class ToleranceSpec(Frozen):
         max_length=MAX_TENSORS,
         description="atol of each output, where there are several; `atol` is the largest of them",
     )
+    flips: float = Field(
+        default=0.0,
+        ge=0,
+        le=1,
+        description="share of a class map's pixels that may take another class: those whose two "
+        "best scores lie within rounding of each other",
+    )
     basis: Text
     step: Finite | None = Field(
         default=None, gt=0, description="int8: one quantization step of the output"

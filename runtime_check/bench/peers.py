@@ -131,7 +131,7 @@ def _onnxruntime(reference: Reference, how: str, threads: int, path: str) -> For
     def forward(inputs: list[np.ndarray]) -> list[np.ndarray]:
         prepared = _prepare(reference, inputs)
         outputs = session.run(None, dict(zip(names, prepared, strict=True)))
-        return reference.finish([torch.from_numpy(array) for array in outputs])
+        return reference.finish([torch.from_numpy(array) for array in outputs], inputs)
 
     return forward
 
@@ -197,7 +197,7 @@ def _executorch(reference: Reference, how: str, threads: int, path: str) -> Forw
     def forward(inputs: list[np.ndarray]) -> list[np.ndarray]:
         prepared = [torch.from_numpy(array) for array in _prepare(reference, inputs)]
         assert alive
-        return reference.finish(list(method.execute(prepared)))
+        return reference.finish(list(method.execute(prepared)), inputs)
 
     return forward
 

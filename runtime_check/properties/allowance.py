@@ -40,6 +40,7 @@ class Allowance:
     usual: tuple[float, ...]  # the largest value of each golden output
     bounded: tuple[bool, ...]  # probabilities do not grow with the input
     rounding: Rounding | None = None
+    whole: tuple[bool, ...] = ()  # which outputs are whole numbers, which have no rounding
 
     def for_outputs(self, outputs: Sequence[np.ndarray]) -> Tolerance:
         """Return the tolerance for outputs as large as these: rounding is relative to size."""
@@ -48,11 +49,15 @@ class Allowance:
         several = tuple(atols) if len(atols) > 1 else ()
         atol = max(atols, default=stated.atol)
         if self.rounding is not None:
-            return Tolerance(atol=atol, outputs=several)
-        return Tolerance(atol=atol, outputs=several, rtol=stated.rtol, step=stated.step)
+            return Tolerance(atol=atol, outputs=several, flips=stated.flips)
+        return Tolerance(
+            atol=atol, outputs=several, rtol=stated.rtol, flips=stated.flips, step=stated.step
+        )
 
     def _atol(self, index: int, size: float) -> float:
         if self.rounding is not None:
+            if _of(self.whole, index, False):
+                return 0.0
             share = _of(self.rounding.finished, index, 0.0)
             return max(share * size, float(np.finfo(np.float32).tiny))
         usual, grown = _of(self.usual, index, 0.0), 1.0
@@ -88,6 +93,7 @@ def allowance_of(metadata: Metadata, golden: Golden, rounding: Rounding | None) 
             any(step.function in ("softmax", "sigmoid") for step in metadata.output.steps(index))
             for index in range(count)
         ),
+        whole=tuple(not tensor.dtype.startswith("float") for tensor in metadata.output.tensors),
         rounding=rounding if metadata.quantization.method == "none" else None,
     )
 
@@ -121,7 +127,14 @@ def require_sane_tolerance(metadata: Metadata, golden: Golden, *, where: str) ->
     """Raise `UnreadableArtifact` for a stated tolerance that would let nearly anything pass."""
     share = MOST_STATED_FLOAT if metadata.quantization.method == "none" else MOST_STATED_INT8
     count = max(len(case.expected) for case in golden.cases)
+    picks = any(step.function == "argmax" for step in metadata.output.added)
     for kind, spec in (("metadata", metadata.tolerance), ("golden vectors", golden.tolerance)):
+        if spec.flips > (share if picks else 0.0):
+            raise UnreadableArtifact(
+                f"{where}: its {kind} state that {spec.flips:.1%} of its whole numbers may differ, "
+                f"and {'no more than ' + format(share, '.0%') if picks else 'none'} of them may. "
+                "The file was damaged or tampered with; export the model again."
+            )
         # One for all outputs is judged on all of them together.
         each = range(count) if spec.outputs else [None]
         for index in each:

@@ -104,7 +104,7 @@ class Check:
     def expect(self, inputs: Sequence[np.ndarray]) -> Outputs:
         """Run the Python model: what the file should return. Raises `ReferenceRaised`."""
         assert self.reference is not None
-        return self.reference.finish(self.raw(inputs))
+        return self.reference.finish(self.raw(inputs), inputs)
 
 
 @dataclass(frozen=True, kw_only=True)

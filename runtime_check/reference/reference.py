@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ..artifact.metadata import Metadata, Preprocessing, Provenance, Step
+from ..artifact.metadata import ImageInput, Metadata, Preprocessing, Provenance, Step
 from ..errors import BuildError, NoPretrainedWeights, RuntimeCheckError
 from ..outputs import flatten
 from ..printable import printable
@@ -43,7 +43,7 @@ class Reference:
 
     def forward(self, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
         """Compute what the artifact should return for these inputs, output by output."""
-        return self.finish(self.raw(inputs))
+        return self.finish(self.raw(inputs), inputs)
 
     def raw(self, inputs: Sequence[np.ndarray]) -> list[Tensor]:
         """Run the network, up to its activation: what it returns, output by output."""
@@ -60,9 +60,9 @@ class Reference:
         """Run the network on a preprocessed image, 1 x 3 x h x w."""
         return self._call(tensor)
 
-    def classify(self, tensor: Tensor) -> list[np.ndarray]:
-        """Run the network and the activation on a preprocessed image, 1 x 3 x h x w."""
-        return self.finish(self.raw_of(tensor))
+    def classify(self, tensor: Tensor, image: np.ndarray) -> list[np.ndarray]:
+        """Run the network and what is added on a preprocessed image, 1 x 3 x h x w."""
+        return self.finish(self.raw_of(tensor), [image])
 
     def _call(self, *tensors: Tensor) -> list[Tensor]:
         if self.exact:
@@ -79,6 +79,27 @@ class Reference:
             raise NoReference("The Python model returns complex numbers, and files give real ones.")
         return tensors_out
 
+    def _onto_photo(self, classes: np.ndarray, photo: np.ndarray) -> np.ndarray:
+        """Give each pixel of a photo the class of the map's cell that it lies in, uint8."""
+        spec = self.metadata.input
+        if not isinstance(spec, ImageInput) or classes.ndim != 2:
+            raise NoReference(
+                f"The file says that a map of shape {list(classes.shape)} is put onto the photo, "
+                "and that is none."
+            )
+        height, width = photo.shape[:2]
+        rows, columns = classes.shape
+        place = spec.geometry.place(height, width)
+        found = np.full((height, width), UNSEEN, np.uint8)
+        middles = np.arange(max(height, width))
+        down = [place.cell_of(width // 2, int(y), rows, columns) for y in middles[:height]]
+        across = [place.cell_of(int(x), height // 2, rows, columns) for x in middles[:width]]
+        seen_y = [y for y, cell in enumerate(down) if cell is not None]
+        seen_x = [x for x, cell in enumerate(across) if cell is not None]
+        picked = classes[[c[0] for c in down if c], :][:, [c[1] for c in across if c]]
+        found[np.ix_(seen_y, seen_x)] = picked
+        return found
+
     @contextmanager
     def in_float64(self) -> Iterator[Reference]:
         """Yield the same model in float64; it is float32 again afterwards, bit for bit.
@@ -92,15 +113,17 @@ class Reference:
         finally:
             self.network.float()
 
-    def finish(self, tensors: Sequence[Tensor]) -> list[np.ndarray]:
+    def finish(self, tensors: Sequence[Tensor], inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
         """Do to what the network returned what the exporter added, and shape it as the artifact.
 
-        Raises `NoReference` for a step that cannot be done to it.
+        `inputs` are what the file gets: a photo's size counts. Raises `NoReference` for a step
+        that cannot be done to it.
         """
         output = self.metadata.output
         arrays = []
         for index, tensor in enumerate(tensors):
-            for step in output.steps(index):
+            steps = output.steps(index)
+            for step in steps:
                 tensor = _apply(step, tensor)
             array = tensor.numpy()
             stated = output.tensors[index : index + 1]
@@ -109,8 +132,13 @@ class Reference:
             # An image has no batch dimension, and the artifact may return none either.
             if stated and len(stated[0].shape) == array.ndim - 1 and array.shape[0] == 1:
                 array = array[0]
+            if any(step.function == "resize" for step in steps):
+                array = self._onto_photo(array, inputs[0])
             arrays.append(array)
         return arrays
+
+
+UNSEEN = 255  # of a class map: what the network does not see of the photo
 
 
 def _apply(step: Step, tensor: Tensor) -> Tensor:
@@ -129,6 +157,8 @@ def _apply(step: Step, tensor: Tensor) -> Tensor:
         return torch.argmax(tensor, dim=axis)
     if step.function == "normalize":
         return torch.nn.functional.normalize(tensor, dim=axis)
+    if step.function == "resize":
+        return tensor  # once it is shaped
     raise NoReference(f"What {step.function} does to an output is not known here.")
 
 

@@ -49,8 +49,12 @@ def measure_rounding(reference: Reference, inputs: Sequence[Sequence[np.ndarray]
             basis=why,
         )
     pairs = list(zip(single, double, strict=True))
+    ends = [
+        (reference.finish(s, given), reference.finish(d, given))
+        for (s, d), given in zip(pairs, inputs, strict=True)
+    ]
     raw = [_shares([a.numpy() for a in s], [b.numpy() for b in d]) for s, d in pairs]
-    finished = [_shares(reference.finish(s), reference.finish(d)) for s, d in pairs]
+    finished = [_shares(one, other) for one, other in ends]
     most = [SAFETY * max(column) for column in zip(*finished, strict=True)]
     told = " / ".join(f"{share:.3g}" for share in most[:8])
     return Rounding(
@@ -67,6 +71,8 @@ def _shares(single: Sequence[np.ndarray], double: Sequence[np.ndarray]) -> list[
 
 def _share(single: np.ndarray, double: np.ndarray) -> float:
     """Return the largest distance as a share of the largest value; 0 where nothing is finite."""
+    if not np.issubdtype(single.dtype, np.floating):
+        return 0.0  # whole numbers have no rounding
     if single.shape != double.shape:
         return COARSE  # what is found (boxes above a threshold) hangs on the last bits
     exact = double.astype(np.float64)

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import torch
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from stated import GEOMETRY, stated_output
 from torch import nn
 
 from runtime_check.artifact.metadata import Golden, Metadata, TensorData
@@ -67,10 +68,10 @@ def describe(
     net: nn.Module, kind: str, expected: list[np.ndarray], tolerance: dict[str, Any]
 ) -> dict[str, Any]:
     image = kind == "image"
-    source = {"kind": "image", "min_side": 8, "max_side": 2000}
+    source = {"kind": "image", "min_side": 8, "max_side": 2000, "geometry": GEOMETRY}
     tensor = {
         "kind": "tensor",
-        "tensors": [{"shape": [1, 3, 32, 32], "dtype": "float32"}],
+        "tensors": [{"name": "x", "shape": [1, 3, 32, 32], "dtype": "float32"}],
         "dynamic_batch": True,
     }
     return {
@@ -87,11 +88,12 @@ def describe(
         }
         if image
         else None,
-        "output": {
-            "activation": "softmax" if image else "none",
-            "labels": LABELS,
-            "tensors": [{"shape": list(a.shape), "dtype": str(a.dtype)} for a in expected],
-        },
+        "task": "image-classification",
+        "output": stated_output(
+            *((a.shape, str(a.dtype)) for a in expected),
+            activation="softmax" if image else "none",
+            labels=LABELS,
+        ),
         "quantization": {},
         "capture": {"method": "script", "reason": "by hand"},
         "passes": [],
@@ -268,8 +270,8 @@ def signed_ptl(tensor_ptl: Made, folder: Path) -> Signed:
     lines = (
         b"untrusted comment: x",
         base64.b64encode(b"Ed" + key_id + signature),
-        b"trusted comment: small, schema 1.1",
-        base64.b64encode(key.sign(signature + b"small, schema 1.1")),
+        b"trusted comment: small, schema 2.0",
+        base64.b64encode(key.sign(signature + b"small, schema 2.0")),
     )
     more = {MANIFEST_RECORD: manifest, SIGNATURE_RECORD: b"\n".join(lines) + b"\n"}
     path = with_records(tensor_ptl.path, folder / "signed.ptl", {**more})

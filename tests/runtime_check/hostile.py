@@ -143,7 +143,7 @@ def make_hostile(network: nn.Module, path: Path, *, atol: float | None = None) -
     inputs = [torch.randn(1, 3, 8, 8, generator=generator).clamp(-4, 4) for _ in range(2)]
     outputs = [network.eval()(x) for x in inputs]
     metadata = describe(Mean(), "tensor", [outputs[0].numpy()], dict(EXACT))
-    metadata["input"]["tensors"] = [{"shape": [1, 3, 8, 8], "dtype": "float32"}]
+    metadata["input"]["tensors"] = [{"name": "x", "shape": [1, 3, 8, 8], "dtype": "float32"}]
     metadata["output"]["labels"] = None
     metadata["provenance"]["model"] = f"{__name__}:mean"
     metadata["provenance"]["weights"]["sha256"] = state_dict_sha256({})

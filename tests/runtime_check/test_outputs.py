@@ -39,5 +39,5 @@ def test_a_none_among_outputs_is_left_out_by_name() -> None:
     one = torch.ones(1)
     value = {"main": one, "aux": None, "pair": Pair(one, None), "list": [None, one, (None,)]}
     assert len(flatten(value)) == 3
-    assert absent(value) == ["aux", "pair.boxes", "list.output 0", "list.output 2.output 0"]
+    assert absent(value) == ["aux", "pair.boxes", "list.output_0", "list.output_2.output_0"]
     assert absent(one) == absent((one, one)) == []

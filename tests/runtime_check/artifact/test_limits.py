@@ -51,16 +51,22 @@ PICTURE: list[tuple[str, Any]] = [
     ("preprocessing.std", [0.5, 0.5, 0]),
     ("preprocessing.std", [0.5, 0.5, -1]),
 ]
+
+
+def named(index: int) -> dict[str, Any]:
+    return {"name": str(index), "shape": [1], "axes": ["N"]}
+
+
 TENSOR: list[tuple[str, Any]] = [
     ("input.tensors", []),
     ("input.tensors.0.shape", [1, 3, 60_000, 60_000]),
     ("input.tensors.0.shape", [1, 3, -1, 4]),
     ("input.tensors.0.shape", [0, 3]),
     ("input.tensors.0.shape", [1] * 9),
-    ("input.tensors", [{"shape": [2**25]}] * 3),
-    ("input.tensors", [{"shape": [1]}] * 65),
+    ("input.tensors", [{"name": str(i), "shape": [2**25]} for i in range(3)]),
+    ("input.tensors", [{"name": str(i), "shape": [1]} for i in range(65)]),
     ("output.tensors.0.shape", [2**30]),
-    ("output.tensors", [{"shape": [1]}] * 65),
+    ("output.tensors", [named(i) for i in range(65)]),
     ("output.labels", ["a"] * 100_001),
     ("output.labels", ["a" * 1001]),
     ("name", "a" * 1001),
@@ -79,6 +85,18 @@ TENSOR: list[tuple[str, Any]] = [
     ("tolerance.rtol", -1e-30),
     ("tolerance.step", 0),
     ("tolerance.step", -1),
+    ("tolerance.flips", -0.1),
+    ("tolerance.flips", 1.1),
+    ("tolerance.outputs", [-1]),
+    ("tolerance.outputs", [0.0] * 65),
+    ("task", "astrology"),
+    ("input.tensors", [{"name": "x", "shape": [1]}] * 2),
+    ("input.tensors.0.low", 1.0),
+    ("output.tensors", [named(0)] * 2),
+    ("output.tensors.0.axes", ["N"]),
+    ("output.tensors.0.holds", "gold"),
+    ("output.added", [{"output": 1, "function": "softmax", "axis": 1}]),
+    ("output.added", [{"output": 0, "function": "relu", "axis": 1}]),
 ]
 GOLDEN: list[tuple[str, Any]] = [
     ("cases", []),

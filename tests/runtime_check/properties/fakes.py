@@ -13,10 +13,18 @@ from typing import Any
 
 import numpy as np
 import torch
+from stated import stated_output
 from torch import Tensor, nn
 
 from runtime_check.artifact.archive import ArtifactFile, read_artifact
-from runtime_check.artifact.metadata import Golden, GoldenCase, LedgerRow, TensorData
+from runtime_check.artifact.metadata import (
+    Golden,
+    GoldenCase,
+    LedgerRow,
+    Output,
+    SampledData,
+    TensorData,
+)
 from runtime_check.properties.allowance import allowance_of
 from runtime_check.properties.base import Check
 from runtime_check.reference.reference import Reference
@@ -67,19 +75,13 @@ def artifact_of(path: Path) -> ArtifactFile:
             GoldenCase(
                 name=f"case-{index}",
                 inputs=[TensorData.of(given)],
-                expected=[TensorData.of(honest([given])[0])],
+                expected=[SampledData.sampled(honest([given])[0], 100)],
             )
         )
     tolerance = made.metadata.tolerance.model_copy(update={"atol": 1e-5, "rtol": 0.0})
     tensor = made.metadata.input.tensors[0].model_copy(update={"shape": [1, 3, 8, 8]})  # type: ignore[union-attr]
     spec = made.metadata.input.model_copy(update={"tensors": [tensor]})
-    output = made.metadata.output.model_copy(
-        update={
-            "activation": "none",
-            "labels": None,
-            "tensors": [made.metadata.output.tensors[0].model_copy(update={"shape": [1, 3]})],
-        }
-    )
+    output = Output.model_validate(stated_output(([1, 3], "float32")))
     metadata = made.metadata.model_copy(
         update={"input": spec, "output": output, "tolerance": tolerance}
     )
@@ -97,7 +99,7 @@ def a_check(
     artifact = artifact_of(path)
     network = Mean().eval()
     reference = Reference(name="mean", network=network, metadata=artifact.metadata)
-    rounding = Rounding(raw=1e-6, finished=1e-6, basis="by hand")
+    rounding = Rounding(raw=(1e-6,), finished=(1e-6,), basis="by hand")
     fake = Scripted(answer)
     with Supervised(lambda: nullcontext(fake)) as runtime:
         check = Check(
@@ -120,7 +122,11 @@ def stating(
     metadata = stated.model_copy(
         update={
             "ledger": list(rows),
-            "output": stated.output.model_copy(update={"activation": activation}),
+            "output": Output.model_validate(
+                stated_output(
+                    *((t.shape, t.dtype) for t in stated.output.tensors), activation=activation
+                )
+            ),
             "quantization": stated.quantization.model_copy(update={"method": method}),
         }
     )
