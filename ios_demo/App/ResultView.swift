@@ -141,6 +141,11 @@ struct ResultSection: View {
         ForEach(rows) { OutputRowView(row: $0) }
       }
     }
+    if !result.others.isEmpty {
+      Section("Other outputs") {
+        ForEach(result.others) { OutputRowView(row: $0) }
+      }
+    }
     Section("Cost") {
       LabeledContent("Latency", value: String(format: "%.1f ms", result.milliseconds))
       if let memory = result.memoryMegabytes {
@@ -219,10 +224,12 @@ private struct DetectionSection: View {
   var body: some View {
     let shown = detections.above(current)
     Section("\(shown.count) of \(detections.all.count) boxes") {
-      VStack(alignment: .leading) {
-        Text(String(format: "Score of at least %.2f", current)).monospacedDigit()
-        Slider(value: slider, in: detections.range) {
-          Text("Smallest score that is shown")
+      if let range = detections.range {
+        VStack(alignment: .leading) {
+          Text(String(format: "Score of at least %.2f", current)).monospacedDigit()
+          Slider(value: slider, in: range) {
+            Text("Smallest score that is shown")
+          }
         }
       }
       ForEach(shown) { detection in

@@ -9,105 +9,105 @@ public struct Detection: Equatable, Sendable, Identifiable {
   /// The class; nil where the model has none.
   public let classIndex: Int?
   public let label: String
-  public let score: Double
-  /// The score: a percentage where it is one.
+  /// Nil where the model gives none.
+  public let score: Double?
+  /// The score: a percentage where it is one, empty where there is none.
   public let scoreText: String
 
   /// Label and score.
-  public var text: String { "\(label) \(scoreText)" }
+  public var text: String { scoreText.isEmpty ? label : "\(label) \(scoreText)" }
 }
 
 /// What a detector found in a photo.
 public struct Detections: Equatable, Sendable {
   /// The best first.
   public let all: [Detection]
-  /// The smallest and the largest threshold that makes sense: 0 to 1 for probabilities.
-  public let range: ClosedRange<Double>
+  /// The smallest and the largest threshold that makes sense: 0 to 1 for probabilities. Nil where
+  /// there are no scores.
+  public let range: ClosedRange<Double>?
 
-  /// Detections of at least this score.
-  public func above(_ threshold: Double) -> [Detection] { all.filter { $0.score >= threshold } }
+  /// Detections of at least this score, and those that have none.
+  public func above(_ threshold: Double) -> [Detection] {
+    all.filter { $0.score.map { $0 >= threshold } ?? true }
+  }
 
   /// The threshold that was chosen, within this photo's range; its middle where none was.
   public func threshold(_ chosen: Double?) -> Double {
+    guard let range else { return 0 }
     guard let chosen else { return (range.lowerBound + range.upperBound) / 2 }
     return min(max(chosen, range.lowerBound), range.upperBound)
   }
 
-  /// Find boxes, scores and classes among the outputs; nil where there are no boxes with scores.
+  /// Find boxes, scores and classes among the outputs; nil where there are no boxes to place.
   ///
   /// Scores are one per box, or one per box and class: then the best class counts. A box that is not
-  /// finite, or that lies outside of the photo, is left out.
+  /// finite, or that has no area on the photo, is left out, and so is one whose score is no number.
   init?(_ outputs: [NamedOutput], _ placement: Placement, _ output: Output) {
     guard let boxes = outputs.first(where: { $0.spec.holds == .boxes }),
-      let space = boxes.spec.space, boxes.tensor.shape.last == 4,
-      let scores = BoxScores(outputs, count: boxes.tensor.count / 4)
+      let space = boxes.spec.space, boxes.tensor.shape.last == 4
     else { return nil }
+    let found = BoxClasses(outputs, count: boxes.tensor.count / 4)
     let corners = boxes.tensor.values
-    let found = scores.best.enumerated().compactMap { index, best -> Detection? in
-      let given = corners[index * 4..<index * 4 + 4]
-      guard given.allSatisfy(\.isFinite), best.score.isFinite else { return nil }
-      let raw = Box(
-        left: given[index * 4], top: given[index * 4 + 1], right: given[index * 4 + 2],
-        bottom: given[index * 4 + 3])
+    let placed = found.classes.enumerated().compactMap { index, of -> Detection? in
+      let given = Array(corners[index * 4..<index * 4 + 4])
+      guard given.allSatisfy(\.isFinite), of.score?.isFinite ?? true else { return nil }
+      let raw = Box(left: given[0], top: given[1], right: given[2], bottom: given[3])
       let box = space == .network ? placement.boxToPhoto(raw) : placement.cut(raw)
       guard box.left < box.right, box.top < box.bottom else { return nil }
-      let label = best.index.map { output.label($0, places: scores.places) } ?? "object"
-      let score = scores.areProbabilities ? percent(best.score) : decimal(best.score)
       return Detection(
-        id: index, box: box, classIndex: best.index, label: label, score: best.score,
-        scoreText: score)
+        id: index, box: box, classIndex: of.index,
+        label: of.index.map { output.label($0, places: found.places) } ?? "object",
+        score: of.score,
+        scoreText: of.score.map { found.areShares ? percent($0) : decimal($0) } ?? "")
     }
-    all = found.sorted { ($0.score, $1.id) > ($1.score, $0.id) }
-    let values = found.map(\.score)
-    let isShare = values.allSatisfy { (0...1).contains($0) }
-    let (lowest, highest) = (values.min() ?? 0, values.max() ?? 1)
+    all = placed.sorted { ($0.score ?? 0, $1.id) > ($1.score ?? 0, $0.id) }
+    range = found.areShares ? 0...1 : Self.range(placed.compactMap(\.score))
+  }
+
+  private static func range(_ scores: [Double]) -> ClosedRange<Double>? {
+    guard let lowest = scores.min(), let highest = scores.max() else { return nil }
     // A slider needs two ends.
-    let scale = lowest < highest ? lowest...highest : lowest - 0.5...highest + 0.5
-    range = isShare ? 0...1 : scale
+    return lowest < highest ? lowest...highest : lowest - 0.5...highest + 0.5
   }
 }
 
-/// The best class and its score of every box.
-private struct BoxScores {
-  let best: [(index: Int?, score: Double)]
-  let areProbabilities: Bool
+/// The class and the score of every box.
+private struct BoxClasses {
+  let classes: [(index: Int?, score: Double?)]
+  /// Whether scores are 0 to 1.
+  let areShares: Bool
   /// How many classes have a score for every box; nil where the class is an output of its own.
   let places: Int?
 
-  /// Nil where no output has scores for `count` boxes.
-  init?(_ outputs: [NamedOutput], count: Int) {
-    let classes = outputs.first { $0.spec.holds == .classIndex && $0.tensor.count == count }
-    for candidate in outputs {
-      guard let found = BoxScores(candidate, classes?.tensor, count: count) else { continue }
-      self = found
+  init(_ outputs: [NamedOutput], count: Int) {
+    let ranked = outputs.first { Self.boxes($0) == count }
+    let stated = outputs.first { $0.spec.holds == .classIndex && $0.tensor.count == count }
+    let indices =
+      stated.map { $0.tensor.values.map { Int(exactly: $0) } }
+      ?? .init(repeating: nil, count: count)
+    guard let ranked else {
+      classes = indices.map { ($0, nil) }
+      (areShares, places) = (false, nil)
       return
     }
-    return nil
-  }
-
-  private init?(_ scores: NamedOutput, _ classes: Tensor?, count: Int) {
-    guard [.probabilities, .scores, .logits].contains(scores.spec.holds) else { return nil }
-    let values = scores.tensor.values
-    areProbabilities =
-      scores.spec.holds == .probabilities || values.allSatisfy { (0...1).contains($0) }
-    guard let axis = scores.spec.classAxis else {
-      guard values.count == count else { return nil }
-      let indices = classes?.values
-      best = values.enumerated().map { box, score in
-        (indices.flatMap { Int(exactly: $0[box]) }, score)
-      }
+    areShares = ranked.tensor.values.allSatisfy { (0...1).contains($0) }
+    guard let axis = ranked.spec.classAxis else {
+      classes = zip(indices, ranked.tensor.values).map { ($0, $1) }
       places = nil
       return
     }
-    // Boxes first, classes last.
-    guard axis == scores.tensor.shape.count - 1, let size = scores.tensor.shape.last, size > 0,
-      values.count == count * size
-    else { return nil }
-    best = (0..<count).map { box in
-      let row = Array(values[box * size..<(box + 1) * size])
-      let index = topIndices(row, 1)[0]
-      return (index, row[index])
+    classes = ranked.tensor.rows(along: axis).map { row in
+      let best = topIndices(row, 1)[0]
+      return (best, row[best])
     }
-    places = size
+    places = ranked.tensor.shape[axis]
+  }
+
+  /// How many boxes an output has scores for; nil where it has none.
+  private static func boxes(_ output: NamedOutput) -> Int? {
+    guard [.probabilities, .scores, .logits].contains(output.spec.holds) else { return nil }
+    guard let axis = output.spec.classAxis else { return output.tensor.count }
+    let classes = output.tensor.shape[axis]
+    return classes > 0 ? output.tensor.count / classes : nil
   }
 }

@@ -30,7 +30,7 @@ public struct RGBColor: Equatable, Sendable {
 
   /// The color of a place between the smallest (0, blue) and the largest value (1, red).
   public static func ofShare(_ share: Double) -> RGBColor {
-    RGBColor(hue: (1 - min(max(share, 0), 1)) * 2 / 3, saturation: 0.65, value: 0.95)
+    RGBColor(hue: 2 / 3 * (1 - share), saturation: 0.8, value: 0.95)
   }
 }
 
@@ -99,15 +99,22 @@ struct ValueMap {
 
 /// A map with one class per cell.
 struct ClassMap: Equatable {
-  /// In place of a class: a network of one class does not see it here.
-  static let noClass = -1
-
   let rows: Int
   let columns: Int
   /// In C order.
   let classes: [Int]
-  /// How many classes had scores; nil where the classes came as they are.
-  let places: Int?
+  /// The names of the classes; a class beyond them is called by its number.
+  let names: [String]
+
+  func label(_ index: Int) -> String {
+    names.indices.contains(index) ? names[index] : "class \(index)"
+  }
+
+  /// Nil for what is not drawn: class 0 where it is called background, and what is no class.
+  func color(_ index: Int) -> RGBColor? {
+    let isBackground = index == 0 && ["background", "__background__"].contains(label(0))
+    return isBackground || index < 0 ? nil : .ofClass(index)
+  }
 }
 
 /// Where the elements of a map lie in a tensor: of what shape, and how far apart.
@@ -156,31 +163,36 @@ extension ValueMap {
 extension ClassMap {
   /// Take a class map, a mask, or the best class of scores; nil where the tensor is none of them.
   ///
-  /// Ties go to the lower class, NaN comes after every number. A mask, and scores of one class, say
-  /// where that one is: above one half of a mask or probability, above zero of other scores. With
-  /// two labels the second is that class, and the first the rest.
+  /// Ties go to the lower class, NaN comes after every number. A mask, and scores of one class, are
+  /// class 1 above one half (of scores and logits above zero), else 0, the background.
   init?(_ tensor: Tensor, _ spec: OutputTensor, _ output: Output) {
     guard let layout = MapLayout(tensor, spec) else { return nil }
     let values = tensor.values
-    let (rest, one) = output.labels?.count == 2 ? (0, 1) : (Self.noClass, 0)
+    let isBinary = spec.holds == .mask || (spec.classAxis != nil && layout.classes == 1)
     let classOf: (Int) -> Int
     switch spec.holds {
     case .classMap:
-      classOf = { Int(exactly: values[$0]) ?? Self.noClass }
+      classOf = { Int(exactly: values[$0]) ?? -1 }
     case .mask:
-      classOf = { values[$0] > 0.5 ? one : rest }
+      classOf = { values[$0] > 0.5 ? 1 : 0 }
     case .scores, .logits, .probabilities:
       guard spec.classAxis != nil else { return nil }
       let half = spec.holds == .probabilities ? 0.5 : 0
       classOf = { first in
-        if layout.classes == 1 { return values[first] > half ? one : rest }
+        if layout.classes == 1 { return values[first] > half ? 1 : 0 }
         return Self.best(values, first, layout)
       }
     default:
       return nil
     }
     (rows, columns) = (layout.rows, layout.columns)
-    places = layout.classes > 1 ? layout.classes : nil
+    if isBinary && output.labels?.count != 2 {
+      names = ["background", output.labels?.count == 1 ? output.label(0) : "mask"]
+    } else {
+      // Labels of another number than the class axis has places are another output's.
+      let fits = layout.classes == 1 || output.labels?.count == layout.classes
+      names = fits ? output.labels ?? [] : []
+    }
     classes = layout.places.map(classOf)
   }
 
@@ -216,7 +228,7 @@ public struct Segmentation: Equatable, Sendable {
   /// The largest share first.
   public let legend: [LegendEntry]
 
-  init(_ map: ClassMap, on space: OutputTensor.Space, _ placement: Placement, _ output: Output) {
+  init(_ map: ClassMap, on space: OutputTensor.Space, _ placement: Placement) {
     let places = MapPlaces(rows: map.rows, columns: map.columns, on: space, placement)
     var counts: [Int: Int] = [:]
     var seen = 0
@@ -227,11 +239,10 @@ public struct Segmentation: Equatable, Sendable {
         counts[map.classes[cell], default: 0] += 1
       }
     }
-    counts[ClassMap.noClass] = nil
-    let legend = counts.map { index, count in
+    // Below zero is no class.
+    let legend = counts.filter { $0.key >= 0 }.map { index, count in
       LegendEntry(
-        id: index, label: output.label(index, places: map.places),
-        color: Self.color(index, output.label(index, places: map.places)),
+        id: index, label: map.label(index), color: map.color(index),
         share: Double(count) / Double(seen))
     }
     self.legend = legend.sorted { ($0.share, $1.id) > ($1.share, $0.id) }
@@ -239,12 +250,6 @@ public struct Segmentation: Equatable, Sendable {
     mask = RGBAImage(width: placement.width, height: placement.height, alpha: 128) { x, y in
       places.cell(x: x, y: y, columns: map.columns).flatMap { colors[map.classes[$0]] ?? nil }
     }
-  }
-
-  /// Class 0 is left out where it is called background.
-  static func color(_ index: Int, _ label: String) -> RGBColor? {
-    let isBackground = index == 0 && ["background", "__background__"].contains(label)
-    return isBackground ? nil : .ofClass(index)
   }
 }
 

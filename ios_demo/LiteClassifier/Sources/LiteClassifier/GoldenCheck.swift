@@ -53,21 +53,10 @@ public struct Comparison: Equatable, Sendable {
     guard actual.shape.indices.contains(axis), actual.shape[axis] >= 2,
       actual.count > 0
     else { return nil }
-    let wanted = rows(expected.held, along: axis)
-    let got = rows(actual, along: axis)
+    let wanted = expected.held.rows(along: axis)
+    let got = actual.rows(along: axis)
     let same = zip(wanted, got).count { topIndices($0, 1) == topIndices($1, 1) }
     return Double(same) / Double(wanted.count)
-  }
-
-  /// The values along an axis, once for every place along the others.
-  private static func rows(_ tensor: Tensor, along axis: Int) -> [[Double]] {
-    let values = tensor.values
-    let size = tensor.shape[axis]
-    let inner = tensor.shape[(axis + 1)...].reduce(1, *)
-    return (0..<values.count / size).map { row in
-      let first = row / inner * inner * size + row % inner
-      return (0..<size).map { values[first + $0 * inner] }
-    }
   }
 }
 

@@ -74,6 +74,8 @@ public struct RunResult: Equatable, Sendable {
   public let outputs: [NamedOutput]
   /// How they are shown.
   public internal(set) var presentation: Presentation
+  /// The outputs that do not show in the presentation.
+  public let others: [OutputRow]
   /// Wall-clock time of `forward`, preprocessing included where it is in the graph.
   public let milliseconds: Double
   /// Memory of the whole app afterwards, in MB of 10^6 bytes; nil where it cannot be read.
@@ -199,12 +201,12 @@ public final class LoadedModel: Sendable {
   private func run(decoded image: RGBImage, _ input: Metadata.ImageInput) throws -> RunResult {
     let (tensors, took) = try milliseconds { try forward([image.tensor(input.color)]) }
     let outputs = try named(tensors)
+    let (shown, others) = Presentation.of(
+      outputs, metadata: metadata,
+      placement: input.geometry.place(height: image.height, width: image.width),
+      k: Self.shownClasses)
     return RunResult(
-      outputs: outputs,
-      presentation: Presentation(
-        outputs, metadata: metadata,
-        placement: input.geometry.place(height: image.height, width: image.width),
-        k: Self.shownClasses),
+      outputs: outputs, presentation: shown, others: others,
       milliseconds: took, memoryMegabytes: residentMegabytes(), width: image.width,
       height: image.height)
   }

@@ -80,54 +80,54 @@ public enum Presentation: Equatable, Sendable {
   private static let mostQuantities = 16
 
   /// Choose for `outputs` of a photo that lies at `placement`. At most `k` classes are named.
-  init(_ outputs: [NamedOutput], metadata: Metadata, placement: Placement, k: Int) {
-    self =
-      Self.ofTask(outputs, metadata, placement, k) ?? .table(outputs.map { OutputRow($0) })
+  ///
+  /// Returns the outputs that do not show in it as well, as rows of a table.
+  static func of(
+    _ outputs: [NamedOutput], metadata: Metadata, placement: Placement, k: Int
+  ) -> (shown: Presentation, others: [OutputRow]) {
+    for (index, output) in outputs.enumerated() {
+      guard let shown = ofOne(output, index, metadata, placement, k) else { continue }
+      let others = outputs.indices.filter { $0 != index }
+      return (shown, others.map { OutputRow(outputs[$0]) })
+    }
+    let ofAll: Presentation? =
+      switch metadata.task {
+      case .objectDetection:
+        Detections(outputs, placement, metadata.output).map { .detections($0) }
+      case .imageRegression:
+        quantities(outputs, metadata.output).map { .quantities($0) }
+      default:
+        nil
+      }
+    return (ofAll ?? .table(outputs.map(OutputRow.init)), [])
   }
 
-  private static func ofTask(
-    _ outputs: [NamedOutput], _ metadata: Metadata, _ placement: Placement, _ k: Int
+  /// What one output shows by itself for the task; nil where that is nothing.
+  private static func ofOne(
+    _ output: NamedOutput, _ index: Int, _ metadata: Metadata, _ placement: Placement, _ k: Int
   ) -> Presentation? {
+    let (spec, tensor) = (output.spec, output.tensor)
     switch metadata.task {
     case .imageClassification, .multiLabelClassification:
-      return classes(outputs, metadata, k)
+      guard let row = metadata.classRow, row.output == index, tensor.count > 0,
+        tensor.count == tensor.shape[row.axis]
+      else { return nil }
+      return .classes(predictions(tensor, of: spec, output: metadata.output, k: k))
     case .imageSegmentation:
-      for output in outputs {
-        guard let space = output.spec.space,
-          let map = ClassMap(output.tensor, output.spec, metadata.output)
-        else {
-          continue
-        }
-        return .segmentation(Segmentation(map, on: space, placement, metadata.output))
+      guard let space = spec.space, let map = ClassMap(tensor, spec, metadata.output) else {
+        return nil
       }
-      return nil
+      return .segmentation(Segmentation(map, on: space, placement))
     case .depthEstimation:
-      for output in outputs where output.spec.holds == .depth {
-        guard let space = output.spec.space, let map = ValueMap(output.tensor, output.spec),
-          let picture = DepthPicture(map, on: space, placement, unit: output.spec.unit)
-        else { continue }
-        return .depth(picture)
+      guard spec.holds == .depth, let space = spec.space, let map = ValueMap(tensor, spec) else {
+        return nil
       }
-      return nil
-    case .objectDetection:
-      return Detections(outputs, placement, metadata.output).map { .detections($0) }
+      return DepthPicture(map, on: space, placement, unit: spec.unit).map { .depth($0) }
     case .imageFeatureExtraction:
-      return outputs.first { $0.spec.holds == .embedding }
-        .map { .embedding(Embedding(values: $0.tensor.values)) }
-    case .imageRegression:
-      return quantities(outputs, metadata.output).map { .quantities($0) }
-    case .imageToImage, .keypointDetection, nil:
+      return spec.holds == .embedding ? .embedding(Embedding(values: tensor.values)) : nil
+    case .objectDetection, .imageRegression, .imageToImage, .keypointDetection, nil:
       return nil
     }
-  }
-
-  private static func classes(
-    _ outputs: [NamedOutput], _ metadata: Metadata, _ k: Int
-  ) -> Presentation? {
-    guard let row = metadata.classRow else { return nil }
-    let (spec, scores) = (outputs[row.output].spec, outputs[row.output].tensor)
-    guard scores.count > 0, scores.count == scores.shape[row.axis] else { return nil }
-    return .classes(predictions(scores, of: spec, output: metadata.output, k: k))
   }
 
   private static func quantities(_ outputs: [NamedOutput], _ output: Output) -> [Quantity]? {
@@ -137,7 +137,7 @@ public enum Presentation: Equatable, Sendable {
         let single = one.tensor.count == 1
         let labels = outputs.count == 1 && output.labels?.count == one.tensor.count
         let name =
-          labels ? output.label(index) : single ? one.spec.name : "\(one.spec.name) \(index)"
+          labels ? output.label(index) : single ? one.spec.name : "\(one.spec.name) \(index + 1)"
         let text = one.spec.unit.map { "\(decimal(value)) \($0)" } ?? decimal(value)
         found.append(Quantity(id: found.count, name: name, text: text))
         if found.count > mostQuantities { return nil }

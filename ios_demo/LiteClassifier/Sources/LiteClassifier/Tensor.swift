@@ -52,6 +52,17 @@ public struct Tensor: Equatable, Sendable {
     }
   }
 
+  /// The values along an axis that is not empty, once for every place along the others in C order.
+  func rows(along axis: Int) -> [[Double]] {
+    let values = self.values
+    let size = shape[axis]
+    let inner = shape[(axis + 1)...].reduce(1, *)
+    return (0..<values.count / size).map { row in
+      let first = row / inner * inner * size + row % inner
+      return (0..<size).map { values[first + $0 * inner] }
+    }
+  }
+
   /// The elements at `start`, `start + stride`, ... in C order, as a tensor of one dimension.
   func every(_ stride: Int, from start: Int) -> Tensor {
     var picked: [UInt8] = []

@@ -3,6 +3,28 @@ import Testing
 
 @testable import LiteClassifier
 
+private struct Palette: Decodable {
+  struct Class: Decodable {
+    let index: Int
+    let rgb: [UInt8]
+  }
+
+  struct Depth: Decodable {
+    let share: Double
+    let rgb: [UInt8]
+  }
+
+  struct Mask: Decodable {
+    let color: [Int]
+    let photo: [Int]
+    let seen: [Int]
+  }
+
+  let classes: [Class]
+  let depths: [Depth]
+  let masks: [Mask]
+}
+
 /// A photo that the network sees as it is.
 func whole(height: Int, width: Int) -> Placement {
   Placement(
@@ -41,6 +63,21 @@ func whole(height: Int, width: Int) -> Placement {
     #expect(RGBColor(hue: 0.3, saturation: 0, value: 0.2) == RGBColor(red: 51, green: 51, blue: 51))
   }
 
+  @Test func theColorsAreThoseOfAndroid() throws {
+    let palette = try Fixtures.read(Palette.self, "palette.json")
+    #expect(palette.classes.count >= 40 && palette.depths.count >= 17 && palette.masks.count >= 12)
+    func levels(_ color: RGBColor) -> [UInt8] { [color.red, color.green, color.blue] }
+    for vector in palette.classes { #expect(levels(.ofClass(vector.index)) == vector.rgb) }
+    for vector in palette.depths { #expect(levels(.ofShare(vector.share)) == vector.rgb) }
+    // The system lays the mask over the photo: of 255 steps of alpha 128 are nearest to a half.
+    for vector in palette.masks {
+      for channel in 0..<3 {
+        let laid = (vector.color[channel] * 128 + vector.photo[channel] * 127) / 255
+        #expect(abs(laid - vector.seen[channel]) <= 1)
+      }
+    }
+  }
+
   @Test func theLargestScoreIsTheClassAndTiesGoToTheLower() throws {
     // Three classes on two rows of two: the second wins, a tie, NaN loses, nothing but NaN.
     let scores = Tensor.floats(
@@ -73,14 +110,27 @@ func whole(height: Int, width: Int) -> Placement {
 
   @Test func oneClassIsSeenWhereItIsLikely() throws {
     let scores = Tensor.floats([-0.1, 0.2, 0.6, .nan], shape: [1, 1, 4])
-    let none = ClassMap.noClass
     let axes = ["C", "H", "W"]
-    #expect(try map(scores, axes, "logits")?.classes == [none, 0, 0, none])
-    #expect(try map(scores, axes, "probabilities")?.classes == [none, none, 0, none])
+    let logits = try #require(try map(scores, axes, "logits", labels: ["road"]))
+    #expect(logits.classes == [0, 1, 1, 0])
+    #expect(logits.names == ["background", "road"])
+    #expect(try map(scores, axes, "probabilities")?.classes == [0, 0, 1, 0])
     let mask = Tensor.floats([0.4, 0.6], shape: [1, 2])
-    #expect(try map(mask, ["H", "W"], "mask")?.classes == [none, 0])
-    #expect(
-      try map(mask, ["H", "W"], "mask", labels: ["background", "road"])?.classes == [0, 1])
+    let found = try #require(try map(mask, ["H", "W"], "mask"))
+    #expect(found.classes == [0, 1])
+    #expect(found.names == ["background", "mask"])
+    #expect(found.color(0) == nil)
+    #expect(found.color(1) == .ofClass(1))
+    #expect(try map(mask, ["H", "W"], "mask", labels: ["off", "on"])?.names == ["off", "on"])
+  }
+
+  @Test func labelsOfAnotherNumberAreNotTheMaps() throws {
+    let two = described("out", [2, 1, 1], ["C", "H", "W"], "logits", space: "network")
+    let three = described("scene", [3], ["classes"], "logits")
+    let metadata = try described("image-segmentation", [two, three], labels: ["a", "b", "c"])
+    let scores = try #require(Tensor.floats([0, 1], shape: [2, 1, 1]))
+    let map = try #require(ClassMap(scores, metadata.output.tensors[0], metadata.output))
+    #expect(map.label(1) == "class 1")
   }
 
   @Test func aMaskLiesOnThePartOfThePhotoThatTheNetworkSees() throws {
@@ -88,11 +138,8 @@ func whole(height: Int, width: Int) -> Placement {
     let placement = Placement(
       height: 2, width: 6, resizedHeight: 2, resizedWidth: 6, top: 0, left: 2, networkHeight: 2,
       networkWidth: 2)
-    let map = ClassMap(rows: 2, columns: 1, classes: [2, 1], places: nil)
-    let output = try segmenting(
-      described("out", [2, 1], ["H", "W"], "class_map", space: "network"), nil
-    ).output
-    let drawn = Segmentation(map, on: .network, placement, output)
+    let map = ClassMap(rows: 2, columns: 1, classes: [2, 1], names: [])
+    let drawn = Segmentation(map, on: .network, placement)
     let (one, two): ([UInt8], [UInt8]) = ([85, 131, 242, 128], [177, 242, 85, 128])
     #expect((drawn.mask.height, drawn.mask.width) == (2, 6))
     #expect(
@@ -106,15 +153,12 @@ func whole(height: Int, width: Int) -> Placement {
   }
 
   @Test func aMaskOnThePhotoIsStretchedOverAllOfIt() throws {
-    let map = ClassMap(rows: 1, columns: 2, classes: [1, 7], places: nil)
-    let output = try segmenting(
-      described("out", [1, 2], ["H", "W"], "class_map", space: "photo"), nil
-    ).output
+    let map = ClassMap(rows: 1, columns: 2, classes: [1, 7], names: [])
     // The network sees a part only, but the map is the photo's.
     let placement = Placement(
       height: 1, width: 5, resizedHeight: 1, resizedWidth: 5, top: 0, left: 2, networkHeight: 1,
       networkWidth: 1)
-    let drawn = Segmentation(map, on: .photo, placement, output)
+    let drawn = Segmentation(map, on: .photo, placement)
     // The middle of the third pixel is that of the map, which belongs to the second cell.
     #expect(
       pixels(drawn.mask).map { $0 == [85, 131, 242, 128] } == [true, true, false, false, false])
@@ -124,10 +168,8 @@ func whole(height: Int, width: Int) -> Placement {
 
   @Test(arguments: [("background", false), ("__background__", false), ("wall", true)])
   func classZeroIsDrawnUnlessItIsTheBackground(label: String, isDrawn: Bool) throws {
-    let tensor = described("out", [2, 1, 1], ["C", "H", "W"], "scores", space: "network")
-    let output = try segmenting(tensor, [label, "background"]).output
-    let map = ClassMap(rows: 1, columns: 2, classes: [0, 1], places: 2)
-    let drawn = Segmentation(map, on: .network, whole(height: 1, width: 2), output)
+    let map = ClassMap(rows: 1, columns: 2, classes: [0, 1], names: [label, "background"])
+    let drawn = Segmentation(map, on: .network, whole(height: 1, width: 2))
     let zero: [UInt8] = isDrawn ? [242, 85, 85, 128] : nothing
     #expect(pixels(drawn.mask) == [zero, [85, 131, 242, 128]], "only class 0 can be left out")
     #expect(drawn.legend.map(\.label) == [label, "background"])
@@ -135,10 +177,8 @@ func whole(height: Int, width: Int) -> Placement {
   }
 
   @Test func whatHasNoClassIsNotInTheLegend() throws {
-    let tensor = described("out", [1, 1, 2], ["C", "H", "W"], "logits", space: "network")
-    let output = try segmenting(tensor, ["road"]).output
-    let map = ClassMap(rows: 1, columns: 2, classes: [ClassMap.noClass, 0], places: nil)
-    let drawn = Segmentation(map, on: .network, whole(height: 1, width: 2), output)
+    let map = ClassMap(rows: 1, columns: 2, classes: [-1, 0], names: ["road"])
+    let drawn = Segmentation(map, on: .network, whole(height: 1, width: 2))
     #expect(pixels(drawn.mask) == [nothing, [242, 85, 85, 128]])
     #expect(drawn.legend.map(\.label) == ["road"])
     #expect(drawn.legend.map(\.share) == [0.5])
@@ -151,11 +191,11 @@ func whole(height: Int, width: Int) -> Placement {
     #expect((drawn.minimum, drawn.maximum, drawn.unit) == (2, 4, "meters"))
     #expect(
       pixels(drawn.image) == [
-        [85, 85, 242, 255], [242, 85, 85, 255], [85, 242, 85, 255], nothing,
+        [48, 48, 242, 255], [242, 48, 48, 255], [48, 242, 48, 255], nothing,
       ])
     let flat = ValueMap(rows: 1, columns: 1, values: [7])
     let one = try #require(DepthPicture(flat, on: .network, whole(height: 1, width: 1), unit: nil))
-    #expect(pixels(one.image) == [[85, 85, 242, 255]])
+    #expect(pixels(one.image) == [[48, 48, 242, 255]])
     let empty = ValueMap(rows: 1, columns: 1, values: [.nan])
     #expect(DepthPicture(empty, on: .network, whole(height: 1, width: 1), unit: nil) == nil)
   }

@@ -5,9 +5,9 @@ import Testing
 
 @Suite struct PresentationTests {
   /// Present tensors as the metadata describes them, on a photo of 4 x 8 that is halved.
-  private func present(
+  private func shown(
     _ task: String?, _ outputs: [([String: Any], Tensor?)], labels: [String]? = nil
-  ) throws -> Presentation {
+  ) throws -> (shown: Presentation, others: [OutputRow]) {
     let metadata = try described(task, outputs.map(\.0), labels: labels)
     let named = try zip(metadata.output.tensors, outputs).map { spec, output in
       NamedOutput(spec: spec, tensor: try #require(output.1))
@@ -15,7 +15,13 @@ import Testing
     let placement = Placement(
       height: 4, width: 8, resizedHeight: 2, resizedWidth: 4, top: 0, left: 0, networkHeight: 2,
       networkWidth: 4)
-    return Presentation(named, metadata: metadata, placement: placement, k: 2)
+    return Presentation.of(named, metadata: metadata, placement: placement, k: 2)
+  }
+
+  private func present(
+    _ task: String?, _ outputs: [([String: Any], Tensor?)], labels: [String]? = nil
+  ) throws -> Presentation {
+    try shown(task, outputs, labels: labels).shown
   }
 
   private func found(_ presentation: Presentation) throws -> Detections {
@@ -73,6 +79,19 @@ import Testing
     guard case .table = try present("image-segmentation", [(lost, scores)], labels: labels) else {
       throw Other()
     }
+  }
+
+  @Test func whatIsNotDrawnIsListed() throws {
+    let map = described("out", [2, 1, 2], ["C", "H", "W"], "logits", space: "network")
+    let aux = described("aux", [2, 1, 2], ["C", "H", "W"], "logits", space: "network")
+    let scores = Tensor.floats([1, 0, 0, 1], shape: [2, 1, 2])
+    let (shown, others) = try shown("image-segmentation", [(map, scores), (aux, scores)])
+    guard case .segmentation = shown else { throw Other() }
+    #expect(others.map(\.name) == ["aux"])
+    let boxes = described("boxes", [1, 4], ["boxes", "4"], "boxes", space: "photo")
+    let found = try self.shown(
+      "object-detection", [(boxes, .floats([0, 0, 1, 1], shape: [1, 4]))])
+    #expect(found.others.isEmpty, "all of them make the boxes")
   }
 
   @Test func depthIsAColoredMap() throws {
@@ -155,13 +174,35 @@ import Testing
     #expect(shown.summary == "No object")
   }
 
-  @Test func boxesWithoutScoresAreATable() throws {
-    let boxes = described("boxes", [1, 4], ["boxes", "4"], "boxes", space: "network")
-    let scores = described("scores", [2], ["boxes"], "scores")
-    let shown = try present(
-      "object-detection",
-      [(boxes, .floats([0, 0, 1, 1], shape: [1, 4])), (scores, .floats([1, 1], shape: [2]))])
-    guard case .table = shown else { throw Other() }
+  @Test func boxesWithoutScoresAreAllShown() throws {
+    let boxes = described("boxes", [2, 4], ["boxes", "4"], "boxes", space: "photo")
+    let corners = Tensor.floats([0, 0, 1, 1, 1, 1, 2, 2], shape: [2, 4])
+    // Scores of something else: there are three of them.
+    let scores = described("scores", [3], ["boxes"], "scores")
+    let detections = try found(
+      present(
+        "object-detection", [(boxes, corners), (scores, .floats([1, 1, 1], shape: [3]))]))
+    #expect(detections.all.map(\.text) == ["object", "object"])
+    #expect(detections.all.map(\.id) == [0, 1])
+    #expect(detections.range == nil)
+    #expect(detections.above(detections.threshold(0.7)).count == 2)
+    // Nobody said which picture they lie on.
+    let lost = described("boxes", [2, 4], ["boxes", "4"], "boxes")
+    guard case .table = try present("object-detection", [(lost, corners)]) else { throw Other() }
+  }
+
+  @Test func classesMayComeBeforeBoxes() throws {
+    let boxes = described("boxes", [2, 4], ["boxes", "4"], "boxes", space: "photo")
+    let scores = described("scores", [3, 2], ["classes", "boxes"], "probabilities")
+    let detections = try found(
+      present(
+        "object-detection",
+        [
+          (boxes, .floats([0, 0, 1, 1, 1, 1, 2, 2], shape: [2, 4])),
+          (scores, .floats([0.1, 0.5, 0.2, 0.25, 0.3, 0.75], shape: [3, 2])),
+        ]))
+    #expect(detections.all.map(\.text) == ["class 2 75.0%", "class 2 30.0%"])
+    #expect(detections.all.map(\.id) == [1, 0])
   }
 
   @Test func cosines() {
@@ -192,7 +233,7 @@ import Testing
     guard case .quantities(let counted) = try present("image-regression", [(two, pair)]) else {
       throw Other()
     }
-    #expect(counted.map(\.name) == ["pose 0", "pose 1"])
+    #expect(counted.map(\.name) == ["pose 1", "pose 2"])
     let many = described("out", [17], ["features"], "values")
     let row = Tensor.floats(.init(repeating: 1, count: 17), shape: [17])
     guard case .table = try present("image-regression", [(many, row)]) else { throw Other() }
