@@ -21,9 +21,9 @@ def stated_output(
     activation: str = "none",
     labels: Sequence[str] | None = None,
 ) -> dict[str, Any]:
-    """Describe outputs of given shapes and dtypes; the first has the activation, over its last axis.
+    """Describe outputs of given shapes and dtypes; the first has the activation.
 
-    Ranks of one and two are rows of classes, with and without a batch.
+    It goes over the last axis. Ranks of one and two are rows of classes, with and without a batch.
     """
     described = []
     for index, (shape, dtype) in enumerate(tensors):

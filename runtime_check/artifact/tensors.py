@@ -99,6 +99,11 @@ class SampledData(TensorData):
         return self.stride == 1
 
     @staticmethod
+    def of(array: np.ndarray) -> SampledData:
+        """Encode all of `array`."""
+        return SampledData(**TensorData.of(array).model_dump())
+
+    @staticmethod
     def sampled(array: np.ndarray, most: int, *, seed: int = 0) -> SampledData:
         """Encode `array`, at most some `most` values of it.
 
@@ -106,7 +111,7 @@ class SampledData(TensorData):
         column and channel alike; `seed` says where they start.
         """
         if array.size <= most:
-            return SampledData(**TensorData.of(array).model_dump())
+            return SampledData.of(array)
         stride = -(-array.size // most)
         while any(math.gcd(stride, size) > 1 for size in array.shape):
             stride += 1

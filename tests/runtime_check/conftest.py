@@ -15,15 +15,16 @@ import numpy as np
 import pytest
 import torch
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from stated import GEOMETRY, stated_output
 from torch import nn
 
-from runtime_check.artifact.metadata import Golden, Metadata, TensorData
+from runtime_check.artifact.metadata import Golden, Metadata, SampledData, TensorData
 from runtime_check.reference.weights import state_dict_sha256
 from runtime_check.runtimes.lite import quantized_engine, write_lite
 from runtime_check.signing import MANIFEST_RECORD, SIGNATURE_RECORD, manifest_of
 from runtime_check.testing.archives import records_of, with_records
 from runtime_check.testing.models import small_classifier
+
+from ..stated import GEOMETRY, stated_output
 
 FACTORY = "runtime_check.testing.models:small_classifier"
 LABELS = [f"class {i}" for i in range(10)]
@@ -138,7 +139,7 @@ def save(
             {
                 "name": f"case {i}",
                 "inputs": [TensorData.of(a) for a in inputs],
-                "expected": [TensorData.of(a) for a in expected],
+                "expected": [SampledData.of(a) for a in expected],
             }
             for i, (inputs, expected) in enumerate(cases)
         ],

@@ -10,7 +10,8 @@ from hypothesis.extra import numpy as hnp
 
 from runtime_check import ParityError, Tolerance, assert_parity, compare
 from runtime_check.artifact.metadata import Golden, ToleranceSpec
-from runtime_check.comparison import sqnr_db, topk_agreement
+from runtime_check.comparison import sqnr_db
+from runtime_check.metrics import topk_agreement
 
 FLOATS = hnp.arrays(
     np.float32,
@@ -66,7 +67,7 @@ def test_int8_steps_and_further_demands() -> None:
     assert not found
     assert "2.50 quantization steps" in str(found)
     assert compare(expected, actual, Tolerance(atol=math.inf, max_steps=3, step=0.1))
-    assert not compare(expected, -actual, Tolerance(atol=math.inf, min_top1=1.0))
+    assert not compare(expected, -actual, Tolerance(atol=math.inf, min_agreement=1.0))
     assert not compare(expected, actual, Tolerance(atol=math.inf, min_sqnr_db=40))
 
 
@@ -199,15 +200,15 @@ def test_a_value_may_be_off_by_atol_and_a_share_of_the_expected_one(
         ({"max_steps": 3.9, "step": 0.25}, False),
         ({"min_sqnr_db": 20.0}, True),  # 100 / 1
         ({"min_sqnr_db": 20.1}, False),
-        ({"min_top1": 0.5}, True),
-        ({"min_top1": 0.6}, False),
-        ({"min_top1": 0.6, "step": 0.25}, False),
+        ({"min_agreement": 0.5}, True),
+        ({"min_agreement": 0.6}, False),
+        ({"min_agreement": 0.6, "step": 0.25}, False),
     ],
 )
 def test_each_demand_is_met_up_to_its_bound(demand: dict[str, float], holds: bool) -> None:
     expected = np.float32([[0, 6], [8, 0]])
     actual = np.float32([[0, 6], [8, 1]])
-    if "min_top1" in demand:
+    if "min_agreement" in demand:
         actual = np.float32([[0, 6], [0, 8]])
     found = compare(expected, actual, Tolerance(atol=math.inf, **demand))
     assert bool(found) == holds
@@ -217,7 +218,11 @@ def test_each_demand_is_met_up_to_its_bound(demand: dict[str, float], holds: boo
         assert "demanded" in found.detail or "allowed" in found.detail
         assert found.passing is not None
         assert compare(expected, actual, found.passing)
-        needed = {"max_steps": found.steps, "min_sqnr_db": found.sqnr_db, "min_top1": found.top1}
+        needed = {
+            "max_steps": found.steps,
+            "min_sqnr_db": found.sqnr_db,
+            "min_agreement": found.top1,
+        }
         for name, figure in needed.items():
             stated = getattr(found.passing, name)
             assert stated == (figure if name in demand else None)
@@ -233,18 +238,18 @@ def test_a_demand_that_cannot_be_measured_is_not_met() -> None:
     assert (unknown.problem, unknown.steps) == ("values", None)
     assert unknown.detail.startswith("steps of unknown size, at most 9 allowed")
     single = np.ones((3, 1), np.float32)
-    ranked = compare(single, single, Tolerance(min_top1=0.0))
+    ranked = compare(single, single, Tolerance(min_agreement=0.0))
     assert (ranked.problem, ranked.top1) == ("values", None)
-    assert ranked.detail.startswith("no classes to rank, at least 0.0% demanded")
+    assert ranked.detail.startswith("nothing that could agree, at least 0.0% demanded")
     both = compare(silent, noise, Tolerance(atol=0.25, min_sqnr_db=3))
     assert both.detail.startswith("2 values are outside atol 0.25, rtol 0, SQNR >= 3.0 dB; no SQNR")
 
 
 def test_a_demand_does_not_hide_that_a_value_is_no_number() -> None:
     expected, actual = np.float32([[1, 2]]), np.float32([[1, np.nan]])
-    found = compare(expected, actual, Tolerance(atol=math.inf, min_top1=1.0))
+    found = compare(expected, actual, Tolerance(atol=math.inf, min_agreement=1.0))
     assert found.problem == "nonfinite"
-    assert "no classes to rank" in found.detail
+    assert "nothing that could agree" in found.detail
     assert "would have passed" not in found.detail
 
 

@@ -22,10 +22,15 @@ def test_a_newer_major_schema_is_refused_and_a_newer_minor_read(
     def newer(version: str) -> Callable[[dict[str, Any]], None]:
         return lambda metadata: metadata.update(schema_version=version, unheard_of=[1, 2])
 
-    path = with_metadata(tensor_ptl.path, tmp_path / "major.ptl", newer("2.0"))
-    with pytest.raises(UnsupportedSchema, match=r"2\.0, this release reads 1\.x\. Update"):
+    path = with_metadata(tensor_ptl.path, tmp_path / "major.ptl", newer("3.0"))
+    with pytest.raises(UnsupportedSchema, match=r"3\.0, this release reads 2\.x\. Update"):
         read_artifact(path)
-    read_artifact(with_metadata(tensor_ptl.path, tmp_path / "minor.ptl", newer("1.7")))
+    read_artifact(with_metadata(tensor_ptl.path, tmp_path / "minor.ptl", newer("2.7")))
+    old = with_metadata(tensor_ptl.path, tmp_path / "old.ptl", newer("1.1"))
+    with pytest.raises(
+        UnsupportedSchema, match=r"1\.1, this release reads 2\.x\. Export the model"
+    ):
+        read_artifact(old)
 
 
 @pytest.mark.parametrize(

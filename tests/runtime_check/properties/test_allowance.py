@@ -8,7 +8,12 @@ import numpy as np
 import pytest
 
 from runtime_check.artifact.archive import read_artifact
-from runtime_check.artifact.metadata import Golden, GoldenCase, TensorData, ToleranceSpec
+from runtime_check.artifact.metadata import (
+    Golden,
+    GoldenCase,
+    SampledData,
+    ToleranceSpec,
+)
 from runtime_check.comparison import Tolerance
 from runtime_check.errors import UnreadableArtifact
 from runtime_check.options import Demands
@@ -95,7 +100,7 @@ def test_only_finite_values_have_a_size() -> None:
 
 def vectors(*expected: list[float], atol: float = 0.0) -> Golden:
     cases = [
-        GoldenCase(name=str(i), inputs=[], expected=[TensorData.of(np.float32(values))])
+        GoldenCase(name=str(i), inputs=[], expected=[SampledData.of(np.float32(values))])
         for i, values in enumerate(expected)
     ]
     return Golden(tolerance=ToleranceSpec(atol=atol, rtol=0.0, basis="by hand"), cases=cases)

@@ -14,7 +14,13 @@ import numpy as np
 import pytest
 import torch
 
-from runtime_check.artifact.metadata import Golden, GoldenCase, TensorData, ToleranceSpec
+from runtime_check.artifact.metadata import (
+    Golden,
+    GoldenCase,
+    SampledData,
+    TensorData,
+    ToleranceSpec,
+)
 from runtime_check.comparison import Tolerance
 from runtime_check.errors import UnreadableArtifact
 from runtime_check.properties.base import Check, PropertyResult
@@ -41,7 +47,7 @@ def _case(name: str, value: float) -> GoldenCase:
     return GoldenCase(
         name=name,
         inputs=[TensorData.of(array) for array in inputs],
-        expected=[TensorData.of(array) for array in answered(inputs)],
+        expected=[SampledData.of(array) for array in answered(inputs)],
     )
 
 

@@ -30,7 +30,7 @@ def test_the_last_stage_is_the_demand_and_eager_itself_never_is(tensor_metadata:
     saved = LedgerRow(stage=SAVED_STAGE, sqnr_db=30.0, top1=0.9)
     assert _int8_demand(stating(tensor_metadata, saved)).min_sqnr_db == 30.0 - SQNR_SLACK_DB
     alone = _int8_demand(stating(tensor_metadata, eager))
-    assert (alone.min_sqnr_db, alone.min_top1) == (LEAST_SQNR_DB, None)
+    assert (alone.min_sqnr_db, alone.min_agreement) == (LEAST_SQNR_DB, None)
 
 
 def test_weights_that_are_not_the_files_own_are_no_reference(

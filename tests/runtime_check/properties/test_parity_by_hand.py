@@ -61,7 +61,7 @@ def test_an_int8_file_is_held_to_its_last_stage_less_a_slack(
     metadata = read_artifact(tensor_ptl.path).metadata.model_copy(update={"ledger": rows})
     demand = _int8_demand(metadata)
     assert (demand.atol, demand.min_sqnr_db) == (np.inf, sqnr_db)
-    assert demand.min_top1 == (None if top1 is None else pytest.approx(top1))
+    assert demand.min_agreement == (None if top1 is None else pytest.approx(top1))
 
 
 def int8_parity(

@@ -39,14 +39,14 @@ def test_lost_digits_are_seen(tensor_ptl: Any) -> None:
     # float32 has steps of 2**-10 near 1e4, and 0.3f lies between two of them.
     exact = float(np.float32(0.3))
     lost = abs(round(exact * 2**10) / 2**10 - exact) / exact
-    assert measured.finished == measured.raw == pytest.approx(SAFETY * lost, rel=1e-6)
-    assert measure_rounding(reference(nn.Identity(), tensor_ptl), given).raw == FLOOR
+    assert measured.finished == measured.raw == (pytest.approx(SAFETY * lost, rel=1e-6),)
+    assert measure_rounding(reference(nn.Identity(), tensor_ptl), given).raw == (FLOOR,)
 
 
 def test_a_model_that_insists_on_float32_gets_a_coarse_share(tensor_ptl: Any) -> None:
     network = Single()
     measured = measure_rounding(reference(network, tensor_ptl), [[np.ones((1, 3), np.float32)]])
-    assert measured.raw == COARSE
+    assert measured.raw == (COARSE,)
     assert "float32 only" in measured.basis
 
 
@@ -67,13 +67,13 @@ def test_the_worst_of_the_inputs_counts(tensor_ptl: Any) -> None:
     """8 is exact beside 1e4 and 0.3 is not; an output of nothing but infinity has no rounding."""
     both = [[np.full((1, 3), value, np.float32)] for value in (8.0, 0.3)]
     alone = measure_rounding(reference(Cancels(), tensor_ptl), both[1:])
-    assert alone.finished > FLOOR
+    assert alone.finished > (FLOOR,)
     for order in (both, both[::-1]):
         measured = measure_rounding(reference(Cancels(), tensor_ptl), order)
         assert (measured.finished, measured.raw) == (alone.finished, alone.raw)
     for value in (np.inf, 0.0):
         given = [[np.full((1, 3), value, np.float32)]]
-        assert measure_rounding(reference(nn.Identity(), tensor_ptl), given).finished == FLOOR
+        assert measure_rounding(reference(nn.Identity(), tensor_ptl), given).finished == (FLOOR,)
 
 
 class Overflows(nn.Module):
@@ -86,4 +86,19 @@ class Overflows(nn.Module):
 def test_an_output_that_float32_cannot_hold_allows_nothing(tensor_ptl: Any) -> None:
     given = [[np.ones((1, 3), np.float32)]]
     measured = measure_rounding(reference(Overflows(), tensor_ptl), given)
-    assert (measured.finished, measured.raw) == (FLOOR, FLOOR)
+    assert (measured.finished, measured.raw) == ((FLOOR,), (FLOOR,))
+
+
+class Scales(nn.Module):
+    """A coarse output beside a fine one, and whole numbers."""
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        return (x + 1e4) - 1e4, x * 2, x > 0
+
+
+def test_each_output_has_a_rounding_of_its_own(tensor_ptl: Any) -> None:
+    given = [[np.full((1, 3), 0.3, np.float32)]]
+    exact = float(np.float32(0.3))
+    lost = abs(round(exact * 2**10) / 2**10 - exact) / exact
+    measured = measure_rounding(reference(Scales(), tensor_ptl), given)
+    assert measured.raw == (pytest.approx(SAFETY * lost, rel=1e-6), FLOOR, FLOOR)

@@ -34,7 +34,7 @@ QUICK = settings(
 def outputs(module: Any, x: torch.Tensor) -> list[np.ndarray]:
     with torch.inference_mode():
         value = module(x)
-    return [t.numpy() for t in (value if isinstance(value, tuple) else (value,))]
+    return [t.numpy() for t in (value if isinstance(value, (tuple, list)) else (value,))]
 
 
 def official_recipe(model: nn.Module, x: torch.Tensor) -> Any:
