@@ -127,8 +127,9 @@ def make_plan(source: SourceModel, options: ExportOptions) -> Plan:
         absent=trial.absent,
     )
     _require_one_input(source, options)
-    _require_metric(plan, trial, options)
-    return replace(plan, evaluation=_evaluation(plan, options))
+    metric = plan.metric_of(trial.outputs)
+    _require_metric(plan, metric, trial, options)
+    return replace(plan, evaluation=_evaluation(plan, metric, options))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -204,17 +205,20 @@ def _require_one_input(source: SourceModel, options: ExportOptions) -> None:
         )
 
 
-def _require_metric(plan: Plan, trial: Trial, options: ExportOptions) -> None:
-    """Refuse what compares by the task's metric where the task has none."""
+def _require_metric(plan: Plan, metric: Metric, trial: Trial, options: ExportOptions) -> None:
+    """Refuse what compares by the task's metric where the task has none.
+
+    `--evaluate` measures accuracy, which is of classes alone; `auto` judges on its images by any.
+    """
     asked = options.quantize
     wants = {
         "--quantize auto": asked.method == "auto",
         "--quantize qat": "qat" in asked.methods,
         "--evaluate": asked.evaluate is not None,
     }
-    kind = plan.metric_of(trial.outputs).kind
+    no_accuracy = metric.kind != "classes" and asked.method != "auto"
     for option, is_given in wants.items():
-        if is_given and (kind == "none" or (option == "--evaluate" and kind != "classes")):
+        if is_given and (metric.kind == "none" or (option == "--evaluate" and no_accuracy)):
             shapes = ", ".join(str(list(output.shape)) for output in trial.outputs[:3])
             raise UsageError(
                 f"{option} compares by the task's metric (classes, pixels, embeddings), and "
@@ -232,12 +236,17 @@ def _require_python(source: SourceModel, options: ExportOptions) -> None:
         )
 
 
-def _evaluation(plan: Plan, options: ExportOptions) -> Evaluation | None:
+def _evaluation(plan: Plan, metric: Metric, options: ExportOptions) -> Evaluation | None:
     folder = options.quantize.evaluate
-    if folder is None:
+    if folder is None or metric.kind != "classes":
         return None
-    as_photos = plan.preprocess is not None
-    found = load_evaluation(folder, plan.source.labels, plan.reader, as_photos=as_photos)
+    found = load_evaluation(
+        folder,
+        plan.source.labels,
+        plan.reader,
+        as_photos=plan.preprocess is not None,
+        output=metric.output,
+    )
     if found is not None or options.quantize.method == "auto":  # which can judge by agreement
         return found
     if plan.source.labels is None:

@@ -81,7 +81,7 @@ def verify(
             ]
             if evaluation is not None and not loaded.costly:
                 accuracy = evaluation.accuracy(
-                    lambda inputs: torch.from_numpy(loaded.forward(_arrays(inputs)).outputs[0])
+                    lambda inputs: [*map(torch.from_numpy, loaded.forward(_arrays(inputs)).outputs)]
                 )
     except DeviceUnavailable as error:
         raise UsageError(str(error)) from error

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import stat
+from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path, PurePath
-from typing import Literal
+from typing import Literal, TypeVar
 
 import numpy as np
 import torch
@@ -15,9 +17,12 @@ from torch import Tensor
 
 from ..errors import ImageFolderError
 from ..progress import Listener, silent
-from .read import Skipped, UnfitImage, read_photo
+from .arrays import ARRAY_SUFFIXES, SavedInputs, saved_inputs
+from .read import Color, Skipped, UnfitImage, read_photo
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"})
+_T = TypeVar("_T")
+
 # Images in one preprocessed batch.
 BATCH = 16
 # Files and folders looked at. ImageNet's training folder has 1.3 million; a disk has more.
@@ -25,7 +30,7 @@ MOST_ENTRIES = 2_000_000
 # Skipped images that a report names.
 MOST_NAMED = 10
 
-# Pixels, uint8 RGB H,W,3, to a tensor C,H,W.
+# Pixels, uint8 H,W,C, to a tensor C,H,W.
 Reader = Callable[[np.ndarray], Tensor]
 
 
@@ -54,16 +59,28 @@ def skipped_for(
 
 @dataclass(frozen=True, kw_only=True)
 class ImageBatches:
-    """Preprocessed batches N,C,H,W with the count of images and the files skipped."""
+    """Preprocessed batches N,C,H,W with the files skipped.
+
+    `images` counts all, `saved` those of them that were saved as arrays.
+    """
 
     batches: tuple[Tensor, ...]
     images: int
     skipped: tuple[Skipped, ...]
+    saved: int = 0
+
+    def __str__(self) -> str:
+        photos, words = self.images - self.saved, []
+        if photos:
+            words.append(f"{photos} images")
+        if self.saved:
+            words.append(f"{self.saved} saved inputs")
+        return " and ".join(words)
 
 
 @dataclass(frozen=True, kw_only=True)
 class ImageFolder:
-    """The images of a folder that can serve, in order of their paths.
+    """The images of a folder that can serve, in order of their paths; they are read in `color`.
 
     `classes[i]` is the index of image i among the model's labels; None for plain images. `skipped`
     says of the other files why not.
@@ -72,13 +89,14 @@ class ImageFolder:
     paths: tuple[Path, ...]
     classes: tuple[int, ...] | None
     skipped: tuple[Skipped, ...]
+    color: Color = "RGB"
 
     def __len__(self) -> int:
         return len(self.paths)
 
     def load(self, indices: Sequence[int], reader: Reader) -> Tensor:
         """Read images through `reader`; return the batch N,C,H,W."""
-        return torch.stack([reader(_again(self.paths[i])) for i in indices])
+        return torch.stack([reader(_again(self.paths[i], self.color)) for i in indices])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,10 +107,11 @@ class ImageFiles:
     closed: tuple[Skipped, ...]
 
 
-def image_files(folder: Path) -> ImageFiles:
+def image_files(folder: Path, *, arrays: bool = False) -> ImageFiles:
     """List what has an image's name below `folder`; links to folders are followed.
 
-    Raises ImageFolderError when there is none, and for more than MOST_ENTRIES to look at.
+    With `arrays`, NumPy's files are listed as well. Raises ImageFolderError when there is none, and
+    for more than MOST_ENTRIES to look at.
     """
     try:
         found = folder.stat()
@@ -102,6 +121,7 @@ def image_files(folder: Path) -> ImageFiles:
         raise ImageFolderError(f"There is no folder {folder}. Give a folder of images.") from error
     if not stat.S_ISDIR(found.st_mode):
         raise ImageFolderError(f"{folder} is a file. Give the folder that holds the images.")
+    suffixes = IMAGE_SUFFIXES | ARRAY_SUFFIXES if arrays else IMAGE_SUFFIXES
     files: list[Path] = []
     shut: list[str] = []
     for seen, entry in enumerate(_walk(str(folder), shut)):
@@ -110,7 +130,7 @@ def image_files(folder: Path) -> ImageFiles:
                 f"{folder} holds more than {MOST_ENTRIES:,} files and folders, subfolders "
                 "included. Give the folder that holds the images, and nothing else."
             )
-        if PurePath(entry.name).suffix.lower() in IMAGE_SUFFIXES and not _is_folder(entry):
+        if PurePath(entry.name).suffix.lower() in suffixes and not _is_folder(entry):
             files.append(Path(entry.path))
     closed = tuple(
         Skipped(name=f"{_inside(Path(path), folder)}/", reason="closed") for path in shut
@@ -120,7 +140,7 @@ def image_files(folder: Path) -> ImageFiles:
     if not files and closed:
         raise ImageFolderError(f"{folder} holds no image file that can be read: {closed[0]}.")
     if not files:
-        endings = ", ".join(sorted(IMAGE_SUFFIXES))
+        endings = ", ".join(sorted(suffixes))
         raise ImageFolderError(f"{folder} holds no image file ({endings}), nor do its subfolders.")
     return ImageFiles(files=files, closed=closed)
 
@@ -168,16 +188,16 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
         return False
 
 
-def spread(files: Sequence[Path], limit: int) -> list[Path]:
+def spread(files: Sequence[_T], limit: int) -> list[_T]:
     """Choose `limit` files evenly, so that sorted class folders are all represented."""
     if len(files) <= limit:
         return list(files)
     return [files[i * len(files) // limit] for i in range(limit)]
 
 
-def _again(path: Path) -> np.ndarray:
+def _again(path: Path, color: Color) -> np.ndarray:
     try:
-        return read_photo(path)
+        return read_photo(path, color=color)
     except UnfitImage as error:
         raise ImageFolderError(
             f"{path} could be read a while ago and cannot be now: {error.skipped}."
@@ -185,32 +205,71 @@ def _again(path: Path) -> np.ndarray:
 
 
 def read_batches(
-    folder: Path, reader: Reader, *, limit: int, tell: Listener = silent
+    folder: Path,
+    reader: Reader,
+    *,
+    limit: int,
+    color: Color = "RGB",
+    item: Sequence[int] | None = None,
+    tell: Listener = silent,
 ) -> ImageBatches:
     """Read up to `limit` images of `folder`, from all over it, through the model's own `reader`.
 
-    What cannot serve is skipped, and said. Raises ImageFolderError when nothing can.
+    That gets them in `color`. What cannot serve is skipped, and said. With `item`, the shape of
+    one network input, NumPy's files are taken too, as inputs that are preprocessed already; then
+    `folder` may also be one such file. Raises ImageFolderError when nothing can serve, and
+    CalibrationError for arrays that are no inputs.
     """
-    found = image_files(folder)
-    files = spread(found.files, limit)
+    found, sources = _sources(folder, item)
+    ends = [*accumulate(1 if isinstance(one, Path) else one.count for one in sources)]
+    chosen = spread(range(ends[-1]), limit)
     tensors: list[Tensor] = []
-    skipped = list(found.closed)
-    for index, path in enumerate(files):
-        try:
-            tensors.append(reader(read_photo(path, name=_inside(path, folder))))
-        except UnfitImage as error:
-            skipped.append(error.skipped)
-        tell("reading calibration images", index + 1, len(files))
+    skipped, saved, done = list(found.closed), 0, 0
+    for start, end, source in zip([0, *ends], ends, sources, strict=False):
+        inside = chosen[bisect_right(chosen, start - 1) : bisect_right(chosen, end - 1)]
+        if not inside:
+            continue
+        if isinstance(source, SavedInputs):
+            tensors += source.read([index - start for index in inside], item or ())
+            saved += len(inside)
+        else:
+            try:
+                pixels = read_photo(source, color=color, name=_inside(source, folder))
+                tensors.append(reader(pixels))
+            except UnfitImage as error:
+                skipped.append(error.skipped)
+        done += len(inside)
+        tell("reading calibration images", done, len(chosen))
     if not tensors:
         raise _none_fit(folder, skipped)
     batches = tuple(torch.stack(tensors[i : i + BATCH]) for i in range(0, len(tensors), BATCH))
-    return ImageBatches(batches=batches, images=len(tensors), skipped=tuple(skipped))
+    return ImageBatches(batches=batches, images=len(tensors), skipped=tuple(skipped), saved=saved)
+
+
+def _sources(
+    folder: Path, item: Sequence[int] | None
+) -> tuple[ImageFiles, list[Path | SavedInputs]]:
+    """List the photos of `folder`, and the arrays with their counts where `item` asks for them."""
+    if item is not None and folder.suffix.lower() in ARRAY_SUFFIXES and folder.is_file():
+        return ImageFiles(files=[folder], closed=()), [*saved_inputs(folder, folder.name, item)]
+    found = image_files(folder, arrays=item is not None)
+    sources: list[Path | SavedInputs] = []
+    for path in found.files:
+        if item is not None and path.suffix.lower() in ARRAY_SUFFIXES:
+            sources += saved_inputs(path, _inside(path, folder), item)
+        else:
+            sources.append(path)
+    return found, sources
 
 
 def open_folder(
-    folder: Path, *, labels: Sequence[str] | None = None, limit: int | None = None
+    folder: Path,
+    *,
+    labels: Sequence[str] | None = None,
+    limit: int | None = None,
+    color: Color = "RGB",
 ) -> ImageFolder:
-    """Look at every image of `folder`, or at `limit` from all over it, to be read when needed.
+    """Look at every image of `folder`, or at `limit` from all over it, to be read in `color` later.
 
     `labels` are the model's, in order. Where the folder has subfolders they must carry the labels'
     names (upper and lower case, spaces, `-` and `_` alike) or numbers, and give the classes; a
@@ -224,7 +283,7 @@ def open_folder(
     skipped = list(found.closed)
     for path in files:
         try:
-            read_photo(path, name=_inside(path, folder))
+            read_photo(path, color=color, name=_inside(path, folder))
             fit.append(path)
         except UnfitImage as error:
             skipped.append(error.skipped)
@@ -239,7 +298,7 @@ def open_folder(
                 "every class folder. Sort them in, or give a folder of plain images."
             )
         classes = tuple(by_folder[path.relative_to(folder).parts[0]] for path in fit)
-    return ImageFolder(paths=tuple(fit), classes=classes, skipped=tuple(skipped))
+    return ImageFolder(paths=tuple(fit), classes=classes, skipped=tuple(skipped), color=color)
 
 
 def _inside(path: Path, folder: Path) -> str:

@@ -1,4 +1,4 @@
-"""Read an image file as 8-bit RGB, upright, or say as a value why it cannot serve.
+"""Read an image file as 8-bit RGB, gray or RGBA, upright, or say as a value why it cannot serve.
 
 The one reader of calibration, evaluation, training and single photos. Files come from anywhere, so
 nothing is opened that is not a regular file, nothing is decoded that the exported file would not
@@ -23,6 +23,9 @@ from runtime_check.printable import printable
 
 from ..errors import ExportError
 from .preprocess import MAX_ASPECT, MAX_SIDE, MIN_SIDE
+
+# Pillow's names for pixels of 3, 1 and 4 channels.
+Color = Literal["RGB", "L", "RGBA"]
 
 # missing: also a link to nothing. closed: a subfolder. special: a FIFO, socket, device or folder
 # under an image's name.
@@ -96,13 +99,15 @@ class UnfitImage(ExportError):
         self.skipped = skipped
 
 
-def read_photo(path: Path, *, name: str | None = None) -> np.ndarray:
-    """Read an image file as uint8 RGB `[H, W, 3]`, its EXIF orientation applied.
+def read_photo(path: Path, *, color: Color = "RGB", name: str | None = None) -> np.ndarray:
+    """Read an image file as uint8 `[H, W, C]`, its EXIF orientation applied.
 
-    8-bit images are what Pillow's `convert("RGB")` makes of them: palettes looked up, transparency
-    ignored, CMYK converted. 16 bits keep their upper 8, as Pillow does for 16-bit color, and
-    floats from 0 to 1 are scaled. `name` (the path) is what errors call it. Raises `UnfitImage`,
-    also for sizes that an exported file does not take: sides of 8 to 8192, aspects up to 32.
+    C is 3 for RGB, 1 for gray ("L"), 4 for RGBA. 8-bit images are what Pillow's `convert(color)`
+    makes of them: palettes looked up, CMYK converted, transparency ignored but in RGBA, which is
+    opaque where the file states none. 16 bits keep their upper 8, as Pillow does for 16-bit color,
+    and floats from 0 to 1 are scaled. `name` (the path) is what errors call it. Raises
+    `UnfitImage`, also for sizes that an exported file does not take: sides of 8 to 8192, aspects
+    up to 32.
     """
     called = printable(name if name is not None else str(path))
     size = None
@@ -113,8 +118,9 @@ def read_photo(path: Path, *, name: str | None = None) -> np.ndarray:
             _require_fit(image)
             image.load()
             turn = _TURNS.get(_orientation(image))
-            rgb = _in_8_bits(image).convert("RGB")
-            return np.array(rgb if turn is None else rgb.transpose(turn))
+            picture = _in_8_bits(image).convert(color)
+            pixels = np.array(picture if turn is None else picture.transpose(turn))
+            return pixels[:, :, None] if color == "L" else pixels
     except _UnfitError as error:
         raise UnfitImage(Skipped(name=called, reason=error.reason, size=size)) from error
     # Decoders of damaged files raise whatever they run into.

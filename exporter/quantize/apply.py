@@ -8,6 +8,8 @@ from pathlib import Path
 
 from torch import Tensor, fx, nn
 
+from runtime_check.metrics import CLASSES, Metric
+
 from ..errors import CalibrationError, QuantizeError, TrainingDataError
 from ..options import NO_TRAINING_IMAGES
 from ..progress import Listener, silent
@@ -49,10 +51,16 @@ class QuantizeImages:
 
 
 def quantize(
-    module: nn.Module, recipe: QuantizeRecipe, images: QuantizeImages, *, tell: Listener = silent
+    module: nn.Module,
+    recipe: QuantizeRecipe,
+    images: QuantizeImages,
+    *,
+    metric: Metric = CLASSES,
+    tell: Listener = silent,
 ) -> Quantized:
     """Quantize a copy of `module` (eval, float32) as `recipe` says.
 
+    `metric` says what its outputs are judged by where a choice is measured, and trained for.
     `tell` is called with the progress. `module` is never changed.
 
     Raises CalibrationError, TrainingDataError, UnknownLayer, NotFinite, WrongEngine, and
@@ -75,11 +83,16 @@ def quantize(
         simulated = simulate_int8(module, recipe, example=images.example, calibration=batches)
         if not simulated.layers:
             raise nothing_quantized(module, recipe, simulated.float_layers)
-        calibrate(simulated, batches, tell=tell)
+        calibrate(simulated, batches, metric=metric, tell=tell)
         trained = None
         if recipe.method == "qat" and images.train is not None:
             trained = fine_tune(
-                simulated, module, images.train, checkpoint=images.checkpoint, tell=tell
+                simulated,
+                module,
+                images.train,
+                metric=metric,
+                checkpoint=images.checkpoint,
+                tell=tell,
             )
         return finish(simulated, batches[0][:1], trained=trained)
 

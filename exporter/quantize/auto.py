@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 
 from torch import Tensor, nn
 
+from runtime_check.metrics import CLASSES, Metric
+
 from ..errors import BudgetNotMet, QuantizeError
 from ..options import DEFAULT_BUDGET, Budget
 from ..progress import Listener, silent
@@ -15,7 +17,16 @@ from .apply import QuantizeImages, quantize
 from .calibrate import calibrate
 from .describe import Quantized
 from .engine import quantized_engine
-from .evaluate import Accuracy, Speed, judge, measure_speed, meets, run_batches
+from .evaluate import (
+    AGREEMENT,
+    Accuracy,
+    Outputs,
+    Speed,
+    judge,
+    measure_speed,
+    meets,
+    run_batches,
+)
 from .place import simulate_int8
 from .sensitivity import measure_sensitivity, smallest_float_set
 from .work import count_work
@@ -44,22 +55,31 @@ class Candidate:
 
 @dataclass(frozen=True, kw_only=True)
 class AutoResult:
-    """The chosen candidate and its module, the whole table, and sentences to show."""
+    """The chosen candidate and its module, the whole table, and sentences to show.
+
+    `agreement` is what the table calls the metric's.
+    """
 
     chosen: Candidate
     quantized: Quantized
     candidates: tuple[Candidate, ...]
     notes: tuple[str, ...]
+    agreement: str = AGREEMENT["classes"]
 
     def table(self) -> str:
         """Return the table as plain text, one row per candidate."""
-        return render(self.candidates, self.chosen.name)
+        return render(self.candidates, self.chosen.name, self.agreement)
 
 
-def render(candidates: Sequence[Candidate], chosen: str = "") -> str:
-    """Render `candidates` as a Markdown table; blank cells were not measured."""
+def render(
+    candidates: Sequence[Candidate], chosen: str = "", agreement: str = AGREEMENT["classes"]
+) -> str:
+    """Render `candidates` as a Markdown table; blank cells were not measured.
+
+    `agreement` is what the metric's is called.
+    """
     lines = [
-        "| recipe | int8 layers | SQNR dB | top-1 agreement | accuracy | "
+        f"| recipe | int8 layers | SQNR dB | {agreement} | accuracy | "
         "M float multiply-accumulates | ms here | MB | verdict |",
         "|---|---:|---:|---:|---:|---:|---:|---:|---|",
     ]
@@ -84,16 +104,26 @@ def render(candidates: Sequence[Candidate], chosen: str = "") -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class Exam:
-    """What candidates are judged on: normalized batches, class indices if known, the budget."""
+    """What candidates are judged on: normalized batches, class indices if known, the budget.
+
+    They are judged by `metric`, on the network's outputs.
+    """
 
     measured: Sequence[Tensor]
     labels: Tensor | None = None
     budget: Budget = DEFAULT_BUDGET
+    metric: Metric = CLASSES
 
-    def judge(self, reference: Tensor, module: nn.Module) -> Accuracy:
+    @property
+    def agreement(self) -> str:
+        """What the metric's agreement is called."""
+        return AGREEMENT[self.metric.kind]
+
+    def judge(self, reference: Outputs, module: nn.Module) -> Accuracy:
         """Compare `module` with the float model's outputs, and both with the labels."""
         with quantized_engine():
-            return judge(reference, run_batches(module, self.measured), self.labels)
+            outputs = run_batches(module, self.measured)
+            return judge(reference, outputs, self.labels, self.metric)
 
 
 def choose(
@@ -116,7 +146,7 @@ def choose(
     """
     float_work = count_work(module, images.example[:1])
     reference = run_batches(module, exam.measured)
-    float_accuracy = judge(reference, reference, exam.labels)
+    float_accuracy = judge(reference, reference, exam.labels, exam.metric)
     meets(float_accuracy, exam.budget)  # what can't be judged should fail before the work
     rows = [Candidate(name="none", accuracy=float_accuracy, work=float_work)]
 
@@ -129,7 +159,7 @@ def choose(
         if recipe is first and rows[-1].why_not:
             rows.append(_rescued(module, recipe, images, exam, reference, tell))
     tell("measuring latency", 0, 0)
-    return _pick(_with_speed(rows, module, images.example), exam.budget)
+    return _pick(_with_speed(rows, module, images.example), exam)
 
 
 def _attempt(
@@ -137,7 +167,7 @@ def _attempt(
     recipe: QuantizeRecipe,
     images: QuantizeImages,
     exam: Exam,
-    reference: Tensor,
+    reference: Outputs,
     tell: Listener,
 ) -> Candidate:
     """Quantize by one recipe and judge it; a recipe that fails is a row without figures."""
@@ -147,6 +177,7 @@ def _attempt(
             module,
             recipe,
             images,
+            metric=exam.metric,
             tell=lambda what, done, total: tell(f"{recipe.label}: {what}", done, total),
         )
     except QuantizeError as error:
@@ -166,7 +197,7 @@ def _rescued(
     recipe: QuantizeRecipe,
     images: QuantizeImages,
     exam: Exam,
-    reference: Tensor,
+    reference: Outputs,
     tell: Listener,
 ) -> Candidate:
     """Try a recipe again with the fewest float layers that meet the budget."""
@@ -178,12 +209,19 @@ def _rescued(
             simulated = simulate_int8(
                 module, recipe, example=images.example, calibration=images.calibration
             )
-            calibrate(simulated, images.calibration)
+            calibrate(simulated, images.calibration, metric=exam.metric)
             name = f"{simulated.recipe.label} + float layers"
             few = _first_images(images.calibration, _SENSITIVITY_IMAGES)
-            order = measure_sensitivity(simulated, few, leave_one_out=False, tell=tell)
+            order = measure_sensitivity(
+                simulated, few, metric=exam.metric, leave_one_out=False, tell=tell
+            )
             found = smallest_float_set(
-                simulated, order, exam.measured, exam.budget, labels=exam.labels
+                simulated,
+                order,
+                exam.measured,
+                exam.budget,
+                labels=exam.labels,
+                metric=exam.metric,
             )
     except QuantizeError as error:
         return Candidate(name=name, why_not=str(error))
@@ -213,13 +251,14 @@ def _with_speed(rows: Sequence[Candidate], module: nn.Module, example: Tensor) -
     return [replace(row, speed=speeds.get(row.name)) for row in rows]
 
 
-def _pick(rows: Sequence[Candidate], budget: Budget) -> AutoResult:
+def _pick(rows: Sequence[Candidate], exam: Exam) -> AutoResult:
     within = _within(rows)
     if not within:
         raise BudgetNotMet(
-            f"No recipe is within the budget ({budget}), so nothing was written.\n"
-            f"{render(rows)}\nLoosen the budget, calibrate on images closer to the measured ones, "
-            "or train (--quantize qat --train DIR)."
+            f"No recipe is within the budget ({exam.budget}), so nothing was written.\n"
+            f"{render(rows, agreement=exam.agreement)}\n"
+            "Loosen the budget, calibrate on images closer to the measured ones, or train "
+            "(--quantize qat --train DIR)."
         )
     chosen = min(within, key=_work)  # of equal ones, the first
     reference = rows[0]
@@ -239,7 +278,11 @@ def _pick(rows: Sequence[Candidate], budget: Budget) -> AutoResult:
             "export in float (--quantize none)."
         )
     return AutoResult(
-        chosen=chosen, quantized=chosen.quantized, candidates=tuple(rows), notes=tuple(notes)
+        chosen=chosen,
+        quantized=chosen.quantized,
+        candidates=tuple(rows),
+        notes=tuple(notes),
+        agreement=exam.agreement,
     )
 
 

@@ -7,13 +7,15 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import torch
-from torch import Tensor, nn
-from torch.utils._pytree import tree_leaves
+from torch import Tensor
+
+from runtime_check.metrics import CLASSES, Metric
 
 from ..errors import CalibrationError
 from ..progress import Listener, silent
 from ..recipes import WeightRounding
 from ..rewrites.watch import hooks
+from .evaluate import noise, run_batches
 from .place import CalibrationChoice, Simulated
 from .ranges import CLIPPINGS, Clipping
 
@@ -78,11 +80,13 @@ def calibrate(
     simulated: Simulated,
     calibration: Sequence[Tensor],
     *,
+    metric: Metric = CLASSES,
     tell: Listener = silent,
 ) -> int:
     """Run the batches through and fix the ranges; return the number of images.
 
-    Raises CalibrationError for no images, NotFinite for NaN.
+    What leaves the least noise in the outputs that `metric` is about is kept. Raises
+    CalibrationError for no images, NotFinite for NaN.
     """
     simulated.watch_ranges(True)
     simulated.simulate(())
@@ -101,10 +105,10 @@ def calibrate(
             "folder of a few hundred typical ones (--calibration DIR)."
         )
     freeze_ranges(simulated)
-    _choose_by_output(simulated, few)
+    _choose_by_output(simulated, few, metric)
     # A network given single images may take no more, and the means of one say little.
     if len(few[0]) > 1:
-        _correct_means(simulated, torch.cat(few))
+        _correct_means(simulated, torch.cat(few), metric)
     return images
 
 
@@ -113,7 +117,7 @@ def _enough_to_choose_by(image: Tensor) -> int:
     return min(max(alike, _LEAST_TO_CHOOSE_BY), _MOST_TO_CHOOSE_BY)
 
 
-def _choose_by_output(simulated: Simulated, batches: Sequence[Tensor]) -> None:
+def _choose_by_output(simulated: Simulated, batches: Sequence[Tensor], metric: Metric) -> None:
     """Keep the way to cut the ranges and to round weights with the least noise in the output.
 
     A histogram's least squared error per tensor is not the network's: the rare large activations
@@ -131,12 +135,11 @@ def _choose_by_output(simulated: Simulated, batches: Sequence[Tensor]) -> None:
         simulated.simulate(())
         power = []
         with torch.no_grad():
-            reference = _first_output(simulated.module, batches)
+            reference = run_batches(simulated.module, batches)
             for way in ways:
                 _set(simulated, *way)
                 simulated.simulate(simulated.layers)
-                noise = _first_output(simulated.module, batches) - reference
-                power.append(float(noise.double().square().sum()))
+                power.append(noise(reference, run_batches(simulated.module, batches), metric))
         ways = [ways[power.index(min(power))]]
         _set(simulated, *ways[0])
         simulated.simulate(())
@@ -154,7 +157,7 @@ def _set(simulated: Simulated, clipping: Clipping | None, rounding: WeightRoundi
         _settle_grids(simulated)
 
 
-def _correct_means(simulated: Simulated, images: Tensor) -> None:
+def _correct_means(simulated: Simulated, images: Tensor, metric: Metric = CLASSES) -> None:
     """Move each layer's outputs back to their float mean, where the network's output gains by it.
 
     Rounded weights, cut ranges and the layers before shift the mean of a channel; a bias undoes
@@ -179,31 +182,23 @@ def _correct_means(simulated: Simulated, images: Tensor) -> None:
     with torch.no_grad():
         simulated.simulate(())
         with hooks(layers, after=keep):
-            reference = _first_output(simulated.module, [images])
+            reference = run_batches(simulated.module, [images])
         simulated.simulate(layers)
-        plain = _first_output(simulated.module, [images]) - reference
+        plain = noise(reference, run_batches(simulated.module, [images]), metric)
         for name, layer in layers.items():
             # A layer of several calls has several means; one of few values is these images' alone.
             if calls[name] == 1 and name in enough:
                 layer.wanted_mean, layer.bias_shift = means[name], shifts[name]
-        _first_output(simulated.module, [images])
+        run_batches(simulated.module, [images])
         for layer in layers.values():
             layer.wanted_mean = None
-        corrected = _first_output(simulated.module, [images]) - reference
+        corrected = noise(reference, run_batches(simulated.module, [images]), metric)
     simulated.simulate(())
-    if corrected.double().square().sum() < plain.double().square().sum():
+    if corrected < plain:
         simulated.choice = replace(simulated.choice, corrected_means=True)
         return
     for name, layer in layers.items():
         layer.bias_shift = before[name]
-
-
-def _first_output(module: nn.Module, batches: Sequence[Tensor]) -> Tensor:
-    outs = []
-    for batch in batches:
-        tensors = [leaf for leaf in tree_leaves(module(batch)) if isinstance(leaf, Tensor)]
-        outs.append(tensors[0].flatten(1))
-    return torch.cat(outs)
 
 
 def freeze_ranges(simulated: Simulated) -> None:

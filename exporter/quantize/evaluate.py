@@ -2,33 +2,50 @@
 
 from __future__ import annotations
 
+import math
 import time
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
+from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from runtime_check.comparison import sqnr_db
-from runtime_check.metrics import topk_agreement
+from runtime_check.metrics import CLASSES, Kind, Metric, agreement_of, measure
+from runtime_check.outputs import flatten
 from runtime_check.runtimes.lite import load_lite, quantized_engine, write_lite
 from runtime_check.scratch import temporary_folder
 
 from ..errors import QuantizeError
 from ..options import Budget
+from ..outputs import Flat
 from ..package.archive import canonicalize
 
-Runner = Callable[[Tensor], Tensor]
+Runner = Callable[[Tensor], Any]
+# A network's outputs, as a flat list, for each of several batches.
+Outputs = Sequence[Sequence[Tensor]]
+
+# What the agreement of each kind of metric is called.
+AGREEMENT: Mapping[Kind, str] = {
+    "classes": "top-1 agreement",
+    "pixels": "pixel agreement",
+    "vectors": "smallest cosine",
+    "boxes": "box agreement",
+    "none": "agreement",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Accuracy:
     """How outputs compare with float32's: shares from 0 to 1, SQNR in dB, `images` measured.
 
-    `accuracy` and `float_accuracy` are None without labels.
+    `agreement` is the metric's: of classes, of pixels (whose mean IoU is `miou`), of boxes, or the
+    smallest cosine of embeddings. `accuracy` and `float_accuracy` are None without labels.
     """
 
     images: int
@@ -36,6 +53,7 @@ class Accuracy:
     agreement: float | None
     accuracy: float | None = None
     float_accuracy: float | None = None
+    miou: float | None = None
 
     @property
     def drop(self) -> float | None:
@@ -59,27 +77,94 @@ def meets(accuracy: Accuracy, budget: Budget) -> bool:
     )
 
 
-def run_batches(module: Runner, batches: Sequence[Tensor]) -> Tensor:
-    """Run `module` over `batches` without gradients; concatenate the outputs (N, classes)."""
+def run_batches(module: Runner, batches: Sequence[Tensor]) -> list[list[Tensor]]:
+    """Run `module` over `batches` without gradients; return the flat outputs of each."""
     with torch.no_grad():
-        return torch.cat([module(batch) for batch in batches])
+        return [flatten(module(batch)) for batch in batches]
 
 
-def judge(reference: Tensor, actual: Tensor, labels: Tensor | None = None) -> Accuracy:
-    """Compare logits with the float model's, and both with `labels` (first len(labels) rows)."""
+def judge(
+    reference: Outputs, actual: Outputs, labels: Tensor | None = None, metric: Metric = CLASSES
+) -> Accuracy:
+    """Compare outputs with the float model's by `metric`, and both with `labels`.
+
+    Those are classes of the first len(labels) rows. SQNR is of the floats that `measured_floats`
+    names, all of them together.
+    """
+    one, other = _arrays(reference), _arrays(actual)
     share = float_share = None
     if labels is not None and len(labels):
-        count = len(labels)
-        share = float((actual[:count].argmax(1) == labels).double().mean())
-        float_share = float((reference[:count].argmax(1) == labels).double().mean())
-    one, other = reference.numpy(), actual.numpy()
+        float_share, share = (_accuracy(side, labels, metric) for side in (reference, actual))
+    figures = measure(metric, one, other)
     return Accuracy(
-        images=len(reference),
-        sqnr_db=sqnr_db(one, other),
-        agreement=topk_agreement(one, other, 1),
+        images=_images(reference, metric),
+        sqnr_db=_sqnr(reference, actual, metric),
+        agreement=agreement_of(figures),
         accuracy=share,
         float_accuracy=float_share,
+        miou=figures.miou,
     )
+
+
+def _arrays(outputs: Outputs) -> list[np.ndarray]:
+    return [tensor.numpy() for batch in outputs for tensor in batch]
+
+
+def _accuracy(outputs: Outputs, labels: Tensor, metric: Metric) -> float:
+    rows = torch.cat([batch[metric.output] for batch in outputs])[: len(labels)]
+    return float((rows.argmax(1) == labels).double().mean())
+
+
+def _images(outputs: Outputs, metric: Metric) -> int:
+    """Count images: the first axis of every output is the batch, but of one photo's boxes."""
+    single = metric.kind == "boxes" and all(batch[metric.output].dim() == 2 for batch in outputs)
+    return len(outputs) if single else sum(len(batch[metric.output]) for batch in outputs)
+
+
+def measured_floats(outputs: Sequence[Tensor], metric: Metric) -> tuple[int, ...]:
+    """Return which of a network's outputs tell how much noise there is in it.
+
+    The metric's own, where it holds floats; a map of classes does not say how near it was to
+    another, so then, and where there is no metric, all outputs that do.
+    """
+    if metric.kind != "none" and outputs[metric.output].is_floating_point():
+        return (metric.output,)
+    return tuple(index for index, tensor in enumerate(outputs) if tensor.is_floating_point())
+
+
+def noise(reference: Outputs, actual: Outputs, metric: Metric) -> float:
+    """Return the power of the difference in the outputs that `measured_floats` names.
+
+    Of several, each counts by its share of that output's own power, so that none drowns the
+    others. Without floats it is the number of values that differ; infinite where shapes do, as
+    those of boxes may.
+    """
+    if any(a.shape != b.shape for a, b in _pairs(reference, actual)):
+        return math.inf
+    kept = measured_floats(reference[0], metric)
+    if not kept:
+        return float(sum((a != b).sum() for a, b in _pairs(reference, actual)))
+    powers = []
+    for index in kept:
+        wanted = torch.cat([batch[index].reshape(-1) for batch in reference])
+        apart = torch.cat([batch[index].reshape(-1) for batch in actual]) - wanted
+        share = 1.0 if len(kept) == 1 else float(wanted.double().square().sum()) or 1.0
+        powers.append(float(apart.double().square().sum()) / share)
+    return sum(powers)
+
+
+def _pairs(reference: Outputs, actual: Outputs) -> Iterator[tuple[Tensor, Tensor]]:
+    for one, other in zip(reference, actual, strict=True):
+        yield from zip(one, other, strict=True)
+
+
+def _sqnr(reference: Outputs, actual: Outputs, metric: Metric) -> float | None:
+    """Return the SQNR in dB; None without floats, and for boxes that are not as many."""
+    kept = measured_floats(reference[0], metric) if reference else ()
+    one, other = ([batch[i] for batch in side for i in kept] for side in (reference, actual))
+    if not one or any(a.shape != b.shape for a, b in zip(one, other, strict=True)):
+        return None
+    return sqnr_db(*(torch.cat([t.reshape(-1) for t in side]).numpy() for side in (one, other)))
 
 
 def save_for_timing(module: nn.Module, example: Tensor, path: Path) -> None:
@@ -92,7 +177,8 @@ def save_for_timing(module: nn.Module, example: Tensor, path: Path) -> None:
 
     with warnings.catch_warnings(), torch.no_grad(), quantized_engine():
         warnings.simplefilter("ignore")
-        traced = torch.jit.trace(module, example, check_trace=False)
+        flat = module if isinstance(module(example), Tensor) else Flat(module)
+        traced = torch.jit.trace(flat, example, check_trace=False)
         write_lite(optimize_for_mobile(traced), path)
 
 

@@ -18,12 +18,15 @@ import torch
 from torch import Tensor, nn
 
 from runtime_check.files import whole_file
+from runtime_check.metrics import CLASSES, Metric
+from runtime_check.outputs import flatten
 
 from ..errors import NotFinite, TrainingDataError, UsageError
 from ..image.folders import Reader, open_folder, skipped_for
-from ..image.read import Skipped
+from ..image.read import Color, Skipped
 from ..progress import Listener, silent
 from .evaluate import Accuracy, judge, run_batches
+from .losses import distillation
 from .place import Simulated
 
 # Images of a training folder that are used at most.
@@ -65,13 +68,15 @@ class Trained:
     resumed_from: int
 
 
-def training_set(folder: Path, reader: Reader, *, labels: Sequence[str] | None) -> TrainingSet:
+def training_set(
+    folder: Path, reader: Reader, *, labels: Sequence[str] | None, color: Color = "RGB"
+) -> TrainingSet:
     """Open `folder`: class folders named like the `labels`, or plain images to distill on.
 
-    Every tenth image validates. Raises ImageFolderError where folders and labels do not fit,
-    TrainingDataError for less than two images.
+    The reader gets them in `color`. Every tenth image validates. Raises ImageFolderError where
+    folders and labels do not fit, TrainingDataError for less than two images.
     """
-    images = open_folder(folder, labels=labels, limit=_MOST_IMAGES)
+    images = open_folder(folder, labels=labels, limit=_MOST_IMAGES, color=color)
     if len(images) < 2:
         raise TrainingDataError(
             f"{folder} holds {len(images)} images that can serve"
@@ -92,12 +97,6 @@ def _batches(order: Sequence[int], size: int) -> Iterator[list[int]]:
         yield list(order[start : start + size])
 
 
-def _validate(simulated: Simulated, teacher: nn.Module, data: TrainingSet, size: int) -> Accuracy:
-    chunks = [data.load(chunk) for chunk in _batches(data.validation, size)]
-    labels = None if data.labels is None else data.labels[list(data.validation)]
-    return judge(run_batches(teacher, chunks), run_batches(simulated.module, chunks), labels)
-
-
 def _score(accuracy: Accuracy) -> tuple[float, float]:
     first = accuracy.agreement if accuracy.accuracy is None else accuracy.accuracy
     return (first or 0.0, accuracy.sqnr_db or -1e9)
@@ -112,16 +111,6 @@ def _fingerprint(simulated: Simulated, data: TrainingSet, batch_size: int) -> st
     for layer in simulated.layers.values():
         digest.update(repr(layer.grids).encode())
     return digest.hexdigest()
-
-
-def _loss(logits: Tensor, wanted: Tensor, labels: Tensor | None) -> Tensor:
-    """Return the cross entropy with labels plus the divergence from the float model's answer."""
-    distilled = nn.functional.kl_div(
-        logits.log_softmax(-1), wanted.log_softmax(-1), log_target=True, reduction="batchmean"
-    )
-    if labels is None:
-        return distilled
-    return distilled + nn.functional.cross_entropy(logits, labels)
 
 
 def _write(state: dict[str, Any], path: Path) -> None:
@@ -156,6 +145,7 @@ class _Course:
     simulated: Simulated
     teacher: nn.Module
     data: TrainingSet
+    metric: Metric
     batch_size: int
     fingerprint: str
     optimizer: torch.optim.Optimizer
@@ -177,7 +167,11 @@ class _Course:
         return -(-len(self.trained_on) // self.batch_size)
 
     def validate(self) -> Accuracy:
-        return _validate(self.simulated, self.teacher, self.data, self.batch_size)
+        data = self.data
+        chunks = [data.load(chunk) for chunk in _batches(data.validation, self.batch_size)]
+        labels = None if data.labels is None else data.labels[list(data.validation)]
+        wanted, got = run_batches(self.teacher, chunks), run_batches(self.module, chunks)
+        return judge(wanted, got, labels, self.metric)
 
 
 def fine_tune(
@@ -185,18 +179,19 @@ def fine_tune(
     teacher: nn.Module,
     data: TrainingSet,
     *,
+    metric: Metric = CLASSES,
     batch_size: int = 32,
     checkpoint: Path | None = None,
     tell: Listener = silent,
 ) -> Trained:
     """Train a calibrated `simulated` in place and leave its best epoch's weights in it.
 
-    `teacher` is the float model. Epochs, learning rate and seed are the recipe's. With
-    `checkpoint`, every epoch is saved there and an existing file is resumed. Raises NotFinite
-    when the loss diverges.
+    `teacher` is the float model; `metric` says what is learned and validated. Epochs,
+    learning rate and seed are the recipe's. With `checkpoint`, every epoch is saved there and an
+    existing file is resumed. Raises NotFinite when the loss diverges.
     """
     recipe = simulated.recipe
-    course = _begin(simulated, teacher, data, batch_size)
+    course = _begin(simulated, teacher, data, metric, batch_size)
     before = course.validate()
     course.best = (_score(before), -1, copy.deepcopy(course.module.state_dict()))
     if checkpoint is not None and checkpoint.exists():
@@ -219,7 +214,9 @@ def fine_tune(
     )
 
 
-def _begin(simulated: Simulated, teacher: nn.Module, data: TrainingSet, batch_size: int) -> _Course:
+def _begin(
+    simulated: Simulated, teacher: nn.Module, data: TrainingSet, metric: Metric, batch_size: int
+) -> _Course:
     """Switch the module to training with int8 simulated; raise TrainingDataError without images."""
     trained_on = data.count - len(data.validation)
     if trained_on < 1 or not data.validation:
@@ -244,6 +241,7 @@ def _begin(simulated: Simulated, teacher: nn.Module, data: TrainingSet, batch_si
         simulated=simulated,
         teacher=teacher,
         data=data,
+        metric=metric,
         batch_size=batch_size,
         fingerprint=fingerprint,
         optimizer=optimizer,
@@ -279,9 +277,9 @@ def _epoch(course: _Course, epoch: int, tell: Listener) -> float:
     for step, chunk in enumerate(_batches(order, course.batch_size)):
         images = data.load(chunk)
         with torch.no_grad():
-            logits = course.teacher(images)
+            wanted = flatten(course.teacher(images))
         labels = None if data.labels is None else data.labels[chunk]
-        loss = _loss(course.module(images), logits, labels)
+        loss = distillation(course.metric, flatten(course.module(images)), wanted, labels)
         value = float(loss.detach())
         if value != value or value == float("inf"):
             raise NotFinite(

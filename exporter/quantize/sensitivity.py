@@ -8,10 +8,12 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from runtime_check.metrics import CLASSES, Metric
+
 from ..errors import BudgetNotMet
 from ..options import Budget
 from ..progress import Listener, silent
-from .evaluate import Accuracy, judge, meets, run_batches
+from .evaluate import Accuracy, Outputs, judge, meets, run_batches
 from .place import Simulated
 
 
@@ -38,35 +40,43 @@ class FloatSet:
     tried: tuple[tuple[int, Accuracy], ...]
 
 
-def _db(value: float | None) -> float:
-    return math.inf if value is None else value
+def _db(reference: Outputs, actual: Outputs, metric: Metric) -> float:
+    """Return the SQNR in dB; of maps and boxes without scores, the share that agrees, likewise."""
+    found = judge(reference, actual, metric=metric)
+    if found.sqnr_db is not None:
+        return found.sqnr_db
+    if found.agreement is None or found.agreement >= 1.0:
+        return math.inf
+    return -10.0 * math.log10(1.0 - found.agreement)
 
 
 def measure_sensitivity(
     simulated: Simulated,
     batches: Sequence[Tensor],
     *,
+    metric: Metric = CLASSES,
     leave_one_out: bool = True,
     tell: Listener = silent,
 ) -> tuple[LayerSensitivity, ...]:
     """Simulate int8 in one layer at a time, and in all but one; most harmful first.
 
     Costs two passes over `batches` per layer (one without `leave_one_out`); 16 to 32 images
-    suffice. Simulation is used, not int8 kernels, so every layer is judged by the same rule.
+    suffice. Noise is that of the outputs that `metric` is about. Simulation is used, not int8
+    kernels, so every layer is judged by the same rule.
     """
     names = list(simulated.layers)
     simulated.simulate(())
     reference = run_batches(simulated.module, batches)
     simulated.simulate(names)
-    all_db = _db(judge(reference, run_batches(simulated.module, batches)).sqnr_db)
+    all_db = _db(reference, run_batches(simulated.module, batches), metric)
     rows = []
     for index, name in enumerate(names):
         simulated.simulate([name])
-        alone = _db(judge(reference, run_batches(simulated.module, batches)).sqnr_db)
+        alone = _db(reference, run_batches(simulated.module, batches), metric)
         without = None
         if leave_one_out:
             simulated.simulate([other for other in names if other != name])
-            without = _db(judge(reference, run_batches(simulated.module, batches)).sqnr_db)
+            without = _db(reference, run_batches(simulated.module, batches), metric)
         rows.append(LayerSensitivity(name=name, alone_db=alone, without_db=without, all_db=all_db))
         tell("sensitivity of the layers", index + 1, len(names))
     simulated.simulate(names)
@@ -80,6 +90,7 @@ def smallest_float_set(
     budget: Budget,
     *,
     labels: Tensor | None = None,
+    metric: Metric = CLASSES,
 ) -> FloatSet:
     """Keep the fewest layers in float that meet `budget` on `batches`.
 
@@ -95,7 +106,7 @@ def smallest_float_set(
 
     def accuracy_with(kept: Sequence[str]) -> Accuracy:
         simulated.simulate([name for name in names if name not in set(kept)])
-        accuracy = judge(reference, run_batches(simulated.module, batches), labels)
+        accuracy = judge(reference, run_batches(simulated.module, batches), labels, metric)
         tried.append((len(kept), accuracy))
         return accuracy
 

@@ -27,7 +27,7 @@ from ..image.preprocess import (
     PreprocessingDifference,
     measure_preprocessing,
 )
-from ..image.samples import PHOTOS, golden_images, photo
+from ..image.samples import PHOTOS, golden_images, in_channels, photo
 from ..lower.lower import Lowered
 from ..notes import Note
 from ..outputs import stack
@@ -276,7 +276,9 @@ def _preprocessing(plan: Plan) -> PreprocessingDifference | None:
     if plan.preprocess is None or plan.preprocessing is None:
         return None
     return measure_preprocessing(
-        plan.preprocessing, [photo(name) for name in PHOTOS], preprocess=plan.preprocess
+        plan.preprocessing,
+        [in_channels(photo(name), plan.preprocess.channels) for name in PHOTOS],
+        preprocess=plan.preprocess,
     )
 
 

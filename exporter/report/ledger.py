@@ -87,7 +87,7 @@ class Ledger:
     def _accuracy(self, whole: nn.Module) -> float | None:
         if self._plan.evaluation is None:
             return None
-        return self._plan.evaluation.accuracy(lambda inputs: run(whole, inputs)[0])
+        return self._plan.evaluation.accuracy(lambda inputs: run(whole, inputs))
 
     def _figures(self, outputs: Sequence[Sequence[Tensor | np.ndarray]]) -> dict[str, Any]:
         if outputs is self.eager:

@@ -103,7 +103,12 @@ def test_int8_is_judged_at_every_stage(photos: Path, tmp_path: Path) -> None:
 
 
 def test_without_labels_or_with_other_folders_it_is_refused(photos: Path, tmp_path: Path) -> None:
-    options = {"out": tmp_path / "out", "input_shape": (1, 3, 16, 16), "evaluate": photos}
+    options = {
+        "out": tmp_path / "out",
+        "input_shape": (1, 3, 16, 16),
+        "task": "image-classification",
+        "evaluate": photos,
+    }
     with pytest.raises(UsageError, match="--labels"):
         exporter.export(BrightestChannel(), preprocessing=HALVES, **options)
     with pytest.raises(ImageFolderError, match="match none"):
@@ -125,6 +130,7 @@ def test_auto_judges_by_agreement_where_there_are_no_labels(photos: Path, tmp_pa
         out=tmp_path / "out",
         input_shape=(1, 3, 16, 16),
         preprocessing=HALVES,
+        task="image-classification",
         quantize="auto",
         calibration=photos,
         evaluate=photos,
@@ -145,6 +151,7 @@ def test_too_few_images_are_one_sentence_with_those_skipped(photos: Path, tmp_pa
             out=tmp_path / "out",
             input_shape=(1, 3, 16, 16),
             preprocessing=HALVES,
+            task="image-classification",
             quantize="auto",
             calibration=photos,
         )

@@ -29,7 +29,7 @@ from exporter.quantize.apply import QuantizeImages, quantize
 from exporter.quantize.calibrate import calibrate
 from exporter.quantize.describe import Quantized
 from exporter.quantize.engine import quantized_engine
-from exporter.quantize.evaluate import judge, measure_speed, run_batches
+from exporter.quantize.evaluate import Outputs, judge, measure_speed, run_batches
 from exporter.quantize.place import simulate_int8
 from exporter.quantize.qat import TrainingSet
 from exporter.quantize.sensitivity import measure_sensitivity, smallest_float_set
@@ -43,7 +43,7 @@ FOLDER = Path(__file__).parent
 Row = dict[str, Any]
 
 
-def _row(name: str, reference: Tensor, outputs: Tensor, labels: Tensor | None) -> Row:
+def _row(name: str, reference: Outputs, outputs: Outputs, labels: Tensor | None) -> Row:
     found = judge(reference, outputs, labels)
     return {
         "recipe": name,
@@ -69,7 +69,7 @@ def prepared(module: nn.Module, example: Tensor) -> nn.Module:
     largest = max(float(t.abs().max()) for t in expected)
     alike = Tolerance(atol=1e-4 * largest)
     off = left_out((), method="static")
-    return rewrite(module, Evidence([example], [expected], alike), left_out=off).module
+    return rewrite(module, Evidence([(example,)], [expected], alike), left_out=off).module
 
 
 def measure(

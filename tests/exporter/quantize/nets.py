@@ -91,7 +91,12 @@ class Branching(nn.Module):
         return self.conv(x) if x.sum() > -1e9 else x
 
 
-def outputs(made: Quantized, batches: list[Tensor]) -> Tensor:
+def logits(module: nn.Module, batches: list[Tensor]) -> Tensor:
+    """What a network of one output gives for all batches."""
+    return torch.cat([out for (out,) in run_batches(module, batches)])
+
+
+def outputs(made: Quantized, batches: list[Tensor]) -> list[list[Tensor]]:
     with quantized_engine():
         return run_batches(made.module, batches)
 

@@ -37,23 +37,23 @@ def test_lite_file_computes_what_eager_int8_computes(
 def test_a_comparison_needs_labels_for_accuracy() -> None:
     reference = torch.tensor([[3.0, 1.0], [1.0, 3.0], [2.0, 1.0], [0.0, 1.0]])
     actual = torch.tensor([[3.0, 1.0], [3.0, 1.0], [2.0, 1.0], [0.0, 1.0]])
-    plain = judge(reference, actual)
+    plain = judge([[reference]], [[actual]])
     assert (plain.images, plain.agreement, plain.accuracy, plain.drop) == (4, 0.75, None, None)
-    labeled = judge(reference, actual, torch.tensor([0, 1, 0, 0]))
+    labeled = judge([[reference]], [[actual]], torch.tensor([0, 1, 0, 0]))
     assert (labeled.float_accuracy, labeled.accuracy, labeled.drop) == (0.75, 0.5, 25.0)
 
 
 def test_a_budget_is_met_or_not() -> None:
     reference = torch.eye(4)
     actual = reference[[0, 1, 2, 2]]
-    accuracy = judge(reference, actual, torch.arange(4))
+    accuracy = judge([[reference]], [[actual]], torch.arange(4))
     assert meets(accuracy, Budget())
     assert meets(accuracy, Budget(min_agreement=0.75))
     assert not meets(accuracy, Budget(min_agreement=0.76))
     assert meets(accuracy, Budget(max_accuracy_drop=25.0))
     assert not meets(accuracy, Budget(max_accuracy_drop=24.9))
     with pytest.raises(QuantizeError, match="--min-agreement"):
-        meets(judge(reference, actual), Budget(max_accuracy_drop=1.0))
+        meets(judge([[reference]], [[actual]]), Budget(max_accuracy_drop=1.0))
 
 
 def test_speed_is_of_each_file_with_its_size() -> None:

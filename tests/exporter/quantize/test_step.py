@@ -192,6 +192,7 @@ def test_auto_picks_within_the_budget_and_shows_the_table(photos: Path, tmp_path
         input="image",
         input_shape=SHAPE,
         preprocessing=wanted,
+        task="image-classification",
         quantize="auto",
         calibration=photos,
         budget=exporter.Budget(min_agreement=0.5),
