@@ -77,12 +77,12 @@ private fun tensor(value: TensorValue): Tensor {
     }
 }
 
+/** The outputs in the metadata's order: artifacts return one tensor, or a list of them. */
 private fun values(result: IValue): List<TensorValue> =
     when {
         result.isTensor -> listOf(value(result.toTensor()))
-        result.isTuple -> result.toTuple().flatMap(::values)
         result.isTensorList -> result.toTensorList().map(::value)
-        else -> throw UnsupportedOperationException("the model returns neither tensors nor a tuple of them")
+        else -> throw UnsupportedOperationException("the model returns neither a tensor nor a list of them")
     }
 
 private fun value(tensor: Tensor): TensorValue {

@@ -21,13 +21,12 @@ import android.os.Handler
 import android.os.HandlerThread
 import android.view.Surface
 import android.view.TextureView
-import android.widget.LinearLayout
 import android.widget.TextView
-import dev.torchmobile.core.Classification
 import dev.torchmobile.core.DemoException
 import dev.torchmobile.core.Failure
 import dev.torchmobile.core.LatencyWindow
 import dev.torchmobile.core.Plane
+import dev.torchmobile.core.Prediction
 import dev.torchmobile.core.RgbImage
 import dev.torchmobile.core.orientationOf
 import dev.torchmobile.core.upright
@@ -176,14 +175,12 @@ class LiveActivity : Activity() {
         workbench.classifyFrame(image.upright(orientationOf(degrees)), ::show)
     }
 
-    private fun show(result: Result<Classification>) {
+    private fun show(result: Result<Prediction>) {
         if (isDestroyed) return
         result.onFailure { say((it as? DemoException)?.failure ?: Failure.RunFailed("The model", "$it")) }
         result.onSuccess {
             latency += it.ms
-            val rows = findViewById<LinearLayout>(R.id.rows)
-            rows.removeAllViews()
-            fillRows(rows, it)
+            showPrediction(findViewById(R.id.live_result), it, workbench.threshold)
             findViewById<TextView>(R.id.live_status).text =
                 getString(R.string.latency, latency.median ?: it.ms, latency.samples.size)
         }

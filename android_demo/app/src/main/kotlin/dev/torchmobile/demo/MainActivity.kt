@@ -19,6 +19,7 @@ import android.widget.LinearLayout
 import android.widget.Spinner
 import android.widget.TextView
 import dev.torchmobile.core.Column
+import dev.torchmobile.core.Failure
 import dev.torchmobile.core.ModelFile
 import dev.torchmobile.core.Photo
 import dev.torchmobile.core.ReadyModel
@@ -139,7 +140,8 @@ class MainActivity : Activity() {
             is ScreenState.Ready -> {
                 chosen = state.chosen
                 photo = null
-                status = getString(R.string.ready)
+                val other = chosen.firstOrNull { !it.takesPhotos }
+                status = other?.let { Failure.NotForPhotos(it.metadata.name).sentence } ?: getString(R.string.ready)
             }
 
             is ScreenState.Running -> {
@@ -167,10 +169,12 @@ class MainActivity : Activity() {
         }
         showModels(state.models, chosen, enabled = !busy)
         showBadges(chosen)
-        showPhoto(photo)
         showColumns(columns)
+        showPhoto(photo, drawn = columns.isNotEmpty() && columns.all { it.prediction.shown.hasPicture })
         val usable = !busy && chosen.isNotEmpty()
-        for (id in listOf(R.id.pick, R.id.camera, R.id.live, R.id.benchmark)) findViewById<View>(id).isEnabled = usable
+        findViewById<View>(R.id.benchmark).isEnabled = usable
+        val forPhotos = usable && chosen.all { it.takesPhotos }
+        for (id in listOf(R.id.pick, R.id.camera, R.id.live)) findViewById<View>(id).isEnabled = forPhotos
     }
 
     private fun doneText(state: ScreenState.Done): String {
@@ -245,6 +249,7 @@ class MainActivity : Activity() {
         return getString(
             R.string.about_model,
             metadata.model,
+            metadata.task?.label ?: getString(R.string.no_task),
             int8,
             metadata.torch,
             metadata.exporter,
@@ -254,9 +259,13 @@ class MainActivity : Activity() {
         )
     }
 
-    private fun showPhoto(photo: Photo?) {
+    /** Show the photo, unless every result has [drawn] it already. */
+    private fun showPhoto(
+        photo: Photo?,
+        drawn: Boolean,
+    ) {
         val view = findViewById<ImageView>(R.id.photo)
-        view.visibility = if (photo == null) View.GONE else View.VISIBLE
+        view.visibility = if (photo == null || drawn) View.GONE else View.VISIBLE
         if (photo === shownPhoto) return
         shownPhoto = photo
         view.setImageBitmap(photo?.let { bitmapOf(it.image) })
@@ -267,11 +276,11 @@ class MainActivity : Activity() {
         results.removeAllViews()
         for (column in columns) {
             val view = layoutInflater.inflate(R.layout.column, results, false) as LinearLayout
-            val latency = column.latency.median ?: column.classification.ms
+            val latency = column.latency.median ?: column.prediction.ms
             view.findViewById<TextView>(R.id.title).text = column.model.file.name
             view.findViewById<TextView>(R.id.latency).text =
                 getString(R.string.latency, latency, column.latency.samples.size)
-            fillRows(view, column.classification)
+            showPrediction(view, column.prediction, workbench.threshold) { workbench.threshold = it }
             results.addView(view)
         }
     }

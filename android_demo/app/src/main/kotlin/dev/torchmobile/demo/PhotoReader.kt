@@ -9,6 +9,7 @@ import dev.torchmobile.core.DemoException
 import dev.torchmobile.core.Failure
 import dev.torchmobile.core.ModelInput
 import dev.torchmobile.core.Photo
+import dev.torchmobile.core.Picture
 import dev.torchmobile.core.Preprocessing
 import dev.torchmobile.core.RgbImage
 import dev.torchmobile.core.downsamplePlan
@@ -19,7 +20,7 @@ import java.io.IOException
 import java.io.InputStream
 
 /**
- * Decode the photo at [uri] as small as the model allows, upright, as uint8 RGB; throw [DemoException].
+ * Decode the photo at [uri] as small as the model allows, upright, as uint8; throw [DemoException].
  *
  * Its size is read first, so that memory is bounded before a pixel is decoded (see
  * `dev.torchmobile.core.maxPixels` and `BYTES_PER_PIXEL`).
@@ -52,7 +53,12 @@ fun readPhoto(
         } catch (_: DemoException) {
             1
         }
-    val options = BitmapFactory.Options().apply { inSampleSize = plan.sample }
+    val options =
+        BitmapFactory.Options().apply {
+            inSampleSize = plan.sample
+            // Colors as they are in the file: Android would scale them by alpha, and Pillow does not.
+            inPremultiplied = false
+        }
     try {
         val bitmap =
             read { BitmapFactory.decodeStream(it, null, options) }
@@ -65,10 +71,13 @@ fun readPhoto(
 
 /** Read the pixels of [bitmap] and give its memory back. */
 fun rgbOf(bitmap: Bitmap): RgbImage {
-    val image = rgbImage(bitmap.width, bitmap.height) { row, y -> bitmap.getPixels(row, 0, row.size, 0, y, row.size, 1) }
+    val image =
+        rgbImage(bitmap.width, bitmap.height, bitmap.hasAlpha()) { row, y -> bitmap.getPixels(row, 0, row.size, 0, y, row.size, 1) }
     bitmap.recycle()
     return image
 }
 
 /** The pixels the model sees, to show. */
 fun bitmapOf(image: RgbImage): Bitmap = Bitmap.createBitmap(image.argb(), image.width, image.height, Bitmap.Config.ARGB_8888)
+
+fun bitmapOf(picture: Picture): Bitmap = Bitmap.createBitmap(picture.argb, picture.width, picture.height, Bitmap.Config.ARGB_8888)

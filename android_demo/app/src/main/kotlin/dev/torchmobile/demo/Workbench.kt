@@ -8,7 +8,6 @@ import dev.torchmobile.core.Artifact
 import dev.torchmobile.core.BenchmarkPlan
 import dev.torchmobile.core.BenchmarkRun
 import dev.torchmobile.core.BenchmarkState
-import dev.torchmobile.core.Classification
 import dev.torchmobile.core.Column
 import dev.torchmobile.core.DemoException
 import dev.torchmobile.core.Device
@@ -18,15 +17,17 @@ import dev.torchmobile.core.MeasuredFile
 import dev.torchmobile.core.ModelFile
 import dev.torchmobile.core.ModelInput
 import dev.torchmobile.core.Photo
+import dev.torchmobile.core.Prediction
 import dev.torchmobile.core.PublicKey
 import dev.torchmobile.core.ReadyModel
 import dev.torchmobile.core.RgbImage
 import dev.torchmobile.core.Runtime
 import dev.torchmobile.core.ScreenState
+import dev.torchmobile.core.Shown
 import dev.torchmobile.core.benchmark
 import dev.torchmobile.core.benchmarkJson
-import dev.torchmobile.core.classify
 import dev.torchmobile.core.openArtifact
+import dev.torchmobile.core.predict
 import dev.torchmobile.core.replayGolden
 import java.io.File
 import java.io.IOException
@@ -51,6 +52,9 @@ class Workbench(
         private set
     var benchmarkState: BenchmarkState = BenchmarkState.Idle
         private set
+
+    /** The score from which on boxes are shown; null: nobody chose one. Of the main thread. */
+    var threshold: Double? = null
     private val listeners = mutableSetOf<() -> Unit>()
     private val frameInWork = AtomicBoolean(false)
 
@@ -63,6 +67,10 @@ class Workbench(
     private var files = emptyList<ModelFile>()
     private var chosen = emptyList<ReadyModel>()
     private var photo: Photo? = null
+
+    // By the model's path: the photo in hand and its vector, and the vector of the photo before.
+    private val embeddings = mutableMapOf<String, Pair<RgbImage, DoubleArray>>()
+    private val previous = mutableMapOf<String, DoubleArray>()
 
     /** Call [listener] on the main thread after each change, until [forget]. */
     fun listen(listener: () -> Unit) {
@@ -91,7 +99,7 @@ class Workbench(
             val file = importModel(context, uri, key)
             // The same name may hold another model now.
             chosen = chosen.filter { it.file != file }
-            opened.remove(file.path)?.close()
+            forgetModel(file.path)
             ready.remove(file.path)
             files = findModels()
             try {
@@ -108,10 +116,9 @@ class Workbench(
     fun classifyPhoto(uri: Uri) =
         work {
             show(ScreenState.Running(files, chosen, photo))
-            val model = chosen.firstOrNull { it.metadata.input is ModelInput.Image }
-            val bounds =
-                model?.metadata?.input as? ModelInput.Image
-                    ?: throw DemoException(chosen.firstOrNull()?.let { Failure.NotForPhotos(it.metadata.name) } ?: Failure.NoModel)
+            if (chosen.isEmpty()) throw DemoException(Failure.NoModel)
+            chosen.firstOrNull { !it.takesPhotos }?.let { throw DemoException(Failure.NotForPhotos(it.metadata.name)) }
+            val bounds = chosen.first().metadata.input as ModelInput.Image
             // The model that wants most pixels decides.
             val wants = chosen.mapNotNull { it.metadata.preprocessing }.maxByOrNull { maxOf(it.height, it.width) / it.cropPct }
             photo = readPhoto(context.contentResolver, uri, bounds, wants)
@@ -121,14 +128,14 @@ class Workbench(
     /** Classify one frame of the live preview, unless the last one is still in work. */
     fun classifyFrame(
         image: RgbImage,
-        answer: (Result<Classification>) -> Unit,
+        answer: (Result<Prediction>) -> Unit,
     ) {
         if (!frameInWork.compareAndSet(false, true)) return
         worker.execute {
             val model = chosen.firstOrNull()
             val result =
                 runCatching {
-                    classify(opened[model?.file?.path] ?: throw DemoException(Failure.NoModel), image)
+                    see(model?.file?.path ?: throw DemoException(Failure.NoModel), image)
                 }
             frameInWork.set(false)
             main.execute { answer(result) }
@@ -190,8 +197,9 @@ class Workbench(
         // Only when the new ones are ready: if one fails, what worked before still does.
         chosen = models.map(::makeReady)
         // What is left out gives its memory back: a model is as large as its file.
-        (opened.keys - models.map { it.path }.toSet()).forEach { opened.remove(it)?.close() }
-        if (photo == null) show(ScreenState.Ready(files, chosen)) else classifyInHand()
+        (opened.keys - models.map { it.path }.toSet()).forEach(::forgetModel)
+        val forPhotos = chosen.all { it.takesPhotos }
+        if (photo == null || !forPhotos) show(ScreenState.Ready(files, chosen)) else classifyInHand()
     }
 
     private fun makeReady(file: ModelFile): ReadyModel {
@@ -205,12 +213,30 @@ class Workbench(
         show(ScreenState.Running(files, chosen, inHand))
         val columns =
             chosen.map { model ->
-                val result = classify(opened.getValue(model.file.path), inHand.image)
+                val result = see(model.file.path, inHand.image)
                 val window = (latencies[model.file.path] ?: LatencyWindow()) + result.ms
                 latencies[model.file.path] = window
                 Column(model, result, window)
             }
         show(ScreenState.Done(files, chosen, inHand, columns, usedMb()))
+    }
+
+    /** Run the model at [path] on [image]; an embedding is compared with that of the image before. */
+    private fun see(
+        path: String,
+        image: RgbImage,
+    ): Prediction {
+        embeddings[path]?.let { (seen, vector) -> if (seen !== image) previous[path] = vector }
+        val artifact = opened[path] ?: throw DemoException(Failure.NoModel)
+        val prediction = predict(artifact, image, previous[path])
+        (prediction.shown as? Shown.Embedding)?.let { embeddings[path] = image to it.vector }
+        return prediction
+    }
+
+    private fun forgetModel(path: String) {
+        opened.remove(path)?.close()
+        embeddings.remove(path)
+        previous.remove(path)
     }
 
     private fun device() =

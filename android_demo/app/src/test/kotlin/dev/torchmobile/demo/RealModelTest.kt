@@ -9,6 +9,7 @@ import android.widget.LinearLayout
 import android.widget.Spinner
 import android.widget.TextView
 import dev.torchmobile.core.ScreenState
+import dev.torchmobile.core.Shown
 import org.junit.Assert.assertEquals
 import org.junit.Assert.assertTrue
 import org.junit.Assume.assumeTrue
@@ -65,7 +66,7 @@ class RealModelTest {
         assertEquals(models.size, state.columns.size)
         for (column in state.columns) {
             assertTrue(column.model.golden.passes)
-            val top = column.classification.top.map { it.label }
+            val top = (column.prediction.shown as Shown.Classes).top.map { it.label }
             assertTrue("$top", top.take(3).any { "cat" in it || "tabby" in it })
         }
         shoot(activity, "real")

@@ -12,6 +12,7 @@ import android.widget.ProgressBar
 import android.widget.Spinner
 import android.widget.TextView
 import dev.torchmobile.core.ScreenState
+import dev.torchmobile.core.Shown
 import org.junit.After
 import org.junit.Assert.assertEquals
 import org.junit.Assert.assertFalse
@@ -87,7 +88,7 @@ class ScreensTest {
     fun `at first start the model of the assets earns its badge`() {
         val activity = launch().get()
         assertTrue(application.workbench.state is ScreenState.Ready)
-        assertTrue(activity.badge(), activity.badge().startsWith("✓ tiny.ptl\nVerified on this phone: 2 of 2"))
+        assertTrue(activity.badge(), activity.badge().startsWith("✓ tiny.ptl\nVerified on this phone: 3 of 3"))
         shoot(activity, "ready")
     }
 
@@ -96,14 +97,13 @@ class ScreensTest {
         val activity = launch().get()
         activity.answer(R.id.pick, photo())
         val state = application.workbench.state as ScreenState.Done
-        assertEquals(
-            5,
+        val shown =
             state.columns
                 .single()
-                .classification.top.size,
-        )
+                .prediction.shown
+        assertEquals(5, (shown as Shown.Classes).top.size)
         val column = activity.findViewById<LinearLayout>(R.id.results).getChildAt(0) as LinearLayout
-        val row = column.getChildAt(2)
+        val row = column.findViewById<LinearLayout>(R.id.rows).getChildAt(0)
         assertTrue("${row.contentDescription}", Regex(".+, [0-9.]+ %").matches("${row.contentDescription}"))
         assertTrue(row.findViewById<ProgressBar>(R.id.bar).progress > 0)
         assertTrue(activity.text(R.id.status), "16 × 12 pixels (photo decoded at 1/4)" in activity.text(R.id.status))
@@ -156,7 +156,7 @@ class ScreensTest {
     fun `a phone that computes something else fails the badge in words`() {
         val activity = launch().get()
         activity.answer(R.id.open, content("wrong.ptl", "wrong".toByteArray()))
-        assertTrue(activity.badge(), activity.badge().startsWith("✗ wrong.ptl\nNOT verified: only 0 of 2"))
+        assertTrue(activity.badge(), activity.badge().startsWith("✗ wrong.ptl\nNOT verified: only 0 of 3"))
         assertTrue(activity.badge(), "max |d|" in activity.badge())
         shoot(activity, "badge_failed")
     }
@@ -166,7 +166,7 @@ class ScreensTest {
         val activity = launch().get()
         for ((text, words) in mapOf(
             "damaged" to "bad.ptl is damaged",
-            "newer" to "has schema version 2.0, this app reads 1.x. Update the app.",
+            "newer" to "has schema version 3.0, this app reads 2.x. Update the app.",
             "unsupported" to "this phone's processor (mips)",
         )) {
             activity.answer(R.id.open, content("bad.ptl", text.toByteArray()))

@@ -27,7 +27,10 @@ class TestApplication : DemoApplication() {
     }
 }
 
-/** What a file is comes from its first word: `tiny` (as a zip is), `wrong` (other numbers), else damaged. */
+/**
+ * What a file is comes from its first word: `tiny` (as a zip is), `wrong` (other numbers), a model of
+ * [TASK_MODELS], else damaged.
+ */
 private class TinyRuntime : Runtime {
     override val name = "fake 1.0"
 
@@ -35,12 +38,13 @@ private class TinyRuntime : Runtime {
         val word = File(path).readText(Charsets.ISO_8859_1).substringBefore(' ').trim()
         val kind = if (word.startsWith("PK")) "tiny" else word
         if (kind == "unsupported") throw DemoException(Failure.UnsupportedAbi("mips"))
+        TASK_MODELS[kind]?.let { return it }
         if (kind !in setOf("tiny", "wrong", "newer")) {
             throw DemoException(Failure.DamagedModel(File(path).name, "failed finding central directory"))
         }
         return object : LoadedModel {
-            override val metadataJson = golden(if (kind == "newer") "metadata_newer_major" else "metadata")
-            override val goldenJson = golden("golden")
+            override val metadataJson = fixture(if (kind == "newer") "metadata_newer_major" else "metadata")
+            override val goldenJson = fixture("golden")
 
             override fun run(inputs: List<TensorValue>) = listOf(forward(inputs[0], if (kind == "wrong") 1 else 0))
 
@@ -51,7 +55,7 @@ private class TinyRuntime : Runtime {
     override fun setThreads(threads: Int) = Unit
 }
 
-private fun golden(name: String) = File(checkNotNull(System.getProperty("golden")), "contract/$name.json").readText()
+internal fun fixture(name: String) = File(checkNotNull(System.getProperty("golden")), "contract/$name.json").readText()
 
 /** `tiny_forward` of `tests/mobile/golden/tiny.py`; [shift] makes it wrong. */
 private fun forward(
@@ -61,5 +65,5 @@ private fun forward(
     val sums = LongArray(5)
     image.bytes.forEachIndexed { index, byte -> sums[(index + shift) % 5] += (byte.toInt() and 0xFF).toLong() }
     val total = sums.sum().toFloat()
-    return TensorValue.of(FloatArray(5) { sums[it].toFloat() / total }, listOf(1, 5))
+    return TensorValue.of(FloatArray(5) { sums[it].toFloat() / total }, listOf(5))
 }

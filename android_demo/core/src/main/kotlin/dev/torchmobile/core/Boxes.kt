@@ -13,7 +13,8 @@ private const val EDGES = 4
 /**
  * Read boxes with their classes and scores out of [outputs], best first; null where there are none to place.
  *
- * Boxes are x1, y1, x2, y2, placed on the photo and cut at its edges; what has no area there is left out.
+ * Boxes are x1, y1, x2, y2, placed on the photo and cut at its edges; what has no area there, or a score
+ * that is not finite, is left out.
  * Scores without a class axis are those of the boxes; with one, the best class and its score count.
  */
 fun detections(
@@ -39,8 +40,17 @@ fun detections(
                     axis == null || best == null -> scores.value.double(index)
                     else -> scoreAt(scores.value, axis, index, best[index])
                 }
+            if (score?.isFinite() == false) return@mapNotNull null
             Detection(box, kind, kind?.let { labels?.getOrNull(it) ?: "class $it" } ?: "box", score)
-        }.sortedByDescending { it.score?.takeIf { score -> !score.isNaN() } ?: Double.NEGATIVE_INFINITY }
+        }.sortedByDescending { it.score ?: 0.0 }
+}
+
+/** The scores a threshold is chosen from: 0 to 1 where they are shares, else from the least to the largest. */
+fun scoreRange(detections: List<Detection>): ClosedFloatingPointRange<Double> {
+    val scores = detections.mapNotNull { it.score }
+    val low = scores.minOrNull() ?: 0.0
+    val high = scores.maxOrNull() ?: 1.0
+    return if (low >= 0 && high <= 1) 0.0..1.0 else low..high
 }
 
 /** Those whose score is at least [threshold]; all where no score is given. */

@@ -28,13 +28,17 @@ class ClassMap(
     fun isClear(index: Int): Boolean = index < 0 || (index == 0 && names.firstOrNull() in BACKGROUND)
 }
 
+// In place of a class that is no number.
+private const val NO_CLASS = -1
+
 private val BACKGROUND = setOf("background", "__background__")
 
 /**
  * Read a class for every pixel out of [output]; null where it is no such map.
  *
- * The best class along the class axis (the lower one of equals, never NaN), the numbers of a class map,
- * or, of a mask and of a single class, 1 above 0.5 (above 0 for scores and logits), else 0.
+ * The best class along the class axis (the lower one of equals, never NaN), or the numbers of a class map.
+ * A mask, and scores of one class, are class 1 above 0.5 (scores and logits above 0), else 0: the labels
+ * where there are two, or the background and the one label there is.
  */
 fun classMap(
     output: Output,
@@ -49,14 +53,35 @@ fun classMap(
     val above = if (spec.holds == Holds.SCORES || spec.holds == Holds.LOGITS) 0.0 else 0.5
     val classes =
         when {
-            spec.holds == Holds.CLASS_MAP -> IntArray(value.count) { value.double(it).toInt() }
-            spec.holds == Holds.MASK || single -> IntArray(value.count) { if (value.double(it) > above) 1 else 0 }
-            axis != null -> bestClasses(value, axis)
-            else -> return null
+            spec.holds == Holds.CLASS_MAP -> {
+                IntArray(
+                    value.count,
+                ) { if (value.double(it).isFinite()) value.double(it).toInt() else NO_CLASS }
+            }
+
+            spec.holds == Holds.MASK || single -> {
+                IntArray(value.count) { if (value.double(it) > above) 1 else 0 }
+            }
+
+            axis != null -> {
+                bestClasses(value, axis)
+            }
+
+            else -> {
+                return null
+            }
         }
     if (classes.size != rows * columns) return null
     val binary = spec.holds == Holds.MASK || single
-    val names = if (binary) listOf("background", labels?.singleOrNull() ?: "mask") else labels.orEmpty()
+    val names =
+        when {
+            binary && labels?.size != 2 -> listOf("background", labels?.singleOrNull() ?: "mask")
+
+            // Labels of another number than the class axis has places are another output's.
+            !binary && axis != null && labels?.size?.toLong() != value.shape[axis] -> emptyList()
+
+            else -> labels.orEmpty()
+        }
     return ClassMap(rows, columns, space, classes, names)
 }
 
@@ -105,11 +130,11 @@ private class Grid(
 ) {
     val rowAt =
         IntArray(placement.height) { y ->
-            if (space == Space.PHOTO) y * rows / placement.height else placement.rowOf(y, rows) ?: -1
+            if (space == Space.PHOTO) (2 * y + 1) * rows / (2 * placement.height) else placement.rowOf(y, rows) ?: -1
         }
     val columnAt =
         IntArray(placement.width) { x ->
-            if (space == Space.PHOTO) x * columns / placement.width else placement.columnOf(x, columns) ?: -1
+            if (space == Space.PHOTO) (2 * x + 1) * columns / (2 * placement.width) else placement.columnOf(x, columns) ?: -1
         }
 }
 
@@ -155,7 +180,7 @@ fun drawClasses(
         }
     val all = counts.values.sum().toDouble()
     val legend =
-        counts.entries.sortedByDescending { it.value }.map { (index, count) ->
+        counts.entries.filter { it.key >= 0 }.sortedByDescending { it.value }.map { (index, count) ->
             LegendEntry(map.label(index), if (map.isClear(index)) null else classColor(index), count / all)
         }
     return picture to legend

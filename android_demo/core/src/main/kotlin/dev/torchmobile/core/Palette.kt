@@ -1,6 +1,8 @@
 package dev.torchmobile.core
 
 private const val GOLDEN_RATIO = 0.61803398875
+private const val SATURATION = 0.65
+private const val VALUE = 0.95
 private const val FARTHEST_HUE = 2.0 / 3.0
 
 /**
@@ -9,10 +11,10 @@ private const val FARTHEST_HUE = 2.0 / 3.0
  * Hue [index] x 0.61803398875 mod 1, saturation 0.65, value 0.95: neighbors are far apart, and a class
  * has its color whatever else is in the picture.
  */
-fun classColor(index: Int): Int = hsv((index * GOLDEN_RATIO) % 1.0, 0.65, 0.95)
+fun classColor(index: Int): Int = hsv((index * GOLDEN_RATIO) % 1.0, SATURATION, VALUE)
 
 /** The color at [share] (0 to 1) of a range of depths: from blue, hue 2/3, to red, hue 0. */
-fun depthColor(share: Double): Int = hsv(FARTHEST_HUE * (1.0 - share), 0.8, 0.95)
+fun depthColor(share: Double): Int = hsv(FARTHEST_HUE * (1.0 - share), 0.8, VALUE)
 
 /** [color] over [photo], half and half in each channel, halves up; both opaque. */
 fun halfOver(

@@ -120,7 +120,7 @@ private fun shown(
     val whole =
         when (metadata.task) {
             Task.DETECTION -> detections(outputs, metadata.labels, placement)?.let { Shown.Found(image, it) }
-            Task.REGRESSION -> numbers(outputs)
+            Task.REGRESSION -> numbers(outputs, metadata.labels)
             else -> null
         }
     return if (whole == null) Shown.Outputs to emptySet() else whole to outputs.toSet()
@@ -185,13 +185,17 @@ fun cosine(
     return (one.indices.sumOf { one[it] * other[it] } / lengths).takeIf { it.isFinite() }
 }
 
-private fun numbers(outputs: List<Output>): Shown? {
+private fun numbers(
+    outputs: List<Output>,
+    labels: List<String>?,
+): Shown? {
     if (outputs.sumOf { it.value.count } > MOST_NUMBERS) return null
     return Shown.Numbers(
         outputs.flatMap { output ->
             val values = output.value.doubles()
             values.mapIndexed { index, value ->
-                val name = if (values.size == 1) output.spec.name else "${output.spec.name} ${index + 1}"
+                val named = labels?.takeIf { outputs.size == 1 && it.size == values.size }?.get(index)
+                val name = named ?: if (values.size == 1) output.spec.name else "${output.spec.name} ${index + 1}"
                 Measured(name, value, output.spec.unit)
             }
         },

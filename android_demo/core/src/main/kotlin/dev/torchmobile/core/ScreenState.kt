@@ -12,7 +12,9 @@ data class ReadyModel(
     val metadata: Metadata,
     val golden: GoldenReport,
     val loadMs: Double,
-)
+) {
+    val takesPhotos: Boolean get() = metadata.input is ModelInput.Image
+}
 
 /** A photo as the model sees it; [sample] is how much smaller it was decoded. */
 class Photo(

@@ -70,7 +70,16 @@ class BoxesTest {
         val found = detections(listOf(boxes(0, 0, 9, 9, 0, 0, 9, 9, 0, 0, 9, 9), scores(0.5, 0.25, Float.NaN)), null, placed)!!
         assertEquals(listOf(0.5), found.atLeast(0.5).map { it.score })
         assertEquals(listOf(0.5, 0.25), found.atLeast(0.25).map { it.score })
+        assertEquals(2, found.size)
         assertEquals(1, detections(listOf(boxes(0, 0, 9, 9)), null, placed)!!.atLeast(0.99).size)
+    }
+
+    @Test
+    fun `a threshold is chosen among the scores there are`() {
+        fun of(vararg scores: Double) = scoreRange(scores.map { Detection(Box(0.0, 0.0, 1.0, 1.0), null, "box", it) })
+        assertEquals(0.0..1.0, of(0.2, 0.9))
+        assertEquals(-3.0..8.0, of(8.0, 0.5, -3.0))
+        assertEquals(0.0..1.0, of())
     }
 
     @Test

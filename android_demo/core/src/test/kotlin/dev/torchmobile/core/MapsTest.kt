@@ -59,13 +59,16 @@ class MapsTest {
     }
 
     @Test
-    fun `a class map holds its classes, a mask and a single class two`() {
+    fun `a class map holds its classes, a mask and a single class where it is`() {
         val axes = listOf("H", "W")
         assertArrayEquals(intArrayOf(7, 0), classMap(output(listOf(7, 0), listOf(1, 2), axes, Holds.CLASS_MAP), null)!!.classes)
         val mask = classMap(output(listOf(1, 0), listOf(1, 2), axes, Holds.MASK), null)!!
         assertArrayEquals(intArrayOf(1, 0), mask.classes)
-        assertEquals("mask", mask.label(1))
+        assertEquals(listOf("background", "mask"), listOf(0, 1).map(mask::label))
         assertTrue(mask.isClear(0))
+        val two = classMap(output(listOf(1, 0), listOf(1, 2), axes, Holds.MASK), listOf("rest", "cat"))!!
+        assertEquals(listOf("rest", "cat"), listOf(0, 1).map(two::label))
+        assertFalse(two.isClear(0))
         val channels = listOf("C", "H", "W")
         val sure = classMap(output(listOf(0.6, 0.4), listOf(1, 1, 2), channels, Holds.PROBABILITIES), listOf("road"))!!
         assertArrayEquals(intArrayOf(1, 0), sure.classes)
@@ -98,6 +101,16 @@ class MapsTest {
     }
 
     @Test
+    fun `what is no class is not drawn and not named, and labels of another output name nothing`() {
+        val map = output(listOf(7, Float.NaN, -1, 0), listOf(2, 2), listOf("H", "W"), Holds.CLASS_MAP)
+        val (picture, legend) = drawClasses(photo(2, 4), classMap(map, listOf("background"))!!, middle)
+        assertEquals(listOf("background" to 0.25, "class 7" to 0.25), legend.map { it.label to it.share })
+        assertEquals(1, picture.argb.count { it != GRAY })
+        val two = output(listOf(0, 1), listOf(2, 1, 1), listOf("C", "H", "W"), Holds.SCORES)
+        assertEquals("class 1", classMap(two, listOf("a", "b", "c"))!!.label(1))
+    }
+
+    @Test
     fun `class 0 is drawn where it is no background`() {
         for ((labels, drawn) in listOf(
             listOf("road", "cat", "dog") to true,
@@ -116,6 +129,10 @@ class MapsTest {
         val (whole, _) = drawClasses(photo(1, 4), classMap(map, null)!!, Geometry(Resize.COVER, 2, 2, 2, 2, Rounding.DOWN).place(1, 4))
         val (first, second) = listOf(0, 1).map { halfOver(classColor(it), GRAY) }
         assertArrayEquals(intArrayOf(first, first, second, second), whole.argb)
+        // Of three columns the middle one holds the middle of the second pixel of three quarters.
+        val three = output(listOf(0, 1, 2), listOf(1, 3), listOf("H", "W"), Holds.CLASS_MAP, Space.PHOTO)
+        val (odd, _) = drawClasses(photo(1, 4), classMap(three, null)!!, Geometry(Resize.COVER, 2, 2, 2, 2, Rounding.DOWN).place(1, 4))
+        assertArrayEquals(intArrayOf(0, 1, 1, 2).map { halfOver(classColor(it), GRAY) }.toIntArray(), odd.argb)
         val small = output(listOf(5), listOf(1, 1), listOf("H", "W"), Holds.CLASS_MAP)
         val (part, _) = drawClasses(photo(2, 4), classMap(small, null)!!, middle)
         assertEquals(listOf(false, true, true, false), part.argb.take(4).map { it != GRAY })

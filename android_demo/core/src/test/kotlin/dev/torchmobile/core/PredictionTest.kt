@@ -1,5 +1,6 @@
 package dev.torchmobile.core
 
+import com.google.gson.Gson
 import org.junit.Assert.assertEquals
 import org.junit.Assert.assertFalse
 import org.junit.Assert.assertNull
@@ -21,6 +22,7 @@ class PredictionTest {
         tensors: String,
         outputs: List<TensorValue>,
         input: String = "RGB",
+        labels: List<String>? = null,
         forward: ((List<TensorValue>) -> List<TensorValue>)? = null,
     ): Artifact {
         val json =
@@ -31,7 +33,7 @@ class PredictionTest {
         json["input"].asJsonObject.addProperty("color", input)
         val output = json["output"].asJsonObject
         output.addProperty("returned", "list")
-        output.add("labels", null)
+        output.add("labels", Gson().toJsonTree(labels))
         output.add(
             "tensors",
             com.google.gson.JsonParser
@@ -116,6 +118,8 @@ class PredictionTest {
         val pose = described("pose", "2", "\"2\"", "values")
         val both = predict(artifact("image-regression", "[$pose]", listOf(tensor(listOf(2), 1, 2))), image).shown as Shown.Numbers
         assertEquals(listOf("pose 1", "pose 2"), both.lines.map { it.name })
+        val labeled = artifact("image-regression", "[$pose]", listOf(tensor(listOf(2), 1, 2)), labels = listOf("pitch", "yaw"))
+        assertEquals(listOf("pitch", "yaw"), (predict(labeled, image).shown as Shown.Numbers).lines.map { it.name })
         // More than a person reads.
         val many = described("many", "17", "\"17\"", "values")
         val table = predict(artifact("image-regression", "[$many]", listOf(tensor(listOf(17), *Array(17) { it }))), image)
@@ -141,10 +145,10 @@ class PredictionTest {
             val taken = mutableListOf<TensorValue>()
             val age = described("age", "1", "\"N\"", "values")
             val model =
-                artifact("image-regression", "[$age]", emptyList(), color.name) {
+                artifact("image-regression", "[$age]", emptyList(), color.name, forward = {
                     taken += it
                     listOf(tensor(listOf(1), 1))
-                }
+                })
             predict(model, image)
             assertEquals(listOf(4L, 6L, color.channels.toLong()), taken.single().shape)
         }

@@ -1,0 +1,45 @@
+package dev.torchmobile.demo
+
+import android.graphics.Bitmap
+import android.graphics.Canvas
+import android.graphics.Color
+import android.graphics.Paint
+import dev.torchmobile.core.Detection
+import dev.torchmobile.core.RgbImage
+import java.util.Locale
+import kotlin.math.max
+
+private const val MOST_BOXES = 100
+private const val LEAST_SIDE = 640
+private const val LINE_SHARE = 160f
+private const val TEXT_SHARE = 26f
+
+/** The photo with the boxes of [found] and their labels; a small photo is enlarged for them. */
+fun drawBoxes(
+    image: RgbImage,
+    found: List<Detection>,
+): Bitmap {
+    val times = max(1, LEAST_SIDE / max(image.height, image.width))
+    val photo = bitmapOf(image)
+    val picture = Bitmap.createScaledBitmap(photo, times * image.width, times * image.height, true).copy(Bitmap.Config.ARGB_8888, true)
+    val canvas = Canvas(picture)
+    val side = max(picture.height, picture.width)
+    val line = Paint(Paint.ANTI_ALIAS_FLAG).apply { style = Paint.Style.STROKE }
+    val back = Paint()
+    val text = Paint(Paint.ANTI_ALIAS_FLAG).apply { color = Color.BLACK }
+    line.strokeWidth = side / LINE_SHARE
+    text.textSize = side / TEXT_SHARE
+    // The best is drawn last, over the others.
+    for (one in found.take(MOST_BOXES).reversed()) {
+        val (left, top, right, bottom) = listOf(one.box.left, one.box.top, one.box.right, one.box.bottom).map { (times * it).toFloat() }
+        line.color = color(one)
+        back.color = color(one)
+        canvas.drawRect(left, top, right, bottom, line)
+        val label = one.score?.let { "${one.label} ${String.format(Locale.ROOT, "%.2f", it)}" } ?: one.label
+        // Above the box, or inside where there is no room above it.
+        val foot = if (top > text.textSize) top else top + text.textSize
+        canvas.drawRect(left, foot - text.textSize, left + text.measureText(label), foot + text.descent() / 2, back)
+        canvas.drawText(label, left, foot - text.descent() / 2, text)
+    }
+    return picture
+}
