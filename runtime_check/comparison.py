@@ -136,9 +136,9 @@ def sqnr_db(expected: np.ndarray, actual: np.ndarray) -> float | None:
 
     Infinite for identical arrays; None where the reference is all zero.
     """
-    reference = expected.astype(np.float64).ravel()
-    noise = float(np.sum((reference - actual.astype(np.float64).ravel()) ** 2))
-    signal = float(np.sum(reference**2))
+    reference = expected.astype(np.float64, copy=False).ravel()
+    apart = reference - actual.astype(np.float64, copy=False).ravel()
+    noise, signal = float(np.dot(apart, apart)), float(np.dot(reference, reference))
     if noise == 0.0:
         return math.inf
     return 10 * math.log10(signal / noise) if signal > 0.0 else None
@@ -193,23 +193,27 @@ class _Pairs:
     alike: np.ndarray  # which are finite, both NaN, or both the same infinity
     reference: np.ndarray  # the expected values of finite pairs
     distance: np.ndarray  # of finite pairs
-    atol: np.ndarray  # of finite pairs
+    atol: np.ndarray  # of finite pairs, or the one of all
     output: np.ndarray  # which array each finite pair is of
     whole: tuple[bool, ...]  # which arrays hold whole numbers
 
 
 def _pair(left: list[np.ndarray], right: list[np.ndarray], tolerance: Tolerance) -> _Pairs:
-    one = np.concatenate([array.astype(np.float64).ravel() for array in left])
-    other = np.concatenate([array.astype(np.float64).ravel() for array in right])
+    one = np.concatenate([array.ravel() for array in left], dtype=np.float64)
+    other = np.concatenate([array.ravel() for array in right], dtype=np.float64)
     finite = np.isfinite(one) & np.isfinite(other)
-    with np.errstate(invalid="ignore"):
-        alike = finite | (one == other) | (np.isnan(one) & np.isnan(other))
-    reference = one[finite]
+    output = np.repeat(np.arange(len(left), dtype=np.int32), [array.size for array in left])
+    if finite.all():  # as nearly always: nothing is picked out, which copies
+        alike, reference, distance = finite, one, np.abs(one - other)
+    else:
+        with np.errstate(invalid="ignore"):
+            alike = finite | (one == other) | (np.isnan(one) & np.isnan(other))
+        reference, output = one[finite], output[finite]
+        distance = np.abs(reference - other[finite])
     atols = np.array([tolerance.atol_of(index) for index in range(len(left))])
-    output = np.repeat(np.arange(len(left)), [array.size for array in left])[finite]
-    distance = np.abs(reference - other[finite])
+    atol = atols[output] if tolerance.outputs else np.array(tolerance.atol)
     whole = tuple(not np.issubdtype(array.dtype, np.inexact) for array in left)
-    return _Pairs(one, other, finite, alike, reference, distance, atols[output], output, whole)
+    return _Pairs(one, other, finite, alike, reference, distance, atol, output, whole)
 
 
 def _measure(
@@ -244,7 +248,9 @@ def _measure(
 
 def _worst_sqnr(pairs: _Pairs, outputs: int) -> float | None:
     """Return the SQNR of the worst of `outputs` outputs; None where all of them are silent."""
-    actual = pairs.actual[pairs.finite]
+    actual = pairs.actual if pairs.reference is pairs.expected else pairs.actual[pairs.finite]
+    if outputs == 1:
+        return sqnr_db(pairs.reference, actual)
     found = []
     for index in range(outputs):
         mine = pairs.output % outputs == index

@@ -49,6 +49,7 @@ class Agreement:
 
 
 CLASSES = Metric(kind="classes")
+VALUES = Metric(kind="none")
 
 
 class Shares(Protocol):

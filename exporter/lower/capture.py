@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.jit._builtins import _get_builtin_table
 
 from runtime_check.comparison import Comparison, Tolerance, compare
+from runtime_check.metrics import VALUES
 
 from ..errors import CaptureError
 from ..options import CaptureMethod
@@ -168,7 +169,7 @@ def agree(module: nn.Module, sampled: Sampled, tolerance: Tolerance) -> Comparis
     worst: Comparison | None = None
     for inputs, wanted in sampled:
         got = run(module, inputs)
-        result = compare([w.numpy() for w in wanted], [g.numpy() for g in got], tolerance)
+        result = compare([w.numpy() for w in wanted], [g.numpy() for g in got], tolerance, VALUES)
         if (
             worst is None
             or (result.problem and not worst.problem)

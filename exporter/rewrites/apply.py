@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, fx, nn
 
 from runtime_check.comparison import Tolerance, compare
+from runtime_check.metrics import VALUES
 
 from ..outputs import run
 from .layers import Edit, replace_submodule
@@ -56,9 +57,8 @@ class Evidence:
         """Return how the outputs of `module` differ, or "" if they do not."""
         for network_input, expected in zip(self.inputs, self.outputs, strict=True):
             actual = run(module, network_input)
-            result = compare(
-                [t.numpy() for t in expected], [t.numpy() for t in actual], self.tolerance
-            )
+            wanted, got = [t.numpy() for t in expected], [t.numpy() for t in actual]
+            result = compare(wanted, got, self.tolerance, VALUES)
             if not result:
                 return f"outputs differ, {result}"
         return ""
