@@ -63,7 +63,9 @@ class Plan:
         return metric_for(self.meaning.task, self.described(finished).tensors)
 
     def whole(self, network: nn.Module) -> nn.Module:
-        """Wrap a network as `forward` will be shipped, in eager Python."""
+        """Wrap a network as `forward` will be shipped, in eager Python; a bare one may need none."""
+        if self.preprocess is None and self.is_tensor and self.meaning.is_plain:
+            return network
         return Whole(self.preprocess, network, self.meaning).eval()
 
     def finish(self, outputs: Sequence[Tensor], sample: int) -> list[Tensor]:

@@ -115,10 +115,11 @@ def scripted(
 
 def _gives_as_it_is(network: torch.jit.ScriptModule, meaning: Meaning) -> bool:
     """Whether a bare network already returns what the file is to return."""
-    plain = all(not (o.steps or o.is_bool or o.is_mapped) for o in meaning.outputs)
     kind = _returned(network)
     one = meaning.returned == "tensor" and kind.kind() == "TensorType"
-    return plain and (one or (meaning.returned == "list" and str(kind) == "List[Tensor]"))
+    return meaning.is_plain and (
+        one or (meaning.returned == "list" and str(kind) == "List[Tensor]")
+    )
 
 
 def _returned(network: torch.jit.ScriptModule) -> Any:

@@ -116,6 +116,12 @@ class Meaning:
         return tuple(step for output in self.outputs for step in output.steps)
 
     @property
+    def is_plain(self) -> bool:
+        """Whether the outputs are given as the network returns them."""
+        changed = any(o.steps or o.is_bool or o.is_mapped for o in self.outputs)
+        return not changed and not any(self.drops_batch)
+
+    @property
     def picks(self) -> bool:
         """Whether of scores only the class that is picked is given."""
         return any(step.function == "argmax" for step in self.added)

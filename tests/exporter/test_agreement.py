@@ -21,10 +21,11 @@ from exporter.errors import NotReproducible
 SHAPE = (1, 3, 16, 16)
 
 
-def samples() -> list[Tensor]:
+def samples() -> list[tuple[Tensor, ...]]:
     """Zeros first, as the exporter's own: they hide what is multiplied with the input."""
     generator = torch.Generator().manual_seed(0)
-    return [torch.zeros(SHAPE), *(torch.randn(SHAPE, generator=generator) for _ in range(3))]
+    drawn = [torch.randn(SHAPE, generator=generator) for _ in range(3)]
+    return [(x,) for x in (torch.zeros(SHAPE), *drawn)]
 
 
 def line_of(marker: str) -> int:
@@ -279,7 +280,7 @@ def test_stochastic_depth_in_eval_is_allowed() -> None:
     import timm
 
     module = timm.create_model("test_vit", drop_path_rate=0.5, drop_rate=0.5).eval()
-    inputs = [torch.zeros(1, 3, 160, 160), torch.ones(1, 3, 160, 160)]
+    inputs = [(torch.zeros(1, 3, 160, 160),), (torch.ones(1, 3, 160, 160),)]
     require_agreement("vit", module, inputs)
     module.train()
     with pytest.raises(NotReproducible, match="which draws random numbers"):

@@ -154,9 +154,11 @@ def test_a_dense_output_has_its_classes_first(asked: Any, tmp_path: Path) -> Non
     got = answer(artifact)
     assert got.shape == (5, 12, 16)
     np.testing.assert_allclose(got, wanted.get(asked, scores), atol=1e-5)
-    told = "no activation was added: net returns [1, 5, 12, 16], not [1, classes]"
-    assert (told in said(artifact)) == (asked == "auto")
-    assert artifact.metadata.output.activation == ("none" if asked == "auto" else asked)
+    added = [step.function for step in artifact.metadata.output.added]
+    assert added == ([] if asked in ("auto", "none") else [asked])
+    assert artifact.metadata.task == "image-segmentation"
+    (tensor,) = artifact.metadata.output.tensors
+    assert (tensor.axes, tensor.space) == (["C", "H", "W"], "network")
 
 
 def test_the_checker_takes_softmax_over_the_classes_too(tmp_path: Path) -> None:
@@ -168,9 +170,14 @@ def test_the_checker_takes_softmax_over_the_classes_too(tmp_path: Path) -> None:
     np.testing.assert_allclose(reference.forward([photo()])[0], softmax(scores, 0), atol=1e-5)
 
 
-def test_labels_of_a_dense_output_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"of shape \[N, classes\]; net returns \[1, 5, 12, 16\]"):
-        as_photo(Dense(), tmp_path, labels=["a", "b", "c", "d", "e"])
+def test_labels_of_a_dense_output_name_its_channels(tmp_path: Path) -> None:
+    labels = ["a", "b", "c", "d", "e"]
+    artifact = as_photo(Dense(), tmp_path, labels=labels)
+    (tensor,) = artifact.metadata.output.tensors
+    assert tensor.axes[tensor.class_axis or 0] == "C"
+    assert artifact.metadata.output.labels == labels
+    with pytest.raises(UsageError, match=r"16 labels, but net .*\[1, 5, 12, 16\].*no size.* is 16"):
+        as_photo(Dense(), tmp_path, labels=[str(i) for i in range(16)])  # the width is no class
 
 
 def test_probabilities_get_no_second_softmax(tmp_path: Path) -> None:
@@ -182,7 +189,8 @@ def test_probabilities_get_no_second_softmax(tmp_path: Path) -> None:
     assert "no softmax was added: net returns probabilities already, for every sample" in said(
         artifact
     )
-    assert artifact.metadata.output.activation == "none"
+    assert artifact.metadata.output.added == []
+    assert artifact.metadata.output.tensors[0].holds == "probabilities"
 
 
 def test_scores_get_one(tmp_path: Path) -> None:
@@ -192,21 +200,25 @@ def test_scores_get_one(tmp_path: Path) -> None:
     with torch.no_grad():
         scores = net(normalized(photo())).numpy()[0]
     np.testing.assert_allclose(answer(artifact), softmax(scores, 0), atol=1e-5)
-    assert artifact.metadata.output.activation == "softmax"
+    assert [step.function for step in artifact.metadata.output.added] == ["softmax"]
     assert not [text for text in said(artifact) if "softmax was added" in text]
 
 
 def test_no_step_of_a_line_of_text_is_cut(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"net returns one, of shape \[16, 1, 4\]"):
-        as_photo(Line(time_first=True), tmp_path)
-    assert not list(tmp_path.iterdir())
+    net = Line(time_first=True)
+    artifact = as_photo(net, tmp_path)
+    with torch.no_grad():
+        wanted = net(normalized(photo())).numpy()
+    assert answer(artifact).shape == (16, 1, 4)
+    np.testing.assert_allclose(answer(artifact), wanted, atol=1e-5)
+    assert artifact.metadata.output.tensors[0].axes == ["16", "N", "classes"]
     net = Line(time_first=False)
     artifact = as_photo(net, tmp_path)
     with torch.no_grad():
         wanted = net(normalized(photo())).numpy()[0]
     assert answer(artifact).shape == (16, 4)
     np.testing.assert_allclose(answer(artifact), wanted, atol=1e-5)
-    with pytest.raises(UsageError, match=r"net returns \[1, 16, 4\], which does not say"):
+    with pytest.raises(UsageError, match=r"net returns output_0 \[1, 16, 4\], which does not say"):
         as_photo(net, tmp_path, activation="softmax")
 
 
@@ -259,7 +271,7 @@ class Auxiliary(nn.Module):
         return {"out": y, "aux": None, "max": y.amax(1)} if self.how == "dict" else (None, y)
 
 
-@pytest.mark.parametrize(("how", "name", "outputs"), [("dict", "aux", 2), ("tuple", "output 0", 1)])
+@pytest.mark.parametrize(("how", "name", "outputs"), [("dict", "aux", 2), ("tuple", "output_0", 1)])
 def test_a_none_among_outputs_is_left_out(
     how: str, name: str, outputs: int, tmp_path: Path
 ) -> None:

@@ -72,7 +72,7 @@ def test_what_a_step_holds() -> None:
     def what(x: Tensor) -> Tensor:
         return x * 2.5 + 1
 
-    multiply, add = record(Does(what), torch.ones(2))
+    multiply, add = record(Does(what), (torch.ones(2),))
     assert multiply.operator == "aten::mul"
     assert multiply.numbers == ("2.5",)
     assert multiply.place.endswith("`return x * 2.5 + 1`")
@@ -80,16 +80,16 @@ def test_what_a_step_holds() -> None:
     assert multiply.made == add.given
     assert not multiply.draws
     assert not multiply.writes
-    assert record(Does(what), torch.ones(2)) == record(Does(what), torch.ones(2))
-    assert record(Does(what), torch.zeros(2)) != record(Does(what), torch.ones(2))
+    assert record(Does(what), (torch.ones(2),)) == record(Does(what), (torch.ones(2),))
+    assert record(Does(what), (torch.zeros(2),)) != record(Does(what), (torch.ones(2),))
 
 
 def test_digests_are_of_what_was_there_before_the_operator_wrote() -> None:
-    add, multiply = record(Does(lambda x: (x + 1).mul_(3)), torch.ones(2))
+    add, multiply = record(Does(lambda x: (x + 1).mul_(3)), (torch.ones(2),))
     assert multiply.given == add.made
     assert multiply.made != add.made
     assert not multiply.writes
-    [writes] = record(Does(lambda x: x.mul_(3)), torch.ones(2))
+    [writes] = record(Does(lambda x: x.mul_(3)), (torch.ones(2),))
     assert writes.writes
 
 
@@ -99,9 +99,11 @@ def test_fresh_memory_may_hold_anything() -> None:
     def fill(value: float) -> Callable[[Tensor], Tensor]:
         return lambda x: torch.empty_like(x).fill_(value)
 
-    one, other = (record(Does(fill(1.0)), torch.ones(1000)) for _ in range(2))
+    one, other = (record(Does(fill(1.0)), (torch.ones(1000),)) for _ in range(2))
     assert one == other
-    drawn = [record(Does(lambda x: torch.empty(1000).normal_()), torch.ones(1)) for _ in range(2)]
+    drawn = [
+        record(Does(lambda x: torch.empty(1000).normal_()), (torch.ones(1),)) for _ in range(2)
+    ]
     found = first_difference(*drawn)
     assert found is not None
     assert (found.why, found.operator) == ("random", "aten::normal_")
@@ -109,14 +111,14 @@ def test_fresh_memory_may_hold_anything() -> None:
 
 def test_tensors_of_the_module_have_names() -> None:
     module = nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2)).eval()
-    names = {name for found in record(module, torch.ones(1, 2)) for name in found.names}
+    names = {name for found in record(module, (torch.ones(1, 2),)) for name in found.names}
     assert {"0.weight", "0.bias", "1.running_mean"} <= names
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.bool, torch.complex64, torch.int64])
 def test_digests_of_any_dtype(dtype: torch.dtype) -> None:
     def of(value: int) -> list[Step]:
-        return record(Does(lambda x: torch.full((2, 3), value).to(dtype)), torch.ones(1))
+        return record(Does(lambda x: torch.full((2, 3), value).to(dtype)), (torch.ones(1),))
 
     assert of(0) == of(0)
     assert of(0)[-1].made != of(1)[-1].made

@@ -32,8 +32,8 @@ def test_a_module_that_says_nothing_about_images_is_a_bare_network() -> None:
     assert plan.preprocess is None
     assert plan.preprocessing is None
     assert plan.reader is None
-    assert plan.activation == "none"
-    assert [tuple(x.shape) for x in plan.inputs] == [SHAPE] * len(plan.samples)
+    assert plan.meaning.added == ()
+    assert [tuple(x.shape) for (x,) in plan.inputs] == [SHAPE] * len(plan.samples)
     assert plan.whole(plan.source.module) is plan.source.module
 
 
@@ -83,10 +83,10 @@ def test_whole_and_finish_apply_the_same_activation(activation: str) -> None:
         "none": lambda t: t,
     }[activation]
     with torch.no_grad():
-        logits = plan.source.module(plan.inputs[0])
+        logits = plan.source.module(*plan.inputs[0])
         whole = plan.whole(plan.source.module)(*plan.samples[0].inputs)
     assert torch.allclose(whole, by_hand(logits)[0], atol=1e-5)
-    assert torch.allclose(plan.finish([logits])[0], by_hand(logits), atol=1e-5)
+    assert torch.allclose(plan.finish([logits], 0)[0], by_hand(logits)[0], atol=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -104,7 +104,9 @@ def test_whole_and_finish_apply_the_same_activation(activation: str) -> None:
     ],
 )
 def test_what_compares_scores_needs_one_tensor(quantize: QuantizeOptions, says: str) -> None:
-    with pytest.raises(UsageError, match=rf"{says} scores.* Heads .*shape \[1, 5\], \[1, 2\]"):
+    with pytest.raises(
+        UsageError, match=rf"{says} by the task's metric .* Heads .*\[1, 5\], \[1, 2\]"
+    ):
         plan_of(Heads(), quantize=quantize)
 
 

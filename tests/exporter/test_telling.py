@@ -62,4 +62,4 @@ def test_outputs_that_are_mostly_rounding_are_refused(tmp_path: Path) -> None:
 def test_one_constant_output_of_several_is_said(tmp_path: Path) -> None:
     made = exporter.export(TwoHeads(zero=True), input_shape=SHAPE, out=tmp_path, name="two")
     text = " ".join(note.text for note in made.report.notes)
-    assert "output 1 is the same for every sample" in text
+    assert "output output_1 is the same for every sample" in text

@@ -22,7 +22,7 @@ from exporter.errors import UsageError, VerifyError
 from exporter.image.preprocess import Preprocess
 from exporter.image.samples import tensor_samples
 from exporter.verify import verify
-from runtime_check.artifact.metadata import Preprocessing
+from runtime_check.artifact.metadata import InputTensor, Preprocessing
 from runtime_check.comparison import Tolerance
 from runtime_check.device.errors import DeviceUnavailable
 from runtime_check.device.install import find_installed
@@ -148,7 +148,7 @@ def test_a_runtime_that_is_not_there_names_the_command(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("RUNTIME_CHECK_CACHE", str(tmp_path / "empty"))
-    samples = tensor_samples((1, 3, 8, 8))
+    samples = tensor_samples([InputTensor(name="x", shape=[1, 3, 8, 8])])
     with pytest.raises(UsageError, match=r"device install arm64-2\.1\.0"):
         verify(tmp_path / "any.ptl", samples, [], Tolerance(), runtime=RUNTIME)
 
@@ -174,4 +174,10 @@ def test_a_file_that_does_not_run_there_is_not_kept(tmp_path: Path) -> None:
     broken = tmp_path / "broken.ptl"
     broken.write_bytes(b"PK\x03\x04 nothing more")
     with pytest.raises(VerifyError, match=RUNTIME):
-        verify(broken, tensor_samples((1, 3, 8, 8)), [], Tolerance(), runtime=RUNTIME)
+        verify(
+            broken,
+            tensor_samples([InputTensor(name="x", shape=[1, 3, 8, 8])]),
+            [],
+            Tolerance(),
+            runtime=RUNTIME,
+        )

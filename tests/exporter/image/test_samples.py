@@ -6,13 +6,15 @@ import numpy as np
 import torch
 
 from exporter.image.samples import PHOTOS, golden_images, image_samples, photo, tensor_samples
+from runtime_check.artifact.metadata import InputTensor
 
 
 def test_the_same_samples_every_time() -> None:
     for one, two in zip(image_samples(), image_samples(), strict=True):
         assert one.name == two.name
         assert torch.equal(one.inputs[0], two.inputs[0])
-    for one, two in zip(tensor_samples((1, 3, 4, 4)), tensor_samples((1, 3, 4, 4)), strict=True):
+    takes = [InputTensor(name="x", shape=[1, 3, 4, 4])]
+    for one, two in zip(tensor_samples(takes), tensor_samples(takes), strict=True):
         assert torch.equal(one.inputs[0], two.inputs[0])
 
 
@@ -29,7 +31,9 @@ def test_images_are_small_of_odd_sizes_and_not_all_photos() -> None:
 
 
 def test_tensors_hold_zeros_noise_and_every_value_between() -> None:
-    samples = {s.name: s.inputs[0] for s in tensor_samples((2, 3, 4, 4))}
+    samples = {
+        s.name: s.inputs[0] for s in tensor_samples([InputTensor(name="x", shape=[2, 3, 4, 4])])
+    }
     assert not samples["zeros"].any()
     assert float(samples["ramp"].min()) == -2
     assert float(samples["ramp"].max()) == 2

@@ -58,7 +58,7 @@ def test_folding_first_leaves_nothing_to_break(net: Sampled) -> None:
     """With batch norm folded before the trace, even the official recipe is right."""
     module, sampled = net
     inputs = [x for (x,), _ in sampled]
-    prepared = rewrite(module, Evidence(inputs, [y for _, y in sampled], TIGHT))
+    prepared = rewrite(module, Evidence([(x,) for x in inputs], [y for _, y in sampled], TIGHT))
     assert str(prepared.effects["fold-batch-norm"]) == "2 batch norms folded"
     assert agree(apply(trace(prepared.module, sampled[0][0]), OFFICIAL), sampled, TIGHT)
 

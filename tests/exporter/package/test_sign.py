@@ -177,7 +177,7 @@ def test_anybody_can_check_it_without_this_project(
         return done.stdout
 
     shown = shell(f"minisign -V -m {MANIFEST} -P {keys.key.line}")
-    assert "Trusted comment: ConvNormNet, schema 1.1" in shown
+    assert "Trusted comment: ConvNormNet, schema 2.0" in shown
     checked = shell(f"sha256sum -c {MANIFEST}").splitlines()
     assert len(checked) == len(records_of(signed)) - 2
     assert all(line.endswith(": OK") for line in checked)

@@ -24,7 +24,7 @@ def edited_exactly(
     """Apply a pass on modules and demand equality within the model's own rounding."""
     inputs = [example, torch.randn_like(example) * 2]
     expected = [run(module, (x,)) for x in inputs]
-    spec = measure_rounding(module, inputs, expected).network
+    spec = measure_rounding(module, [(x,) for x in inputs], expected).network
     edits = find(module, example)
     changed = edited(module, edits)
     for x, outputs in zip(inputs, expected, strict=True):
@@ -43,7 +43,7 @@ def rewritten(module: nn.Module, side: int = 32, **options: Any) -> Rewritten:
     expected = [run(module, (x,)) for x in inputs]
     largest = max(float(t.abs().max()) for outputs in expected for t in outputs)
     tolerance = Tolerance(atol=2e-5 * largest)
-    result = rewrite(module, Evidence(inputs, expected, tolerance), **options)
+    result = rewrite(module, Evidence([(x,) for x in inputs], expected, tolerance), **options)
     for x, outputs in zip(inputs, expected, strict=True):
         assert float((run(result.module, (x,))[0] - outputs[0]).abs().max()) <= tolerance.atol
     return result

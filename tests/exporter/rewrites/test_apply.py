@@ -72,7 +72,9 @@ def test_source_module_is_not_changed_and_bad_passes_are_undone() -> None:
 
     own = Pass(name="wrong", on="modules", run=wrong, says="heads replaced")
     result = rewrite(
-        module, Evidence(inputs, expected, Tolerance(atol=1e-5)), passes=(*PASSES, own)
+        module,
+        Evidence([(x,) for x in inputs], expected, Tolerance(atol=1e-5)),
+        passes=(*PASSES, own),
     )
     assert all(torch.equal(before[k], v) for k, v in module.state_dict().items())
     assert isinstance(module.bn1, nn.BatchNorm2d)
