@@ -21,7 +21,7 @@ from .meaning.infer import infer
 from .meaning.outputs import Asked, Meaning, Seen
 from .options import ExportOptions, PreprocessingChoice
 from .outputs import Path, run
-from .source import SourceModel, class_count
+from .source import SourceModel, class_count, stated_labels
 from .trial import Trial, pristine, try_out
 from .whole import Whole, finish, scripted
 
@@ -115,7 +115,8 @@ def make_plan(source: SourceModel, options: ExportOptions) -> Plan:
     module = pristine(source.module) or source.module
     trial = try_out(source.provenance.model, module, draft.inputs[0])
     _require_python(source, options)
-    draft = _affordable(draft, trial.work)
+    source = _labeled(source, trial)
+    draft = replace(_affordable(draft, trial.work), source=source)
     meaning = infer(_seen(draft, module, trial), asked_of(options), is_image=image)
     plan = Plan(
         source=source,
@@ -153,6 +154,14 @@ def asked_of(options: ExportOptions) -> Asked:
         output=options.output,
         unit=options.unit,
     )
+
+
+def _labeled(source: SourceModel, trial: Trial) -> SourceModel:
+    """Take the labels in the model's configuration where nobody gave any and an output fits."""
+    labels = stated_labels(source.module) if source.labels is None else None
+    if labels is None or not any(t.shape[1:2] == (len(labels),) for t in trial.outputs):
+        return source
+    return replace(source, labels=labels)
 
 
 def _seen(draft: _Draft, module: nn.Module, trial: Trial) -> Seen:

@@ -255,8 +255,30 @@ def _preprocessing(config: dict[str, Any]) -> Preprocessing:
 
 def class_count(module: nn.Module) -> int:
     """Return how many classes a model says it has; 0 where it says none, or no number."""
-    count = getattr(module, "num_classes", 0)
+    count = getattr(module, "num_classes", None)
+    if count is None:
+        count = len(_id2label(module))
     return count if isinstance(count, int) else 0
+
+
+def stated_labels(module: nn.Module) -> tuple[str, ...] | None:
+    """Return the names of classes in a Hugging Face model's configuration; None where none are.
+
+    Whether they name places of an output is for its shape to say: a model without its classifier
+    has them too. The names that the library makes up, LABEL_0 and so on, are none.
+    """
+    names = _id2label(module)
+    if sorted(names) != [*range(len(names))]:
+        return None
+    labels = tuple(str(names[index]).strip() for index in range(len(names)))
+    made_up = all(label == f"LABEL_{index}" for index, label in enumerate(labels))
+    fits = len(labels) <= MAX_LABELS and all(0 < len(label) <= MAX_LABEL for label in labels)
+    return labels if labels and not made_up and fits else None
+
+
+def _id2label(module: nn.Module) -> Mapping[Any, Any]:
+    names = getattr(getattr(module, "config", None), "id2label", None)
+    return names if isinstance(names, Mapping) else {}
 
 
 def _imagenet_labels(classes: int) -> tuple[str, ...] | None:
