@@ -33,6 +33,10 @@ from runtime_check.artifact.metadata import (
 
 LABELS = ["amber", "beech, beech tree", "clay", "dew", "Größe ü 猫"]
 TOLERANCE = ToleranceSpec(atol=1e-5, rtol=0.0, basis="16 x max|float32 - float64| over 2 inputs")
+GEOMETRY = Geometry(
+    resize="cover", resize_height=4, resize_width=4, network_height=4, network_width=4,
+    rounding="down",
+)  # fmt: skip
 
 Json = Any
 
@@ -66,14 +70,7 @@ def tiny_metadata() -> Metadata:
             min_side=2,
             max_side=64,
             max_aspect=8,
-            geometry=Geometry(
-                resize="cover",
-                resize_height=4,
-                resize_width=4,
-                network_height=4,
-                network_width=4,
-                rounding="down",
-            ),
+            geometry=GEOMETRY,
         ),
         preprocessing=Preprocessing(
             input_size=(3, 4, 4),
