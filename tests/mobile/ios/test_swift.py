@@ -22,6 +22,7 @@ from exporter.package.sign import sign
 from runtime_check.bench.format import read_bench
 
 from ...artifacts import Models
+from .by_task import export_every_task
 from .core import Core
 from .tools import GOLDEN, PACKAGE, ROOT, Swift
 
@@ -133,6 +134,23 @@ def test_every_type_goes_through_the_runtime(
     assert passed_tests(done.stdout + done.stderr) == 1
 
 
+@pytest.fixture(scope="module")
+def every_task(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a file of every task, named like what the app shows it as."""
+    folder = tmp_path_factory.mktemp("tasks")
+    export_every_task(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def photo(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A photo as two sides and RGB bytes, which is what the Swift tests read."""
+    picture = Image.open(ROOT / "exporter/data/photos/cat.png").convert("RGB")
+    path = tmp_path_factory.mktemp("photo") / "photo.rgb"
+    path.write_bytes(struct.pack("<II", *picture.size) + picture.tobytes())
+    return path
+
+
 @dataclass(frozen=True)
 class EndToEnd:
     output: str
@@ -147,12 +165,11 @@ def end_to_end(
     models: Models,
     torch_here: tuple[Path, str, list[str]],
     every_dtype: Path,
+    every_task: Path,
+    photo: Path,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> EndToEnd:
     folder = tmp_path_factory.mktemp("swift")
-    picture = Image.open(ROOT / "exporter/data/photos/cat.png").convert("RGB")
-    photo = folder / "photo.rgb"
-    photo.write_bytes(struct.pack("<II", *picture.size) + picture.tobytes())
     # The models' folder may lie anywhere; Swift's own folder sees only what is mounted.
     shown = folder / "models"
     shown.mkdir()
@@ -166,13 +183,48 @@ def end_to_end(
             "LITE_MODELS": str(shown),
             "LITE_PHOTO": str(photo),
             "LITE_EVERY_DTYPE": str(every_dtype),
+            "LITE_TASKS": str(every_task),
             "LITE_BENCHMARK": str(folder / "benchmark.json"),
             "GOLDEN_DIR": str(GOLDEN),
         },
     )
     output = done.stdout + done.stderr
     assert done.returncode == 0, output[-3000:]
+    picture = Image.open(ROOT / "exporter/data/photos/cat.png").convert("RGB")
     return EndToEnd(output, folder / "benchmark.json", np.asarray(picture))
+
+
+def test_every_task_is_shown_as_what_it_is(
+    swift: Swift,
+    scratch: list[str],
+    every_task: Path,
+    photo: Path,
+    torch_here: tuple[Path, str, list[str]],
+) -> None:
+    """What the exporter wrote, run and read by the app's own code."""
+    done = swift.run(
+        [*TEST, *scratch, "--filter", "TaskTests"],
+        cwd=PACKAGE,
+        env={
+            "TORCH_ROOT": str(torch_here[0]),
+            "LITE_TASKS": str(every_task),
+            "LITE_PHOTO": str(photo),
+        },
+    )
+    output = done.stdout + done.stderr
+    assert passed_tests(output) == 1
+    shown = dict(re.findall(r"^shown (\w+) as (.+)$", output, re.M))
+    named = {name: kind for name, kind in shown.items() if name != "classmap"}
+    assert set(named) == {p.stem for p in every_task.glob("*.ptl")} - {"classmap"}
+    for name, kind in named.items():
+        assert kind.startswith(f"{name}: "), kind
+    # The same scores on the network's picture and as classes of the photo's pixels.
+    assert shown["classmap"] == shown["segmentation"]
+    assert re.fullmatch(r"segmentation: (\w+ [\d.]+%(, )?)+", shown["segmentation"])
+    assert re.fullmatch(r"depth: Depth from \S+ to \S+ m", shown["depth"])
+    assert re.match(r"detections: 1 object: dog \d+\.\d%", shown["detections"])
+    assert re.fullmatch(r"quantities: output_0: \S+ years", shown["quantities"])
+    assert "picture: float32 1 × 3 × 8 × 8, age: int64 1 × 1" in shown["tensors"]
 
 
 def test_real_files_pass_end_to_end(end_to_end: EndToEnd) -> None:

@@ -68,8 +68,12 @@ struct MapPlaces {
   let rows: [Int?]
   let columns: [Int?]
 
-  /// A map of `rows` x `columns` cells of equal size over a picture.
-  init(rows: Int, columns: Int, on space: OutputTensor.Space, _ placement: Placement) {
+  /// A map of `rows` x `columns` cells of equal size over a picture. Where the exporter put a map
+  /// onto the photo, it has classes only for what the network sees: `onlySeen`.
+  init(
+    rows: Int, columns: Int, on space: OutputTensor.Space, _ placement: Placement,
+    onlySeen: Bool = false
+  ) {
     switch space {
     case .network:
       self.rows = (0..<placement.height).map { placement.rowOf(y: $0, rows: rows) }
@@ -77,8 +81,14 @@ struct MapPlaces {
     case .photo:
       // In whole numbers: the middle of the pixel, (y + 0.5) * rows / height.
       let (height, width) = (placement.height, placement.width)
-      self.rows = (0..<height).map { (2 * $0 + 1) * rows / (2 * height) }
-      self.columns = (0..<width).map { (2 * $0 + 1) * columns / (2 * width) }
+      self.rows = (0..<height).map { y in
+        let isSeen = placement.rowOf(y: y, rows: placement.networkHeight) != nil
+        return isSeen || !onlySeen ? (2 * y + 1) * rows / (2 * height) : nil
+      }
+      self.columns = (0..<width).map { x in
+        let isSeen = placement.columnOf(x: x, columns: placement.networkWidth) != nil
+        return isSeen || !onlySeen ? (2 * x + 1) * columns / (2 * width) : nil
+      }
     }
   }
 
@@ -228,8 +238,11 @@ public struct Segmentation: Equatable, Sendable {
   /// The largest share first.
   public let legend: [LegendEntry]
 
-  init(_ map: ClassMap, on space: OutputTensor.Space, _ placement: Placement) {
-    let places = MapPlaces(rows: map.rows, columns: map.columns, on: space, placement)
+  init(
+    _ map: ClassMap, on space: OutputTensor.Space, _ placement: Placement, onlySeen: Bool = false
+  ) {
+    let places = MapPlaces(
+      rows: map.rows, columns: map.columns, on: space, placement, onlySeen: onlySeen)
     var counts: [Int: Int] = [:]
     var seen = 0
     for y in 0..<placement.height {

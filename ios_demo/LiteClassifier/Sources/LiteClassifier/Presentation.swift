@@ -117,7 +117,10 @@ public enum Presentation: Equatable, Sendable {
       guard let space = spec.space, let map = ClassMap(tensor, spec, metadata.output) else {
         return nil
       }
-      return .segmentation(Segmentation(map, on: space, placement))
+      let isPlaced = metadata.output.added.contains {
+        $0.output == index && $0.function == .resize
+      }
+      return .segmentation(Segmentation(map, on: space, placement, onlySeen: isPlaced))
     case .depthEstimation:
       guard spec.holds == .depth, let space = spec.space, let map = ValueMap(tensor, spec) else {
         return nil

@@ -166,6 +166,21 @@ func whole(height: Int, width: Int) -> Placement {
     #expect(drawn.legend.map(\.share) == [0.6, 0.4])
   }
 
+  @Test func whatTheExporterPutOntoThePhotoHasNoClassWhereNothingIsSeen() {
+    // The network sees the middle 1 x 2 of 1 x 4; the exporter writes 255 beside it.
+    let placement = Placement(
+      height: 1, width: 4, resizedHeight: 1, resizedWidth: 4, top: 0, left: 1, networkHeight: 1,
+      networkWidth: 2)
+    let map = ClassMap(rows: 1, columns: 4, classes: [255, 1, 1, 255], names: [])
+    let drawn = Segmentation(map, on: .photo, placement, onlySeen: true)
+    let one: [UInt8] = [85, 131, 242, 128]
+    #expect(pixels(drawn.mask) == [nothing, one, one, nothing])
+    #expect(drawn.legend.map(\.id) == [1])
+    #expect(drawn.legend.map(\.share) == [1])
+    // A map that is the network's own may have a class of that number.
+    #expect(Segmentation(map, on: .photo, placement).legend.map(\.id) == [1, 255])
+  }
+
   @Test(arguments: [("background", false), ("__background__", false), ("wall", true)])
   func classZeroIsDrawnUnlessItIsTheBackground(label: String, isDrawn: Bool) throws {
     let map = ClassMap(rows: 1, columns: 2, classes: [0, 1], names: [label, "background"])

@@ -146,6 +146,43 @@ enum Setup {
   }
 }
 
+/// `LITE_TASKS` names a folder with a file of every task, each named like what it is shown as.
+@Suite struct TaskTests {
+  static func files() throws -> [URL] {
+    let folder = URL(fileURLWithPath: Setup.environment["LITE_TASKS"] ?? "/nowhere")
+    return try FileManager.default.contentsOfDirectory(at: folder, includingPropertiesForKeys: nil)
+      .filter { $0.pathExtension == "ptl" }
+  }
+
+  @Test(arguments: try files())
+  func aFileIsShownAsItsTaskHasIt(file: URL) throws {
+    let model = try LoadedModel(file, runtime: LiteFile.self)
+    let name = file.deletingPathExtension().lastPathComponent
+    let verdict = try model.check()
+    #expect(verdict.passes, "\(name): \(verdict.sentence)")
+    #expect((verdict.top1 != nil) == (name == "classes"))
+    guard model.photoRefusal == nil else {
+      print("shown \(name) as tensors: \(model.photoRefusal ?? "")")
+      return
+    }
+    let result = try model.run(Setup.photo())
+    #expect(result.outputs.map(\.spec) == model.metadata.output.tensors)
+    print("shown \(name) as \(kind(result.presentation)): \(result.presentation.summary)")
+  }
+
+  private func kind(_ presentation: Presentation) -> String {
+    switch presentation {
+    case .classes: "classes"
+    case .segmentation: "segmentation"
+    case .depth: "depth"
+    case .detections: "detections"
+    case .embedding: "embedding"
+    case .quantities: "quantities"
+    case .table: "table"
+    }
+  }
+}
+
 /// The classes of a result, which must have some.
 func classes(_ result: RunResult) throws -> [Prediction] {
   guard case .classes(let predictions) = result.presentation else { throw NothingThrown() }
