@@ -19,6 +19,7 @@ from runtime_check.artifact.archive import ArtifactFile, read_artifact
 from runtime_check.artifact.metadata import (
     Golden,
     GoldenCase,
+    ImageInput,
     LedgerRow,
     Output,
     SampledData,
@@ -31,7 +32,7 @@ from runtime_check.reference.rounding import Rounding
 from runtime_check.runtime import Supervised
 from runtime_check.runtimes.run import Run
 
-from ...stated import stated_output
+from ...stated import GEOMETRY, stated_output
 
 Answer = Callable[[Sequence[np.ndarray]], list[np.ndarray]]
 WEIGHTS = np.array([1.0, -2.0, 3.0], np.float32)
@@ -40,6 +41,11 @@ WEIGHTS = np.array([1.0, -2.0, 3.0], np.float32)
 def honest(inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
     """Compute what the file should: `[N, 3, 8, 8]` to `[N, 3]`."""
     return [(inputs[0].mean((2, 3), dtype=np.float64) * WEIGHTS).astype(np.float32)]
+
+
+def photo_input(**bounds: int) -> ImageInput:
+    """What a file states that takes photos of these sizes."""
+    return ImageInput.model_validate({"geometry": GEOMETRY, **bounds})
 
 
 class Mean(nn.Module):

@@ -11,7 +11,7 @@ from typing import Any, cast
 import numpy as np
 import pytest
 
-from runtime_check.artifact.metadata import ImageInput, Metadata, TensorInput, TensorSpec
+from runtime_check.artifact.metadata import ImageInput, InputTensor, Metadata, TensorInput
 from runtime_check.errors import RuntimeCheckError
 from runtime_check.properties.base import Check, Verdict
 from runtime_check.properties.counterexample import (
@@ -22,6 +22,8 @@ from runtime_check.properties.counterexample import (
     save_counterexample,
 )
 from runtime_check.properties.inputs import TensorRecipe
+
+from .fakes import photo_input
 
 TAKES = "`--replay` takes the .npz that a failing property saved."
 RECIPE = TensorRecipe("normal", None, 5, (((1, 2), "float32"), ((3,), "int64")))
@@ -203,8 +205,10 @@ def fits(spec: ImageInput | TensorInput, *inputs: np.ndarray) -> str:
     return ""
 
 
-IMAGE = ImageInput(min_side=8, max_side=2000)
-TENSOR = TensorInput(tensors=[TensorSpec(shape=[1, 2], dtype="float32")], dynamic_batch=True)
+IMAGE = photo_input(min_side=8, max_side=2000)
+TENSOR = TensorInput(
+    tensors=[InputTensor(name="x", shape=[1, 2], dtype="float32")], dynamic_batch=True
+)
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import HealthCheck, find, given, settings
 from hypothesis import strategies as st
 
-from runtime_check.artifact.metadata import ImageInput, Preprocessing, TensorInput, TensorSpec
+from runtime_check.artifact.metadata import InputTensor, Preprocessing, TensorInput
 from runtime_check.properties.inputs import (
     FINITE_CONTENTS,
     IMAGE_CONTENTS,
@@ -16,8 +16,10 @@ from runtime_check.properties.inputs import (
     unresized_size,
 )
 
-BOUNDS = ImageInput(min_side=8, max_side=3000)
-TENSOR = TensorInput(tensors=[TensorSpec(shape=[1, 3, 8, 8])], dynamic_batch=True)
+from .fakes import photo_input
+
+BOUNDS = photo_input(min_side=8, max_side=3000)
+TENSOR = TensorInput(tensors=[InputTensor(name="x", shape=[1, 3, 8, 8])], dynamic_batch=True)
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))

@@ -13,14 +13,13 @@ import pytest
 
 from runtime_check.artifact.metadata import (
     GoldenCase,
-    ImageInput,
     LedgerRow,
     Preprocessing,
 )
 from runtime_check.properties.base import Check
 from runtime_check.properties.golden import metadata
 
-from .fakes import a_check, honest
+from .fakes import a_check, honest, photo_input
 
 # The package has a function of that name.
 module = importlib.import_module("runtime_check.properties.golden")
@@ -89,7 +88,7 @@ def test_photos_are_as_large_as_is_allowed(tensor_ptl: Any, tmp_path: Path) -> N
             }
         )  # fmt: skip
         photos = {
-            "input": ImageInput(min_side=4, max_side=1000), "preprocessing": preprocessing
+            "input": photo_input(min_side=4, max_side=1000), "preprocessing": preprocessing
         }  # fmt: skip
         result = metadata(stating(check, **photos))
     assert (result.status, result.examples) == ("passed", 20)

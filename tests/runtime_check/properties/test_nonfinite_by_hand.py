@@ -11,11 +11,10 @@ from typing import Any, cast
 import numpy as np
 import pytest
 
-from runtime_check.artifact.metadata import ImageInput
 from runtime_check.properties.base import Check, Verdict
 from runtime_check.properties.nonfinite import examine_nonfinite, nonfinite
 
-from .fakes import a_check, honest
+from .fakes import a_check, honest, photo_input
 
 Outputs = list[np.ndarray]
 NAN, INF = np.nan, np.inf
@@ -125,7 +124,7 @@ def test_it_is_skipped_for_photos_and_without_a_reference(tensor_ptl: Any, tmp_p
         assert (result.name, result.status) == ("nonfinite", "skipped")
         assert result.reason == "nobody has it"
     with a_check(tensor_ptl.path, tmp_path) as check:
-        photo = ImageInput(min_side=4, max_side=8)
+        photo = photo_input(min_side=4, max_side=8)
         stated = check.metadata.model_copy(update={"input": photo})
         result = nonfinite(replace(check, artifact=replace(check.artifact, metadata=stated)))
         assert (result.name, result.status) == ("nonfinite", "skipped")

@@ -16,7 +16,6 @@ from runtime_check.artifact.archive import read_artifact
 from runtime_check.artifact.metadata import (
     EAGER_STAGE,
     SAVED_STAGE,
-    ImageInput,
     LedgerRow,
     Preprocessing,
 )
@@ -32,7 +31,7 @@ from runtime_check.properties.parity import (
 )
 from runtime_check.properties.search import draw
 
-from .fakes import WEIGHTS, a_check, honest, stating
+from .fakes import WEIGHTS, a_check, honest, photo_input, stating
 
 # The package has a function of that name.
 module = importlib.import_module("runtime_check.properties.parity")
@@ -336,7 +335,7 @@ def sizes(
                 "crop_mode": crop_mode, "mean": [0.0] * 3, "std": [1.0] * 3, "in_graph": True,
             }
         )  # fmt: skip
-        spec = ImageInput(min_side=4, max_side=changes.pop("max_side", 1000), max_aspect=3)
+        spec = photo_input(min_side=4, max_side=changes.pop("max_side", 1000), max_aspect=3)
         metadata = check.metadata.model_copy(update={"input": spec, "preprocessing": preprocessing})
         photos = replace(check, artifact=replace(check.artifact, metadata=metadata), **changes)
         drawn = draw(_parity_recipes(photos), 60, 0)

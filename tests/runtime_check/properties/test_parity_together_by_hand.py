@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from runtime_check.artifact.metadata import ImageInput
 from runtime_check.comparison import Comparison, Tolerance, compare
 from runtime_check.options import Demands
 from runtime_check.properties.base import Check, PropertyResult, Trial, Verdict
@@ -19,7 +18,7 @@ from runtime_check.properties.counterexample import load_counterexample
 from runtime_check.properties.inputs import ImageRecipe, TensorRecipe
 from runtime_check.properties.parity import _distance, _Pair, _pairs, _together, parity
 
-from .fakes import a_check, honest, stating
+from .fakes import a_check, honest, photo_input, stating
 
 # The package has a function of that name.
 module = importlib.import_module("runtime_check.properties.parity")
@@ -204,7 +203,7 @@ def test_photos_are_drawn_as_large_as_is_allowed_and_never_of_one_color(
         return Verdict(values=1)
 
     monkeypatch.setattr(module, "judge", judge)
-    spec = ImageInput(min_side=4, max_side=1000, max_aspect=3)
+    spec = photo_input(min_side=4, max_side=1000, max_aspect=3)
     with a_check(tensor_ptl.path, tmp_path, examples=60, max_pixels=1600) as check:
         metadata = check.metadata.model_copy(update={"input": spec})
         photos = replace(check, artifact=replace(check.artifact, metadata=metadata))

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from runtime_check.artifact.metadata import ImageInput, Preprocessing
+from runtime_check.artifact.metadata import Preprocessing
 from runtime_check.comparison import Tolerance
 from runtime_check.errors import BuildError
 from runtime_check.properties.base import Check, PropertyResult, ReferenceRaised, Verdict
@@ -21,6 +21,8 @@ from runtime_check.properties.preprocessing import (
     examine_preprocessing,
     preprocessing,
 )
+
+from .fakes import photo_input
 
 # The package has a function of that name.
 module = importlib.import_module("runtime_check.properties.preprocessing")
@@ -285,7 +287,7 @@ def explored(
     return result, drawn, searched
 
 
-IMAGE = ImageInput(min_side=8, max_side=2000)
+IMAGE = photo_input(min_side=8, max_side=2000)
 
 
 @pytest.mark.parametrize(

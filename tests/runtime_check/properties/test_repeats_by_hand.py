@@ -14,6 +14,7 @@ import pytest
 
 from runtime_check.artifact.metadata import ImageInput, TensorInput
 from runtime_check.comparison import Tolerance, compare
+from runtime_check.metrics import CLASSES, Metric
 from runtime_check.properties.base import Check, PropertyResult
 from runtime_check.properties.determinism import (
     batch,
@@ -24,7 +25,7 @@ from runtime_check.properties.determinism import (
 from runtime_check.properties.inputs import Recipe
 from runtime_check.properties.search import draw
 
-from .fakes import WEIGHTS, a_check, honest
+from .fakes import WEIGHTS, a_check, honest, photo_input
 
 # The package has a function of that name.
 module = importlib.import_module("runtime_check.properties.determinism")
@@ -40,6 +41,10 @@ class Calls:
     costly: bool = False
     allowed: float = 0.0
     threads: list[int] = field(default_factory=list)
+
+    @property
+    def metric(self) -> Metric:
+        return CLASSES
 
     @property
     def runtime(self) -> SimpleNamespace:
@@ -214,7 +219,7 @@ def test_a_file_that_answers_otherwise_is_not_deterministic(
 def test_repeated_photos_are_as_large_as_the_check_allows(
     tensor_ptl: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    spec = ImageInput(min_side=4, max_side=1000, max_aspect=3)
+    spec = photo_input(min_side=4, max_side=1000, max_aspect=3)
     with a_check(tensor_ptl.path, tmp_path, max_pixels=1600) as check:
         drawn = drawn_by(determinism, taking(check, spec), monkeypatch)
     assert max(recipe.build()[0].size for recipe in drawn) == 3 * 1600
@@ -223,7 +228,7 @@ def test_repeated_photos_are_as_large_as_the_check_allows(
 def test_only_a_file_whose_batch_may_vary_is_given_batches(tensor_ptl: Any, tmp_path: Path) -> None:
     with a_check(tensor_ptl.path, tmp_path) as check:
         fixed = check.metadata.input.model_copy(update={"dynamic_batch": False})
-        photo = ImageInput(min_side=4, max_side=1000, max_aspect=3)
+        photo = photo_input(min_side=4, max_side=1000, max_aspect=3)
         for spec, why in ((fixed, "one fixed batch size"), (photo, "one image at a time")):
             result = batch(taking(check, spec))
             assert (result.name, result.status) == ("batch", "skipped")
