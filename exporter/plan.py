@@ -63,7 +63,7 @@ class Plan:
         return metric_for(self.meaning.task, self.described(finished).tensors)
 
     def whole(self, network: nn.Module) -> nn.Module:
-        """Wrap a network as `forward` will be shipped, in eager Python; a bare one may need none."""
+        """Wrap a network as `forward` will be shipped, in eager Python, unless it is so already."""
         if self.preprocess is None and self.is_tensor and self.meaning.is_plain:
             return network
         return Whole(self.preprocess, network, self.meaning).eval()

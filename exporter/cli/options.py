@@ -122,8 +122,8 @@ InputShape = Annotated[
     typer.Option(
         "--input-shape",
         metavar="N,C,H,W",
-        help="Input shape of your own module, such as 1,3,224,224. Of several inputs, by name and "
-        "repeated: image=1,3,224,224.",
+        help="Input shape of your own module, such as 1,3,224,224. Repeatable for several inputs, "
+        "by name: image=1,3,224,224.",
         rich_help_panel="Input and output",
     ),
 ]

@@ -48,12 +48,8 @@ def _require_labels(meaning: Meaning, seen: Seen) -> None:
             sizes.append(seen.shape(index)[axis])
     if count in sizes:
         return
-    if sizes:
-        raise UsageError(
-            f"{count} labels, but {seen.name} has {sizes[0]} classes ({seen.shapes()}). Pass the "
-            "matching file with --labels."
-        )
+    classes = f", {sizes[0]} classes" if sizes else ", and none of its axes has as many classes"
     raise UsageError(
-        f"{count} labels, but {seen.name} returns {seen.shapes()}: no size of theirs is {count}. "
-        "Pass the matching file with --labels."
+        f"{count} labels, but {seen.name} returns {seen.shapes()}{classes}. Pass the matching file "
+        "with --labels."
     )

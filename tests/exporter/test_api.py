@@ -17,7 +17,7 @@ from exporter.options import ExportOptions, QuantizeOptions
 
 def test_every_option_is_a_keyword() -> None:
     keywords = set(inspect.signature(exporter.export).parameters)
-    renamed = {"targets": "target", "recipe": "quantize"}
+    renamed = {"targets": "target", "recipe": "quantize", "input_shapes": "input_shape"}
     for field in (*fields(ExportOptions), *fields(QuantizeOptions)):
         assert renamed.get(field.name, field.name) in keywords
 

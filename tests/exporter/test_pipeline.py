@@ -72,7 +72,7 @@ def test_no_machine_paths_inside(tmp_path: Path) -> None:
         ),
         (Branching(), {"input_shape": SHAPE, "input": "image"}, UsageError, "--mean"),
         (Branching(), {"input_shape": SHAPE, "target": "pytorch-9"}, Exception, "pytorch-2.1.0"),
-        (ConvNormNet(), {"input_shape": SHAPE, "labels": ["a", "b"]}, UsageError, "10 outputs"),
+        (ConvNormNet(), {"input_shape": SHAPE, "labels": ["a", "b"]}, UsageError, "2 labels, but"),
     ],
 )
 def test_failures_leave_nothing_behind(

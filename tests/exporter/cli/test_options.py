@@ -42,7 +42,7 @@ def test_choices_are_the_words_of_their_literal(name: str) -> None:
 def test_lists_are_given_in_one_style() -> None:
     """A list repeats its option; no option takes several words or words with commas."""
     many = [name for name, kind in HINTS.items() if "list[" in str(kind)]
-    assert many == ["install", "disable", "target", "float_layers"]
+    assert many == ["install", "input_shape", "disable", "target", "float_layers"]
     for name in many:
         declared = HINTS[name].__metadata__[0]
         assert "Repeatable" in declared.help

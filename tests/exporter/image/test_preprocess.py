@@ -98,8 +98,8 @@ def test_bounds_are_checked_in_the_graph(image: torch.Tensor, says: str) -> None
 def test_unknown_interpolation_is_refused() -> None:
     with pytest.raises(UsageError, match="--input tensor"):
         Preprocess(spec(interpolation="lanczos"), min_side=1, max_side=10)
-    with pytest.raises(UsageError, match="1 channels"):
-        Preprocess(spec(input_size=(1, 8, 8), in_graph=False), min_side=1, max_side=10)
+    with pytest.raises(UsageError, match="2 channels"):
+        Preprocess(spec(input_size=(2, 8, 8), in_graph=False), min_side=1, max_side=10)
 
 
 def test_torch_sees_that_channels_are_innermost() -> None:

@@ -22,7 +22,7 @@ def sampled(module: nn.Module) -> list:
 
 def test_auto_scripts_the_classic() -> None:
     module = Branching().eval()
-    captured = next(candidates(module, Flat(module).eval(), sampled(module), TIGHT))
+    captured = next(candidates(module, module, sampled(module), TIGHT))
     assert captured.method == "script"
     x = torch.randn(SHAPE)
     for value in (x, -x):
@@ -32,7 +32,7 @@ def test_auto_scripts_the_classic() -> None:
 def test_forced_trace_refuses_and_names_the_line() -> None:
     module = Branching().eval()
     with pytest.raises(CaptureError, match=r"flip \(Flip\), .*own_models\.py:\d+: if x\.sum"):
-        next(candidates(module, Flat(module).eval(), sampled(module), TIGHT, method="trace"))
+        next(candidates(module, module, sampled(module), TIGHT, method="trace"))
 
 
 def test_specialization_has_to_be_allowed_and_is_still_checked() -> None:
@@ -41,30 +41,24 @@ def test_specialization_has_to_be_allowed_and_is_still_checked() -> None:
     x = torch.ones(SHAPE)
     one_way = [((x,), [x]), ((2 * x,), [2 * x])]
     captured = next(
-        candidates(
-            module, Flat(module).eval(), one_way, TIGHT, method="trace", allow_specialization=True
-        )
+        candidates(module, module, one_way, TIGHT, method="trace", allow_specialization=True)
     )
     assert [b.type for b in captured.specialized] == ["Flip"]
     both = [*one_way, ((-x,), [x])]
     with pytest.raises(CaptureError, match="differs from eager"):
-        next(
-            candidates(
-                module, Flat(module).eval(), both, TIGHT, method="trace", allow_specialization=True
-            )
-        )
+        next(candidates(module, module, both, TIGHT, method="trace", allow_specialization=True))
 
 
 def test_auto_traces_what_cannot_be_scripted() -> None:
     module = Unscriptable().eval()
-    captured = next(candidates(module, Flat(module).eval(), sampled(module), TIGHT))
+    captured = next(candidates(module, module, sampled(module), TIGHT))
     assert captured.method == "trace"
     assert any(text.startswith("script:") for text in captured.rejected)
 
 
 def test_auto_mixes_where_neither_works() -> None:
     module = UnscriptableBranching().eval()
-    captured = next(candidates(module, Flat(module).eval(), sampled(module), TIGHT))
+    captured = next(candidates(module, module, sampled(module), TIGHT))
     assert captured.method == "mixed"
     assert captured.scripted_modules == ("flip",)
     signs = set()
@@ -78,9 +72,7 @@ def test_auto_mixes_where_neither_works() -> None:
 def test_several_outputs() -> None:
     module = Heads().eval()
     for method in ("script", "trace"):
-        captured = next(
-            candidates(module, Flat(module).eval(), sampled(module), TIGHT, method=method)
-        )
+        captured = next(candidates(module, Flat(module), sampled(module), TIGHT, method=method))
         assert [tuple(t.shape) for t in run(captured.module, (torch.randn(SHAPE),))] == [
             (1, 5),
             (1, 2),
@@ -97,7 +89,7 @@ def test_nothing_works_says_why() -> None:
 
     module = Hopeless()
     with pytest.raises(CaptureError, match=r"No way of capturing.*Hopeless"):
-        next(candidates(module, Flat(module).eval(), sampled(module), TIGHT))
+        next(candidates(module, module, sampled(module), TIGHT))
 
 
 def test_a_value_in_the_place_of_an_operator_that_is_gone_is_no_operator() -> None:
