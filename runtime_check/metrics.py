@@ -51,6 +51,19 @@ class Agreement:
 CLASSES = Metric(kind="classes")
 VALUES = Metric(kind="none")
 
+# The figures of each metric, the one that counts first, and what reports call them.
+FIGURES: dict[Kind, tuple[str, ...]] = {
+    "classes": ("top1", "top5"),
+    "pixels": ("pixels", "miou"),
+    "vectors": ("cosine",),
+    "boxes": ("boxes",),
+    "none": (),
+}
+HEADINGS = {
+    "top1": "top-1", "top5": "top-5", "pixels": "pixels", "miou": "mIoU", "cosine": "cosine",
+    "boxes": "boxes",
+}  # fmt: skip
+
 
 class Shares(Protocol):
     """What has the figures of an `Agreement`, such as a row of a ledger."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +15,14 @@ from rich.table import Table
 from .artifact.metadata import LedgerRow
 from .checking import CONFIDENCE, Outcome, Report
 from .comparison import Comparison
+from .metrics import FIGURES, HEADINGS, Agreement, metric_of
 from .pages import write_page
 from .printable import printable
 from .properties import NEEDS_REFERENCE
 from .properties.base import PropertyResult
 from .properties.counterexample import replay_command
 
-FORMAT_VERSION = "1.1"
+FORMAT_VERSION = "1.2"
 _MARKS = {
     "passed": "[green]pass[/green]",
     "failed": "[bold red]FAIL[/bold red]",
@@ -42,8 +43,8 @@ def _comparison_dict(comparison: Comparison | None) -> dict[str, Any] | None:
     if comparison is None:
         return None
     figures = (
-        "max_abs", "mean_abs", "p99_abs", "max_rel", "sqnr_db", "top1", "top5", "steps",
-        "worst_expected", "worst_actual",
+        "max_abs", "mean_abs", "p99_abs", "max_rel", "sqnr_db",
+        *(field.name for field in fields(Agreement)), "steps", "worst_expected", "worst_actual",
     )  # fmt: skip
     return {
         "ok": bool(comparison),
@@ -71,6 +72,8 @@ def to_dict(report: Report) -> dict[str, Any]:
         "sha256": report.sha256,
         "signature": None if signature is None else asdict(signature),
         "name": metadata.name,
+        "task": metadata.task,
+        "metric": metric_of(metadata).kind,
         "produced_by": metadata.produced_by.model_dump(),
         "provenance": metadata.provenance.model_dump(),
         "quantization": metadata.quantization.model_dump(),
@@ -122,8 +125,7 @@ def ledger_row(report: Report) -> LedgerRow | None:
         inputs=parity.examples,
         max_abs=figures.max_abs,
         sqnr_db=sqnr,
-        top1=figures.top1,
-        top5=figures.top5,
+        **{field.name: getattr(figures, field.name) for field in fields(Agreement)},
         mb=report.artifact.bytes / 1e6,
         note=counted,
     )
@@ -251,6 +253,13 @@ def _print_failure(result: PropertyResult, report: Report, console: Console) -> 
     console.print()
 
 
+def _metric_columns(report: Report) -> dict[str, str]:
+    """Return the figures of the task's metric that the page shows, and their headings."""
+    figures = FIGURES[metric_of(report.artifact.metadata).kind]
+    # Top-1 stands for both: a page of properties needs no second one.
+    return {figure: HEADINGS[figure] for figure in figures if figure != "top5"}
+
+
 def write_html(report: Report, path: Path) -> None:
     """Write one self-contained page: no scripts, no network, readable in print."""
     metadata = report.artifact.metadata
@@ -260,6 +269,7 @@ def write_html(report: Report, path: Path) -> None:
         "signature": str(report.artifact.signature or "none"),
         "model": f"{metadata.provenance.model} ({metadata.provenance.weights.detail})",
         "made by": f"exporter {metadata.produced_by.exporter}, torch {metadata.produced_by.torch}",
+        "task": metadata.task or "unknown",
         "stored as": metadata.quantization.method.replace("none", "float32"),
         "runtime": report.runtime_detail,
         "compared with": report.reference,
@@ -275,6 +285,7 @@ def write_html(report: Report, path: Path) -> None:
         "verdict": verdict_line(report),
         "coverage": coverage_line(report),
         "facts": facts,
+        "columns": _metric_columns(report),
         "results": report.results,
     }
     write_page("report.html", values, path)

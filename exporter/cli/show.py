@@ -26,11 +26,6 @@ if TYPE_CHECKING:
 
 stdout = SafeConsole(highlight=False)
 stderr = SafeConsole(stderr=True, highlight=False)
-# Figures of the tasks' metrics in a ledger, and what they are called.
-METRICS = {
-    "top1": "top-1", "top5": "top-5", "pixels": "pixels", "miou": "mIoU", "cosine": "cosine",
-    "boxes": "boxes",
-}  # fmt: skip
 APPS = ("android_demo", "ios_demo")
 
 
@@ -70,16 +65,18 @@ def _share(field: str, row: LedgerRow) -> str:
 
 def ledger_table(rows: Sequence[LedgerRow], title: str) -> Table:
     """Lay out the ledger; what was not measured stays blank; accuracy then has no column."""
+    from runtime_check.metrics import HEADINGS
+
     columns: dict[str, Callable[[LedgerRow], str]] = {
         "max |d|": lambda row: "0" if row.max_abs == 0 else _cell(row.max_abs, ".1e"),
         "SQNR dB": lambda row: _cell(row.sqnr_db, ".1f"),
-        **{name: partial(_share, field) for field, name in METRICS.items()},
+        **{name: partial(_share, field) for field, name in HEADINGS.items()},
         "accuracy": lambda row: _cell(row.accuracy, ".2%"),
         "ms": lambda row: _cell(row.ms, ".1f"),
         "MB": lambda row: _cell(row.mb, ".1f"),
     }
     # The metrics of other tasks have no column, nor has accuracy where no image has a label.
-    for field, name in {**METRICS, "accuracy": "accuracy"}.items():
+    for field, name in {**HEADINGS, "accuracy": "accuracy"}.items():
         if all(getattr(row, field) is None for row in rows):
             del columns[name]
     heading = Text(printable(title), "bold")

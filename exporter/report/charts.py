@@ -165,11 +165,14 @@ def line_chart(
     )
 
 
-def training_charts(training: TrainingView) -> list[LineChart]:
-    """Lay out what each epoch gave: the score, from before training on, and the loss."""
+def training_charts(training: TrainingView, agreement: str) -> list[LineChart]:
+    """Lay out what each epoch gave: the score, from before training on, and the loss.
+
+    `agreement` is what the task's metric is called, which scores are where no image has a label.
+    """
     scores = [(0, training.before), *((e.epoch, e.score) for e in training.epochs)]
     measured = [(epoch, score) for epoch, score in scores if score is not None]
-    names = {"accuracy": "Accuracy", "agreement": "Top-1 agreement with float32"}
+    names = {"accuracy": "Accuracy", "agreement": f"{agreement} with float32"}
     charts = [
         line_chart(
             names[training.metric],

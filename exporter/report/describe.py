@@ -27,7 +27,7 @@ from ..image.preprocess import (
     PreprocessingDifference,
     measure_preprocessing,
 )
-from ..image.samples import PHOTOS, golden_images, in_channels, photo
+from ..image.samples import PHOTOS, in_channels, photo
 from ..lower.lower import Lowered
 from ..notes import Note
 from ..outputs import stack
@@ -38,14 +38,14 @@ from ..quantize.qat import Trained
 from ..quantize.step import QuantizedNetwork
 from ..rewrites import PassEffect, Rewritten
 from ..verify import Verified
+from .golden import Judged, golden_views
 from .ledger import Ledger
+from .outputs import task_line
 from .report import (
     EpochView,
-    GoldenView,
     LayerView,
     Report,
     TrainingView,
-    golden_view,
     histogram,
     layer_sizes,
     part_sizes,
@@ -225,7 +225,7 @@ def report_of(
         layer_types=layer_sizes(prepared.module),
         parts=part_sizes([(r.name, r.stored) for r in file.records], file.bytes),
         histogram=histogram(stack(ledger.eager), stack(verified.outputs)) if verified else None,
-        golden=_golden_views(plan, metadata, verified, ledger) if verified else [],
+        golden=golden_views(metadata, _judged(plan, verified, ledger)) if verified else [],
         preprocessing=_preprocessing(plan),
         skipped=_skipped(plan, network),
         calibration=network.calibration,
@@ -233,17 +233,13 @@ def report_of(
     )
 
 
-def _golden_views(
-    plan: Plan, metadata: Metadata, verified: Verified, ledger: Ledger
-) -> list[GoldenView]:
-    images = golden_images() if plan.preprocess is not None else {}
+def _judged(plan: Plan, verified: Verified, ledger: Ledger) -> list[Judged]:
     return [
-        golden_view(
-            sample.name,
-            images.get(sample.name),
-            eager[0].numpy(),
-            actual[0],
-            metadata.output.labels,
+        Judged(
+            name=sample.name,
+            photo=sample.inputs[0].numpy() if plan.preprocess is not None else None,
+            expected=[output.numpy() for output in eager],
+            actual=actual,
         )
         for sample, eager, actual in zip(plan.samples, ledger.eager, verified.outputs, strict=True)
     ]
@@ -300,7 +296,7 @@ def _notes(
     read = plan.source.read
     notes = [Note("module", text) for text in plan.source.taken]
     notes += [Note("absent", f"output left out, it is None: {name}") for name in plan.absent]
-    notes += [Note("task", text) for text in _task(plan)]
+    notes += [Note("task", text) for text in _task(plan, metadata)]
     notes += [Note("weights", text) for text in (read.sentences() if read is not None else ())]
     notes += [Note("repair", text) for text in lowered.optimized.repairs]
     notes += network.notes
@@ -317,17 +313,10 @@ def _notes(
     return notes
 
 
-def _task(plan: Plan) -> list[str]:
+def _task(plan: Plan, metadata: Metadata) -> list[str]:
     """Say what was inferred and what was added to the graph, in one sentence, and what was not."""
-    meaning = plan.meaning
-    added = [
-        step.function
-        + (f" over {meaning.outputs[step.output].axes[step.axis]}" if step.axis else "")
-        for step in meaning.added
-    ]
-    extra = f"; added: {', '.join(added)}" if added else ""
-    said = [f"task {meaning.task or 'unknown'}: {meaning.basis}{extra}", *meaning.said]
-    given = [output.name for output in meaning.outputs if output.is_bool]
+    said = [task_line(metadata), *plan.meaning.said]
+    given = [output.name for output in plan.meaning.outputs if output.is_bool]
     if given:
         said.append(f"true and false are given as uint8, 1 and 0: {', '.join(given)}")
     return said

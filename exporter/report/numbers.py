@@ -64,6 +64,15 @@ def percent(share: float | None, decimals: int = 1) -> str:
     return f"{share:.{decimals}%}"
 
 
+def cosine(value: float | None) -> str:
+    """Write a cosine to six decimals; one that is not quite 1 is not rounded to it."""
+    if value is None or not math.isfinite(value):
+        return ""
+    # Of vectors that are equal, rounding in float64 leaves no more than this.
+    equal = abs(1 - value) < 1e-12
+    return ">0.999999" if not equal and 0.9999995 <= value < 1 else f"{value:.6f}"
+
+
 def part(value: float | None, whole: float) -> float:
     """Return the length of a bar in per cent of `whole`, between 0 and 100."""
     if value is None or not math.isfinite(value) or whole <= 0:
@@ -71,6 +80,8 @@ def part(value: float | None, whole: float) -> float:
     return round(100 * min(1.0, max(0.0, value / whole)), 2)
 
 
-def score(value: float, probability: bool) -> str:
-    """Write one class's output: a probability in per cent, anything else as a number."""
-    return percent(value, 2) if probability else f"{value:.3f}"
+def score(value: float, what: str) -> str:
+    """Write one bar's value: `probabilities` in per cent, `cosines` as such, others as a number."""
+    if what == "cosines":
+        return cosine(value)
+    return percent(value, 2) if what == "probabilities" else f"{value:.3f}"

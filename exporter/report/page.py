@@ -10,12 +10,23 @@ from pathlib import Path
 from typing import Literal
 
 from runtime_check.artifact.metadata import ImageInput, LedgerRow, Metadata, TensorSpec
-from runtime_check.artifact.output import describe_output
+from runtime_check.metrics import FIGURES, HEADINGS, MATCH, Kind, metric_of
 from runtime_check.pages import shown
 
 from ..install import ANDROID_MODELS, IOS_MODELS
-from .charts import histogram_chart, training_charts
-from .numbers import brief, file_size, grouped, part, percent, scientific, score, significant
+from .charts import LineChart, histogram_chart, training_charts
+from .numbers import (
+    brief,
+    cosine,
+    file_size,
+    grouped,
+    part,
+    percent,
+    scientific,
+    score,
+    significant,
+)
+from .outputs import added, output_rows, returned, task_line
 from .report import Report
 
 SAVED = "saved + reloaded"
@@ -47,6 +58,91 @@ def standing(report: Report) -> Standing:
     return "outside" if absolute and not row.max_abs <= tolerance.atol else "verified"
 
 
+_TILES: dict[Kind, str] = {
+    "classes": "Top-1 agreement",
+    "pixels": "Pixel agreement",
+    "vectors": "Cosine",
+    "boxes": "Matched boxes",
+    "none": "Agreement",
+}
+
+
+def metric_columns(report: Report) -> list[tuple[str, str]]:
+    """Return the ledger's columns of the task's metric: fields of a row, and their headings."""
+    rows = ledger_rows(report)
+    fields = FIGURES[metric_of(report.metadata).kind]
+    measured = [f for f in fields if any(getattr(row, f) is not None for row in rows)]
+    names = [HEADINGS[field] for field in measured]
+    return [
+        (field, name.capitalize() if name.islower() else name)
+        for field, name in zip(measured, names, strict=True)
+    ]
+
+
+def figure(row: LedgerRow, field: str) -> str:
+    """Write a row's figure of a metric; an empty text where it was not measured."""
+    value: float | None = getattr(row, field)
+    return cosine(value) if field == "cosine" else percent(value)
+
+
+@dataclass(frozen=True)
+class Tile:
+    """A figure at the top of the page: what it is, its value, and a few words on it."""
+
+    title: str
+    value: str
+    aside: str
+
+
+def metric_tile(report: Report) -> Tile:
+    """Return the saved file's figure of the task's metric."""
+    kind, row = metric_of(report.metadata).kind, saved_row(report)
+    title = _TILES[kind]
+    if row is None:
+        return Tile(title, "", "not measured")
+    if kind == "none":
+        return Tile(title, "max |d| only", "these outputs have no metric of a task")
+    value = figure(row, FIGURES[kind][0])
+    if not value:
+        return Tile(title, "", f"no {'boxes' if kind == 'boxes' else 'outputs'} to compare")
+    inputs = "" if row.inputs is None else f", {row.inputs} inputs"
+    asides: dict[Kind, str] = {
+        "classes": f"with eager Python{inputs}",
+        "pixels": f"mIoU {figure(row, 'miou')}, with eager Python{inputs}",
+        "vectors": f"the smallest, with eager Python's embeddings{inputs}",
+        "boxes": f"with eager Python's of the same class, IoU {MATCH:g} or more{inputs}",
+    }
+    return Tile(title, value, asides[kind])
+
+
+def training_lines(report: Report) -> list[LineChart]:
+    """Lay out the training's charts; scores without labels are those of the task's metric."""
+    if report.training is None:
+        return []
+    return training_charts(report.training, _TILES[metric_of(report.metadata).kind])
+
+
+def golden_title(report: Report) -> str:
+    """Say what is shown beside each golden input."""
+    views = report.golden
+    bars = next((view.bars for view in views if view.bars is not None), None)
+    if bars is not None:
+        return {
+            "probabilities": "the top five probabilities",
+            "scores": "the top five outputs",
+            "cosines": "the cosine of its embedding to those of the others",
+        }[bars.what]
+    drawing = next((view.drawing for view in views if view.drawing is not None), None)
+    if drawing is not None:
+        return {
+            "classes": "the classes of its pixels",
+            "depth": "the depths of its pixels",
+            "boxes": "the boxes found in it",
+        }[drawing.kind]
+    numbers = any(view.numbers for view in views)
+    return "the numbers that come out" if numbers else "the range of each output"
+
+
 def notes_about(report: Report, *kinds: str) -> list[str]:
     """Return the texts of the notes of these kinds."""
     return [note.text for note in report.notes if note.kind in kinds]
@@ -69,11 +165,8 @@ def describe(metadata: Metadata) -> str:
         takes = f"Takes {inputs}{batch}."
     labels = metadata.output.labels
     names = f"with {grouped(len(labels))} labels" if labels else "without labels"
-    outputs = "; ".join(
-        describe_output(metadata.output, i) for i in range(len(metadata.output.tensors))
-    )
     task = f"For {metadata.task}. " if metadata.task else ""
-    sentences = [f"{task}{takes}", f"Returns {outputs}; {names}."]
+    sentences = [f"{task}{takes}", f"Returns {returned(metadata)}; {names}."]
     if metadata.preprocessing is not None:
         sentences.append(
             "Preprocessing is in the graph."
@@ -142,16 +235,22 @@ def next_steps(report: Report) -> list[tuple[str, str]]:
 _FILTERS: dict[str, Callable[..., object]] = {
     f.__name__: f
     for f in (
+        added,
         brief,
         describe,
         describe_tensor,
+        figure,
         file_size,
+        golden_title,
         grouped,
         histogram_chart,
         ledger_rows,
+        metric_columns,
+        metric_tile,
         next_steps,
         notes_about,
         operator_groups,
+        output_rows,
         part,
         percent,
         saved_row,
@@ -159,7 +258,8 @@ _FILTERS: dict[str, Callable[..., object]] = {
         score,
         significant,
         standing,
-        training_charts,
+        task_line,
+        training_lines,
     )
 }
 

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import base64
-import io
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from PIL import Image
 from torch import nn
 
 from runtime_check.artifact.metadata import Frozen, LedgerRow, Metadata
@@ -22,6 +19,7 @@ from ..image.preprocess import PreprocessingDifference
 from ..notes import Note
 from ..progress import Step
 from ..quantize.place import CalibrationChoice
+from .golden import GoldenView
 
 
 class SizeRow(Frozen):
@@ -30,25 +28,6 @@ class SizeRow(Frozen):
     kind: str
     count: int
     bytes: int
-
-
-class Bar(Frozen):
-    """One class of a top-5: label and probability in eager Python and in the file."""
-
-    label: str
-    expected: float
-    actual: float
-
-
-class GoldenView(Frozen):
-    """One golden input and what came out, for people."""
-
-    name: str
-    width: int
-    height: int
-    png: str  # base64
-    max_abs: float
-    top: list[Bar]
 
 
 class Histogram(Frozen):
@@ -163,12 +142,13 @@ def part_sizes(records: Sequence[tuple[str, int]], total: int) -> list[SizeRow]:
 
 def histogram(expected: Sequence[np.ndarray], actual: Sequence[np.ndarray]) -> Histogram:
     """Count absolute differences by powers of ten, exact zeros apart."""
-    distances = np.concatenate(
-        [
-            np.abs(e.astype(np.float64) - a.astype(np.float64)).ravel()
-            for e, a in zip(expected, actual, strict=True)
-        ]
-    )
+    with np.errstate(invalid="ignore"):  # what is infinite on both sides has no distance
+        distances = np.concatenate(
+            [
+                np.abs(e.astype(np.float64) - a.astype(np.float64)).ravel()
+                for e, a in zip(expected, actual, strict=True)
+            ]
+        )
     nonzero = distances[(distances > 0) & np.isfinite(distances)]
     zeros = int((distances == 0).sum())
     if not nonzero.size:
@@ -177,36 +157,6 @@ def histogram(expected: Sequence[np.ndarray], actual: Sequence[np.ndarray]) -> H
     counts, _ = np.histogram(np.log10(nonzero), bins=np.arange(low, high + 1))
     return Histogram(
         edges=[10.0**n for n in range(low, high + 1)], counts=counts.tolist(), zeros=zeros
-    )
-
-
-def golden_view(
-    name: str,
-    image: np.ndarray | None,
-    expected: np.ndarray,
-    actual: np.ndarray,
-    labels: Sequence[str] | None,
-) -> GoldenView:
-    """Show one golden input: a PNG of it, and the top five classes on both sides."""
-    png, height, width = "", 0, 0
-    if image is not None:
-        buffer = io.BytesIO()
-        Image.fromarray(image).save(buffer, "PNG")
-        png = base64.b64encode(buffer.getvalue()).decode()
-        height, width = image.shape[:2]
-    top = []
-    if expected.ndim == 1 or (expected.ndim == 2 and expected.shape[0] == 1):
-        first, second = expected.ravel(), actual.ravel()
-        for index in np.argsort(-first, kind="stable")[:5].tolist():
-            label = labels[index] if labels else f"class {index}"
-            top.append(Bar(label=label, expected=float(first[index]), actual=float(second[index])))
-    return GoldenView(
-        name=name,
-        width=width,
-        height=height,
-        png=png,
-        max_abs=float(np.abs(expected.astype(np.float64) - actual.astype(np.float64)).max()),
-        top=top,
     )
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from exporter.image.preprocess import PreprocessingDifference
 from exporter.notes import Note
 from exporter.progress import Step
+from exporter.report.golden import GoldenView, Judged, golden_views
 from exporter.report.report import (
     EpochView,
     Histogram,
@@ -17,9 +18,8 @@ from exporter.report.report import (
     Report,
     SizeRow,
     TrainingView,
-    golden_view,
 )
-from runtime_check.artifact.metadata import LedgerRow, Metadata
+from runtime_check.artifact.metadata import LedgerRow, Metadata, ToleranceSpec
 
 STAGES = ("eager fp32", "prepared", "captured", "optimized", "saved + reloaded")
 PHOTO = np.zeros((6, 9, 3), np.uint8)
@@ -36,12 +36,43 @@ def ledger(**saved: Any) -> list[LedgerRow]:
 SAVED = {"max_abs": 1.356e-6, "sqnr_db": 111.21, "top1": 0.9996, "top5": 1.0, "ms": 30.5}
 
 
+def image_input(height: int = 32, width: int = 48) -> dict[str, Any]:
+    """A photo that is stretched to what the network sees."""
+    geometry = {
+        "resize": "stretch",
+        "resize_height": height,
+        "resize_width": width,
+        "network_height": height,
+        "network_width": width,
+        "rounding": "even",
+    }
+    return {"kind": "image", "min_side": 8, "max_side": 8192, "geometry": geometry}
+
+
+def views(
+    meta: Metadata,
+    *sides: tuple[list[np.ndarray], list[np.ndarray]],
+    photo: np.ndarray | None = PHOTO,
+) -> list[GoldenView]:
+    """Golden views of inputs named cat, dog, ...; `sides` are eager's outputs and the file's."""
+    names = ("cat", "dog", "eel")
+    return golden_views(
+        meta,
+        [
+            Judged(name=name, photo=photo, expected=expected, actual=actual)
+            for name, (expected, actual) in zip(names, sides, strict=False)
+        ],
+    )
+
+
 def metadata(**changes: Any) -> Metadata:
     """A file's metadata with something in every field."""
-    tensor = {"shape": [3], "dtype": "float32"}
+    tensor = {"name": "logits", "shape": [3], "axes": ["classes"], "holds": "probabilities"}
     fields: dict[str, Any] = {
         "name": "small_net",
-        "input": {"kind": "image", "min_side": 8, "max_side": 8192},
+        "task": "image-classification",
+        "task_basis": "[1, 3], as many as labels",
+        "input": image_input(),
         "preprocessing": {
             "input_size": (3, 32, 48),
             "interpolation": "bicubic",
@@ -51,7 +82,12 @@ def metadata(**changes: Any) -> Metadata:
             "std": (0.229, 0.224, 0.225),
             "in_graph": True,
         },
-        "output": {"activation": "softmax", "labels": ["ant", "bee", "cat"], "tensors": [tensor]},
+        "output": {
+            "returned": "tensor",
+            "tensors": [tensor],
+            "added": [{"output": 0, "function": "softmax", "axis": 1}],
+            "labels": ["ant", "bee", "cat"],
+        },
         "quantization": {},
         "capture": {"method": "mixed", "reason": "a branch", "scripted_modules": ["head.gate"]},
         "passes": [
@@ -92,7 +128,6 @@ def metadata(**changes: Any) -> Metadata:
 
 def report(meta: Metadata | None = None, **changes: Any) -> Report:
     meta = meta or metadata()
-    expected, actual = np.float32([0.1, 0.2, 0.7]), np.float32([0.1, 0.2001, 0.6999])
     fields: dict[str, Any] = {
         "metadata": meta,
         "file": f"{meta.name}.ptl",
@@ -108,7 +143,7 @@ def report(meta: Metadata | None = None, **changes: Any) -> Report:
         "layer_types": [SizeRow(kind="Conv2d", count=49, bytes=13_400_000)],
         "parts": [SizeRow(kind="weights", count=101, bytes=18_524_012)],
         "histogram": Histogram(edges=[1e-8, 1e-7, 1e-6, 1e-5], counts=[149, 14, 2], zeros=75),
-        "golden": [golden_view("cat", PHOTO, expected, actual, meta.output.labels)],
+        "golden": [],
         "preprocessing": PreprocessingDifference(
             images=3, max_levels=1.0, mean_levels=2.6e-4, differing=2.6e-4
         ),
@@ -117,6 +152,13 @@ def report(meta: Metadata | None = None, **changes: Any) -> Report:
         "notes": [Note("repair", "froze the module first (x)")],
     }
     return Report(**{**fields, **changes})
+
+
+def classifier() -> Report:
+    """A classifier of photos, with something in every field."""
+    meta = metadata()
+    expected, actual = np.float32([0.1, 0.2, 0.7]), np.float32([0.1, 0.2001, 0.6999])
+    return report(meta, golden=views(meta, ([expected], [actual])))
 
 
 def unverified() -> Report:
@@ -174,30 +216,124 @@ def int8() -> Report:
 
 
 def features() -> Report:
-    """A feature extractor: maps out, no classes, nothing in the graph, no difference at all."""
-    tensors = [{"shape": [1, 8, 4, 4], "dtype": "float32"}] * 2
-    maps = np.ones((1, 8, 4, 4))
-    return report(
-        metadata(
-            input={"kind": "tensor", "tensors": tensors[:1], "dynamic_batch": False},
-            output={"activation": "none", "labels": None, "tensors": tensors},
-            preprocessing=None,
-            passes=[],
-            runtimes=[],
-            ledger=ledger(max_abs=0.0),
-        ),
+    """A bare feature extractor: maps out, no task, nothing in the graph, no difference at all."""
+    tensors = [
+        {"name": name, "shape": [1, 8, 4, 4], "axes": ["N", "C", "H", "W"]}
+        for name in ("stem", "body")
+    ]
+    maps = [np.ones((1, 8, 4, 4), np.float32)] * 2
+    meta = metadata(
+        task=None,
+        task_basis="nothing shows what it is for; --task says it",
+        input={
+            "kind": "tensor",
+            "tensors": [{"name": "x", "shape": [1, 3, 4, 4]}],
+            "dynamic_batch": False,
+        },
+        output={"returned": "list", "labels": None, "tensors": tensors},
         preprocessing=None,
-        golden=[golden_view(name, None, maps, maps, None) for name in "ab"],
+        passes=[],
+        runtimes=[],
+        ledger=ledger(max_abs=0.0),
+    )
+    return report(
+        meta,
+        preprocessing=None,
+        golden=views(meta, (maps, maps), (maps, maps), photo=None),
         histogram=Histogram(edges=[], counts=[], zeros=1280),
         layer_types=[],
     )
 
 
+def _task(task: str, tensors: list[dict[str, Any]], figures: dict[str, Any]) -> Metadata:
+    """Metadata of another task, whose rows have no figures but its own."""
+    rows = [row.model_copy(update={"top1": None, "top5": None}) for row in ledger(**figures)]
+    return metadata(
+        task=task,
+        task_basis="it was told",
+        output={
+            "returned": "tensor" if len(tensors) == 1 else "list",
+            "tensors": tensors,
+            "labels": ["ant", "bee", "cat"] if task != "image-regression" else None,
+        },
+        ledger=rows,
+        input=image_input(2, 3),
+    )
+
+
+def segmentation() -> Report:
+    """Scores of three classes over a picture of 2 x 3 cells, and an area beside."""
+    meta = _task(
+        "image-segmentation",
+        [
+            {"name": "mask", "shape": [3, 2, 3], "axes": ["C", "H", "W"], "holds": "scores",
+             "space": "network"},
+            {"name": "area", "shape": [8], "axes": ["features"], "unit": "m2"},
+        ],
+        {"max_abs": 1e-6, "pixels": 0.9987, "miou": 0.9876},
+    )  # fmt: skip
+    meta = meta.model_copy(
+        update={"tolerance": ToleranceSpec(atol=3e-4, outputs=[3e-4, 2e-5], rtol=0, basis="x")}
+    )
+    scores = np.zeros((3, 2, 3), np.float32)
+    scores[1, 0, 0], scores[2, 1, 2] = 1, 1
+    area = np.arange(8, dtype=np.float32)
+    return report(meta, golden=views(meta, ([scores, area], [scores, area])))
+
+
+def embeddings() -> Report:
+    """Vectors of three inputs at right angles, or at half of one."""
+    tensor = {"name": "vector", "shape": [2], "axes": ["features"], "holds": "embedding"}
+    meta = _task("image-feature-extraction", [tensor], {"max_abs": 1e-6, "cosine": 0.99999999})
+    vectors = [np.float32(v) for v in ([1, 0], [0, 2], [3, 3])]
+    return report(meta, golden=views(meta, *[([v], [v]) for v in vectors]))
+
+
+def depths() -> Report:
+    """A map of depths in meters."""
+    tensor = {"name": "depth", "shape": [1, 2, 3], "axes": ["1", "H", "W"], "holds": "depth",
+              "unit": "meters", "space": "network"}  # fmt: skip
+    meta = _task("depth-estimation", [tensor], {"max_abs": 1e-6})
+    near = np.float32([[[1, 2, 3], [4, 5, 6]]])
+    return report(meta, golden=views(meta, ([near], [near])))
+
+
+def detections() -> Report:
+    """Two boxes with scores and classes."""
+    meta = _task(
+        "object-detection",
+        [
+            {"name": "boxes", "shape": [2, 4], "axes": ["boxes", "4"], "holds": "boxes",
+             "space": "network", "varies": True},
+            {"name": "scores", "shape": [2], "axes": ["boxes"], "holds": "probabilities",
+             "varies": True},
+            {"name": "labels", "shape": [2], "axes": ["boxes"], "holds": "class_index",
+             "dtype": "int64", "varies": True},
+        ],
+        {"max_abs": 1e-6, "boxes": 0.75},
+    )  # fmt: skip
+    found = [np.float32([[0, 0, 2, 1], [1, 1, 3, 2]]), np.float32([0.9, 0.2]), np.int64([2, 1])]
+    return report(meta, golden=views(meta, (found, found)))
+
+
+def regression() -> Report:
+    """One number with a unit."""
+    tensor = {"name": "age", "shape": [1], "axes": ["features"], "unit": "years"}
+    meta = _task("image-regression", [tensor], {"max_abs": 1e-6})
+    ages = [np.float32([41.5])], [np.float32([41.25])]
+    return report(meta, golden=views(meta, ages))
+
+
 CASES: dict[str, Callable[[], Report]] = {
-    "image": report,
+    "image": classifier,
     "unverified": unverified,
     "random": random_weights,
     "int8": int8,
     "features": features,
+    "segmentation": segmentation,
+    "embeddings": embeddings,
+    "depths": depths,
+    "detections": detections,
+    "regression": regression,
     "outside": lambda: report(metadata(ledger=ledger(max_abs=0.02))),
 }

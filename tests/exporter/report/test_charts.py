@@ -59,7 +59,7 @@ def training(count: int, **changes: object) -> TrainingView:
 
 @pytest.mark.parametrize("epochs", [1, 3, 40])
 def test_training_shows_every_epoch_inside_the_chart(epochs: int) -> None:
-    scores, losses = training_charts(training(epochs))
+    scores, losses = training_charts(training(epochs), "Pixel agreement")
     assert len(scores.dots) == epochs + 1  # and the state before
     assert len(losses.dots) == epochs
     for chart in (scores, losses):
@@ -76,9 +76,20 @@ def test_training_shows_every_epoch_inside_the_chart(epochs: int) -> None:
 def test_training_without_classes_shows_the_loss_alone() -> None:
     epochs = [EpochView(epoch=1, loss=0.5, score=None)]
     charts = training_charts(
-        training(1, metric="agreement", before=None, float32=None, epochs=epochs)
+        training(1, metric="agreement", before=None, float32=None, epochs=epochs), "Cosine"
     )
     assert [chart.title for chart in charts] == ["Mean loss"]
+
+
+def test_scores_without_labels_are_those_of_the_tasks_metric() -> None:
+    titles = [
+        [chart.title for chart in training_charts(training(2, metric=metric), "Pixel agreement")]
+        for metric in ("agreement", "accuracy")
+    ]
+    assert titles == [
+        ["Pixel agreement with float32", "Mean loss"],
+        ["Accuracy", "Mean loss"],
+    ]
 
 
 def test_a_line_of_equal_values_is_drawn() -> None:

@@ -6,7 +6,16 @@ from typing import Any
 
 import pytest
 
-from exporter.report.numbers import brief, file_size, part, percent, scientific, significant
+from exporter.report.numbers import (
+    brief,
+    cosine,
+    file_size,
+    part,
+    percent,
+    scientific,
+    score,
+    significant,
+)
 
 
 @pytest.mark.parametrize(
@@ -31,6 +40,12 @@ from exporter.report.numbers import brief, file_size, part, percent, scientific,
         (file_size, 27_457, "27.5 kB"),
         (file_size, 18_780_648, "18.8 MB"),
         (file_size, 1_200_000_000, "1.20 GB"),
+        (cosine, None, ""),
+        (cosine, 0.5, "0.500000"),
+        (cosine, 0.99999999, ">0.999999"),
+        (cosine, 1 - 2**-52, "1.000000"),
+        (cosine, 1 + 2**-52, "1.000000"),
+        (cosine, -1.0, "-1.000000"),
         (brief, 9_999, "9,999"),
         (brief, 123_456, "123k"),
         (brief, 1_234_567, "1.2M"),
@@ -43,3 +58,8 @@ def test_numbers_for_people(function: Callable[[Any], str], value: Any, text: st
 def test_parts_stay_between_nothing_and_all() -> None:
     assert [part(v, 10) for v in (None, -1, 5, 20, math.nan)] == [0, 0, 50, 100, 0]
     assert part(1, 0) == 0
+
+
+def test_bars_are_labeled_by_what_they_are() -> None:
+    written = [score(0.25, what) for what in ("probabilities", "scores", "cosines")]
+    assert written == ["25.00%", "0.250", "0.250000"]

@@ -14,10 +14,20 @@ import pytest
 from exporter.notes import Note, NoteKind
 from exporter.progress import Step
 from exporter.report.page import operator_groups, standing, write_html
-from exporter.report.report import LayerView, Report, SizeRow, golden_view
+from exporter.report.report import LayerView, Report, SizeRow
 from runtime_check.artifact.metadata import LedgerRow, ToleranceSpec
 
-from .reports import CASES, PHOTO, features, int8, ledger, metadata, report, unverified
+from .reports import (
+    CASES,
+    embeddings,
+    int8,
+    ledger,
+    metadata,
+    regression,
+    report,
+    unverified,
+    views,
+)
 
 VOID = {"meta", "link", "img", "br", "rect", "line", "circle"}
 
@@ -113,6 +123,9 @@ def test_all_that_the_report_knows_is_on_the_page(render: Render, case: str) -> 
     said += [name.split("::")[1] for name in meta.operators]
     said += [step.name for step in value.steps]
     said += [note.text for note in value.notes if note.kind != "random-weights"]  # has the alarm
+    said += [meta.task_basis, meta.task or "Task unknown", *(meta.output.labels or ())[:1]]
+    for tensor in meta.output.tensors:
+        assert page.row(tensor.name)[1] == tensor.holds.replace("_", " ")
     assert [text for text in said if text not in page.text] == []
     assert not re.search(r"\bNone\b(?!\.)|\bnan\b|\binf\b", page.text)
 
@@ -169,6 +182,54 @@ def test_accuracy_has_a_column_where_it_was_measured(render: Render) -> None:
     assert "eager fp32: 82.7%" in page.text
 
 
+@pytest.mark.parametrize(
+    ("case", "headings", "cells", "tile"),
+    [
+        ("image", ["Top-1", "Top-5"], [">99.9%", "100%"], "Top-1 agreement >99.9% with eager"),
+        (
+            "segmentation",
+            ["Pixels", "mIoU"],
+            ["99.9%", "98.8%"],
+            "Pixel agreement 99.9% mIoU 98.8%, with eager Python, 5 inputs",
+        ),
+        ("embeddings", ["Cosine"], [">0.999999"], "Cosine >0.999999 the smallest, with eager"),
+        ("detections", ["Boxes"], ["75.0%"], "Matched boxes 75.0% with eager Python's of the same"),
+        ("depths", [], [], "Agreement max |d| only"),
+        ("regression", [], [], "Agreement max |d| only"),
+        ("features", [], [], "Agreement max |d| only"),
+    ],
+)
+def test_the_metric_is_the_tasks_and_no_other(
+    render: Render, case: str, headings: list[str], cells: list[str], tile: str
+) -> None:
+    page = Page(render(CASES[case]()))
+    around = ["Stage", "Inputs", "max |d|", "SQNR, dB"]
+    assert page.row("Stage") == [*around, *headings, "ms", "MB"]
+    saved = page.row("saved + reloaded")
+    assert saved[4 : 4 + len(headings)] == cells
+    assert tile in page.text
+    others = {"Top-1", "Pixel agreement", "Cosine", "Matched boxes"} - {tile.split(" agree")[0]}
+    assert not [other for other in others if f"{other} agreement " in page.text]
+
+
+def test_what_comes_out_is_drawn_by_task(render: Render) -> None:
+    """Each side has a picture, with what a machine that reads aloud needs."""
+    said = {case: Page(render(CASES[case]())) for case in ("segmentation", "depths", "detections")}
+    for page, what in zip(said.values(), ("Classes", "Depths", "Boxes"), strict=True):
+        alts = page.attributes("alt")
+        assert f"{what} of cat by eager Python" in alts
+        assert f"{what} of cat by the saved file" in alts
+    assert said["segmentation"].row("ant") == ["ant", "66.7%", "66.7%"]
+    assert "1.00 6.00 meters" in said["depths"].text
+    assert said["detections"].row("cat") == ["cat", "0.900", "cat", "0.900"]
+    assert "1 of 2 boxes" in said["detections"].text
+    assert ["age", "41.500", "41.250", "years"] in Page(render(regression())).rows
+    page = Page(render(embeddings()))
+    assert page.row("eel")[2:] == ["0.707107", "0.707107"]
+    assert "the cosine of its embedding" in page.text
+    assert ["area 8", "eager", "0", "3.50", "7.00"] in said["segmentation"].rows
+
+
 def test_training_and_layers_are_told(render: Render) -> None:
     page = Page(render(int8()))
     assert "Epoch 2 of 3 was the best" in page.text
@@ -206,7 +267,7 @@ def test_names_and_labels_are_text_whatever_they_hold(render: Render) -> None:
         layers=[layer, layer.model_copy(update={"int8": True})],
         layer_types=[SizeRow(kind=evil, count=1, bytes=1)],
         steps=[Step(name=evil, seconds=1)],
-        golden=[golden_view(evil, PHOTO, np.ones(3), np.ones(3), [evil] * 3)],
+        golden=views(meta, ([np.ones(3, np.float32)], [np.ones(3, np.float32)])),
     )
     page = Page(render(value))
     tags = [tag for tag, _ in page.tags]
@@ -218,8 +279,11 @@ def test_names_and_labels_are_text_whatever_they_hold(render: Render) -> None:
 
 def test_bars_stay_inside(render: Render) -> None:
     """Outputs below zero have bars of no length, and labels of their own."""
-    view = golden_view("dark", None, np.float32([-3, -1, -2]), np.float32([-3, -1, -2]), None)
-    text = render(features().model_copy(update={"golden": [view]}))
+    output = metadata().output.model_dump()
+    output["tensors"][0]["holds"], output["labels"] = "scores", None
+    meta = metadata(output=output)
+    scores = np.float32([-3, -1, -2])
+    text = render(report(meta, golden=views(meta, ([scores], [scores]))))
     assert "-1.000" in text
     assert "class 1" in text
     widths = [float(width) for width in re.findall(r'width="([-\d.]+)%"', text)]

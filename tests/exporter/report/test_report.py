@@ -9,10 +9,8 @@ import pytest
 from torch import nn
 
 from exporter.report.report import (
-    GoldenView,
     Report,
     SizeRow,
-    golden_view,
     histogram,
     layer_sizes,
     part_sizes,
@@ -57,16 +55,3 @@ def test_differences_are_counted_by_powers_of_ten() -> None:
     assert dict(zip(counted.edges, counted.counts, strict=False)) == pytest.approx(
         {1e-6: 2, 1e-5: 0, 1e-4: 1}
     )
-
-
-def test_golden_view_of_a_map_has_no_classes() -> None:
-    view = golden_view("a", None, np.ones((1, 2, 3, 3)), np.ones((1, 2, 3, 3)), None)
-    assert view == GoldenView(name="a", width=0, height=0, png="", max_abs=0.0, top=[])
-
-
-def test_golden_view_has_the_top_five_of_both() -> None:
-    scores = np.float32([0.1, 0.4, 0.2, 0.0, 0.3, 0.05])
-    view = golden_view("a", np.zeros((4, 6, 3), np.uint8), scores, scores / 2, None)
-    assert [bar.label for bar in view.top] == [f"class {i}" for i in (1, 4, 2, 0, 5)]
-    assert view.top[0].actual == pytest.approx(0.2)
-    assert (view.width, view.height) == (6, 4)
