@@ -146,16 +146,21 @@ def _layers(tensor: OutputTensor, array: np.ndarray) -> np.ndarray | None:
         return None
     one = len(planes) == 1
     if tensor.holds == "class_map":
-        return planes[0].astype(np.int64) if one else None
+        return _whole(planes[0]) if one else None
     if tensor.holds == "mask":
         masks: np.ndarray = planes > 0.5
-        return masks[0].astype(np.int64) if one else masks
+        return _whole(masks[0]) if one else masks
     if tensor.class_axis is None:
         return None
     if one:
-        return (planes[0] > (0.5 if tensor.holds == "probabilities" else 0.0)).astype(np.int64)
+        return _whole(planes[0] > (0.5 if tensor.holds == "probabilities" else 0.0))
     best: np.ndarray = np.argmax(planes, axis=0)
     return best
+
+
+def _whole(cells: np.ndarray) -> np.ndarray:
+    whole: np.ndarray = cells.astype(np.int64)
+    return whole
 
 
 def planes_of(tensor: OutputTensor, array: np.ndarray) -> np.ndarray | None:
