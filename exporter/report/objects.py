@@ -181,5 +181,5 @@ def _best(objects: Sequence[_Object]) -> Sequence[_Object]:
 
 def _found(one: _Object) -> Found:
     label = one.label if len(one.label) <= _LABEL else one.label[: _LABEL - 1] + "…"
-    text = label if one.score is None else f"{label} {one.score:.2f}"
+    text = label if one.score is None else f"{label}  {one.score:.2f}"
     return Found(box=one.box, text=text, color=class_color(max(0, one.index or 0)))
