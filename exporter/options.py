@@ -76,7 +76,8 @@ class PreprocessingChoice:
 class Budget:
     """What an int8 model may cost; unset fields demand nothing.
 
-    `max_accuracy_drop` is in points and needs labels; `min_agreement` is a share of images.
+    `max_accuracy_drop` is in points and needs labels; `min_agreement` is a share by the task's
+    metric: of images whose first class agrees, of pixels or boxes, or the smallest cosine.
     """
 
     max_accuracy_drop: float | None = None
@@ -98,7 +99,7 @@ class Budget:
         if self.max_accuracy_drop is not None:
             parts.append(f"accuracy drop <= {self.max_accuracy_drop:g} points")
         if self.min_agreement is not None:
-            parts.append(f"top-1 agreement >= {self.min_agreement:.1%}")
+            parts.append(f"agreement >= {self.min_agreement:.1%}")
         return ", ".join(parts) or "no budget"
 
 
@@ -112,8 +113,8 @@ class QuantizeOptions:
 
     `recipe` is one recipe, or the candidates, of which the one with the least work within
     `budget` is taken.
-    `calibration` and `evaluate` are folders of images (class folders give accuracy),
-    `calibration="noise"` asks for noise by name. `train` is for QAT: class folders named like the
+    `calibration` and `evaluate` are folders of images (class folders give accuracy); the first may
+    hold network inputs as .npy or .npz files, or be one. `calibration="noise"` asks for noise by name. `train` is for QAT: class folders named like the
     labels, or plain images to distill on; `checkpoint` is resumed where it exists.
 
     Raises RecipeError for an option that the recipe has no use for, UsageError for one it lacks.

@@ -354,7 +354,8 @@ Calibration = Annotated[
     typer.Option(
         "--calibration",
         metavar="DIR",
-        help="Folder of typical images; or the word noise, for sizes and speed only.",
+        help="Folder of typical images, or of network inputs as .npy or .npz; or the word noise, "
+        "for sizes and speed only.",
         rich_help_panel="Quantization",
     ),
 ]
@@ -389,7 +390,7 @@ MinAgreement = Annotated[
     float | None,
     typer.Option(
         "--min-agreement",
-        help="auto, without labels: smallest top-1 agreement with float32, 0 to 1.",
+        help="auto, without labels: smallest agreement with float32 by the task's metric, 0 to 1.",
         rich_help_panel="Quantization",
     ),
 ]

@@ -70,11 +70,8 @@ class ImageBatches:
     saved: int = 0
 
     def __str__(self) -> str:
-        photos, words = self.images - self.saved, []
-        if photos:
-            words.append(f"{photos} images")
-        if self.saved:
-            words.append(f"{self.saved} saved inputs")
+        counts = {"image": self.images - self.saved, "saved input": self.saved}
+        words = [f"{n} {word}{'' if n == 1 else 's'}" for word, n in counts.items() if n]
         return " and ".join(words)
 
 

@@ -246,3 +246,17 @@ def test_a_folder_behind_a_closed_one_is_no_missing_one(
     monkeypatch.setattr(Path, "stat", refused)
     with pytest.raises(ImageFolderError, match="cannot be read: you are not allowed to"):
         open_folder(plain)
+
+
+def test_photos_are_read_in_the_color_that_the_reader_wants(plain: Path) -> None:
+    def levels(pixels: np.ndarray) -> torch.Tensor:
+        return torch.from_numpy(pixels).permute(2, 0, 1).float()
+
+    expected = np.array([np.array(Image.open(p).convert("L")) for p in sorted(plain.iterdir())])
+    found = read_batches(plain, levels, limit=256, color="L")
+    assert np.array_equal(torch.cat(found.batches).numpy()[:, 0], expected)
+    opened = open_folder(plain, color="RGBA")
+    alpha = opened.load([3, 4], levels)
+    assert alpha.shape == (2, 4, 8, 8)
+    assert bool((alpha[:, 3] == 255).all())
+    assert alpha[:, 0, 0, 0].tolist() == [3, 4]

@@ -8,7 +8,7 @@ import socket
 import struct
 import zlib
 from pathlib import Path
-from typing import get_args
+from typing import Literal, get_args
 
 import numpy as np
 import pytest
@@ -157,6 +157,34 @@ def test_8_bit_images_are_what_pillow_converts_them_to(tmp_path: Path) -> None:
             expected = np.array(opened.convert("RGB"))
         assert np.array_equal(read_photo(tmp_path / name), expected), name
     assert np.array_equal(read_photo(tmp_path / "RGBA.png"), np.array(color))  # not blended
+
+
+@pytest.mark.parametrize(("color", "channels"), [("L", 1), ("RGBA", 4)])
+def test_gray_and_rgba_are_what_pillow_converts_them_to(
+    color: Literal["L", "RGBA"], channels: int, tmp_path: Path
+) -> None:
+    """From what the file holds, not by way of RGB, which has lost the transparency."""
+    shown = Image.fromarray(np.random.default_rng(0).integers(0, 256, (8, 9, 3), np.uint8))
+    clear = shown.copy()
+    clear.putalpha(Image.fromarray(np.tile(RAMP_8, (1, 2))[:, :9]))
+    for image, name in (
+        *((shown.convert(mode), f"{mode}.png") for mode in ("1", "L", "P", "RGB")),
+        (clear, "RGBA.png"),
+        (clear.convert("LA"), "LA.png"),
+        (shown.convert("CMYK"), "CMYK.tif"),
+    ):
+        image.save(tmp_path / name)
+        with Image.open(tmp_path / name) as opened:
+            expected = np.array(opened.convert(color)).reshape(8, 9, channels)
+        pixels = read_photo(tmp_path / name, color=color)
+        assert pixels.shape == (8, 9, channels)
+        assert np.array_equal(pixels, expected), name
+    turned = Image.Exif()
+    turned[0x0112] = 6  # the camera was held upright
+    shown.save(tmp_path / "turned.png", exif=turned)
+    assert read_photo(tmp_path / "turned.png", color=color).shape == (9, 8, channels)
+    (tmp_path / "16.tif").write_bytes(tiff(RAMP, bits=16))
+    assert np.array_equal(read_photo(tmp_path / "16.tif", color=color)[..., 0], RAMP_8)
 
 
 def test_a_photo_with_a_gain_map_or_preview_is_its_first_picture(tmp_path: Path) -> None:

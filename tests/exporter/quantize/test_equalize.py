@@ -57,7 +57,7 @@ def _attention_vit(options: dict[str, object] | None = None, *left_out: str) -> 
     x = torch.randn(1, 3, 32, 32)
     off = {name: PassEffect("disabled") for name in left_out}
     return rewrite(
-        model, Evidence([x], [run(model, (x,))], Tolerance(atol=1e-3)), left_out=off
+        model, Evidence([(x,)], [run(model, (x,))], Tolerance(atol=1e-3)), left_out=off
     ).module
 
 
