@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -10,6 +9,7 @@ import numpy as np
 
 from ..artifact.metadata import Golden, GoldenCase, Metadata, Output, OutputTensor
 from ..comparison import Comparison, Tolerance
+from ..reference.reference import UNSEEN
 from ..reference.stated import stated_otherwise
 from ..vectors import compare_golden, places_of
 from .allowance import demanded
@@ -101,9 +101,7 @@ def _other_values(
     values = array.astype(np.float64)
     low, high = float(values.min()), float(values.max())
     if stated.holds in ("class_map", "class_index"):
-        count = math.inf if labels is None else len(labels)
-        if low < 0 or high >= count or (values != np.rint(values)).any():
-            problems.append(f"holds classes from {low:g} to {high:g}, and there are {count}")
+        problems += _other_classes(values, output, index)
     if stated.holds == "mask" and not np.isin(values, (0.0, 1.0)).all():
         problems.append(f"is a mask of values from {low:g} to {high:g}, not 0 and 1")
     if stated.holds != "probabilities":
@@ -117,6 +115,21 @@ def _other_values(
                 f"holds probabilities that sum to {float(np.ravel(total)[0]):.6g}, not 1"
             )
     return problems
+
+
+def _other_classes(values: np.ndarray, output: Output, index: int) -> list[str]:
+    """Say which values of a tensor are no classes."""
+    if any(step.function == "resize" for step in output.steps(index)):
+        values = values[values != UNSEEN]
+    if not values.size:
+        return []
+    low, high = float(values.min()), float(values.max())
+    whole = low >= 0 and bool((values == np.rint(values)).all())
+    if whole and (output.labels is None or high < len(output.labels)):
+        return []
+    known = output.labels
+    wanted = "not whole numbers from 0" if known is None else f"and there are {len(known)}"
+    return [f"holds classes from {low:g} to {high:g}, {wanted}"]
 
 
 def metadata(check: Check) -> PropertyResult:

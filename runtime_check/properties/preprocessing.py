@@ -113,7 +113,7 @@ def _bound(
         atol = least.atol_of(index) if _moves(wanted) else 1 / max(1, wanted.size)
         atols.append(2 * moved + atol)
     several = tuple(atols) if len(atols) > 1 else ()
-    return Tolerance(atol=max(atols), outputs=several, rtol=least.rtol)
+    return Tolerance(atol=max(atols, default=least.atol), outputs=several, rtol=least.rtol)
 
 
 def _distance(one: np.ndarray, other: np.ndarray) -> float:

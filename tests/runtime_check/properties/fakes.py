@@ -122,18 +122,20 @@ def a_check(
 
 
 def stating(
-    check: Check, *rows: LedgerRow, activation: str = "none", method: str = "none"
+    check: Check,
+    *rows: LedgerRow,
+    activation: str = "none",
+    method: str = "none",
+    outputs: Sequence[tuple[Sequence[int], str]] | None = None,
 ) -> Check:
-    """The check of a file whose metadata state this."""
+    """The check of a file whose metadata state this; `outputs` are shapes and dtypes."""
     stated = check.metadata
+    if outputs is None:
+        outputs = [(tensor.shape, tensor.dtype) for tensor in stated.output.tensors]
     metadata = stated.model_copy(
         update={
             "ledger": list(rows),
-            "output": Output.model_validate(
-                stated_output(
-                    *((t.shape, t.dtype) for t in stated.output.tensors), activation=activation
-                )
-            ),
+            "output": Output.model_validate(stated_output(*outputs, activation=activation)),
             "quantization": stated.quantization.model_copy(update={"method": method}),
         }
     )

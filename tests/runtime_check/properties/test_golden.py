@@ -13,14 +13,22 @@ from runtime_check.testing.archives import with_golden, with_metadata
 from .checks import check, one
 
 
+def one_more(metadata: dict[str, Any]) -> None:
+    output = metadata["output"]
+    output["tensors"].append({"name": "more", "shape": [1], "axes": ["1"]})
+    output["returned"] = "list"
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (lambda m: m["output"].update(labels=["a", "b"]), "2 labels for 10 outputs"),
-        (lambda m: m["output"].update(activation="softmax"), "probabilities"),
+        (lambda m: m["output"].update(labels=["a", "b"]), "10 classes, and there are 2 labels"),
+        (lambda m: m["output"]["tensors"][0].update(holds="probabilities"), "probabilities"),
+        (lambda m: m["output"]["tensors"][0].update(holds="class_index"), "holds classes from"),
+        (lambda m: m["output"]["tensors"][0].update(dtype="float64"), "states float64 [1, 10]"),
         (lambda m: m["operators"].update({"aten::relu": 3}), "operators stated"),
         (lambda m: m["produced_by"].update(bytecode_version=5), "bytecode version 5"),
-        (lambda m: m["output"]["tensors"].append({"shape": [1]}), "1 outputs, the metadata"),
+        (one_more, "1 outputs, the metadata states 2"),
     ],
 )
 def test_metadata_that_lies_is_found(

@@ -6,18 +6,15 @@ import importlib
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import pytest
 
-from runtime_check.artifact.metadata import (
-    Output,
-)
+from runtime_check.artifact.metadata import GoldenCase, SampledData
 from runtime_check.options import Demands
 from runtime_check.properties.base import Check, Trial, Verdict
-from runtime_check.properties.golden import examine_metadata, golden
+from runtime_check.properties.golden import golden
 
 from .fakes import a_check, honest
 
@@ -124,169 +121,44 @@ def test_a_golden_vector_is_held_to_the_golden_records_bound_and_the_users(
         assert result.comparison.tolerance.atol in (1e-3, 0.0)
 
 
-def examined(
-    actual: Outputs,
-    *stated: tuple[list[int], str],
-    activation: str = "none",
-    labels: list[str] | None = None,
-    method: str = "none",
-) -> Verdict:
-    """Judge what a file answers by metadata that state this of it."""
-    output = Output.model_validate({
-        "activation": activation,
-        "labels": labels,
-        "tensors": [{"shape": shape, "dtype": dtype} for shape, dtype in stated],
-    })  # fmt: skip
-    check = SimpleNamespace(
-        run=lambda inputs: [array for array in actual if inputs],
-        metadata=SimpleNamespace(output=output, quantization=SimpleNamespace(method=method)),
-    )
-    verdict = examine_metadata(cast(Check, check), [np.zeros(1)], True)
-    assert (verdict.fault, bool(verdict)) == (
-        ("misstated", False) if verdict.problem else ("", True)
-    )
-    assert verdict.values == sum(array.size for array in actual)
-    assert [array.tolist() for array in verdict.actual] == [array.tolist() for array in actual]
-    return verdict
+def sampling(check: Check, **figures: float) -> Check:
+    """The check of a file whose first golden output is kept as every fourth value: the first."""
+    first, *others = check.artifact.golden.cases
+    whole = first.expected[0].array()
+    sampled = SampledData.sampled(whole, 1)
+    assert (sampled.stride, sampled.array().tolist()) == (4, [whole[0, 0]])
+    sampled = sampled.model_copy(update=figures)
+    cases = [first.model_copy(update={"expected": [sampled]}), *others]
+    vectors = check.artifact.golden.model_copy(update={"cases": cases})
+    return replace(check, artifact=replace(check.artifact, golden=vectors))
 
 
-F32 = "float32"
-
-
-@pytest.mark.parametrize(
-    ("shapes", "stated", "problem"),
-    [
-        ([(1, 3)], [([1, 3], F32)], ""),
-        ([(5, 3)], [([1, 3], F32)], ""),  # of the first golden input: the batch may differ
-        ([(1, 1)], [([1, 1], F32)], ""),
-        ([(1, 3), (2,)], [([1, 3], F32), ([2], F32)], ""),
-        ([], [([1, 3], F32)], "0 outputs, the metadata states 1"),
-        ([(1, 3)], [([1, 3], F32), ([2], F32)], "1 outputs, the metadata states 2"),
-        ([(1, 3), (2,)], [([1, 3], F32)], "2 outputs, the metadata states 1"),
-        (
-            [(1, 3)],
-            [([1, 3], "float64")],
-            "output 0 is float32 [1, 3], the metadata states float64 [1, 3]",
-        ),
-        ([(3,)], [([1, 3], F32)], "output 0 is float32 [3], the metadata states float32 [1, 3]"),
-        (
-            [(1, 3), (1, 3, 1)],
-            [([1, 3], F32), ([1, 3], F32)],
-            "output 1 is float32 [1, 3, 1], the metadata states float32 [1, 3]",
-        ),
-        (
-            [(0, 3)],
-            [([1, 3], F32)],
-            "output 0 is float32 [0, 3], the metadata states float32 [1, 3]",
-        ),
-        ([(0, 4)], [([0, 4], F32)], ""),  # no box was found
-        ([(2, 4)], [([0, 4], F32)], ""),
-        (
-            [(3,)],
-            [([1, 3], F32), ([2], F32)],
-            "1 outputs, the metadata states 2; "
-            "output 0 is float32 [3], the metadata states float32 [1, 3]",
-        ),
-    ],
-)
-def test_outputs_have_the_count_the_dtype_and_the_rank_that_are_stated(
-    shapes: list[tuple[int, ...]], stated: list[tuple[list[int], str]], problem: str
+def test_of_a_large_golden_output_a_sample_and_its_figures_count(
+    tensor_ptl: Any, tmp_path: Path
 ) -> None:
-    arrays = [np.ones(shape, np.float32) for shape in shapes]
-    assert examined(arrays, *stated).problem == problem
+    with a_check(tensor_ptl.path, tmp_path) as check:
+        result = golden(sampling(check))
+    assert (result.status, result.examples) == ("passed", 3)
+    # Only the third value is off, which the sample has not.
+    with a_check(tensor_ptl.path, tmp_path, off_by(1.0, 0.0, 0.0)) as check:
+        result = golden(sampling(check))
+    assert (result.status, result.fault, result.examples) == ("failed", "differs", 1)
+    assert result.reason.startswith("golden vector 'case-0': 4 values, max|d| ")
+    # What a user demands counts for the figures, too.
+    for demands, status in ((Demands(atol=1e-7), "failed"), (Demands(atol=1e-5), "passed")):
+        with a_check(tensor_ptl.path, tmp_path, off_by(3e-6, 0, 0), demands=demands) as check:
+            assert golden(sampling(check)).status == status
 
 
-@pytest.mark.parametrize(
-    ("shape", "labels", "problem"),
-    [
-        ((2, 1, 3), 3, ""),
-        ((2, 1, 3), 2, "2 labels for 3 outputs"),
-        ((2, 1, 3), 1, "1 labels for 3 outputs"),
-        ((3,), 3, ""),
-        ((), 0, ""),
-        ((), 1, "1 labels for 0 outputs"),
-        (None, 0, "0 outputs, the metadata states 1"),
-        (None, 1, "0 outputs, the metadata states 1; 1 labels for 0 outputs"),
-    ],
-)
-def test_there_is_a_label_for_each_value_of_the_last_axis(
-    shape: tuple[int, ...] | None, labels: int, problem: str
-) -> None:
-    arrays = [] if shape is None else [np.ones(shape, np.float32)]
-    names = [f"class {index}" for index in range(labels)]
-    assert examined(arrays, (list(shape or ()), F32), labels=names).problem == problem
+def test_what_is_shown_of_a_sampled_output_is_the_sample(tensor_ptl: Any, tmp_path: Path) -> None:
+    def verdict_of(outputs: Outputs) -> Verdict:
+        with a_check(tensor_ptl.path, tmp_path, lambda *_: outputs) as check:
+            case: GoldenCase = sampling(check).artifact.golden.cases[0]
+            return module._replay(case)(check, [i.array() for i in case.inputs], True)
 
-
-def test_labels_are_counted_on_the_first_output() -> None:
-    arrays = [np.ones((1, 3), np.float32), np.ones((1, 2), np.float32)]
-    stated = ([1, 3], F32), ([1, 2], F32)
-    assert examined(arrays, *stated, labels=["a", "b", "c"])
-    assert not examined(arrays, *stated, labels=["a", "b"])
-
-
-@pytest.mark.parametrize(("method", "slack"), [("none", 1e-5), ("static", 1e-3)])
-@pytest.mark.parametrize("activation", ["softmax", "sigmoid"])
-def test_probabilities_lie_between_0_and_1(activation: str, method: str, slack: float) -> None:
-    def problem(*values: float) -> str:
-        rows = np.array([[0.5, 0.25, 0.25], values])
-        stated = [2, 3], "float64"
-        return examined([rows], stated, activation=activation, method=method).problem
-
-    # At the edge itself, and a little beyond it on either side.
-    assert problem(-slack, 0.5, 0.5 + slack) == ""
-    assert problem(0.0, 1 + slack, -slack) == ""
-    low, high = -1.1 * slack, 1 + 1.1 * slack
-    assert problem(low, 0.5, 0.5 - low) == (
-        f"probabilities reach from {low:.4g} to {0.5 - low:.4g}, not 0 to 1"
-    )
-    assert problem((1 - high) / 2, high, (1 - high) / 2) == (
-        f"probabilities reach from {(1 - high) / 2:.4g} to {high:.4g}, not 0 to 1"
-    )
-
-
-@pytest.mark.parametrize(("method", "slack"), [("none", 1e-5), ("static", 1e-3)])
-def test_a_softmax_sums_to_1_and_a_sigmoid_need_not(method: str, slack: float) -> None:
-    def problem(activation: str, total: float) -> str:
-        rows = np.array([[total - 0.5, 0.5], [0.5, 0.5]])
-        return examined([rows], ([2, 2], "float64"), activation=activation, method=method).problem
-
-    for sign in (-1, 1):
-        assert problem("softmax", 1 + sign * 0.9 * slack) == ""
-        # numpy's own relative tolerance would add 1e-5.
-        off = 1 + sign * (slack + 0.5e-5)
-        assert problem("softmax", off) == f"probabilities sum to {off:.6g}, not 1"
-    assert problem("softmax", 0.5).startswith("probabilities sum to 0.5, ")
-    assert problem("sigmoid", 0.6) == problem("sigmoid", 1.4) == ""
-    assert problem("none", 40.0) == ""
-
-
-def test_every_row_sums_to_1() -> None:
-    rows = np.array([[[0.5, 0.5]], [[0.5, 0.4]]], np.float32)
-    assert not examined([rows], ([2, 1, 2], F32), activation="softmax")
-    # Columns do not have to.
-    rows = np.array([[0.9, 0.1], [0.8, 0.2]], np.float32)
-    assert examined([rows], ([2, 2], F32), activation="softmax")
-
-
-def test_probabilities_are_the_first_output_where_there_is_one() -> None:
-    scores, boxes = np.array([[0.9, 0.1]], np.float32), np.array([[7.0, -8.0]], np.float32)
-    stated = ([1, 2], F32), ([1, 2], F32)
-    assert examined([scores, boxes], *stated, activation="softmax")
-    assert not examined([boxes, scores], *stated, activation="softmax")
-    nothing = examined([], ([1, 2], F32), activation="softmax")
-    assert nothing.problem == "0 outputs, the metadata states 1"
-    none_found = np.zeros((0, 2), np.float32)
-    assert examined([none_found], ([0, 2], F32), activation="softmax")
-    # A single number is judged, too.
-    assert examined([np.array(0.3, np.float32)], ([], F32), activation="sigmoid")
-    assert not examined([np.array(1.3, np.float32)], ([], F32), activation="sigmoid")
-    assert not examined([np.array(0.3, np.float32)], ([], F32), activation="softmax")
-
-
-def test_all_that_is_wrong_is_said() -> None:
-    verdict = examined(
-        [np.array([[1.5, 0.5]], np.float32)], ([2], F32), activation="softmax", labels=["a"]
-    )
-    assert [part.split()[0] for part in verdict.problem.split("; ")] == [
-        "output", "1", "probabilities", "probabilities"
-    ]  # fmt: skip
+    given = np.float32([[7.0, 8.0, 9.0]])
+    found = verdict_of([given])
+    assert [array.tolist() for array in found.actual] == [[7.0]]
+    assert [array.size for array in found.expected] == [1]
+    # Of another shape there are no such places.
+    assert [a.tolist() for a in verdict_of([given.T]).actual] == [[[7.0], [8.0], [9.0]]]

@@ -23,6 +23,7 @@ from runtime_check.artifact.metadata import (
 )
 from runtime_check.comparison import Tolerance
 from runtime_check.errors import UnreadableArtifact
+from runtime_check.metrics import Metric
 from runtime_check.properties.base import Check, PropertyResult
 from runtime_check.properties.load_anywhere import load_anywhere
 from runtime_check.runtimes.run import ChildDied, ForwardError, OutOfTime, Run
@@ -70,6 +71,8 @@ class Processes:
     in_time: int = 0  # how often time was asked for
     refuses: Callable[[int], None] = lambda process: None
     late_at: int = 10**9
+    golden: Golden = GOLDEN
+    bent: float = 0.0  # by how much the last value of the first output is off
 
     @contextmanager
     def open(
@@ -95,6 +98,7 @@ class Processes:
             assert [a.tolist() for a in inputs] == [s.array().tolist() for s in stated]
             outputs = answered(inputs)
             outputs[1] += np.float32(self.off(process, case))
+            outputs[0][-1] += np.float32(self.bent)
             return Run(outputs=outputs, seconds=(0.0,))
 
         yield SimpleNamespace(forward=forward)
@@ -112,7 +116,8 @@ class Processes:
         )
         check = SimpleNamespace(
             runtime=SimpleNamespace(costly=self.costly, deaths=0, require_time=self.require_time),
-            artifact=SimpleNamespace(golden=GOLDEN),
+            artifact=SimpleNamespace(golden=self.golden),
+            metric=Metric(kind="classes", outputs=2),
             file=FILE,
             timeout=7.0,
             memory=12345,
@@ -274,3 +279,31 @@ def test_a_server_engine_may_refuse(error: Exception, monkeypatch: pytest.Monkey
     assert result.reason == (
         "the same under 2 thread environments; the server engine fbgemm refuses it"
     )
+
+
+def sampled(case: GoldenCase) -> GoldenCase:
+    """The case with the first output's first value alone, and figures of both."""
+    first, second = case.expected
+    sample = SampledData.sampled(first.array(), 1)
+    assert sample.array().tolist() == first.array()[:1].tolist()
+    return case.model_copy(update={"expected": [sample, second]})
+
+
+@pytest.mark.parametrize(("bent", "status"), [(0.25, "passed"), (20.0, "failed")])
+def test_large_golden_outputs_are_replayed_by_what_is_kept_of_them(
+    bent: float, status: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    golden = GOLDEN.model_copy(update={"cases": [sampled(case) for case in GOLDEN.cases]})
+    result = Processes(golden=golden, bent=bent).result(monkeypatch)
+    assert (result.status, result.fault) == (status, "" if status == "passed" else "differs")
+    assert result.comparison is not None
+    # Twice a value, three figures and the second output.
+    assert result.comparison.elements == 2 * (1 + 3 + 1)
+
+
+def test_classes_are_ranked_on_the_first_of_each_samples_outputs(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    result = Processes().result(monkeypatch)
+    assert result.comparison is not None
+    assert (result.comparison.top1, result.comparison.top5) == (1.0, None)

@@ -43,7 +43,7 @@ def test_outputs_that_are_misstated_fail_with_the_input(tensor_ptl: Any, tmp_pat
     with a_check(tensor_ptl.path, tmp_path, answer) as check:
         result = metadata(check)
     assert (result.name, result.status, result.fault) == ("metadata", "failed", "misstated")
-    assert result.reason.startswith("output 0 is float64 [1, 3], ")
+    assert result.reason.startswith("output output_0 is float64 [1, 3], ")
     assert result.counterexample is not None
 
 

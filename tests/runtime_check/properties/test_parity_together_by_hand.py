@@ -53,7 +53,9 @@ def judged(
     """What is said of these pairs, by a check that is to draw as many."""
     monkeypatch.setattr(module, "_pairs", lambda check: list(pairs))
     with a_check(made.path, folder, sha256="0" * 64) as check:
-        check = stating(check, method=method)
+        first = pairs[0].verdict.expected if pairs else ()
+        outputs = [(array.shape, str(array.dtype)) for array in first]
+        check = stating(check, method=method, outputs=outputs or None)
         check = replace(check, examples=len(pairs) if examples is None else examples)
         return _together(check, Trial.begin(check, "parity"), demand)
 
@@ -62,17 +64,20 @@ def judged(
 def test_all_inputs_are_counted_and_measured_as_one(
     method: str, stored: str, tensor_ptl: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Signal 9 + 16, noise 1: 10 log10(25) dB. The second output is not measured."""
+    """Signal 9 + 16, noise 1: 10 log10(25) dB; of the second output 81 + 81 and 9 + 9: 9.
+
+    The worse of the two counts. The best class is the same in the first output alone.
+    """
     pairs = (
-        pair_of([3.0, 0.0], [9.0], actual=[[3.0, 0.0], [0.0]]),
-        pair_of([0.0, 4.0], [9.0], actual=[[0.0, 5.0], [0.0]]),
+        pair_of([3.0, 0.0], [9.0, 0.0], actual=[[3.0, 0.0], [6.0, 0.0]]),
+        pair_of([0.0, 4.0], [0.0, 9.0], actual=[[0.0, 5.0], [3.0, 9.0]]),
     )
     result = judged(tensor_ptl, tmp_path, monkeypatch, *pairs, method=method)
     assert (result.name, result.status, result.examples) == ("parity", "passed", 2)
     found = result.comparison
     assert found is not None
-    assert (found.elements, found.max_abs, found.top1) == (4, 1.0, 1.0)
-    assert found.sqnr_db == pytest.approx(13.979, abs=1e-3)
+    assert (found.elements, found.max_abs, found.top1) == (8, 3.0, 1.0)
+    assert found.sqnr_db == pytest.approx(9.542, abs=1e-3)
     assert result.reason == f"{stored} against fp32 Python: {found}"
 
 
@@ -99,6 +104,30 @@ def test_what_is_demanded_is_demanded_of_all_of_them(
     assert [value.tolist() for value in saved.actual] == [[[0.0, 5.0]]]
 
 
+@pytest.mark.parametrize(
+    ("demand", "status"),
+    [
+        ({"min_sqnr_db": 13.9}, "failed"),  # which the first output alone would meet
+        ({"min_sqnr_db": 9.5}, "passed"),
+        ({"min_agreement": 1.0}, "passed"),
+    ],
+)
+def test_the_worst_of_several_outputs_meets_the_demand(
+    demand: dict[str, float],
+    status: str,
+    tensor_ptl: Any,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    pairs = (
+        pair_of([3.0, 0.0], [9.0, 0.0], actual=[[3.0, 0.0], [6.0, 0.0]]),
+        pair_of([0.0, 4.0], [0.0, 9.0], actual=[[0.0, 5.0], [0.0, 6.0]]),
+    )
+    demanded = replace(NO_LIMIT, **demand)
+    result = judged(tensor_ptl, tmp_path, monkeypatch, *pairs, demand=demanded)
+    assert result.status == status
+
+
 def test_no_input_is_counted_as_none(
     tensor_ptl: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -119,14 +148,14 @@ def test_fewer_inputs_than_were_to_be_prove_nothing(
 @pytest.mark.parametrize(
     ("pairs", "status"),
     [
-        ([pair_of([1.0, 2.0], [0.0]), pair_of([1.0, 2.0], [9.0])], "undecided"),
+        ([pair_of([1.0, 2.0], [0.0]), pair_of([1.0, 2.0], [9.0])], "passed"),
         ([pair_of([1.0, 2.0], [0.0]), pair_of([1.0, 2.0], [0.0])], "undecided"),
         ([pair_of([1.0, 2.0], [0.0]), pair_of([1.0, 2.1], [0.0])], "passed"),
         ([pair_of([1.0, 2.0])], "passed"),  # one alone cannot differ from another
     ],
     ids=["second", "neither", "a-little", "alone"],
 )
-def test_the_first_output_has_to_depend_on_the_input(
+def test_some_output_has_to_depend_on_the_input(
     pairs: list[_Pair],
     status: str,
     tensor_ptl: Any,
@@ -137,7 +166,9 @@ def test_the_first_output_has_to_depend_on_the_input(
     assert (result.name, result.status, result.examples) == ("parity", status, len(pairs))
     assert result.fault == ("" if status == "passed" else "constant")
     assert result.comparison is not None
-    assert result.comparison.elements == 2 * len(pairs)
+    assert result.comparison.elements == sum(
+        array.size for pair in pairs for array in pair.verdict.expected
+    )
 
 
 @pytest.mark.parametrize("fault", ["differs", "raised", "hung", "reference", "late", "bug"])

@@ -14,15 +14,12 @@ import torch
 
 from runtime_check.artifact.metadata import Preprocessing
 from runtime_check.comparison import Tolerance
-from runtime_check.errors import BuildError
-from runtime_check.properties.base import Check, PropertyResult, ReferenceRaised, Verdict
+from runtime_check.metrics import Metric
+from runtime_check.properties.base import Check, ReferenceRaised, Verdict
 from runtime_check.properties.preprocessing import (
     _distance,
     examine_preprocessing,
-    preprocessing,
 )
-
-from .fakes import photo_input
 
 # The package has a function of that name.
 module = importlib.import_module("runtime_check.properties.preprocessing")
@@ -44,7 +41,8 @@ TENSOR = np.linspace(-1, 1, 3 * 4 * 6).astype(np.float32).reshape(1, 3, 4, 6)
 RESIZED = np.linspace(40, 200, 8 * 12 * 3).astype(np.uint8).reshape(8, 12, 3)
 RESIZED[0, 0], RESIZED[0, 1] = 0, 255
 ANSWER = [np.array([4.0, -4.0], np.float32), np.array([8.0, 8.0, 0.0], np.float32)]
-LEAST = Tolerance(atol=0.5, rtol=0.25)
+LEAST = Tolerance(atol=0.5, outputs=(0.25, 0.5), rtol=0.25)
+METRIC = Metric(kind="classes", outputs=2)
 HALVES = ("up", "down")
 MOVES = (*HALVES, "first", "second")  # the last two with random signs
 
@@ -83,7 +81,8 @@ class Steps:
         self.asked[move] = change
         return self.answers.get(move, ANSWER)
 
-    def classify(self, tensor: torch.Tensor) -> Outputs:
+    def classify(self, tensor: torch.Tensor, image: np.ndarray) -> Outputs:
+        assert image is PHOTO
         value = tensor.numpy()
         assert (value.shape, value.dtype) == (TENSOR.shape, np.float32)
         std = np.array(STD).reshape(1, 3, 1, 1)
@@ -121,6 +120,7 @@ class Steps:
             allowance=SimpleNamespace(for_outputs=self.allow),
             run=self.run,
             seed=self.seed,
+            metric=METRIC,
         )
         return cast(Check, namespace)
 
@@ -170,14 +170,14 @@ def test_signs_are_the_seeds(way: dict[str, Any]) -> None:
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("output", [0, 1])
 @pytest.mark.parametrize("move", MOVES)
-def test_the_bound_is_twice_the_largest_move_of_any_output(
+def test_the_bound_of_an_output_is_twice_its_own_largest_move(
     move: str, output: int, way: dict[str, Any]
 ) -> None:
-    """Of 8, a quarter is allowed and 0.5; and twice the 3 that one move makes."""
+    """One move changes `output` by 3, the others change the other one by 1."""
 
-    def judged(off: float) -> Verdict:
+    def judged(at: int, off: float) -> Verdict:
         photo = [array.copy() for array in ANSWER]
-        photo[1][0] += off
+        photo[at][0] += off
         answers = {other: moved_answer(1 - output, 1.0) for other in MOVES}
         answers |= {move: moved_answer(output, -3.0), "photo": photo}
         if not way:
@@ -186,18 +186,21 @@ def test_the_bound_is_twice_the_largest_move_of_any_output(
             return steps.judged()
         return Steps(**way, answers=answers).judged()
 
-    bound = 2 * 3.0 + 0.5 + 0.25 * 8.0
-    for off in (bound - 0.01, 0.01 - bound):
-        verdict = judged(off)
-        assert verdict
-        assert verdict.comparison is not None
-        assert verdict.comparison.tolerance == Tolerance(atol=6.5, rtol=0.25)
-        assert verdict.values == 5
-    for off in (bound + 0.01, -0.01 - bound):
-        verdict = judged(off)
-        assert verdict.fault == "differs"
-        assert [array.tolist() for array in verdict.expected] == [a.tolist() for a in ANSWER]
-        assert verdict.actual[1][0] == pytest.approx(8.0 + off)
+    atols = (2 * 3.0 + 0.25, 2 * 1.0 + 0.5) if output == 0 else (2 * 1.0 + 0.25, 2 * 3.0 + 0.5)
+    for at, first in ((0, 4.0), (1, 8.0)):
+        bound = atols[at] + 0.25 * first
+        for off in (bound - 0.01, 0.01 - bound):
+            verdict = judged(at, off)
+            assert verdict
+            assert verdict.comparison is not None
+            tolerance = Tolerance(atol=max(atols), outputs=atols, rtol=0.25)
+            assert verdict.comparison.tolerance == tolerance
+            assert verdict.values == 5
+        for off in (bound + 0.01, -0.01 - bound):
+            verdict = judged(at, off)
+            assert verdict.fault == "differs"
+            assert [array.tolist() for array in verdict.expected] == [a.tolist() for a in ANSWER]
+            assert verdict.actual[at][0] == pytest.approx(first + off)
 
 
 def test_with_a_reference_the_file_runs_once_and_its_outputs_are_the_other_side() -> None:
@@ -240,14 +243,15 @@ def test_no_outputs_move_by_nothing() -> None:
     verdict = Steps(method="static", answers=answers).judged()
     assert verdict.fault == "differs"
     assert verdict.comparison is not None
-    assert (verdict.comparison.problem, verdict.comparison.tolerance) == ("empty", LEAST)
+    assert verdict.comparison.problem == "empty"
+    assert verdict.comparison.tolerance == Tolerance(atol=0.5, rtol=0.25)
 
 
 @pytest.mark.parametrize("step", ["preprocess", "classify"])
 def test_what_the_python_side_raises_is_not_the_files_fault(step: str) -> None:
     steps = Steps()
 
-    def raises(_: object) -> Any:
+    def raises(*_: object) -> Any:
         raise ZeroDivisionError
 
     setattr(steps, step, raises)
@@ -255,81 +259,86 @@ def test_what_the_python_side_raises_is_not_the_files_fault(step: str) -> None:
         steps.judged()
 
 
-def test_a_distance_is_the_largest_either_way_and_does_not_wrap() -> None:
-    low, high = np.array([3, 7, 7], np.uint8), np.array([250, 7, 9], np.uint8)
-    assert _distance(low, high) == _distance(high, low) == 247.0
-    assert _distance(np.float32([0.25]), np.float32([0.5])) == 0.25
+def test_a_distance_is_the_largest_either_way_and_of_whole_numbers_a_share() -> None:
+    low, high = np.array([3, 7, 7, 7], np.uint8), np.array([250, 7, 7, 8], np.uint8)
+    assert _distance(low, high) == _distance(high, low) == 0.5
+    assert _distance(np.array([True, False]), np.array([True, True])) == 0.5
+    assert _distance(low, low) == _distance(low[:0], low[:0]) == 0.0
+    assert _distance(np.float32([0.25, 3.0]), np.float32([0.5, 3.1])) == 0.25
+    # Of more or fewer boxes nothing can be said.
+    assert _distance(np.ones((2, 4)), np.zeros((3, 4))) == _distance(low, low[:1]) == 0.0
     assert _distance(np.zeros((0, 3)), np.zeros((0, 3))) == 0.0
 
 
-def explored(
-    monkeypatch: pytest.MonkeyPatch, *, spec: object, stated: Preprocessing | None, **other: Any
-) -> tuple[PropertyResult, list[Any], list[Any]]:
-    """Call the property where nothing is drawn: what it asked for, and what came of it."""
-    drawn: list[Any] = []
-    searched: list[Any] = []
-    monkeypatch.setattr(module, "image_recipes", lambda *a, **k: drawn.append((a, k)) or "strategy")
-
-    def explore(*given: Any) -> PropertyResult:
-        searched.append(given)
-        return PropertyResult(name="preprocessing", status="noted", reason="held", examples=4)
-
-    monkeypatch.setattr(module, "explore", explore)
-    quantization = SimpleNamespace(method=other.get("method", "none"))
-    check = SimpleNamespace(
-        metadata=SimpleNamespace(input=spec, preprocessing=stated, quantization=quantization),
-        reference=other.get("reference", "one"),
-        max_pixels=1234,
-    )
-    result = preprocessing(cast(Check, check))
-    for given in searched:
-        assert given[0] is check
-    return result, drawn, searched
+CLASSES = np.array([5, 5, 5, 5, 5, 5, 5, 5], np.int64)
 
 
-IMAGE = photo_input(min_side=8, max_side=2000)
+def flipped(count: int) -> np.ndarray:
+    """The map, but for the last pixels, whose classes are far away."""
+    found = CLASSES.copy()
+    found[len(found) - count :] = 200
+    return found
 
 
+@pytest.mark.parametrize("with_scores", [False, True], ids=["alone", "with scores"])
+@pytest.mark.parametrize("move", MOVES)
 @pytest.mark.parametrize(
-    ("other", "prefix"),
-    [
-        ({}, ""),
-        ({"reference": None}, "resize only, the file against itself on Pillow's resized image; "),
-        ({"method": "static"}, "resize only, the file against itself on Pillow's resized image; "),
-    ],
+    ("moved", "off", "holds"), [(0, 1, True), (0, 2, False), (1, 3, True), (1, 4, False)]
 )
-def test_images_are_drawn_about_the_size_that_is_only_cropped(
-    other: dict[str, Any], prefix: str, monkeypatch: pytest.MonkeyPatch
+def test_of_whole_numbers_twice_as_many_may_differ_as_a_move_makes_and_one(
+    moved: int, off: int, holds: bool, move: str, with_scores: bool
 ) -> None:
-    asked = []
-    monkeypatch.setattr(module, "timm_transform", asked.append)
-    result, drawn, searched = explored(monkeypatch, spec=IMAGE, stated=SPEC, **other)
-    assert asked == [SPEC]
-    assert drawn == [((IMAGE,), {"max_pixels": 1234, "scale": 12})]
-    assert [given[1:] for given in searched] == [
-        ("preprocessing", "strategy", examine_preprocessing)
-    ]
-    assert (result.name, result.status, result.examples) == ("preprocessing", "noted", 4)
-    assert result.reason == prefix + "held"
+    scores = ANSWER[:1] if with_scores else []
+    answers = {other: [*scores, CLASSES] for other in (*MOVES, "none")}
+    answers |= {move: [*scores, flipped(moved)], "photo": [*scores, flipped(off)]}
+    verdict = Steps(method="static", answers=answers).judged()
+    assert bool(verdict) is holds
+    assert verdict.comparison is not None
+    share = 2 * moved / 8 + 1 / 8
+    tolerance = verdict.comparison.tolerance
+    assert (tolerance.outputs or (tolerance.atol,))[-1] == share
+    # Classes have no distance, and the share of them that flipped is what is shown.
+    assert verdict.comparison.max_abs == off / 8
+    assert verdict.actual[-1].tolist() == flipped(off).tolist()
+    assert verdict.expected[-1].tolist() == CLASSES.tolist()
 
 
-@pytest.mark.parametrize(("spec", "stated"), [("tensors", SPEC), (IMAGE, None), ("tensors", None)])
-def test_tensors_and_images_that_the_app_prepares_are_skipped(
-    spec: object, stated: Preprocessing | None, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(module, "timm_transform", lambda _: None)
-    result, drawn, searched = explored(monkeypatch, spec=spec, stated=stated)
-    assert (result.name, result.status) == ("preprocessing", "skipped")
-    assert result.reason == "the file takes tensors: preprocessing is the app's"
-    assert drawn == searched == []
+def boxes(count: int, at: float) -> Outputs:
+    """As many boxes at one place, and their scores."""
+    return [np.full((count, 4), at, np.float32), np.full(count, 0.5, np.float32)]
 
 
-def test_without_timm_it_is_skipped_and_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
-    def missing(_: object) -> None:
-        raise BuildError("timm is not there")
+def test_where_a_gray_level_decides_how_many_boxes_there_are_as_many_are_compared() -> None:
+    def judged(photo: Outputs, first: Outputs) -> Verdict:
+        answers = {move: boxes(2, 9.0) for move in (*MOVES, "none")}
+        return Steps(method="static", answers={**answers, "first": first, "photo": photo}).judged()
 
-    monkeypatch.setattr(module, "timm_transform", missing)
-    result, drawn, searched = explored(monkeypatch, spec=IMAGE, stated=SPEC)
-    assert (result.name, result.status) == ("preprocessing", "skipped")
-    assert result.reason == "timm is not there"
-    assert drawn == searched == []
+    verdict = judged(boxes(3, 70.0), boxes(3, 70.0))
+    assert verdict
+    assert [array.shape for array in verdict.expected] == [(3, 4), (3,)]
+    # Three boxes elsewhere are others.
+    assert judged(boxes(3, 170.0), boxes(3, 70.0)).fault == "differs"
+    # No move gives four, nor is one output alone enough.
+    for photo in (boxes(4, 9.0), [boxes(3, 70.0)[0], boxes(2, 70.0)[1]]):
+        wrong = judged(photo, boxes(3, 70.0))
+        assert wrong.comparison is not None
+        assert wrong.comparison.problem == "shape"
+        assert [array.shape for array in wrong.expected] == [(2, 4), (2,)]
+
+
+def test_whole_numbers_of_another_shape_or_count_are_not_compared() -> None:
+    answers = {move: [CLASSES] for move in (*MOVES, "none")}
+    for photo, problem in (([CLASSES[:4]], "shape"), ([], "count"), ([CLASSES] * 2, "count")):
+        verdict = Steps(method="static", answers={**answers, "photo": photo}).judged()
+        assert verdict.comparison is not None
+        assert verdict.comparison.problem == problem
+
+
+def test_classes_are_ranked_on_the_output_that_has_them() -> None:
+    verdict = Steps(method="static", answers={"photo": moved_answer(1, 9.0)}).judged()
+    assert verdict.comparison is not None
+    assert verdict.comparison.top1 == 1.0  # of [4, -4]; the second has another best one
+    mapped = {move: [ANSWER[0], CLASSES] for move in (*MOVES, "none", "photo")}
+    found = Steps(method="static", answers=mapped).judged().comparison
+    assert found is not None
+    assert found.top1 is None
