@@ -32,10 +32,7 @@ def named(value: Any) -> list[tuple[str, Tensor]]:
 
 def absent(value: Any) -> list[str]:
     """Name each None that `flatten` leaves out, as `named` names tensors."""
-    names: list[str] = []
-    for name, item in _parts(value, "") or ():
-        names += [name] if item is None else [f"{name}.{inner}" for inner in absent(item)]
-    return names
+    return [*_absent(value, "")]
 
 
 def _inside(value: Any, name: str) -> Iterator[tuple[str, Tensor]]:
@@ -51,6 +48,15 @@ def _inside(value: Any, name: str) -> Iterator[tuple[str, Tensor]]:
     for inner, item in parts:
         if item is not None:
             yield from _inside(item, f"{name}.{inner}" if name else inner)
+
+
+def _absent(value: Any, name: str) -> Iterator[str]:
+    for inner, item in _parts(value, name) or ():
+        full = f"{name}.{inner}" if name else inner
+        if item is None:
+            yield full
+        else:
+            yield from _absent(item, full)
 
 
 def _parts(value: Any, name: str) -> list[tuple[str, Any]] | None:
