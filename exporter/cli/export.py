@@ -12,7 +12,7 @@ import typer
 from runtime_check.device.operators import DEFAULT_RUNTIME
 
 from ..errors import UsageError
-from . import options
+from . import options, quantization
 from .show import as_json, print_json, progress, show_export, show_next, show_top
 
 if TYPE_CHECKING:
@@ -87,23 +87,23 @@ def export(
     verify: options.Verify = True,
     run_on: options.RunOn = None,
     sign: options.Sign = None,
-    quantize: options.Quantize = "none",
-    mode: options.Mode = None,
-    scheme: options.Scheme = None,
-    observer: options.Observer = None,
-    granularity: options.Granularity = None,
-    rounding: options.Rounding = None,
-    float_layers: options.FloatLayers = None,
-    equalize: options.Equalize = None,
-    calibration: options.Calibration = None,
-    calibration_images: options.CalibrationImages = None,
-    evaluate: options.Evaluate = None,
-    max_accuracy_drop: options.MaxAccuracyDrop = None,
-    min_agreement: options.MinAgreement = None,
-    train: options.Train = None,
-    epochs: options.Epochs = None,
-    learning_rate: options.LearningRate = None,
-    checkpoint: options.Checkpoint = None,
+    quantize: quantization.Quantize = "none",
+    mode: quantization.Mode = None,
+    scheme: quantization.Scheme = None,
+    observer: quantization.Observer = None,
+    granularity: quantization.Granularity = None,
+    rounding: quantization.Rounding = None,
+    float_layers: quantization.FloatLayers = None,
+    equalize: quantization.Equalize = None,
+    calibration: quantization.Calibration = None,
+    calibration_images: quantization.CalibrationImages = None,
+    evaluate: quantization.Evaluate = None,
+    max_accuracy_drop: quantization.MaxAccuracyDrop = None,
+    min_agreement: quantization.MinAgreement = None,
+    train: quantization.Train = None,
+    epochs: quantization.Epochs = None,
+    learning_rate: quantization.LearningRate = None,
+    checkpoint: quantization.Checkpoint = None,
     json: options.Json = False,
     quiet: options.Quiet = False,
     traceback: options.Traceback = False,
