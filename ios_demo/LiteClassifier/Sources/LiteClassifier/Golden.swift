@@ -37,6 +37,11 @@ public struct SampledTensor: Equatable, Sendable {
   public let mean: Double?
 
   public var isWhole: Bool { stride == 1 }
+
+  /// The values of a tensor of this shape at the places that are held.
+  func places(of tensor: Tensor) -> Tensor {
+    isWhole ? tensor : tensor.every(stride, from: start)
+  }
 }
 
 extension SampledTensor: Decodable {

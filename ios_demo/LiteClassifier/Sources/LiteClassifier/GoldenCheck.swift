@@ -16,7 +16,7 @@ public struct Comparison: Equatable, Sendable {
   /// Compare output by output. Comparing nothing is a failure; NaN must meet NaN.
   ///
   /// Of a sampled tensor the values that are held are compared, and minimum, maximum and mean of all
-  /// of it. Integers and bools have no tolerance. `classes` says which output ranks classes, and
+  /// of it. Of integers and bools a share of `flips` may differ, by whatever they do. `classes` says which output ranks classes, and
   /// along which axis; without it the last axis of the first one counts as that.
   public static func between(
     expected: [SampledTensor], actual: [Tensor], tolerance: Tolerance,
@@ -33,8 +33,10 @@ public struct Comparison: Equatable, Sendable {
     if actual.allSatisfy({ $0.count == 0 }) { return unlike(.empty) }
     var distances = Distances()
     for (index, (one, other)) in zip(expected, actual).enumerated() {
-      distances.add(one, other) {
-        one.dtype.isExact ? 0 : tolerance.bound($0, output: index)
+      if one.dtype.isExact {
+        distances.addWhole(one, other, flips: tolerance.flips)
+      } else {
+        distances.add(one, other) { tolerance.bound($0, output: index) }
       }
     }
     let problem: Problem? = !distances.alike ? .nonfinite : distances.within ? nil : .values
@@ -70,12 +72,39 @@ private struct Distances {
 
   /// Add an output; `bound` is what a value may differ by.
   mutating func add(_ expected: SampledTensor, _ actual: Tensor, _ bound: (Double) -> Double) {
-    let places = expected.isWhole ? actual : actual.every(expected.stride, from: expected.start)
+    for (wanted, got) in zip(expected.held.values, expected.places(of: actual).values) {
+      add(wanted, got, bound)
+    }
+    if !expected.isWhole { addFigures(expected, Figures(actual), bound) }
+  }
+
+  /// Add an output of integers or bools, of which a share of `flips` may differ.
+  mutating func addWhole(_ expected: SampledTensor, _ actual: Tensor, flips: Double) {
+    let places = expected.places(of: actual)
+    for (wanted, got) in zip(expected.held.values, places.values) {
+      add(wanted, got) { _ in .infinity }
+    }
     // As Double two very large integers can be the same when they are not.
-    if expected.dtype.isExact && expected.held.bytes != places.bytes { within = false }
-    for (wanted, got) in zip(expected.held.values, places.values) { add(wanted, got, bound) }
+    let size = expected.dtype.size
+    let differing = stride(from: 0, to: places.bytes.count, by: size).count {
+      places.bytes[$0..<$0 + size] != expected.held.bytes[$0..<$0 + size]
+    }
+    within = within && Double(differing) <= flips * Double(places.count)
     if expected.isWhole { return }
     let figures = Figures(actual)
+    if flips == 0 { return addFigures(expected, figures) { _ in 0 } }
+    // A number that flips moves the mean by no more than all numbers are apart.
+    guard let lowest = expected.minimum, let highest = expected.maximum, let mean = expected.mean,
+      let minimum = figures.minimum, let maximum = figures.maximum, let got = figures.mean
+    else { return }
+    within =
+      within && abs(mean - got) <= flips * (max(highest, maximum) - min(lowest, minimum))
+  }
+
+  /// Add minimum, maximum and mean of an output that is sampled; what is not stated is not compared.
+  private mutating func addFigures(
+    _ expected: SampledTensor, _ figures: Figures, _ bound: (Double) -> Double
+  ) {
     // Two ways to add up the same numbers differ by the rounding of float64.
     let rounding = 1e-12 * max(abs(expected.minimum ?? 0), abs(expected.maximum ?? 0))
     for (wanted, got, slack) in [

@@ -247,16 +247,24 @@ public struct Tolerance: Decodable, Equatable, Sendable {
   public let rtol: Double
   /// The `atol` of each output, where there are several; empty: `atol` is that of all.
   public let outputs: [Double]
+  /// The share of an output's whole numbers that may be others: pixels of a class map whose two best
+  /// scores lie within rounding of each other.
+  public let flips: Double
   public let basis: String
 
-  enum CodingKeys: String, CodingKey { case atol, rtol, outputs, basis }
+  enum CodingKeys: String, CodingKey { case atol, rtol, outputs, flips, basis }
 
   public init(from decoder: any Decoder) throws {
     let container = try decoder.container(keyedBy: CodingKeys.self)
     atol = try container.decode(Double.self, forKey: .atol)
     rtol = try container.decode(Double.self, forKey: .rtol)
     outputs = try container.decodeIfPresent([Double].self, forKey: .outputs) ?? []
+    flips = try container.decodeIfPresent(Double.self, forKey: .flips) ?? 0
     basis = try container.decode(String.self, forKey: .basis)
+    guard (0...1).contains(flips) else {
+      throw DecodingError.dataCorruptedError(
+        forKey: .flips, in: container, debugDescription: "\(flips) is no share")
+    }
     guard atol >= 0, rtol >= 0, outputs.allSatisfy({ $0 >= 0 }) else {
       throw DecodingError.dataCorruptedError(
         forKey: .atol, in: container, debugDescription: "a tolerance below zero")

@@ -62,8 +62,12 @@ struct GoldenCheckVector: Decodable, Sendable, CustomTestStringConvertible {
     #expect(verdict.sentence.contains("2 of 3 golden vectors differ (tall, sampled)"))
   }
 
-  private func tolerance(_ atol: Double, outputs: [Double] = []) throws -> Tolerance {
-    let json: [String: Any] = ["atol": atol, "rtol": 0, "outputs": outputs, "basis": "by hand"]
+  private func tolerance(_ atol: Double, outputs: [Double] = [], flips: Double = 0) throws
+    -> Tolerance
+  {
+    let json: [String: Any] = [
+      "atol": atol, "rtol": 0, "outputs": outputs, "flips": flips, "basis": "by hand",
+    ]
     return try JSONDecoder().decode(
       Tolerance.self, from: JSONSerialization.data(withJSONObject: json))
   }
@@ -91,6 +95,52 @@ struct GoldenCheckVector: Decodable, Sendable, CustomTestStringConvertible {
     let comparison = try Comparison.between(
       expected: [SampledTensor(one)], actual: [other], tolerance: tolerance(10))
     #expect(comparison.problem == .values)
+  }
+
+  @Test func aShareOfTheClassesMayFlip() throws {
+    let expected = try #require(Tensor.integers(.init(repeating: 3, count: 10), shape: [2, 5]))
+    var flipped = [Int64](repeating: 3, count: 10)
+    flipped[7] = 90
+    let actual = try #require(Tensor.integers(flipped, shape: [2, 5]))
+    for (flips, passes) in [(0.1, true), (0.09, false), (0, false)] {
+      let comparison = try Comparison.between(
+        expected: [SampledTensor(expected)], actual: [actual],
+        tolerance: tolerance(0, flips: flips))
+      #expect(comparison.passes == passes)
+      #expect(comparison.maxAbs == 87)
+    }
+    let zero = try #require(Tensor.floats([0], shape: [1]))
+    let one = try #require(Tensor.floats([1], shape: [1]))
+    let floats = try Comparison.between(
+      expected: [SampledTensor(zero)], actual: [one], tolerance: tolerance(0, flips: 1))
+    #expect(floats.problem == .values, "floats do not flip")
+    #expect(throws: DecodingError.self) { try tolerance(0, flips: 1.5) }
+  }
+
+  @Test func classesThatFlipWhereNobodyLooksShowInTheMean() throws {
+    // Twelve classes, every fourth held; at most one in four may flip, by at most 0 to 4.
+    let classes: [Int64] = [4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]
+    let json: [String: Any] = [
+      "shape": [12], "dtype": "int64", "start": 0, "stride": 4, "minimum": 0, "maximum": 4,
+      "mean": 1.0 / 3,
+      "data": Data([4, 0, 0].flatMap { [$0, 0, 0, 0, 0, 0, 0, 0] as [UInt8] })
+        .base64EncodedString(),
+    ]
+    let golden = try JSONDecoder().decode(
+      SampledTensor.self, from: JSONSerialization.data(withJSONObject: json))
+    func passes(_ changes: [Int: Int64], flips: Double) throws -> Bool {
+      var changed = classes
+      for (place, value) in changes { changed[place] = value }
+      let actual = try #require(Tensor.integers(changed, shape: [12]))
+      return try Comparison.between(
+        expected: [golden], actual: [actual], tolerance: tolerance(0, flips: flips)
+      ).passes
+    }
+    #expect(try passes([:], flips: 0))
+    #expect(try passes([1: 4, 2: 4, 3: 4], flips: 0.25), "three of twelve")
+    #expect(try !passes([1: 4, 2: 4, 3: 4], flips: 0.2))
+    #expect(try !passes([1: 1], flips: 0))
+    #expect(try !passes([0: 0, 4: 4], flips: 0.5), "two of the three that are held")
   }
 
   @Test func everyOutputHasItsOwnTolerance() throws {
