@@ -114,8 +114,9 @@ class QuantizeOptions:
     `recipe` is one recipe, or the candidates, of which the one with the least work within
     `budget` is taken.
     `calibration` and `evaluate` are folders of images (class folders give accuracy); the first may
-    hold network inputs as .npy or .npz files, or be one. `calibration="noise"` asks for noise by name. `train` is for QAT: class folders named like the
-    labels, or plain images to distill on; `checkpoint` is resumed where it exists.
+    hold network inputs as .npy or .npz files, or be one. `calibration="noise"` asks for noise by
+    name. `train` is for QAT: class folders named like the labels, or plain images to distill on;
+    `checkpoint` is resumed where it exists.
 
     Raises RecipeError for an option that the recipe has no use for, UsageError for one it lacks.
     """

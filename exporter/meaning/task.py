@@ -75,11 +75,11 @@ def _by_itself(
     if axis is not None and output.is_dense:
         return "image-segmentation", f"{shape[axis]} scores for every pixel, {shape}", output
     if axis is not None and len(shape) == 2:
-        why = "labels" if seen.labels else "the classes that the module has"
+        why = "label" if seen.labels else "of the module's classes"
         if output.holds == "scores" and within_one(seen.column(index)):
             held = replace(output, holds="probabilities")
-            return "multi-label-classification", f"{shape}, all from 0 to 1, as {why}", held
-        return "image-classification", f"{shape}, as many as {why}", output
+            return "multi-label-classification", f"{shape}, one for each {why}, all from 0 to 1", held
+        return "image-classification", f"{shape}, one for each {why}", output
     if len(shape) == 2 and output.axes[0] == "N" and shape[1] > 1 and output.holds == "values":
         embedding = replace(output, holds="embedding")
         if _unit_length(seen.column(index)):
