@@ -175,7 +175,7 @@ def test_a_task_has_the_columns_of_its_metric_and_no_others(
     rows = re.findall(r"<tr><td>(.*?)</tr>", page, flags=re.S)
     assert [1 + row.count("<td") for row in rows] == [len(names)] * 2
     found = [cell.strip() for cell in re.findall(r"<td class=\"n\">([^<]*)", rows[0])]
-    assert found == ["7", "0", "inf", *cells]
+    assert found == ["7", "0", "identical", *cells]
     assert f"<dt>task</dt><dd>{task or 'unknown'}</dd>" in page
 
     data = to_dict(report)

@@ -128,6 +128,47 @@ def test_what_training_did_is_in_the_report(tmp_path: Path) -> None:
     assert layers["head"].why_float in page
 
 
+class Bright(torch.nn.Module):
+    """Two scores for every pixel: dark, and bright."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.num_classes = 2
+        self.gain = torch.nn.Parameter(torch.ones(1))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        mean = x.mean(1, keepdim=True) * self.gain
+        return torch.cat([-mean, mean], 1)
+
+
+def test_a_segmentations_masks_are_in_the_report(tmp_path: Path) -> None:
+    artifact = exporter.export(
+        Bright(),
+        out=tmp_path,
+        input_shape=SHAPE,
+        input="image",
+        preprocessing=exporter.PreprocessingChoice(mean=(0.5,) * 3, std=(0.5,) * 3),
+        labels=["dark", "bright"],
+    )
+    assert artifact.report is not None
+    assert artifact.metadata.task == "image-segmentation"
+    views = {view.name: view for view in artifact.report.golden}
+    assert set(views) == {"cat", "coffee", "rocket", "gradient", "noise"}
+    for view in views.values():
+        assert view.bars is None
+        assert view.drawing is not None
+        assert view.drawing.expected == view.drawing.actual
+        assert (view.drawing.width, view.drawing.height) == (view.width, view.height)
+        assert sum(share.expected for share in view.drawing.legend) == pytest.approx(1.0)
+    # The rocket stands in a dark sky.
+    drawing = views["rocket"].drawing
+    assert drawing is not None
+    assert drawing.legend[0].label == "dark"
+    assert drawing.legend[0].expected > 0.8
+    page = artifact.path.with_suffix(".report.html").read_text(encoding="utf-8")
+    assert "Classes of rocket by the saved file" in page
+
+
 def test_the_parts_of_a_file_add_up_to_it(heads: Artifact) -> None:
     """Unpacked sizes were counted once: text is deflated, and the sum was more than the file."""
     assert heads.report is not None
