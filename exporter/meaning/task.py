@@ -78,7 +78,8 @@ def _by_itself(
         why = "label" if seen.labels else "of the module's classes"
         if output.holds == "scores" and within_one(seen.column(index)):
             held = replace(output, holds="probabilities")
-            return "multi-label-classification", f"{shape}, one for each {why}, all from 0 to 1", held
+            basis = f"{shape}, one for each {why}, all from 0 to 1"
+            return "multi-label-classification", basis, held
         return "image-classification", f"{shape}, one for each {why}", output
     if len(shape) == 2 and output.axes[0] == "N" and shape[1] > 1 and output.holds == "values":
         embedding = replace(output, holds="embedding")
