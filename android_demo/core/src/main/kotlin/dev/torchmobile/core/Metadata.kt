@@ -51,7 +51,8 @@ data class Preprocessing(
 /**
  * `|actual - expected| <= atol + rtol * |expected|`; [basis] says where the numbers come from.
  *
- * [outputs] has an `atol` for each output, or nothing where [atol] is that of all.
+ * [outputs] has an `atol` for each output, or nothing where [atol] is that of all. [flips] is the share of
+ * an output of whole numbers that may differ: pixels whose two best classes are all but equal.
  */
 data class Tolerance(
     val atol: Double,
@@ -59,6 +60,7 @@ data class Tolerance(
     val basis: String,
     val step: Double? = null,
     val outputs: List<Double> = emptyList(),
+    val flips: Double = 0.0,
 ) {
     fun atolOf(index: Int): Double = if (outputs.isEmpty()) atol else outputs[index % outputs.size]
 }
@@ -155,6 +157,7 @@ internal fun tolerance(node: JsonNode) =
         rtol = node.field("rtol").double(),
         basis = node.field("basis").string(),
         step = node.optional("step")?.double(),
+        flips = node.optional("flips")?.double() ?: 0.0,
         outputs =
             node
                 .optional("outputs")
