@@ -144,9 +144,10 @@ def show_export(artifact: Artifact) -> None:
         good = "ran on " if verdict.how == "executed" else "loads on "
         word = Text(good, "green") if verdict.compatible else Text("does not load on ", "red")
         stdout.print(word.append(f"{verdict.runtime}: {verdict.detail}", "default"))
-    stdout.print(
-        Text("tolerance ", "dim").append(f"{meta.tolerance.atol:.2g}: {meta.tolerance.basis}")
-    )
+    allowed, flips = f"{meta.tolerance.atol:.2g}", meta.tolerance.flips
+    if flips:
+        allowed += f", another class on {flips:.2%} of the pixels"
+    stdout.print(Text("tolerance ", "dim").append(f"{allowed}: {meta.tolerance.basis}"))
     stdout.print()
     size = f" ({report.file_bytes / 1e6:.1f} MB)"
     stdout.print(Text(str(artifact.path), "bold").append(size, "default"), soft_wrap=True)

@@ -48,14 +48,30 @@ def saved_row(report: Report) -> LedgerRow | None:
 def standing(report: Report) -> Standing:
     """Judge the page's badge by the page's own figures, so that it never claims more than they do.
 
-    An absolute fp32 tolerance is checked again here. Others (relative, int8 steps) need the values
-    and were judged by `verify`, which lets nothing pass that differs.
+    An absolute fp32 tolerance is checked again here, for a map of classes the share of pixels
+    that may take another one. Others (relative, int8 steps) need the values and were judged by
+    `verify`, which lets nothing pass that differs.
     """
     row, tolerance = saved_row(report), report.metadata.tolerance
     if row is None or row.max_abs is None:
         return "unverified"
-    absolute = report.metadata.quantization.method == "none" and tolerance.rtol == 0
-    return "outside" if absolute and not row.max_abs <= tolerance.atol else "verified"
+    if report.metadata.quantization.method != "none" or tolerance.rtol != 0:
+        return "verified"
+    flipped = flipped_share(report)
+    if flipped is not None:
+        return "verified" if flipped <= tolerance.flips else "outside"
+    return "verified" if row.max_abs <= tolerance.atol else "outside"
+
+
+def flipped_share(report: Report) -> float | None:
+    """Return the share of pixels of which the file gives another class than eager Python.
+
+    None where the tolerance is of values, not of classes, which have no distance.
+    """
+    row = saved_row(report)
+    if not report.metadata.tolerance.flips or row is None or row.pixels is None:
+        return None
+    return 1 - row.pixels
 
 
 _TILES: dict[Kind, str] = {
@@ -241,6 +257,7 @@ _FILTERS: dict[str, Callable[..., object]] = {
         describe_tensor,
         figure,
         file_size,
+        flipped_share,
         golden_title,
         grouped,
         histogram_chart,

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from rich.table import Column, Table
 
-from exporter.cli.show import facts_table, ledger_table, print_table, show_next
-from runtime_check.artifact.metadata import LedgerRow
+from exporter.cli.show import facts_table, ledger_table, print_table, show_export, show_next
+from runtime_check.artifact.metadata import LedgerRow, ToleranceSpec
 
 ROWS = [
     LedgerRow(stage="eager fp32", inputs=5, ms=1234.5, mb=1234.5),
@@ -38,6 +40,52 @@ def test_the_ledger_fits_80_columns(capsys: pytest.CaptureFixture[str]) -> None:
 def test_accuracy_has_a_column_where_it_was_measured(capsys: pytest.CaptureFixture[str]) -> None:
     print_table(ledger_table(ROWS[:1], "name"))
     assert "accuracy" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("figures", "head", "cells"),
+    [
+        ({"pixels": 0.9876, "miou": 0.5}, ["pixels", "mIoU"], ["98.8%", "50.0%"]),
+        ({"cosine": 0.98765432}, ["cosine"], ["0.987654"]),
+        ({"boxes": 0.25}, ["boxes"], ["25.0%"]),
+        ({}, [], []),
+    ],
+)
+def test_the_metric_is_the_tasks_and_no_other(
+    capsys: pytest.CaptureFixture[str],
+    figures: dict[str, float],
+    head: list[str],
+    cells: list[str],
+) -> None:
+    row = LedgerRow(stage="saved", max_abs=1e-6, sqnr_db=100.0, ms=1.0, mb=2.0).model_copy(
+        update=figures
+    )
+    print_table(ledger_table([row], "name"))
+    _, first, second = capsys.readouterr().out.splitlines()
+    assert first.split() == ["stage", "max", "|d|", "SQNR", "dB", *head, "ms", "MB"]
+    assert second.split() == ["saved", "1.0e-06", "100.0", *cells, "1.0", "2.0"]
+
+
+@pytest.mark.parametrize(
+    ("flips", "line"),
+    [(0.0, "tolerance 0.0012: basis"), (0.002, "tolerance 0.0012, another class on 0.20%")],
+)
+def test_what_is_allowed_is_printed(
+    capsys: pytest.CaptureFixture[str], flips: float, line: str
+) -> None:
+    artifact: Any = SimpleNamespace(
+        path=Path("net.ptl"),
+        installed=(),
+        report=SimpleNamespace(ledger=ROWS, notes=[], file_bytes=1234),
+        metadata=SimpleNamespace(
+            name="net",
+            capture=SimpleNamespace(method="trace", reason="forced"),
+            runtimes=[],
+            tolerance=ToleranceSpec(atol=0.0012, rtol=0, flips=flips, basis="basis"),
+        ),
+    )
+    show_export(artifact)
+    assert line in capsys.readouterr().out
 
 
 def test_names_and_words_stay_whole(capsys: pytest.CaptureFixture[str]) -> None:

@@ -25,6 +25,7 @@ from .reports import (
     metadata,
     regression,
     report,
+    segmentation,
     unverified,
     views,
 )
@@ -159,6 +160,33 @@ def test_the_verdict_is_never_better_than_the_figures(
     assert ("RANDOM WEIGHTS" in page.text) == (case == "random")
     # Without the saved file's row nothing was verified, whatever else is known.
     assert standing(value.model_copy(update={"ledger": ledger()[:4]})) == "unverified"
+
+
+@pytest.mark.parametrize(
+    ("pixels", "verdict", "words"),
+    [
+        (0.9995, "verified", "0.050% of the pixels have another class; 0.100% may"),
+        (0.998, "outside", "another class than eager Python to 0.200% of the pixels; 0.100% may"),
+    ],
+)
+def test_a_map_of_classes_is_judged_by_the_pixels_that_changed(
+    render: Render, pixels: float, verdict: str, words: str
+) -> None:
+    """Class 7 in place of 2 is no difference of 5: a class has no distance."""
+    row = LedgerRow(stage="saved + reloaded", inputs=5, max_abs=5.0, pixels=pixels)
+    base = segmentation().metadata
+    tolerance = ToleranceSpec(atol=0.0, rtol=0.0, flips=0.001, basis="x")
+    value = report(base.model_copy(update={"tolerance": tolerance, "ledger": [row]}))
+    assert standing(value) == verdict
+    page = Page(render(value))
+    assert page.attributes("data-verdict") == [verdict]
+    assert words in page.text
+    assert "another class on 0.100% of the pixels" in page.text
+    # Without a share that may change, each pixel has to be the same.
+    exact = tolerance.model_copy(update={"flips": 0.0})
+    assert standing(report(base.model_copy(update={"tolerance": exact, "ledger": [row]}))) == (
+        "outside"
+    )
 
 
 def test_what_was_not_measured_stays_blank(render: Render) -> None:
