@@ -212,7 +212,7 @@ def _within(
     limits: tuple[float, float],
     rng: np.random.Generator,
 ) -> np.ndarray:
-    """Fill with values that a file says it takes: both ends are among them."""
+    """Fill with values that a file says it takes; large ones are either end."""
     low, high = limits
     if content in ("zero", "negative-zero", "denormal"):
         values = np.full(shape, min(max(0.0, low), high))

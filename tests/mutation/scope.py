@@ -5,6 +5,8 @@ from __future__ import annotations
 PROPERTIES = "runtime_check/properties"
 MUTATED = (
     "runtime_check/comparison.py",
+    "runtime_check/metrics.py",
+    "runtime_check/vectors.py",
     f"{PROPERTIES}/base.py",
     f"{PROPERTIES}/search.py",
     f"{PROPERTIES}/parity.py",
@@ -25,6 +27,9 @@ TESTS = "tests/runtime_check"
 # Fast ones: no process is started, no network is trained. The rest of the suite would see more.
 JUDGES = (
     f"{TESTS}/test_comparison.py",
+    f"{TESTS}/test_comparison_outputs.py",
+    f"{TESTS}/test_metrics.py",
+    f"{TESTS}/test_vectors.py",
     f"{TESTS}/test_outcome.py",
     f"{TESTS}/test_checking_by_hand.py",
     f"{TESTS}/reference/test_rounding.py",
@@ -34,10 +39,13 @@ JUDGES = (
     f"{TESTS}/properties/test_logits.py",
     f"{TESTS}/properties/test_allowance.py",
     f"{TESTS}/properties/test_parity_by_hand.py",
+    f"{TESTS}/properties/test_parity_outputs_by_hand.py",
     f"{TESTS}/properties/test_parity_together_by_hand.py",
     f"{TESTS}/properties/test_repeats_by_hand.py",
     f"{TESTS}/properties/test_preprocessing_by_hand.py",
+    f"{TESTS}/properties/test_preprocessing_drawn_by_hand.py",
     f"{TESTS}/properties/test_golden_by_hand.py",
+    f"{TESTS}/properties/test_outputs_by_hand.py",
     f"{TESTS}/properties/test_metadata_by_hand.py",
     f"{TESTS}/properties/test_nonfinite_by_hand.py",
     f"{TESTS}/properties/test_replay_by_hand.py",

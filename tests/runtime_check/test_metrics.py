@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import fields
+from typing import Any, get_args
 
 import numpy as np
 import pytest
@@ -11,14 +12,18 @@ from runtime_check.artifact.metadata import LedgerRow, OutputTensor
 from runtime_check.artifact.output import Holds
 from runtime_check.metrics import (
     CLASSES,
+    FIGURES,
+    HEADINGS,
     VALUES,
     Agreement,
+    Kind,
     Metric,
     agreement_of,
     box_iou,
     mean_iou,
     measure,
     metric_for,
+    metric_of,
 )
 from runtime_check.tasks import Task
 
@@ -37,6 +42,7 @@ MAP = tensor([1, 5, 8, 9], "N C H W", "logits")
         ("image-classification", ROW, Metric(kind="classes")),
         ("multi-label-classification", ROW, Metric(kind="classes")),
         ("image-classification", tensor([10], "classes", "probabilities"), Metric(kind="classes")),
+        ("image-classification", tensor([1, 2], "N classes", "scores"), Metric(kind="classes")),
         # Nothing ranks one class, a map's classes are no row, and no task says what a row is for.
         ("image-classification", tensor([1, 1], "N classes", "scores"), VALUES),
         ("image-classification", MAP, VALUES),
@@ -49,6 +55,12 @@ MAP = tensor([1, 5, 8, 9], "N C H W", "logits")
             tensor([5, 8, 9], "C H W", "scores"),
             Metric(kind="pixels", axis=-3),
         ),
+        (
+            "image-segmentation",
+            tensor([2, 8, 9], "C H W", "scores"),
+            Metric(kind="pixels", axis=-3),
+        ),
+        ("image-segmentation", tensor([8, 9], "H W", "scores"), VALUES),
         ("image-segmentation", tensor([8, 9], "H W", "class_map"), Metric(kind="pixels", axis=0)),
         (
             "image-segmentation",
@@ -68,6 +80,7 @@ MAP = tensor([1, 5, 8, 9], "N C H W", "logits")
         (None, MAP, VALUES),
         ("image-to-image", tensor([8, 9], "H W", "class_map"), VALUES),
         (None, tensor([1, 64], "N features", "embedding"), Metric(kind="vectors")),
+        (None, tensor([2], "features", "embedding"), Metric(kind="vectors")),
         (None, tensor([1, 1], "N features", "embedding"), VALUES),
         (None, tensor([], "", "embedding"), VALUES),
         (None, tensor([3, 4], "boxes 4", "boxes"), Metric(kind="boxes")),
@@ -78,6 +91,14 @@ def test_what_an_output_is_judged_by_is_the_tasks(
     task: Task | None, stated: OutputTensor, metric: Metric
 ) -> None:
     assert metric_for(task, [stated]) == metric
+
+
+def test_an_artifacts_metric_is_that_of_its_task_and_outputs(tensor_ptl: Any) -> None:
+    metadata = tensor_ptl.metadata
+    assert metric_of(metadata) == Metric(kind="classes")
+    assert metric_of(metadata.model_copy(update={"task": "image-regression"})) == VALUES
+    output = metadata.output.model_copy(update={"tensors": [tensor([2], "features", "embedding")]})
+    assert metric_of(metadata.model_copy(update={"output": output})) == Metric(kind="vectors")
 
 
 def test_of_several_outputs_the_first_that_has_a_metric_is_measured() -> None:
@@ -226,6 +247,10 @@ def test_a_vector_of_no_length_has_no_direction() -> None:
     assert measure(VECTORS, [zero], [one]) == Agreement()
     assert measure(VECTORS, [zero, one], [one, one]).cosine == 1.0
     assert measure(VECTORS, [np.zeros((0, 2))], [np.zeros((0, 2))]) == Agreement()
+    # Nor is there one of vectors of other lengths, or of a number.
+    three, number = np.ones((1, 3)), np.array(1.0)
+    assert measure(VECTORS, [one, three], [one, three]) == Agreement()
+    assert measure(VECTORS, [number], [number]) == Agreement()
 
 
 # --- boxes ----------------------------------------------------------------------------------------
@@ -324,3 +349,17 @@ def test_stacked_samples_are_judged_one_by_one() -> None:
     given = [one[:1], kinds[:1], one[1:], kinds[1:]]
     came = [other[:1], others[:1], other[1:], others[1:]]
     assert measure(metric, given, came).boxes == 0.25
+
+
+def test_every_figure_has_a_name_and_a_metric() -> None:
+    assert [name for names in FIGURES.values() for name in names] == [*HEADINGS]
+    assert set(HEADINGS) == {field.name for field in fields(Agreement)}
+    assert set(FIGURES) == set(get_args(Kind))
+    # What a metric measures is what it is said to, the share that agrees first.
+    seven, two = np.arange(7.0)[None], boxes(SQUARE, FAR)
+    for kind, given in (("classes", seven), ("pixels", seven), ("vectors", seven), ("boxes", two)):
+        metric = Metric(kind=kind)
+        found = measure(metric, [given], [given])
+        measured = [name for name in HEADINGS if getattr(found, name) is not None]
+        assert measured == [*FIGURES[kind]]
+        assert agreement_of(Agreement(**{measured[0]: 0.25})) == 0.25

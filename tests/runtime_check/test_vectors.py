@@ -166,6 +166,13 @@ def test_a_sampled_map_is_the_same_where_nothing_may_flip() -> None:
     assert compare_golden([MAPPED], [MAP], Tolerance(), VALUES)
     for place in (ON_SAMPLE[0], ON_SAMPLE[-1], OFF_SAMPLE[5]):
         assert not compare_golden([MAPPED], [turned(place)], Tolerance(), VALUES)
+    # Two that change places leave every figure as it is.
+    swapped = MAP.copy()
+    flat = swapped.reshape(-1)
+    one, other = ON_SAMPLE[0], ON_SAMPLE[200]
+    assert flat[one] != flat[other]
+    flat[[one, other]] = flat[[other, one]]
+    assert not compare_golden([MAPPED], [swapped], Tolerance(), VALUES)
 
 
 @pytest.mark.parametrize(
@@ -205,9 +212,47 @@ def test_the_mean_of_a_map_moves_no_further_than_its_flips_can() -> None:
     assert compare_golden([MAPPED, two_classes], both, bound, VALUES)
     off_sample = both[1].copy()
     off_sample.reshape(-1)[OFF_SAMPLE[:160]] = swapped.reshape(-1)[OFF_SAMPLE[:160]]
-    assert not compare_golden([MAPPED, two_classes], [MAP, off_sample], bound, VALUES)
+    wrong = compare_golden([MAPPED, two_classes], [MAP, off_sample], bound, VALUES)
+    assert (bool(wrong), wrong.elements) == (False, 2)
+    assert wrong.tolerance == Tolerance(atol=0.04, outputs=(0.04, 0.01))
     assert not compare_golden([MAPPED, SAMPLED], [MAP, off(0.5, 13)], bound, VALUES)
     assert compare_golden([MAPPED, SAMPLED], [turned(0), VALUES_7_13], bound, VALUES)
+
+
+def test_how_far_a_mean_may_move_is_told_by_the_classes_of_both_sides() -> None:
+    """Classes 3 to 7 on one side and 1 to 9 on the other: 1% of 8."""
+    narrow, many = MAP + np.uint8(3), OFF_SAMPLE[: len(OFF_SAMPLE) // 2]
+    wide = narrow.copy()
+    wide.reshape(-1)[OFF_SAMPLE[:2]] = (1, 9)
+    moved = wide.copy()
+    moved.reshape(-1)[many[2:]] = 7
+    found = compare_golden(
+        [SampledData.sampled(narrow, 803)], [moved], Tolerance(flips=0.01), VALUES
+    )
+    assert not found
+    assert found.tolerance.atol == pytest.approx(0.08)
+    back = narrow.copy()
+    back.reshape(-1)[many] = 7
+    found = compare_golden([SampledData.sampled(wide, 803)], [back], Tolerance(flips=0.01), VALUES)
+    assert not found
+    assert found.tolerance.atol == pytest.approx(0.08)
+
+
+def test_floats_do_not_flip_beside_a_map_nor_alone() -> None:
+    bound = Tolerance(flips=0.01)
+    for smallest_off in (off(-0.5, 0), off(0.5, 90), off(0.5, 13)):
+        assert not compare_golden([SAMPLED], [smallest_off], bound, VALUES)
+        assert not compare_golden([MAPPED, SAMPLED], [MAP, smallest_off], bound, VALUES)
+    # Of a sample of one value two may flip, which is all of them and no more.
+    one = SampledData.sampled(np.arange(3), 1)
+    assert one.array().tolist() == [0]
+    assert compare_golden([one, SAMPLED], [np.arange(3), VALUES_7_13], bound, VALUES)
+    assert not compare_golden([one, SAMPLED], [np.arange(3), off(0.5, 13)], bound, VALUES)
+
+
+def test_of_values_and_mean_the_values_are_shown() -> None:
+    found = compare_golden([MAPPED], [4 - MAP], Tolerance(flips=0.01), VALUES)
+    assert (bool(found), found.elements) == (False, 803)
 
 
 def test_a_whole_map_beside_a_sampled_output_may_flip_too() -> None:

@@ -231,6 +231,15 @@ def test_only_a_photo_is_an_images_input(shape: tuple[int, ...], dtype: str) -> 
     )
 
 
+@pytest.mark.parametrize(("color", "channels"), [("L", 1), ("RGB", 3), ("RGBA", 4)])
+def test_a_photo_has_the_channels_of_the_files_color(color: str, channels: int) -> None:
+    spec = IMAGE.model_copy(update={"color": color})
+    for given in (1, 2, 3, 4):
+        said = fits(spec, np.zeros((4, 5, given), np.uint8))
+        assert (said == "") is (given == channels)
+        assert said == "" or f"height x width x {channels}, not" in said
+
+
 def test_a_photo_of_any_size_fits_and_two_do_not() -> None:
     photo = np.zeros((4, 5, 3), np.uint8)
     assert fits(IMAGE, photo) == ""

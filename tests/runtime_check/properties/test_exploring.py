@@ -254,3 +254,14 @@ def test_a_shape_that_depends_on_the_input_is_dependence(check: Check) -> None:
         return verdict_of(compare(outputs, outputs, Tolerance()), outputs, outputs)
 
     assert explored(check, judge)[0].status == "passed"
+
+
+def test_what_is_rounding_in_one_output_is_dependence_in_another(check: Check) -> None:
+    def judge(value: int) -> Verdict:
+        outputs = [np.float32([value / 2**14]), np.float32([value / 2**14])]
+        bounds = Tolerance(atol=8.0, outputs=(8.0, 2**-20))
+        return verdict_of(compare(outputs, outputs, bounds), outputs, outputs)
+
+    result, _ = explored(check, judge)
+    assert (result.status, result.fault) == ("noted", "")
+    assert result.reason == "output 0 is the same for every input, which proves nothing of it"

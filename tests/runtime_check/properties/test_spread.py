@@ -45,3 +45,25 @@ def test_one_value_that_moves_is_dependence_enough() -> None:
     for last in (3.0, 4.0):
         seen.add([np.float32([1.0, 2.0, last])], 0.5)
     assert seen.constant() == [False]
+
+
+def test_each_output_has_a_rounding_of_its_own() -> None:
+    def constant(*given: tuple[float, float, float, float]) -> list[bool]:
+        seen = Spread()
+        for one, other, *atols in given:
+            seen.add([np.float32([one]), np.float32([other])], *atols)
+        return seen.constant()
+
+    # Off by 1 each: what is rounding in one output is none in the other.
+    assert constant((0, 0, 2.0, 0.5), (1, 1, 2.0, 0.5)) == [True, False]
+    assert constant((0, 0, 0.5, 2.0), (1, 1, 0.5, 2.0)) == [False, True]
+    # Of each the smallest, whichever input it was of.
+    assert constant((0, 0, 2.0, 0.5), (1, 1, 0.5, 2.0)) == [False, False]
+    assert constant((0, 0, 2.0, 2.0), (1, 1, 2.0, 0.5), (0, 0, 2.0, 2.0)) == [True, False]
+
+
+def test_one_tolerance_is_for_all_outputs() -> None:
+    seen = Spread()
+    for value in (0.0, 1.0):
+        seen.add([np.float32([value]), np.float32([3 * value])], 2.0)
+    assert seen.constant() == [True, False]

@@ -102,3 +102,27 @@ def test_each_output_has_a_rounding_of_its_own(tensor_ptl: Any) -> None:
     lost = abs(round(exact * 2**10) / 2**10 - exact) / exact
     measured = measure_rounding(reference(Scales(), tensor_ptl), given)
     assert measured.raw == (pytest.approx(SAFETY * lost, rel=1e-6), FLOOR, FLOOR)
+
+
+class Finds(nn.Module):
+    """What lies above 0.3, of which float32 finds less than float64; and all values."""
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        return x[(x + 1e4) - 1e4 > 0.3], x
+
+
+def test_what_hangs_on_the_last_bits_is_compared_coarsely(tensor_ptl: Any) -> None:
+    """0.3 as float32 is above 0.3, and not once 1e4 was added to it and taken away."""
+    given = [[np.full((1, 3), 0.3, np.float32)]]
+    measured = measure_rounding(reference(Finds(), tensor_ptl), given)
+    assert measured.raw == measured.finished == (SAFETY * COARSE, FLOOR)
+    exact = [[np.full((1, 3), 8.0, np.float32)]]
+    assert measure_rounding(reference(Finds(), tensor_ptl), exact).raw == (FLOOR, FLOOR)
+
+
+def test_a_model_that_insists_on_float32_gets_a_coarse_share_of_each_output(
+    tensor_ptl: Any,
+) -> None:
+    network = nn.Sequential(Single(), Scales())
+    measured = measure_rounding(reference(network, tensor_ptl), [[np.ones((1, 3), np.float32)]])
+    assert measured.raw == measured.finished == (COARSE,) * 3
