@@ -117,7 +117,9 @@ def metric_tile(report: Report) -> Tile:
     if row is None:
         return Tile(title, "", "not measured")
     if kind == "none":
-        return Tile(title, "max |d| only", "these outputs have no metric of a task")
+        known = report.metadata.task is not None
+        why = "this task has no metric of its own" if known else "no metric, the task is unknown"
+        return Tile(title, "max |d| only", why)
     value = figure(row, FIGURES[kind][0])
     if not value:
         return Tile(title, "", f"no {'boxes' if kind == 'boxes' else 'outputs'} to compare")

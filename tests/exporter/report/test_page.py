@@ -222,9 +222,9 @@ def test_accuracy_has_a_column_where_it_was_measured(render: Render) -> None:
         ),
         ("embeddings", ["Cosine"], [">0.999999"], "Cosine >0.999999 the smallest, with eager"),
         ("detections", ["Boxes"], ["75.0%"], "Matched boxes 75.0% with eager Python's of the same"),
-        ("depths", [], [], "Agreement max |d| only"),
+        ("depths", [], [], "Agreement max |d| only this task has no metric of its own"),
         ("regression", [], [], "Agreement max |d| only"),
-        ("features", [], [], "Agreement max |d| only"),
+        ("features", [], [], "Agreement max |d| only no metric, the task is unknown"),
     ],
 )
 def test_the_metric_is_the_tasks_and_no_other(
