@@ -10,7 +10,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
+import exporter
 from runtime_check.artifact.archive import read_artifact
 from runtime_check.bench.format import read_bench
 
@@ -90,6 +92,44 @@ def test_bench_import_reads_what_the_app_shares(reports: Reports, tmp_path: Path
     assert [run.threads for run in device.runs] == [1, 2]
     assert all(len(run.samples_ms) == 3 for run in device.runs)
     assert device.runs[0].model == "tf_efficientnet_lite0"
+
+
+class Several(torch.nn.Module):
+    """Two inputs of different dtype, three outputs: floats, indices and a mask of bools."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = torch.nn.Conv2d(3, 4, 3, padding=1)
+        self.years = torch.nn.Embedding(100, 4)
+
+    def forward(self, pixels: torch.Tensor, age: torch.Tensor) -> dict[str, torch.Tensor]:
+        """Return a value for each channel, the largest one's place, and which are above zero."""
+        values = self.conv(pixels).mean((2, 3)) + self.years(age).mean(1)
+        return {"values": values, "best": values.argmax(1), "above": values > 0}
+
+
+def test_several_inputs_and_outputs_pass_through_androids_binary(
+    tools: None, tmp_path: Path
+) -> None:
+    if platform.machine() != "x86_64":
+        pytest.skip("the AAR's desktop-loadable library is x86_64")
+    from desktop_native import replay
+
+    torch.manual_seed(0)
+    example = tmp_path / "example.npz"
+    rng = np.random.default_rng(0)
+    pixels = rng.standard_normal((1, 3, 16, 16)).astype(np.float32)
+    np.savez(example, pixels=pixels, age=rng.integers(0, 100, (1, 3)))
+    made = exporter.export(Several().eval(), out=tmp_path, name="several", example=example)
+    artifact = read_artifact(made.path)
+    tensors = artifact.metadata.output.tensors
+    assert [tensor.name for tensor in tensors] == ["values", "best", "above"]
+    assert [tensor.dtype for tensor in tensors] == ["float32", "int64", "uint8"]
+    (report,) = replay([made.path])
+    assert report["passes"], report["sentence"]
+    assert "top1" not in report or report["top1"] is None
+    for case, output in zip(artifact.golden.cases, report["outputs"], strict=True):
+        np.testing.assert_allclose(output, case.expected[0].array().ravel(), atol=1e-5)
 
 
 def test_the_command(run_tool: RunTool, default_artifact: Path, tmp_path: Path) -> None:
