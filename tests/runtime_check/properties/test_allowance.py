@@ -114,6 +114,9 @@ def test_each_output_has_what_is_stated_of_it_and_grows_by_its_own_size() -> Non
     assert large.atol == pytest.approx(1.5)
     bounded = replace(allowance, bounded=(False, True))
     assert bounded.for_outputs(outputs(8.0, 300.0)).outputs == pytest.approx((0.02, 0.5))
+    assert allowance.for_outputs([]) == Tolerance(atol=0.01, rtol=0.002, flips=0.125, step=0.5)
+    unbounded = replace(allowance, bounded=())
+    assert unbounded.for_outputs(outputs(8.0, 300.0)).outputs == pytest.approx((0.02, 1.5))
     # Of an output that nothing is known of, the one for all is stated.
     third = allowance.for_outputs(outputs(4.0, 100.0, 9.0))
     assert third.outputs == (0.01, 0.5, 0.01)
@@ -136,6 +139,9 @@ def test_each_output_rounds_by_its_own_share_and_whole_numbers_do_not() -> None:
     assert measured.for_raw(1, three[1]) == pytest.approx(3.0)
     # Of an output that was not measured, float32's own.
     assert measured.for_raw(2, three[1]) == pytest.approx(30e-6)
+    # What was not measured may not be off by more than float32's smallest number.
+    fourth = replace(measured, whole=()).for_outputs([*three, np.float32([5.0])]).outputs[3]
+    assert fourth == np.finfo(np.float32).tiny
     # A class map alone may not be off by anything, but for flips.
     alone = replace(measured, whole=(True,)).for_outputs([np.int64([[3]])])
     assert alone == Tolerance(atol=0.0, flips=0.25)
@@ -261,6 +267,9 @@ def test_an_allowance_of_several_outputs_knows_each(tensor_ptl: Any) -> None:
     assert allowance.usual == (3.0, 9.0, 20.0)
     assert allowance.bounded == (False, False, True)
     assert allowance.whole == (False, True, False)
+    # A golden vector may hold fewer.
+    fewer = several([[1.0, -3.0], [7], [0.5]], [[-4.0, 0.0], [9]])
+    assert allowance_of(metadata, fewer, None).usual == (4.0, 9.0, 0.5)
 
 
 @pytest.mark.parametrize(
@@ -278,16 +287,23 @@ def test_an_allowance_of_several_outputs_knows_each(tensor_ptl: Any) -> None:
 def test_each_output_is_held_to_a_share_of_its_own_span(
     outputs: list[float], atol: float, fits: bool, tensor_ptl: Any
 ) -> None:
-    """The first reaches from -2 to 8, the second from 0 to 0.1."""
+    """The first reaches from -2 to 8, the second from 0 to 0.1, or the other way round."""
     made = read_artifact(tensor_ptl.path)
-    golden = several([[-2.0, 8.0], [0.0, 0.05]], [[0.0, 0.0], [0.1, 0.1]])
-    stated = ToleranceSpec(atol=atol, rtol=0.0, outputs=outputs, basis="by hand")
-    metadata = made.metadata.model_copy(update={"tolerance": stated})
-    if fits:
-        require_sane_tolerance(metadata, golden, where="it")
-    else:
-        with pytest.raises(UnreadableArtifact, match="nearly anything would pass"):
+    large, small = ([-2.0, 8.0], [0.0, 0.0]), ([0.0, 0.05], [0.1, 0.1])
+    vectors = [several(*zip(large, small, strict=True))]
+    if len(outputs) == 2:
+        vectors.append(several(*zip(small, large, strict=True)))
+    # One that lacks the second output says nothing of it.
+    vectors.append(several([large[0], small[0]], [large[1], small[1]], [large[0]]))
+    orders = [outputs, outputs[::-1], outputs] if len(outputs) == 2 else [outputs] * 2
+    for golden, each in zip(vectors, orders, strict=True):
+        stated = ToleranceSpec(atol=atol, rtol=0.0, outputs=each, basis="by hand")
+        metadata = made.metadata.model_copy(update={"tolerance": stated})
+        if fits:
             require_sane_tolerance(metadata, golden, where="it")
+        else:
+            with pytest.raises(UnreadableArtifact, match="nearly anything would pass"):
+                require_sane_tolerance(metadata, golden, where="it")
 
 
 @pytest.mark.parametrize(
@@ -307,6 +323,7 @@ def test_only_where_classes_are_picked_may_some_flip(
 ) -> None:
     made = read_artifact(tensor_ptl.path)
     step = Step.model_validate({"output": 0, "function": function, "axis": 1})
+    other = Step.model_validate({"output": 0, "function": "resize"})
     flipping = ToleranceSpec(atol=0.0, rtol=0.0, flips=flips, basis="by hand")
     fine = flipping.model_copy(update={"flips": 0.0})
     quantization = made.metadata.quantization.model_copy(update={"method": method})
@@ -318,7 +335,7 @@ def test_only_where_classes_are_picked_may_some_flip(
             update={
                 "tolerance": of_metadata,
                 "quantization": quantization,
-                "output": made.metadata.output.model_copy(update={"added": [step]}),
+                "output": made.metadata.output.model_copy(update={"added": [step, other]}),
             }
         )
         golden = vectors([-2.0, 8.0]).model_copy(update={"tolerance": of_golden})
