@@ -9,12 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from runtime_check.artifact.metadata import ToleranceSpec
 from runtime_check.comparison import Tolerance
-from runtime_check.metrics import Metric
+from runtime_check.found import in_order_of
+from runtime_check.metrics import VALUES, Metric
 
 from .agreement import Inputs
 from .errors import ExportError, NothingToVerify
@@ -67,6 +69,8 @@ def expect(plan: Plan) -> Expected:
     network_outputs = [run(module, given) for given in plan.inputs]
     outputs = [plan.finish(out, index) for index, out in enumerate(network_outputs)]
     _check_outputs(plan, outputs)
+    metric = plan.metric_of(network_outputs[0])
+    rows = metric if metric.kind == "boxes" else VALUES
     rounding = measure_rounding(
         module,
         plan.inputs,
@@ -74,6 +78,7 @@ def expect(plan: Plan) -> Expected:
         finish=plan.finish,
         preprocess=plan.preprocess,
         images=[sample.inputs[0] for sample in plan.samples],
+        metric=rows,
     )
     here, phone = rounding.here, rounding.phone
     if plan.meaning.picks:
@@ -81,11 +86,11 @@ def expect(plan: Plan) -> Expected:
         here = _with_flips(plan, here, scores, scores.tolerance)
         phone = _with_flips(plan, phone, scores, Tolerance.of(scores.phone))
     return Expected(
-        network=Evidence(plan.inputs, network_outputs, Tolerance.of(rounding.network)),
+        network=Evidence(plan.inputs, network_outputs, Tolerance.of(rounding.network), rows),
         outputs=outputs,
         tolerance=Tolerance.of(here),
         phone=phone,
-        metric=plan.metric_of(network_outputs[0]),
+        metric=metric,
     )
 
 
@@ -176,22 +181,26 @@ class _Errors:
     largest: list[float]
     apart: list[float]
     exact: list[bool]  # whole numbers, which have no rounding
+    metric: Metric  # of boxes, which are compared in pairs
 
     @staticmethod
-    def over(outputs: Sequence[Sequence[Tensor]]) -> _Errors:
+    def over(outputs: Sequence[Sequence[Tensor]], metric: Metric = VALUES) -> _Errors:
         """Take in the outputs of all inputs."""
         columns = [*zip(*outputs, strict=True)]
         return _Errors(
             largest=[max((_size(t) for t in column), default=0.0) for column in columns],
             apart=[0.0 for _ in columns],
             exact=[not column[0].is_floating_point() for column in columns],
+            metric=metric,
         )
 
     def add(self, one: Sequence[Tensor], other: Sequence[Tensor]) -> None:
         """Take in the distance of two evaluations; of another shape they have none."""
-        for index, (a, b) in enumerate(zip(one, other, strict=True)):
-            if a.shape == b.shape and a.numel():
-                distance = float((a.double() - b.double()).abs().max())
+        left, right = [t.numpy() for t in one], [t.numpy() for t in other]
+        right = in_order_of(self.metric, left, right, paired=True)
+        for index, (a, b) in enumerate(zip(left, right, strict=True)):
+            if a.shape == b.shape and a.size:
+                distance = float(np.abs(a.astype(np.float64) - b.astype(np.float64)).max())
                 self.apart[index] = max(self.apart[index], distance)
 
     def spec(self, count: int) -> ToleranceSpec:
@@ -234,18 +243,21 @@ def measure_rounding(
     finish: Finish = _as_it_is,
     preprocess: nn.Module | None = None,
     images: Sequence[Tensor] = (),
+    metric: Metric = VALUES,
 ) -> Rounding:
     """Run `network` in float64 on `inputs` and compare with its float32 `outputs`.
 
     `finish` does what the artifact adds. With `preprocess`, its float64 result for each of
-    `images` goes through the network as well, wherever it rounds a gray level otherwise.
+    `images` goes through the network as well, wherever it rounds a gray level otherwise. Boxes,
+    where `metric` is of them, are compared in pairs, their order aside.
 
     Modules are converted in place and back: float32 -> float64 -> float32 is exact, and a copy of
     a large model would double the peak memory. Where the model cannot run in float64, the
     tolerance is 1e-4 of the largest output, and `basis` says so.
     """
     finished = [finish(out, index) for index, out in enumerate(outputs)]
-    inner, here, phone = _Errors.over(outputs), _Errors.over(finished), _Errors.over(finished)
+    inner = _Errors.over(outputs, metric)
+    here, phone = _Errors.over(finished, metric), _Errors.over(finished, metric)
     try:
         network.double()
         for index, (given, single) in enumerate(zip(inputs, outputs, strict=True)):

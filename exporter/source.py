@@ -28,6 +28,7 @@ from .checks import require_name
 from .errors import SourceError, UsageError
 from .inputs import inputs_like, named_inputs, one_input
 from .options import DEFAULT_MODEL, ExportOptions
+from .postprocess.detector import photo_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,7 +103,9 @@ def load_source(
     label = built.provenance.model
     # A timm module built by hand still knows its preprocessing.
     config = _timm_config(built.module)
-    preprocessing = None if config is None else _preprocessing(config)
+    preprocessing = (
+        photo_of(built.module, input_shape) if config is None else _preprocessing(config)
+    )
     if preprocessing is not None and preprocessing.input_size[0] != len(preprocessing.mean):
         # What timm says of photos is of the three channels of the pretrained weights.
         input_shape, preprocessing = input_shape or (1, *preprocessing.input_size), None

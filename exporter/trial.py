@@ -24,6 +24,8 @@ from .outputs import Path, paths, tensors_in
 _ELEMENT = 10
 # A copy of a larger module would be most of what a machine has.
 MOST_COPIED_BYTES = 4 * 2**30
+# torchvision's own operators that the exporter writes with operators of torch (postprocess/nms.py).
+REPLACED = frozenset({"torchvision::nms"})
 # Twice the multiply-accumulates of operators that multiply matrices.
 FLOPS = {torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: sdpa_flop, **flop_registry}
 
@@ -60,11 +62,14 @@ class _Work(TorchDispatchMode):
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]  # torch annotates none of it
         self.total = 0
+        self.torchvision: dict[str, None] = {}  # its operators that ran, in order
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
     ) -> Any:
         kwargs = kwargs or {}
+        if func.namespace == "torchvision":
+            self.torchvision[func._schema.name] = None
         out = func(*args, **kwargs)
         count = FLOPS.get(func.overloadpacket)
         if count is not None:
@@ -97,6 +102,7 @@ def try_out(name: str, module: nn.Module, example: Sequence[Tensor]) -> Trial:
         hint = "Is that what it takes? --input-shape says the shape." if ":" in name else ""
         with authors_code(doing, ModelError, hint=hint), torch.no_grad():
             result = module(*(t.clone() for t in example))
+    _require_operators(name, work)
     outputs = tuple(tensors_in(result))
     _require_readable(name, outputs)
     return Trial(
@@ -106,6 +112,23 @@ def try_out(name: str, module: nn.Module, example: Sequence[Tensor]) -> Trial:
         is_tensor=isinstance(result, Tensor),
         absent=tuple(absent(result)),
         work=work.total,
+    )
+
+
+def _require_operators(name: str, work: _Work) -> None:
+    """Refuse torchvision's own operators: no phone's runtime has them; one alone is replaced."""
+    missing = [operator for operator in work.torchvision if operator not in REPLACED]
+    if not missing:
+        return
+    advice = (
+        "Export a detector of one stage (torchvision's SSD, SSDLite, FCOS or RetinaNet), or a "
+        "module of the backbone alone."
+        if "torchvision::roi_align" in missing
+        else "Write it with operators of torch alone, or export the module up to it."
+    )
+    raise ModelError(
+        f"{name} calls {' and '.join(missing)}, which no phone's runtime has and no operators of "
+        f"torch replace. {advice}"
     )
 
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from .artifact.metadata import Golden, Metadata, ToleranceSpec
 from .errors import ParityError
+from .found import in_order_of
 from .metrics import CLASSES, Agreement, Metric, agreement_of, measure
 
 Arrays = np.ndarray | Sequence[np.ndarray]
@@ -165,7 +166,8 @@ def compare(
 
     `metric` is the task's: by default the last axis of the first output ranks classes.
     Shape and dtype differences are reported apart from value differences. NaN must meet NaN and
-    an infinity the same infinity. Comparing nothing is a failure.
+    an infinity the same infinity. Comparing nothing is a failure, unless it is that both found no
+    boxes; boxes with nearly equal scores may come in either order (see `found`).
     """
     left, right = _as_arrays(expected), _as_arrays(actual)
     if len(left) != len(right):
@@ -178,7 +180,10 @@ def compare(
             return _failed(tolerance, "shape", f"{where}shape {other.shape}, expected {one.shape}.")
         if one.dtype != other.dtype:
             return _failed(tolerance, "dtype", f"{where}dtype {other.dtype}, expected {one.dtype}.")
+    right = in_order_of(metric, left, right)
     if sum(array.size for array in left) == 0:
+        if left and metric.kind == "boxes":
+            return Comparison(tolerance=tolerance, problem="", detail="no boxes on both sides")
         return _failed(tolerance, "empty", "Nothing to compare: that proves nothing, so it fails.")
     return _compare_values(left, right, tolerance, metric)
 

@@ -17,6 +17,8 @@ from .tasks import Task
 Kind = Literal["classes", "pixels", "vectors", "boxes", "none"]
 # Of two boxes, above which they are one and the same: as PASCAL VOC and COCO's AP50 have it.
 MATCH = 0.5
+# What an output with a number for each box holds, where the number is its score.
+SCORES = ("probabilities", "scores", "values")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,7 +27,8 @@ class Metric:
 
     `outputs` is how many a sample has. `axis` is that of classes, counted from the end; 0 for maps
     whose values are classes, or above `threshold` belong to the one there is. Boxes have scores
-    and classes in the outputs `scores` and `classes`, where they have them.
+    and classes in the outputs `scores` and `classes`, where they have them; `rows` are all outputs
+    with a row for each box.
     """
 
     kind: Kind
@@ -34,6 +37,8 @@ class Metric:
     axis: int = -1
     threshold: float | None = None
     classes: int | None = None
+    scores: int | None = None
+    rows: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,6 +101,8 @@ def metric_for(task: Task | None, tensors: Sequence[OutputTensor]) -> Metric:
         if metric.kind == "none":
             continue
         held = [t.holds for t in tensors]
+        rows = [i for i, t in enumerate(tensors) if t.axes[:1] == ["boxes"]]
+        scores = [i for i in rows if tensors[i].axes == ["boxes"] and held[i] in SCORES]
         return Metric(
             kind=metric.kind,
             outputs=len(tensors),
@@ -103,6 +110,8 @@ def metric_for(task: Task | None, tensors: Sequence[OutputTensor]) -> Metric:
             axis=metric.axis,
             threshold=metric.threshold,
             classes=held.index("class_index") if "class_index" in held else None,
+            scores=scores[0] if scores else None,
+            rows=tuple(rows),
         )
     return Metric(kind="none", outputs=max(1, len(tensors)))
 

@@ -51,6 +51,7 @@ FLOORS = {
         ("options", "choices", "people", "snapshot"),
         ("artifact",),
         ("metrics",),
+        ("found",),
         ("comparison",),
         ("vectors",),
         ("reference", "runtimes"),

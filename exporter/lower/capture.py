@@ -18,11 +18,12 @@ from torch import Tensor, nn
 from torch.jit._builtins import _get_builtin_table
 
 from runtime_check.comparison import Comparison, Tolerance, compare
-from runtime_check.metrics import VALUES
+from runtime_check.metrics import VALUES, Metric
 
 from ..errors import CaptureError
 from ..options import CaptureMethod
 from ..outputs import run
+from ..postprocess.detector import plain_suppression
 from ..quiet import quiet
 from ..rewrites.layers import replace_submodule
 from ..rewrites.watch import hooks
@@ -75,7 +76,7 @@ def script(module: nn.Module) -> torch.jit.ScriptModule:
 def trace(module: nn.Module, example: Sequence[Tensor]) -> torch.jit.ScriptModule:
     """Trace the module on `example`; the caller compares and looks for branches."""
     try:
-        with quiet(), torch.no_grad():
+        with quiet(), torch.no_grad(), plain_suppression():
             traced: torch.jit.ScriptModule = torch.jit.trace(
                 module, tuple(example), check_trace=False, strict=False
             )
@@ -84,9 +85,16 @@ def trace(module: nn.Module, example: Sequence[Tensor]) -> torch.jit.ScriptModul
         raise CaptureError(f"torch.jit.trace refuses it: {_first_line(error)}") from error
 
 
-def _require_no_with(captured: torch.jit.ScriptModule) -> None:
-    """Refuse a capture that holds a `with`: the mobile interpreter has no instruction for it."""
+def _require_mobile(captured: torch.jit.ScriptModule) -> None:
+    """Refuse a capture that holds a `with` or makes objects: mobile files have neither."""
     graph: Any = captured.inlined_graph  # kept: a node lives as long as its graph
+    made = graph.findNode("prim::CreateObject", True)
+    if made is not None:
+        name = made.output().type().annotation_str.rsplit(".", 1)[-1]
+        raise CaptureError(
+            f"it makes objects of the class {name}, and files of the mobile interpreter hold none; "
+            "a trace records what is done with them"
+        )
     node = graph.findNode("prim::Enter", True)
     if node is None:
         return
@@ -164,12 +172,17 @@ def mixed(
 Sampled = Sequence[tuple[tuple[Tensor, ...], list[Tensor]]]
 
 
-def agree(module: nn.Module, sampled: Sampled, tolerance: Tolerance) -> Comparison:
-    """Compare `module` with the expected outputs on every sample; the worst comparison wins."""
+def agree(
+    module: nn.Module, sampled: Sampled, tolerance: Tolerance, metric: Metric = VALUES
+) -> Comparison:
+    """Compare `module` with the expected outputs on every sample; the worst comparison wins.
+
+    `metric` is the task's where it decides what is compared with what, as among boxes.
+    """
     worst: Comparison | None = None
     for inputs, wanted in sampled:
         got = run(module, inputs)
-        result = compare([w.numpy() for w in wanted], [g.numpy() for g in got], tolerance, VALUES)
+        result = compare([w.numpy() for w in wanted], [g.numpy() for g in got], tolerance, metric)
         if (
             worst is None
             or (result.problem and not worst.problem)
@@ -211,6 +224,7 @@ def candidates(
     *,
     method: CaptureMethod = "auto",
     allow_specialization: bool = False,
+    metric: Metric = VALUES,
 ) -> Iterator[Captured]:
     """Yield captures that agree with eager, best first; raise `CaptureError` when none does.
 
@@ -223,8 +237,8 @@ def candidates(
     for way in _ways(module, flat, sampled, method, allow_specialization=allow_specialization):
         try:
             captured, scripted = way.make()
-            _require_no_with(captured)
-            comparison = agree(captured, sampled, tolerance)
+            _require_mobile(captured)
+            comparison = agree(captured, sampled, tolerance, metric)
         except Exception as error:  # noqa: BLE001  running a capture can raise anything too
             text = str(error) if isinstance(error, CaptureError) else _first_line(error)
             rejected.append(f"{way.name}: {text}")

@@ -106,6 +106,7 @@ def _candidates(
             expected.network.tolerance,
             method=options.capture,
             allow_specialization=options.allow_specialization,
+            metric=expected.network.metric,
         )
         last = index == (1 if batches else 0)
         try:
@@ -135,7 +136,13 @@ def _finish(
         for sample, tensors in zip(plan.samples, expected.outputs, strict=True)
     ]
     batches: Sampled = [(given, plan.finish(made, 0)) for given, made in candidate.batches]
-    optimized = optimize(whole, [*outputs, *batches], expected.tolerance, disabled=options.disable)
+    optimized = optimize(
+        whole,
+        [*outputs, *batches],
+        expected.tolerance,
+        disabled=options.disable,
+        metric=expected.network.metric,
+    )
     clock.start("save, check compatibility")
     file = save_lite(optimized.module, scratch)
     require_single_weights(file.path)

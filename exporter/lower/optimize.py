@@ -16,6 +16,7 @@ import torch
 from torch.utils.mobile_optimizer import optimize_for_mobile
 
 from runtime_check.comparison import Comparison, Tolerance
+from runtime_check.metrics import VALUES, Metric
 
 from ..errors import OptimizeError
 from ..quiet import quiet
@@ -103,6 +104,7 @@ def optimize(
     tolerance: Tolerance,
     *,
     disabled: Collection[str] = (),
+    metric: Metric = VALUES,
 ) -> Optimized:
     """Optimize for mobile so that outputs on every sample stay within `tolerance`.
 
@@ -113,7 +115,7 @@ def optimize(
     for attempt in attempts(disabled):
         try:
             optimized = apply(module, attempt)
-            comparison = agree(optimized, sampled, tolerance)
+            comparison = agree(optimized, sampled, tolerance, metric)
         except Exception as error:  # noqa: BLE001  torch asserts, and compiled code raises
             first = str(error).strip().splitlines()[0][:200] if str(error).strip() else repr(error)
             tried.append(f"{attempt.repair or 'all passes'}: {first}")

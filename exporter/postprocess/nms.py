@@ -32,19 +32,8 @@ def nms(boxes: Tensor, scores: Tensor, iou_threshold: float) -> Tensor:
     Equal to `torchvision.ops.nms` on CPU, ties and rounding included. Memory grows with
     the square of N, some 30 MB for a thousand: take the best few hundred or thousand first.
     """
-    return batched_nms(boxes, scores, torch.zeros_like(scores), iou_threshold)
-
-
-@_script_if_tracing
-def batched_nms(boxes: Tensor, scores: Tensor, classes: Tensor, iou_threshold: float) -> Tensor:
-    """Return what `nms` keeps where only boxes of one class suppress each other.
-
-    `classes` `[N]` are numbers of any type. torchvision moves the boxes of each class apart
-    before it compares them where there are few, which rounds them; here they are compared as they
-    are, as torchvision does where there are many.
-    """
     order = torch.sort(scores, dim=0, stable=True, descending=True)[1]
-    sorted_boxes, sorted_classes = boxes[order], classes[order]
+    sorted_boxes = boxes[order]
     low, high = sorted_boxes[:, :2], sorted_boxes[:, 2:]
     sides = high - low
     areas = sides[:, 0] * sides[:, 1]
@@ -54,7 +43,6 @@ def batched_nms(boxes: Tensor, scores: Tensor, classes: Tensor, iou_threshold: f
     iou = intersection / (areas.unsqueeze(1) + areas.unsqueeze(0) - intersection)
     # In double, as torchvision compares: 0.3 as a float is above 0.3.
     overlaps = iou.to(torch.float64) > iou_threshold
-    overlaps = overlaps & (sorted_classes.unsqueeze(1) == sorted_classes.unsqueeze(0))
     # Row j, column i: the better box j suppresses i.
     overlaps = overlaps.triu(1)
     keep = torch.ones_like(order, dtype=torch.bool)
@@ -64,3 +52,24 @@ def batched_nms(boxes: Tensor, scores: Tensor, classes: Tensor, iou_threshold: f
         settled = torch.equal(now, keep)
         keep = now
     return order[keep]
+
+
+@_script_if_tracing
+def batched_nms(boxes: Tensor, scores: Tensor, idxs: Tensor, iou_threshold: float) -> Tensor:
+    """Return what `nms` keeps where only boxes of one class suppress each other.
+
+    `idxs` `[N]` are the classes, numbers of any type. Equal to `torchvision.ops.batched_nms` on
+    CPU: up to a thousand boxes it moves those of each class apart, which rounds them, and
+    suppresses all at once; more it takes class by class.
+    """
+    if boxes.numel() == 0:
+        return torch.empty([0], dtype=torch.int64, device=boxes.device)
+    if boxes.numel() <= 4000:
+        offsets = idxs.to(boxes) * (boxes.max() + 1.0)
+        return nms(boxes + offsets.unsqueeze(1), scores, iou_threshold)
+    kept = torch.zeros_like(scores, dtype=torch.bool)
+    for index in torch.unique(idxs):
+        own = torch.where(idxs == index)[0]
+        kept[own[nms(boxes[own], scores[own], iou_threshold)]] = True
+    indices = torch.where(kept)[0]
+    return indices[torch.sort(scores[indices], descending=True)[1]]

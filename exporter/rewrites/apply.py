@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, fx, nn
 
 from runtime_check.comparison import Tolerance, compare
-from runtime_check.metrics import VALUES
+from runtime_check.metrics import VALUES, Metric
 
 from ..outputs import run
 from .layers import Edit, replace_submodule
@@ -46,6 +46,7 @@ class Evidence:
     inputs: Sequence[tuple[Tensor, ...]]
     outputs: Sequence[Sequence[Tensor]]
     tolerance: Tolerance
+    metric: Metric = VALUES  # the task's where it decides what is compared with what
 
     @property
     def example(self) -> Example:
@@ -58,7 +59,7 @@ class Evidence:
         for network_input, expected in zip(self.inputs, self.outputs, strict=True):
             actual = run(module, network_input)
             wanted, got = [t.numpy() for t in expected], [t.numpy() for t in actual]
-            result = compare(wanted, got, self.tolerance, VALUES)
+            result = compare(wanted, got, self.tolerance, self.metric)
             if not result:
                 return f"outputs differ, {result}"
         return ""

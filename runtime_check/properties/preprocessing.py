@@ -8,8 +8,9 @@ from dataclasses import replace
 import numpy as np
 
 from ..artifact.metadata import ImageInput
-from ..comparison import Tolerance, compare
+from ..comparison import Comparison, Tolerance, compare
 from ..errors import BuildError
+from ..metrics import VALUES, Metric, measure
 from ..reference.reference import pillow_resize, timm_transform
 from .base import (
     Check,
@@ -49,6 +50,14 @@ def examine_preprocessing(check: Check, inputs: Sequence[np.ndarray], natural: b
     steps = _by_reference if check.reference is not None and fp32 else _by_itself
     expected, shifted = steps(check, inputs[0], levels)
     actual = check.run(inputs)
+    size = f"{inputs[0].shape[0]} x {inputs[0].shape[1]}"
+    problem = (
+        f"a {size} image differs from Pillow + timm by more than {levels:g} gray levels would "
+        "explain: {}"
+    )
+    if check.metric.kind == "boxes":
+        comparison = _boxes(check.metric, expected, shifted, actual)
+        return verdict_of(comparison, expected, actual, problem=problem)
     # Where a gray level decides how many boxes there are, as many are compared.
     shapes = [array.shape for array in actual]
     alike = (some for some in (expected, *shifted) if [a.shape for a in some] == shapes)
@@ -63,12 +72,25 @@ def examine_preprocessing(check: Check, inputs: Sequence[np.ndarray], natural: b
         one[index], other[index] = np.zeros(1), np.array([share])
         metric = replace(metric, kind="none")
     comparison = compare(one, other, bound, metric)
-    size = f"{inputs[0].shape[0]} x {inputs[0].shape[1]}"
-    problem = (
-        f"a {size} image differs from Pillow + timm by more than {levels:g} gray levels would "
-        "explain: {}"
-    )
     return verdict_of(comparison, expected, actual, problem=problem)
+
+
+def _boxes(
+    metric: Metric, expected: Outputs, shifted: Sequence[Outputs], actual: Outputs
+) -> Comparison:
+    """Bound the share of boxes without a partner by twice what the shifts lose, and one more.
+
+    A gray level moves boxes across thresholds and limits of overlap, so their number differs too.
+    """
+    lost = max((_lost(metric, expected, outputs) for outputs in shifted), default=0.0)
+    one_more = 1 / max(1, len(expected[metric.output]))
+    bound = Tolerance(atol=2 * lost + one_more)
+    return compare(np.zeros(1), np.array([_lost(metric, expected, actual)]), bound, VALUES)
+
+
+def _lost(metric: Metric, one: Outputs, other: Outputs) -> float:
+    share = measure(metric, one, other).boxes
+    return 0.0 if share is None else 1.0 - share
 
 
 def _by_reference(check: Check, image: np.ndarray, levels: float) -> tuple[Outputs, list[Outputs]]:

@@ -25,6 +25,7 @@ from ..blame import authors_code
 from ..errors import BuildError, did_you_mean
 from ..files import file_sha256
 from . import timm_models
+from .detectors import as_detector, is_detector
 from .fine_tuned import fine_tuned
 from .hub import is_hub_id
 from .packaged import PACKAGED, packaged_file
@@ -114,8 +115,10 @@ def _built(
         detail = f"{detail}: {read.entry}"
     if source == "timm" and license is None:
         license = (getattr(module, "pretrained_cfg", None) or {}).get("license")
+    if is_detector(module):
+        taken = (*taken, f"{type(module).__name__} is called with one picture at a time")
     return Built(
-        module=module,
+        module=as_detector(module),
         provenance=Provenance(
             source=source,
             model=model,

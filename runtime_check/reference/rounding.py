@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..found import in_order_of
+from ..metrics import Metric, metric_of
 from .reference import Reference
 
 # How far two correct float32 evaluations may lie apart, in units of one evaluation's distance
@@ -53,8 +55,9 @@ def measure_rounding(reference: Reference, inputs: Sequence[Sequence[np.ndarray]
         (reference.finish(s, given), reference.finish(d, given))
         for (s, d), given in zip(pairs, inputs, strict=True)
     ]
-    raw = [_shares([a.numpy() for a in s], [b.numpy() for b in d]) for s, d in pairs]
-    finished = [_shares(one, other) for one, other in ends]
+    metric = metric_of(reference.metadata)
+    raw = [_shares([a.numpy() for a in s], [b.numpy() for b in d], metric) for s, d in pairs]
+    finished = [_shares(one, other, metric) for one, other in ends]
     most = [SAFETY * max(column) for column in zip(*finished, strict=True)]
     told = " / ".join(f"{share:.3g}" for share in most[:8])
     return Rounding(
@@ -65,8 +68,11 @@ def measure_rounding(reference: Reference, inputs: Sequence[Sequence[np.ndarray]
     )
 
 
-def _shares(single: Sequence[np.ndarray], double: Sequence[np.ndarray]) -> list[float]:
-    return [_share(one, other) for one, other in zip(single, double, strict=True)]
+def _shares(
+    single: Sequence[np.ndarray], double: Sequence[np.ndarray], metric: Metric
+) -> list[float]:
+    ordered = in_order_of(metric, single, double, paired=True)
+    return [_share(one, other) for one, other in zip(single, ordered, strict=True)]
 
 
 def _share(single: np.ndarray, double: np.ndarray) -> float:

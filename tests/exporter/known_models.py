@@ -6,7 +6,7 @@ its outputs fade until they are the same for every photo: `awake` lets them see 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import torch
 from torch import Tensor, nn
@@ -115,4 +115,48 @@ def mobilevit_segmentation() -> nn.Module:
     )
     net: nn.Module = MobileViTForSemanticSegmentation(config).eval()
     awake(net, (64, 64), net)
+    return net
+
+
+def louder(layers: Iterable[nn.Module], factor: float) -> None:
+    """Scale the weights of a head, so that an untrained one is sure of some of what it gives."""
+    with torch.no_grad():
+        for layer in layers:
+            layer.weight.mul_(factor)
+
+
+def ssdlite() -> nn.Module:
+    """With scores spread like a trained one's, of which some are above the threshold."""
+    from torchvision.models.detection import ssdlite320_mobilenet_v3_large
+
+    torch.manual_seed(0)
+    net: nn.Module = ssdlite320_mobilenet_v3_large(
+        weights=None, weights_backbone=None, num_classes=6, score_thresh=0.7
+    ).eval()
+    awake(net, (320, 320), lambda x: net([*x]))
+    louder((block[1] for block in net.head.classification_head.module_list), 8.0)
+    return net
+
+
+def fcos() -> nn.Module:
+    """On small pictures, with scores spread like a trained one's."""
+    from torchvision.models.detection import fcos_resnet50_fpn
+
+    torch.manual_seed(0)
+    size = {"min_size": 160, "max_size": 160}
+    net: nn.Module = fcos_resnet50_fpn(
+        weights=None, weights_backbone=None, num_classes=6, score_thresh=0.5, **size
+    ).eval()
+    awake(net, (160, 160), lambda x: net([*x]))
+    louder([net.head.classification_head.cls_logits], 8.0)
+    return net
+
+
+def faster_rcnn() -> nn.Module:
+    from torchvision.models.detection import fasterrcnn_mobilenet_v3_large_320_fpn
+
+    torch.manual_seed(0)
+    net: nn.Module = fasterrcnn_mobilenet_v3_large_320_fpn(
+        weights=None, weights_backbone=None, num_classes=6, min_size=160, max_size=160
+    ).eval()
     return net

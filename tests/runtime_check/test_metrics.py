@@ -83,7 +83,7 @@ MAP = tensor([1, 5, 8, 9], "N C H W", "logits")
         (None, tensor([2], "features", "embedding"), Metric(kind="vectors")),
         (None, tensor([1, 1], "N features", "embedding"), VALUES),
         (None, tensor([], "", "embedding"), VALUES),
-        (None, tensor([3, 4], "boxes 4", "boxes"), Metric(kind="boxes")),
+        (None, tensor([3, 4], "boxes 4", "boxes"), Metric(kind="boxes", rows=(0,))),
         ("depth-estimation", tensor([8, 9], "H W", "depth"), VALUES),
     ],
 )
@@ -113,10 +113,10 @@ def test_of_several_outputs_the_first_that_has_a_metric_is_measured() -> None:
     kinds = tensor([3], "boxes", "class_index", "labels")
     boxes = tensor([3, 4], "boxes 4", "boxes", "boxes")
     assert metric_for("object-detection", [scores, kinds, boxes]) == Metric(
-        kind="boxes", outputs=3, output=2, classes=1
+        kind="boxes", outputs=3, output=2, classes=1, scores=0, rows=(0, 1, 2)
     )
     assert metric_for("object-detection", [scores, boxes]) == Metric(
-        kind="boxes", outputs=2, output=1
+        kind="boxes", outputs=2, output=1, scores=0, rows=(0, 1)
     )
 
 

@@ -11,8 +11,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
+from torchvision.ops import batched_nms as torchvision_batched_nms
 from torchvision.ops import nms as torchvision_nms
-from torchvision.ops.boxes import _batched_nms_vanilla
 
 from exporter.postprocess.nms import batched_nms, nms
 
@@ -54,10 +54,20 @@ def test_classes_do_not_suppress_each_other(
     drawn_classes = hnp.arrays(np.int64, len(scores), elements=st.integers(0, 2))
     classes = torch.from_numpy(data.draw(drawn_classes))
     kept = batched_nms(boxes, scores, classes, threshold)
-    # torchvision sorts what it kept once more, unstably: ties may come in another order.
-    expected = _batched_nms_vanilla(boxes, scores, classes, threshold)
-    assert sorted(kept.tolist()) == sorted(expected.tolist())
-    assert scores[kept].tolist() == scores[expected].tolist()
+    assert kept.tolist() == torchvision_batched_nms(boxes, scores, classes, threshold).tolist()
+
+
+@pytest.mark.parametrize("count", [1000, 1001, 2500])
+def test_few_and_many_boxes_of_classes_as_torchvision_takes_them(count: int) -> None:
+    """A thousand are moved apart by class and rounded; more are taken class by class."""
+    generator = torch.Generator().manual_seed(count)
+    low = torch.rand(count, 2, generator=generator) * 300
+    boxes = torch.cat([low, low + 1 + torch.rand(count, 2, generator=generator) * 60], dim=1)
+    scores = torch.rand(count, generator=generator)
+    classes = torch.randint(1, 91, (count,), generator=generator)
+    kept = batched_nms(boxes, scores, classes, 0.3)
+    assert 100 < len(kept) < count
+    assert kept.tolist() == torchvision_batched_nms(boxes, scores, classes, 0.3).tolist()
 
 
 def test_a_chain_in_which_every_second_box_is_kept() -> None:
