@@ -13,7 +13,7 @@ from runtime_check.metrics import Metric, metric_for
 from runtime_check.reference.wrappers import is_torchscript
 
 from .agreement import Inputs
-from .errors import UsageError
+from .errors import ModelError, UsageError
 from .evaluation import Evaluation, load_evaluation
 from .image.preprocess import MAX_SIDE, MIN_SIDE, Preprocess
 from .image.samples import Sample, image_samples, tensor_samples
@@ -113,7 +113,7 @@ def make_plan(source: SourceModel, options: ExportOptions) -> Plan:
     draft = _image_draft(source, stated) if image else _tensor_draft(source, stated, options)
     # A copy is tried: what a module keeps from its first run must not be kept from this one.
     module = pristine(source.module) or source.module
-    trial = try_out(source.provenance.model, module, draft.inputs[0])
+    trial = _tried(source, module, draft.inputs[0], options)
     _require_python(source, options)
     source = _labeled(source, trial)
     draft = replace(_affordable(draft, trial.work), source=source)
@@ -133,6 +133,20 @@ def make_plan(source: SourceModel, options: ExportOptions) -> Plan:
     metric = plan.metric_of(trial.outputs)
     _require_metric(plan, metric, trial, options)
     return replace(plan, evaluation=_evaluation(plan, metric, options))
+
+
+def _tried(source: SourceModel, module: nn.Module, given: Inputs, options: ExportOptions) -> Trial:
+    model = source.provenance.model
+    try:
+        return try_out(model, module, given)
+    except ModelError as error:
+        if source.provenance.source != "timm" or options.input_shape is None:
+            raise
+        raise UsageError(
+            f"{model} does not take pictures of {source.input_shape[2]} x {source.input_shape[3]}. "
+            "Many convolutional networks take any size; a transformer is built for one. "
+            f"It said: {str(error).rstrip('.')}."
+        ) from error
 
 
 @dataclass(frozen=True, kw_only=True)

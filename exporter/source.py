@@ -97,7 +97,7 @@ def load_source(
     .npz file of them. `seed` seeds random weights and factories. A module is copied and
     never changed. Raises `SourceError` or `UsageError`.
     """
-    _check_options(model, weights, random_weights, input_shape)
+    _check_options(model, weights, random_weights)
     built = _build(model, weights, random_weights, seed)
     _check_numbers(built)
     label = built.provenance.model
@@ -154,6 +154,9 @@ def _one_shape(
         raise UsageError(
             f"--input-shape of {model}, a timm model, is 1,C,H,W, not {','.join(map(str, given))}."
         )
+    channels = preprocessing.input_size[0]
+    if given[1] != channels:
+        raise UsageError(f"{model} takes {channels} channels; --input-shape says {given[1]}.")
     return given, preprocessing.model_copy(update={"input_size": given[1:]})
 
 
@@ -161,7 +164,6 @@ def _check_options(
     model: str | nn.Module,
     weights: Path | None,
     random_weights: bool,
-    input_shape: tuple[int, ...] | None,
 ) -> None:
     if weights is not None and random_weights:
         raise UsageError("--weights and --random-weights cannot be combined.")
@@ -172,10 +174,6 @@ def _check_options(
                 "weights."
             )
         return
-    if input_shape is not None:
-        raise UsageError(
-            "--input-shape is for your own module; a timm model knows its own input size."
-        )
     if is_hub_id(model) and weights is not None:
         raise UsageError(
             "--weights goes with a timm architecture name, not with a hub id: the hub id "

@@ -97,7 +97,6 @@ def test_unreachable_hub_says_what_to_do(monkeypatch: pytest.MonkeyPatch, tmp_pa
     ("model", "options", "says"),
     [
         ("resnet10t", {"weights": Path("w"), "random_weights": True}, "cannot be combined"),
-        ("resnet10t", {"input_shape": (1, 3, 8, 8)}, "knows its own input size"),
         ("hf-hub:me/net", {"weights": Path("w")}, "names its own weights"),
         ("hf-hub:me/net", {"random_weights": True}, "timm architecture name"),
         ("own_models:Heads", {"random_weights": True}, "has its own weights"),
@@ -238,3 +237,30 @@ def test_a_seed_is_enough_to_compare_again(
     assert report.has_reference, report.reference
     assert report
     assert artifact.metadata.provenance.seed == 5
+
+
+def test_a_timm_model_at_another_size(tmp_path: Path) -> None:
+    """timm's own transform at that size is what the reference reads photos with."""
+    made = exporter.export(
+        "resnet10t", random_weights=True, input_shape=(1, 3, 64, 96), out=tmp_path, name="net"
+    )
+    assert made.metadata.preprocessing is not None
+    assert made.metadata.preprocessing.input_size == (3, 64, 96)
+    report = check(made.path, CheckOptions(properties=("golden", "parity"), examples=3))
+    assert report.outcome == "proven"
+
+
+@pytest.mark.parametrize(
+    ("model", "shape", "says"),
+    [
+        ("vit_tiny_patch16_224", (1, 3, 96, 96), "does not take pictures of 96 x 96.*one"),
+        ("resnet10t", (1, 1, 96, 96), "resnet10t takes 3 channels; --input-shape says 1"),
+        ("resnet10t", (3, 96, 96), "a timm model, is 1,C,H,W"),
+    ],
+)
+def test_sizes_that_a_timm_model_does_not_take(
+    model: str, shape: tuple[int, ...], says: str, tmp_path: Path
+) -> None:
+    with pytest.raises(UsageError, match=says):
+        exporter.export(model, random_weights=True, input_shape=shape, out=tmp_path)
+    assert not list(tmp_path.iterdir())
