@@ -83,11 +83,12 @@ def render(
         "M float multiply-accumulates | ms here | MB | verdict |",
         "|---|---:|---:|---:|---:|---:|---:|---:|---|",
     ]
+    shown = "{:.4f}" if agreement == AGREEMENT["vectors"] else "{:.1%}"
     for row in candidates:
         got, speed = row.accuracy, row.speed
         count = "" if row.quantized is None else str(row.quantized.int8_layers)
         db = "" if got is None or got.sqnr_db is None else f"{got.sqnr_db:.1f}"
-        agree = "" if got is None or got.agreement is None else f"{got.agreement:.1%}"
+        agree = "" if got is None or got.agreement is None else shown.format(got.agreement)
         share = "" if got is None or got.accuracy is None else f"{got.accuracy:.1%}"
         work = "" if row.work is None else _millions(row.work)
         ms = "" if speed is None else f"{speed.milliseconds:.1f}"

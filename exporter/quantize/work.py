@@ -197,6 +197,10 @@ def _vector(args: tuple[Any, ...], result: Any) -> float:
     return _DENSE["float"] * max(t.numel() for t in _tensors(args))
 
 
+def _length(args: tuple[Any, ...], result: Any) -> float:
+    return _ELEMENT * max(t.numel() for t in _tensors((*args, result)))
+
+
 def _attention(args: tuple[Any, ...], result: Any) -> float:
     query, key, value = args[:3]
     scores = int(query.numel() // query.shape[-1] * key.shape[-2])
@@ -242,6 +246,7 @@ _SPECIAL: Mapping[str, Callable[[tuple[Any, ...], Any], float]] = {
     "aten::mv": _vector,
     "aten::addmv": _vector,
     "aten::dot": _vector,
+    "aten::linalg_vector_norm": _length,
     "aten::_scaled_dot_product_flash_attention_for_cpu": _attention,
     "aten::mkldnn_rnn_layer": _float_lstm,
     "aten::quantized_lstm": _dynamic_recurrent(gates=4),

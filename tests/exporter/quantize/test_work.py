@@ -69,6 +69,7 @@ class Int8(nn.Module):
         (nn.GELU(), (1, 33), 33 * GELU),
         (nn.LayerNorm(33), (2, 33), 66 * 5.25 / FLOAT),
         (Do(lambda x: x.mean((2, 3))), IMAGE, 192 * 1.23 / FLOAT),
+        (Do(lambda x: x.norm(dim=1)), (2, 33), 66 * 1.23 / FLOAT),
         (Do(lambda x: x.view(3, 64).t()[:2].unsqueeze(0)), IMAGE, 0),
     ],
 )
