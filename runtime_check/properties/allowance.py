@@ -142,6 +142,11 @@ def require_sane_tolerance(metadata: Metadata, golden: Golden, *, where: str) ->
             arrays = [e.array() for case in golden.cases for e in case.expected[picked]]
             spread, size = _spread(arrays), largest(arrays)
             atol = spec.atol if index is None else _of(spec.outputs, index, spec.atol)
+            if all(np.issubdtype(array.dtype, np.integer) for array in arrays) and atol > 0:
+                raise UnreadableArtifact(
+                    f"{where}: its {kind} let whole numbers differ by {atol:.3g}, and they are "
+                    "compared exactly. The file was damaged or tampered with; export it again."
+                )
             allowed = atol + spec.rtol * size
             # Outputs that are all the same have no spread; rounding still moves them a little.
             most = max(share * spread, 1e-5 * size, 1e-12)

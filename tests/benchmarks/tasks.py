@@ -113,21 +113,16 @@ def _text() -> nn.Module:
     return module.eval()
 
 
-def _torchvision(name: str) -> nn.Module:
-    from torchvision.models import segmentation
+def _known(name: str) -> Callable[[], nn.Module]:
+    """An untrained model of torchvision or Hugging Face whose batch norms have seen pictures."""
 
-    made: nn.Module = getattr(segmentation, name)(
-        weights=None, weights_backbone=None, num_classes=21
-    )
-    return made
+    def make() -> nn.Module:
+        from tests.exporter import known_models
 
+        made: nn.Module = getattr(known_models, name)()
+        return made
 
-def _segformer() -> nn.Module:
-    from transformers import SegformerConfig, SegformerForSemanticSegmentation
-
-    config = SegformerConfig(num_labels=19, depths=[1, 1, 1, 1], hidden_sizes=[16, 32, 64, 128])
-    made: nn.Module = SegformerForSemanticSegmentation(config)
-    return made
+    return make
 
 
 class Line(nn.Module):
@@ -169,12 +164,12 @@ ROWS = (
         options={"task": "image-segmentation"}),
     Row(name="MTCNN O-Net: box, landmarks, face or not", weights="real", make=_faces,
         size=(3, 48, 48), mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5)),
-    Row(name="deeplabv3_mobilenet_v3_large", weights="random",
-        make=lambda: _seeded(lambda: _torchvision("deeplabv3_mobilenet_v3_large"))),
-    Row(name="lraspp_mobilenet_v3_large", weights="random",
-        make=lambda: _seeded(lambda: _torchvision("lraspp_mobilenet_v3_large"))),
-    Row(name="SegformerForSemanticSegmentation", weights="random",
-        make=lambda: _seeded(_segformer), options={"task": "image-segmentation"}),
+    Row(name="deeplabv3_mobilenet_v3_large", weights="random", make=_known("deeplabv3"),
+        size=(3, 128, 128)),
+    Row(name="lraspp_mobilenet_v3_large", weights="random", make=_known("lraspp"),
+        size=(3, 128, 128)),
+    Row(name="SegformerForSemanticSegmentation", weights="random", make=_known("segformer"),
+        size=(3, 64, 64)),
     Row(name="a line of text, [T, N, classes]", weights="random", make=lambda: _seeded(Line),
         size=(3, 32, 128), by_hand=lambda outputs: [outputs[0].numpy()], int8=False),
     Row(name="an age in years", weights="random", make=lambda: _seeded(Age),
