@@ -29,7 +29,7 @@ def photos(size: int) -> list[np.ndarray]:
     """One of the network's own size, then a tall, a wide and a dark one, uint8 RGB."""
     cat, cup = skimage.data.chelsea(), skimage.data.coffee()
     dark = (skimage.data.astronaut() // 8).astype(np.uint8)
-    square = np.asarray(Image.fromarray(cat).resize((size, size)))
+    square = np.array(Image.fromarray(cat).resize((size, size)))
     return [square, np.ascontiguousarray(cat[:, 100:330]), cup, dark]
 
 
