@@ -19,6 +19,7 @@ from runtime_check.artifact.metadata import (
 )
 from runtime_check.properties.base import Verdict
 from runtime_check.properties.parity import _int8_demand, examine_parity
+from runtime_check.reference.reference import Reference
 
 from .fakes import a_check, stating
 
@@ -168,3 +169,21 @@ def test_an_int8_file_is_held_to_its_tasks_own_figure(
     metadata = read_artifact(tensor_ptl.path).metadata.model_copy(update={"ledger": [row]})
     least = _int8_demand(metadata).min_agreement
     assert least == (None if agreement is None else pytest.approx(agreement))
+
+
+def test_what_is_added_is_told_what_the_file_got(
+    tensor_ptl: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A map that is put on a photo hangs on its size."""
+    told: list[Any] = []
+    finish = Reference.finish
+
+    def spy(self: Reference, tensors: Any, inputs: Any) -> Any:
+        told.append(inputs)
+        return finish(self, tensors, inputs)
+
+    monkeypatch.setattr(Reference, "finish", spy)
+    inputs = [np.ones((1, 3, 8, 8), np.float32)]
+    with a_check(tensor_ptl.path, tmp_path) as check:
+        assert examine_parity(check, inputs, natural=True)
+    assert [given is inputs for given in told] == [True]

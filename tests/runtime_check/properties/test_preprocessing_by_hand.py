@@ -342,3 +342,9 @@ def test_classes_are_ranked_on_the_output_that_has_them() -> None:
     found = Steps(method="static", answers=mapped).judged().comparison
     assert found is not None
     assert found.top1 is None
+
+
+def test_where_nothing_is_found_no_class_differs() -> None:
+    nothing = [ANSWER[0], np.zeros(0, np.int64)]
+    answers = dict.fromkeys((*MOVES, "none", "photo"), nothing)
+    assert Steps(method="static", answers=answers).judged()
