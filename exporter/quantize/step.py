@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from runtime_check.artifact.metadata import Quantization
 from runtime_check.metrics import Metric, metric_for
@@ -68,6 +69,9 @@ def quantize_network(
         calibration, exam, how, unfit = exam_images(options, plan, metric, calibration, skipped)
         notes.append(how)
         skipped += unfit
+    if not takes_batches(module, plan.inputs[0][0]):
+        calibration = _one_by_one(calibration)
+        exam = exam and replace(exam, measured=_one_by_one(exam.measured))
     train, unfit = training_images(options, plan, metric)
     skipped += unfit
     images = QuantizeImages(
@@ -100,6 +104,20 @@ def network_metric(module: nn.Module, plan: Plan) -> Metric:
     meaning = replace(plan.meaning, outputs=tuple(bare), drops_batch=(False,) * len(bare))
     outputs = run(module, plan.inputs[0])
     return metric_for(meaning.task, meaning.described(outputs, None, None).tensors)
+
+
+def takes_batches(module: nn.Module, example: Tensor) -> bool:
+    """Say whether two images give twice the outputs: else images are run one by one."""
+    one = run(module, (example,))
+    try:
+        two = run(module, (torch.cat([example, example]),))
+    except Exception:  # noqa: BLE001  a network of a fixed batch size is a valid network
+        return False
+    return [2 * t.numel() for t in one] == [t.numel() for t in two]
+
+
+def _one_by_one(batches: Sequence[Tensor]) -> list[Tensor]:
+    return [image for batch in batches for image in batch.split(1)]
 
 
 def _network(

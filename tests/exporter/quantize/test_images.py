@@ -144,3 +144,36 @@ def test_photos_without_preprocessing_say_what_to_give(photos: Path, tmp_path: P
     with pytest.raises(CalibrationError, match="look like noise"):
         export(tmp_path / "out", 1, tmp_path / "x.npy")
     assert not (tmp_path / "out").exists()
+
+
+def test_a_network_of_one_image_gets_one_at_a_time(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It takes more without a word, and mixes them: its ranges would be those of no image."""
+
+    class Single(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv, self.head = nn.Conv2d(1, 4, 3), nn.Linear(4, 3)
+
+        def forward(self, x: Tensor) -> Tensor:
+            out: Tensor = self.head(self.conv(x).reshape(1, 4, -1).mean(2))
+            return out
+
+    given: list[QuantizeImages] = []
+    plain = step.quantize
+
+    def spy(module: nn.Module, recipe: Any, images: QuantizeImages, **options: Any) -> Quantized:
+        given.append(images)
+        return plain(module, recipe, images, **options)
+
+    monkeypatch.setattr(step, "quantize", spy)
+    np.save(tmp_path / "x.npy", saved(photos, "L"))
+    exporter.export(
+        Single().eval(),
+        out=tmp_path / "out",
+        input_shape=(1, 1, 28, 28),
+        quantize="static",
+        calibration=tmp_path / "x.npy",
+    )
+    assert [batch.shape for batch in given[0].calibration or ()] == [(1, 1, 28, 28)] * 24
