@@ -31,6 +31,10 @@ class ClassMap(
 // In place of a class that is no number.
 private const val NO_CLASS = -1
 
+// Of a map that was put onto the photo: a pixel that the network does not see, and the number for it there.
+private const val UNSEEN = -2
+private const val UNSEEN_ON_PHOTO = 255
+
 private val BACKGROUND = setOf("background", "__background__")
 
 /**
@@ -54,9 +58,7 @@ fun classMap(
     val classes =
         when {
             spec.holds == Holds.CLASS_MAP -> {
-                IntArray(
-                    value.count,
-                ) { if (value.double(it).isFinite()) value.double(it).toInt() else NO_CLASS }
+                IntArray(value.count) { classAt(value.double(it), space) }
             }
 
             spec.holds == Holds.MASK || single -> {
@@ -84,6 +86,16 @@ fun classMap(
         }
     return ClassMap(rows, columns, space, classes, names)
 }
+
+private fun classAt(
+    number: Double,
+    space: Space,
+): Int =
+    when {
+        !number.isFinite() -> NO_CLASS
+        space == Space.PHOTO && number.toInt() == UNSEEN_ON_PHOTO -> UNSEEN
+        else -> number.toInt()
+    }
 
 /** Rows and columns of a map: the axes H and W, in that order; null where there are none. */
 private fun mapSize(output: Output): Pair<Int, Int>? {
@@ -175,7 +187,7 @@ fun drawClasses(
     val picture =
         drawn(image, grid, map.columns) { cell, photo ->
             val index = map.classes[cell]
-            counts[index] = (counts[index] ?: 0) + 1
+            if (index != UNSEEN) counts[index] = (counts[index] ?: 0) + 1
             if (map.isClear(index)) null else halfOver(colors.getOrPut(index) { classColor(index) }, photo)
         }
     val all = counts.values.sum().toDouble()

@@ -111,6 +111,19 @@ class MapsTest {
     }
 
     @Test
+    fun `what the network does not see of a photo has no class and no share`() {
+        val map = classMap(output(listOf(255, 1, 2, 255), listOf(1, 4), listOf("H", "W"), Holds.CLASS_MAP, Space.PHOTO), null)!!
+        val wide = Geometry(Resize.COVER, 1, 1, 1, 1, Rounding.DOWN).place(1, 4)
+        val (picture, legend) = drawClasses(photo(1, 4), map, wide)
+        assertEquals(listOf("class 1", "class 2"), legend.map { it.label })
+        assertEquals(listOf(0.5, 0.5), legend.map { it.share })
+        assertEquals(listOf(GRAY, GRAY), listOf(picture.argb[0], picture.argb[3]))
+        // Over the network's own picture 255 is a class like any other.
+        val inside = classMap(output(listOf(255, 1), listOf(1, 2), listOf("H", "W"), Holds.CLASS_MAP), null)!!
+        assertArrayEquals(intArrayOf(255, 1), inside.classes)
+    }
+
+    @Test
     fun `class 0 is drawn where it is no background`() {
         for ((labels, drawn) in listOf(
             listOf("road", "cat", "dog") to true,
