@@ -189,10 +189,15 @@ def _seen(draft: _Draft, module: nn.Module, trial: Trial) -> Seen:
         samples=(trial.outputs, *rest),
         batch=_batch_axes(module, draft.inputs, trial.outputs),
         classes=class_count(module),
-        is_headless=source.provenance.source == "timm" and class_count(module) == 0,
+        is_headless=_is_headless(module),
         labels=source.labels,
         size=(shape[2], shape[3]) if len(shape) == 4 and len(source.takes) == 1 else None,
     )
+
+
+def _is_headless(module: nn.Module) -> bool:
+    """Whether a timm model says that it has no classifier, wherever it came from."""
+    return hasattr(module, "pretrained_cfg") and getattr(module, "num_classes", None) == 0
 
 
 def _batch_axes(

