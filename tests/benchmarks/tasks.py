@@ -286,9 +286,10 @@ def lines(row: Row, folder: Path, *, device: bool) -> Iterator[str]:
 HEAD = f"""# Every task, the file against Python by hand
 
 `python -m tests.benchmarks.tasks` makes this table. {PHOTOS} photos; max \\|d\\| is over all
-outputs, as a share of the largest value in parentheses, and holds the gray level that resizing may
-differ by. The classes of untrained networks hang on little, and int8 costs them most. On {DEVICE}:
-the first {DEVICE_PHOTOS} photos. int8 is `--quantize static`, calibrated on 24 photos, against float by hand.
+outputs, as a share of the largest value in parentheses, and holds the gray level that resizing
+may differ by. The classes of untrained networks hang on little, and int8 costs them most. On
+{DEVICE}: the first {DEVICE_PHOTOS} photos. int8 is `--quantize static`, calibrated on 24 photos,
+against float by hand.
 
 | module | weights | task, inferred how | outputs | fp32 | fp32, ARM64 | int8 | int8, ARM64 |
 |---|---|---|---|---|---:|---|---:|

@@ -359,6 +359,10 @@ def test_a_timm_model_without_a_classifier_gives_an_embedding(tmp_path: Path) ->
 
     torch.manual_seed(0)
     net = timm.create_model("test_resnet", num_classes=0, exportable=True).eval()
-    artifact = exported(net, tmp_path)
+    # timm says a crop of its own, which the one here is instead of.
+    choice = exporter.PreprocessingChoice(
+        mean=MEAN, std=STD, crop_mode="squash", crop_pct=1.0, interpolation="bicubic"
+    )
+    artifact = exported(net, tmp_path, preprocessing=choice)
     as_eager(artifact, net, lambda out: [out.numpy()[0]])
     assert artifact.metadata.task == "image-feature-extraction"
