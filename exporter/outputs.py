@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor, fx, nn
 
 from runtime_check.outputs import flatten
 
@@ -21,8 +21,10 @@ def run(module: nn.Module, inputs: Sequence[Tensor]) -> list[Tensor]:
     Outputs are copied: a module may hand out a view of its input or of a buffer. Raises
     `CaptureError` when they are not tensors.
     """
+    # Called as a graph, a module prints what it raises on stderr, whoever catches it.
+    forward = module.forward if isinstance(module, fx.GraphModule) else module
     with torch.no_grad():
-        result = module(*inputs)
+        result = forward(*inputs)
     tensors = tensors_in(result)
     return [tensor.detach().clone(memory_format=torch.contiguous_format) for tensor in tensors]
 

@@ -70,3 +70,25 @@ def test_a_graph_is_not_traced_again() -> None:
     again, leaves = trace(graph, torch.randn(1, 3, 8, 8))
     assert leaves == ()
     assert str(again.graph) == str(graph.graph)
+
+
+class Positions(nn.Module):
+    """Positions resized to the input's size, which symbolic tracing cannot record."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, 4, 3, 2)
+        self.pos = nn.Parameter(torch.randn(1, 4, 5, 5))
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.conv(x)
+        pos = nn.functional.interpolate(
+            self.pos, size=y.shape[-2:], mode="bilinear", align_corners=False
+        )
+        return (y + pos).mean((2, 3))
+
+
+def test_a_trace_that_fails_prints_nothing(capfd: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(Untraceable):
+        trace(Positions().eval(), torch.randn(1, 3, 16, 16))
+    assert capfd.readouterr() == ("", "")
