@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 # Loggers that report retries, layer registrations and deprecations of torch itself.
-_LOGGERS = ("timm", "huggingface_hub", "torch.ao", "torch.jit", "torch.fx", "root")
+_LOGGERS = ("timm", "huggingface_hub", "transformers", "torch.ao", "torch.jit", "torch.fx", "root")
 
 
 @contextmanager
