@@ -144,7 +144,7 @@ def _tried(source: SourceModel, module: nn.Module, given: Inputs, options: Expor
             raise
         raise UsageError(
             f"{model} does not take pictures of {source.input_shape[2]} x {source.input_shape[3]}. "
-            "Many convolutional networks take any size; a transformer is built for one. "
+            "Sides that its patches or windows divide may do. "
             f"It said: {str(error).rstrip('.')}."
         ) from error
 

@@ -98,7 +98,7 @@ def load_source(
     never changed. Raises `SourceError` or `UsageError`.
     """
     _check_options(model, weights, random_weights)
-    built = _build(model, weights, random_weights, seed)
+    built = _build(model, weights, random_weights, seed, input_shape)
     _check_numbers(built)
     label = built.provenance.model
     # A timm module built by hand still knows its preprocessing.
@@ -183,9 +183,21 @@ def _check_options(
         raise UsageError("--random-weights goes with a timm architecture name.")
 
 
-def _build(model: str | nn.Module, weights: Path | None, random_weights: bool, seed: int) -> Built:
+def _build(
+    model: str | nn.Module,
+    weights: Path | None,
+    random_weights: bool,
+    seed: int,
+    shape: tuple[int, ...] | None,
+) -> Built:
+    size = (shape[2], shape[3]) if shape is not None and len(shape) == 4 else None
     try:
-        return build(model, weights="random" if random_weights else weights, seed=seed)
+        return build(
+            model,
+            weights="random" if random_weights else weights,
+            seed=seed,
+            img_size=size,
+        )
     except UnknownModel as error:
         raise SourceError(
             f"{error} `python -m exporter models PATTERN` lists what there is; your own model "

@@ -162,6 +162,10 @@ class Provenance(Frozen):
         lt=2**63,
         description="torch's seed when random weights were drawn or a factory called",
     )
+    img_size: tuple[Side, Side] | None = Field(
+        default=None,
+        description="height and width that a timm model was built for, where not its own",
+    )
 
 
 class ToleranceSpec(Frozen):

@@ -29,6 +29,7 @@ from .detectors import as_detector, is_detector
 from .fine_tuned import fine_tuned
 from .hub import is_hub_id
 from .packaged import PACKAGED, packaged_file
+from .timm_models import ImageSize
 from .weights import WeightsRead, dtype_name, load_into, load_weights, state_dict_sha256
 from .wrappers import (
     compiled_parts,
@@ -69,6 +70,7 @@ def build(
     weights: Path | Literal["package", "hub", "random"] | None = None,
     seed: int = 0,
     exportable: bool = True,
+    img_size: ImageSize | None = None,
 ) -> Built:
     """Build a timm name, a hub id, what `package.module:factory` returns, or a copy of a module.
 
@@ -76,12 +78,13 @@ def build(
     prefers an installed package over the hub. Modules and factories come with their own weights,
     which only a checkpoint replaces. `seed` seeds torch for random weights and for factories.
     `exportable=False` builds timm models with timm's default layers: the same function with faster
-    operators. Raises `BuildError` or `UnreadableWeights`; code in a checkpoint never runs.
+    operators. `img_size` is the height and width of a timm model's input, where those are not its
+    own. Raises `BuildError` or `UnreadableWeights`; code in a checkpoint never runs.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         if isinstance(model, str) and not is_factory(model):
-            return _from_timm(model, weights, seed, exportable)
+            return _from_timm(model, weights, seed, exportable, img_size)
         if isinstance(weights, str):
             raise BuildError(f"{model} cannot use {weights} weights: it makes its own.")
         if isinstance(model, str):
@@ -108,6 +111,7 @@ def _built(
     seed: int | None = None,
     read: WeightsRead | None = None,
     taken: tuple[str, ...] = (),
+    img_size: ImageSize | None = None,
 ) -> Built:
     _require_values(module, model)
     module = without_gradients(module)
@@ -130,6 +134,7 @@ def _built(
             ),
             license=license,
             seed=seed,
+            img_size=img_size,
         ),
         read=read,
         taken=taken,
@@ -141,18 +146,19 @@ def _from_timm(
     weights: Path | Literal["package", "hub", "random"] | None,
     seed: int,
     exportable: bool,
+    img_size: ImageSize | None,
 ) -> Built:
     timm_models.require_model(name)
-    built = partial(_built, source="timm", model=name)
+    built = partial(_built, source="timm", model=name, img_size=img_size)
     if isinstance(weights, Path):
-        module, read = fine_tuned(name, weights, exportable=exportable)
+        module, read = fine_tuned(name, weights, exportable=exportable, img_size=img_size)
         return built(module, origin="file", detail=weights.name, checkpoint=weights, read=read)
     if weights == "random":
-        module = timm_models.untrained(name, exportable=exportable)
+        module = timm_models.untrained(name, exportable=exportable, img_size=img_size)
         detail = f"RANDOM, untrained (seed {seed}): outputs mean nothing"
         return built(module, origin="random", detail=detail, seed=seed)
     if weights == "package" or (weights is None and packaged_file(name) is not None):
-        module, path = timm_models.from_package(name, exportable=exportable)
+        module, path = timm_models.from_package(name, exportable=exportable, img_size=img_size)
         return built(
             module,
             origin="package",
@@ -160,7 +166,7 @@ def _from_timm(
             checkpoint=path,
             license=PACKAGED[name].license,
         )
-    module, read_there = timm_models.pretrained(name, exportable=exportable)
+    module, read_there = timm_models.pretrained(name, exportable=exportable, img_size=img_size)
     return built(module, origin="hub", detail=name, read=read_there)
 
 

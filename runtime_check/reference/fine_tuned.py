@@ -16,7 +16,7 @@ from torch import nn
 
 from ..errors import BuildError
 from .hub import is_hub_id
-from .timm_models import architecture, create, heads, import_timm
+from .timm_models import ImageSize, architecture, at_its_size, create, heads, import_timm
 from .weights import Checkpoint, DoesNotFit, WeightsRead, fitted, load_into, load_weights
 
 # Building one without memory takes some 0.1 s, a large transformer half a second.
@@ -25,13 +25,19 @@ _MOST_SECONDS = 5.0
 _MOST_NAMED = 3
 
 
-def fine_tuned(name: str, path: Path, *, exportable: bool) -> tuple[nn.Module, WeightsRead]:
+def fine_tuned(
+    name: str, path: Path, *, exportable: bool, img_size: ImageSize | None = None
+) -> tuple[nn.Module, WeightsRead]:
     """Build `name` with the checkpoint in `path`, and with its classes and input channels.
+
+    With an `img_size`, height and width, position embeddings are resampled to it.
 
     Raises `BuildError` where it does not fit, with the nearest architectures that it does fit.
     """
     checkpoint = load_weights(path)
-    module, built = _made_for(checkpoint, name, exportable)
+    module, built = _made_for(checkpoint, name, exportable, img_size)
+    if img_size is not None:
+        checkpoint = at_its_size(module, fitted(module, checkpoint))
     try:
         return module, replace(load_into(module, checkpoint, name=name), built=built)
     except DoesNotFit as error:
@@ -87,17 +93,17 @@ def _candidates(checkpoint: Checkpoint, name: str) -> list[str]:
 
 
 def _made_for(
-    checkpoint: Checkpoint, name: str, exportable: bool
+    checkpoint: Checkpoint, name: str, exportable: bool, img_size: ImageSize | None = None
 ) -> tuple[nn.Module, tuple[str, ...]]:
     """Build `name` as the tensors in `checkpoint` ask for; say in words what is unusual."""
     source = architecture(name)
-    module = create(source, exportable)
+    module = create(source, exportable, img_size=img_size)
     state = fitted(module, checkpoint).state
     classes, channels = _classes_in(state, module), _channels_in(state, module)
     if classes == getattr(module, "num_classes", classes):
         classes = None
     if classes is not None or channels is not None:
-        module = create(source, exportable, classes=classes, channels=channels)
+        module = create(source, exportable, classes=classes, channels=channels, img_size=img_size)
     said = []
     if classes == 0:
         said.append("no classifier, it returns features")

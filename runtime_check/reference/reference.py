@@ -236,6 +236,7 @@ def build_reference(
             weights=weights or (None if reference else _stated_weights(provenance)),
             seed=provenance.seed or 0,
             exportable=exportable,
+            img_size=provenance.img_size,
         )
     except NoPretrainedWeights as error:
         raise NoReference(f"{error} Pass --weights FILE to compare with Python.") from error

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import sys
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,8 +19,10 @@ from ..errors import (
 )
 from .hub import HubError, fetch, first_line, is_hub_id
 from .packaged import PACKAGED, from_efficientnet_lite, packaged_file
-from .weights import WeightsRead, check_dtypes, load_into, load_weights, without_module
+from .weights import Checkpoint, WeightsRead, check_dtypes, load_into, load_weights, without_module
 
+# Height and width of a network's input.
+ImageSize = tuple[int, int]
 # Names of a checkpoint on the hub; timm prefers safetensors, too.
 CHECKPOINTS = ("model.safetensors", "pytorch_model.bin")
 
@@ -60,13 +63,13 @@ def require_model(name: str) -> None:
     raise UnknownModel(f"timm {timm.__version__} has no model called {name!r}.{hint}")
 
 
-def untrained(name: str, *, exportable: bool) -> nn.Module:
+def untrained(name: str, *, exportable: bool, img_size: ImageSize | None = None) -> nn.Module:
     """Build `name` with random weights; its tag still determines the number of classes.
 
     Some architectures begin training with a head of zeros, whose outputs depend on no input. Such
     a head gets small random weights: torch's generator draws them, as it did the others.
     """
-    module = create(architecture(name), exportable)
+    module = create(architecture(name), exportable, img_size=img_size)
     for head in heads(module):
         weight = getattr(module.get_submodule(head), "weight", None)
         counted = isinstance(weight, Tensor) and not weight.is_meta  # meta: only its size matters
@@ -84,7 +87,9 @@ def heads(module: nn.Module) -> list[str]:
     return [name for name in names if isinstance(name, str) and name in known]
 
 
-def from_package(name: str, *, exportable: bool) -> tuple[nn.Module, Path]:
+def from_package(
+    name: str, *, exportable: bool, img_size: ImageSize | None = None
+) -> tuple[nn.Module, Path]:
     """Build `name` with the checkpoint of an installed package; return its path as well."""
     path = packaged_file(name)
     if path is None:
@@ -93,14 +98,16 @@ def from_package(name: str, *, exportable: bool) -> tuple[nn.Module, Path]:
             f"No pretrained weights for {name}: they come with a Python package that is not "
             f"installed here{install}."
         )
-    module = create(architecture(name), exportable)
+    module = create(architecture(name), exportable, img_size=img_size)
     checkpoint = load_weights(path)
     renamed = replace(checkpoint, state=from_efficientnet_lite(checkpoint.state, module))
     load_into(module, renamed, name=name)
     return module, path
 
 
-def pretrained(name: str, *, exportable: bool) -> tuple[nn.Module, WeightsRead | None]:
+def pretrained(
+    name: str, *, exportable: bool, img_size: ImageSize | None = None
+) -> tuple[nn.Module, WeightsRead | None]:
     """Build `name` with the weights the hub has for it. Raises `NoPretrainedWeights`.
 
     What was read is None where timm does the reading.
@@ -109,14 +116,14 @@ def pretrained(name: str, *, exportable: bool) -> tuple[nn.Module, WeightsRead |
     try:
         if is_hub_id(name):
             config, file = fetch(*repository(name), (("config.json",), CHECKPOINTS))
-            return _from_hub(f"local-dir:{config.parent}", exportable, file)
+            return _from_hub(f"local-dir:{config.parent}", exportable, file, img_size)
         known = _known_weights(timm, name)
         if not known.hf_hub_id or known.custom_load == "hf":
             # At a plain URL, or in a format that only timm reads: leave the download to timm.
-            return create(name, exportable, download=True), None
+            return create(name, exportable, download=True, img_size=img_size), None
         names = (known.hf_hub_filename,) if known.hf_hub_filename else CHECKPOINTS
         [file] = fetch(*repository(known.hf_hub_id), (names,))
-        return _from_hub(name, exportable, file)
+        return _from_hub(name, exportable, file, img_size)
     except HubError as error:
         raise NoPretrainedWeights(f"No pretrained weights for {name}: {error}.") from error
     except RuntimeCheckError:
@@ -128,11 +135,26 @@ def pretrained(name: str, *, exportable: bool) -> tuple[nn.Module, WeightsRead |
         ) from error
 
 
-def _from_hub(name: str, exportable: bool, file: Path) -> tuple[nn.Module, WeightsRead]:
+def _from_hub(
+    name: str, exportable: bool, file: Path, img_size: ImageSize | None
+) -> tuple[nn.Module, WeightsRead]:
     """Let timm load a file of the hub: it knows which keys are called otherwise in which model."""
     checkpoint = without_module(load_weights(file))
-    module = create(name, exportable, state=checkpoint.state)
+    module = create(name, exportable, state=checkpoint.state, img_size=img_size)
+    if img_size is not None:
+        checkpoint = at_its_size(module, checkpoint)
     return module, check_dtypes(module, checkpoint, name=name)
+
+
+def at_its_size(module: nn.Module, checkpoint: Checkpoint) -> Checkpoint:
+    """Resample the positions of a checkpoint to the size that `module` is built for, as timm does.
+
+    A transformer's position embeddings have a place for each patch.
+    """
+    convert = getattr(sys.modules[type(module).__module__], "checkpoint_filter_fn", None)
+    if convert is None:
+        return checkpoint
+    return replace(checkpoint, state=convert(dict(checkpoint.state), module))
 
 
 def _known_weights(timm: Any, name: str) -> Any:
@@ -151,9 +173,11 @@ def create(
     channels: int | None = None,
     state: Mapping[str, Tensor] | None = None,
     download: bool = False,
+    img_size: ImageSize | None = None,
 ) -> nn.Module:
     """Call timm; None leaves `classes` and the `channels` of the input as they are by name.
 
+    `img_size` is the height and width of the input; networks that take any size need not know it.
     `state` is a pretrained checkpoint, which timm converts as it does the hub's.
     """
     options: dict[str, Any] = {"pretrained": download or state is not None}
@@ -167,7 +191,22 @@ def create(
         options["in_chans"] = channels
     if state is not None:
         options["pretrained_cfg_overlay"] = {"state_dict": dict(state), "source": None}
-    module: nn.Module = import_timm(f"Building {name}").create_model(name, **options)
+    if img_size is not None:
+        options["img_size"] = img_size
+    make: Callable[..., nn.Module] = import_timm(f"Building {name}").create_model
+    try:
+        module = make(name, **options)
+    except TypeError as error:
+        if options.pop("img_size", None) is None or "img_size" not in str(error):
+            raise
+        module = make(name, **options)
+    except Exception as error:
+        if img_size is None:
+            raise
+        raise BuildError(
+            f"timm does not build {name} for pictures of {img_size[0]} x {img_size[1]}: "
+            f"{first_line(error).rstrip('.')}."
+        ) from error
     if state is not None:
         # timm keeps a reference to the checkpoint: a second copy of all weights in each module.
         config: Any = module.pretrained_cfg

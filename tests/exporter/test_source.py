@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import save_file
 
 import exporter
-from exporter.errors import SourceError, UsageError
+from exporter.errors import ExportError, SourceError, UsageError
 from exporter.source import class_count, load_source
 from runtime_check import CheckOptions, check
 
@@ -253,7 +253,8 @@ def test_a_timm_model_at_another_size(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("model", "shape", "says"),
     [
-        ("vit_tiny_patch16_224", (1, 3, 96, 96), "does not take pictures of 96 x 96.*one"),
+        ("levit_128s", (1, 3, 100, 100), "does not take pictures of 100 x 100"),
+        ("xcit_nano_12_p8_224", (1, 3, 100, 100), "does not build .* for pictures of 100 x 100"),
         ("resnet10t", (1, 1, 96, 96), "resnet10t takes 3 channels; --input-shape says 1"),
         ("resnet10t", (3, 96, 96), "a timm model, is 1,C,H,W"),
     ],
@@ -261,6 +262,38 @@ def test_a_timm_model_at_another_size(tmp_path: Path) -> None:
 def test_sizes_that_a_timm_model_does_not_take(
     model: str, shape: tuple[int, ...], says: str, tmp_path: Path
 ) -> None:
-    with pytest.raises(UsageError, match=says):
+    with pytest.raises(ExportError, match=says):
         exporter.export(model, random_weights=True, input_shape=shape, out=tmp_path)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_transformer_at_another_size_has_its_positions_resampled(tmp_path: Path) -> None:
+    """As timm does it, written out: the positions of 10 x 10 patches become those of 6 x 8."""
+    from timm.layers import resample_abs_pos_embed
+
+    torch.manual_seed(0)
+    trained = timm.create_model("test_vit", num_classes=4).eval()
+    state = {
+        name: value + 0.1 * torch.randn_like(value) for name, value in trained.state_dict().items()
+    }
+    save_file(state, tmp_path / "trained.safetensors")
+    made = exporter.export(
+        "test_vit", weights=tmp_path / "trained.safetensors", input_shape=(1, 3, 96, 128),
+        out=tmp_path, name="net", input="tensor",
+    )  # fmt: skip
+    assert made.metadata.provenance.img_size == (96, 128)
+    by_hand = timm.create_model("test_vit", num_classes=4, img_size=(96, 128)).eval()
+    resampled = resample_abs_pos_embed(
+        state["pos_embed"], new_size=[6, 8], num_prefix_tokens=by_hand.num_prefix_tokens
+    )
+    by_hand.load_state_dict({**state, "pos_embed": resampled})
+    x = torch.randn(1, 3, 96, 128, generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        torch.testing.assert_close(made(x), by_hand(x), atol=1e-4, rtol=1e-4)
+    report = check(
+        made.path,
+        CheckOptions(
+            weights=tmp_path / "trained.safetensors", properties=("golden", "parity"), examples=3
+        ),
+    )
+    assert report.outcome == "proven"
