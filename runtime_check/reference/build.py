@@ -32,12 +32,13 @@ from .packaged import PACKAGED, packaged_file
 from .timm_models import ImageSize
 from .weights import WeightsRead, dtype_name, load_into, load_weights, state_dict_sha256
 from .wrappers import (
-    compiled_parts,
     copied,
     is_torchscript,
-    uncompile,
     unwrap,
+    unwrap_parts,
     without_gradients,
+    wrapped_parts,
+    wrappers_of,
 )
 
 
@@ -203,8 +204,9 @@ def _taken(module: nn.Module, wrappers: tuple[str, ...]) -> tuple[str, ...]:
         said.append(f"{' and '.join(wrappers)} around the module was taken off")
     if is_torchscript(module):
         said.append("the module is TorchScript already and is taken as it is")
-    if compiled_parts(module):
-        said.append("torch.compile was taken off parts of the module")
+    parts = wrapped_parts(module)
+    if parts:
+        said.append(f"{' and '.join(wrappers_of(parts))} was taken off parts of the module")
     return tuple(said)
 
 
@@ -262,7 +264,7 @@ def _from_factory(spec: str, seed: int) -> tuple[nn.Module, tuple[str, ...]]:
     inner, wrappers = unwrap(result)
     taken = _taken(inner, wrappers)
     if not is_torchscript(inner):
-        uncompile(inner)
+        unwrap_parts(inner)
     return inner, taken
 
 

@@ -170,6 +170,7 @@ def fitted(module: torch.nn.Module, checkpoint: Checkpoint) -> Checkpoint:
     Of a TorchScript archive, buffers are left out that `module` makes itself and does not save.
     """
     wanted = module.state_dict()
+    checkpoint = _without_parallel_parts(checkpoint, wanted)
     found = strip(checkpoint.state, wanted)
     state: Mapping[str, torch.Tensor] = checkpoint.state
     if found.prefix:
@@ -181,6 +182,19 @@ def fitted(module: torch.nn.Module, checkpoint: Checkpoint) -> Checkpoint:
     prefix = checkpoint.prefix + found.prefix
     left_out = (*checkpoint.left_out, *found.left_out)
     return replace(checkpoint, state=state, prefix=prefix, left_out=left_out)
+
+
+def _without_parallel_parts(
+    checkpoint: Checkpoint, wanted: Mapping[str, torch.Tensor]
+) -> Checkpoint:
+    """Leave out `.module.` in the middle of names, from a DataParallel around a part of a model.
+
+    Only where the names then are those that are `wanted`.
+    """
+    plain = {name.replace(".module.", "."): value for name, value in checkpoint.state.items()}
+    if plain.keys() == checkpoint.state.keys() or plain.keys() != wanted.keys():
+        return checkpoint
+    return replace(checkpoint, state=plain)
 
 
 def without_module(checkpoint: Checkpoint) -> Checkpoint:

@@ -8,6 +8,7 @@ source any more: it is taken as it is.
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterable
 
 import torch
 from torch import nn
@@ -21,52 +22,52 @@ def unwrap(module: nn.Module) -> tuple[nn.Module, tuple[str, ...]]:
     number. `module` itself is not changed.
     """
     names: list[str] = []
-    while True:
-        compiled = _compiled(module)
-        if compiled is not None:
-            module = compiled
-            names.append("torch.compile")
-        elif isinstance(module, (nn.DataParallel, nn.parallel.DistributedDataParallel)):
-            names.append(type(module).__name__)
-            module = module.module
-        else:
-            return module, tuple(names)
+    while (inner := _inside(module)) is not None:
+        names.append(_wrapper(module))
+        module = inner
+    return module, tuple(names)
 
 
-def compiled_parts(module: nn.Module) -> list[nn.Module]:
-    """Return the submodules of `module` that torch.compile made or changed, innermost last.
+def wrapped_parts(module: nn.Module) -> list[nn.Module]:
+    """Return the submodules of `module` that are wrappers, or were changed by one, innermost last.
 
-    That is `self.body = torch.compile(body)`, and modules on which `.compile()` was called.
+    That is `self.body = torch.compile(body)`, `self.body = nn.DataParallel(body)`, and modules on
+    which `.compile()` was called.
     """
     if is_torchscript(module):
         return []
     changed = (m for m in module.modules() if getattr(m, "_compiled_call_impl", None) is not None)
-    return [*(m for m in module.modules() if _compiled(m) is not None), *changed]
+    return [*(m for m in module.modules() if _inside(m) is not None), *changed]
 
 
-def uncompile(module: nn.Module) -> None:
-    """Put what `compiled_parts` finds back to what it was, in place."""
+def wrappers_of(parts: Iterable[nn.Module]) -> tuple[str, ...]:
+    """Name what is around, or was called on, each of `parts`, each name once."""
+    return tuple(dict.fromkeys(_wrapper(part) for part in parts))
+
+
+def unwrap_parts(module: nn.Module) -> None:
+    """Put what `wrapped_parts` finds back to what it was, in place."""
     for parent in list(module.modules()):
         for name, child in list(parent._modules.items()):
-            if child is not None and _compiled(child) is not None:
+            if child is not None and _inside(child) is not None:
                 parent._modules[name] = _original(child)
         if getattr(parent, "_compiled_call_impl", None) is not None:
             parent._compiled_call_impl = None
 
 
 def copied(module: nn.Module) -> nn.Module:
-    """Copy `module` with compiled parts put back.
+    """Copy `module` with wrapped parts put back.
 
     A copy of what torch.compile made is no module any more, so the original is copied in its place.
     """
     memo: dict[int, object] = {}
-    for part in reversed(compiled_parts(module)):
+    for part in reversed(wrapped_parts(module)):
         original = _original(part)
         if original is not part:
             memo[id(part)] = copy.deepcopy(original, memo)
     duplicate = copy.deepcopy(module, memo)
     if not is_torchscript(duplicate):
-        uncompile(duplicate)
+        unwrap_parts(duplicate)
     return duplicate
 
 
@@ -90,7 +91,16 @@ def is_torchscript(module: nn.Module) -> bool:
     return isinstance(module, torch.jit.ScriptModule)
 
 
-def _compiled(module: nn.Module) -> nn.Module | None:
+def _wrapper(module: nn.Module) -> str:
+    parallel = isinstance(module, (nn.DataParallel, nn.parallel.DistributedDataParallel))
+    return type(module).__name__ if parallel else "torch.compile"
+
+
+def _inside(module: nn.Module) -> nn.Module | None:
+    """Return what a wrapper is around; None for a module that is none."""
+    if isinstance(module, (nn.DataParallel, nn.parallel.DistributedDataParallel)):
+        wrapped: nn.Module = module.module
+        return wrapped
     # By name: importing torch._dynamo to ask for the class takes seconds.
     if type(module).__name__ != "OptimizedModule":
         return None
@@ -99,7 +109,5 @@ def _compiled(module: nn.Module) -> nn.Module | None:
 
 
 def _original(module: nn.Module) -> nn.Module:
-    """Return what `torch.compile` was called with, once or several times."""
-    while (inner := _compiled(module)) is not None:
-        module = inner
-    return module
+    """Return what wrappers are around, one or several."""
+    return unwrap(module)[0]

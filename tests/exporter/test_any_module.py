@@ -71,6 +71,33 @@ def test_a_file_computes_what_is_in_the_wrapper(wrap: Any, says: str, tmp_path: 
     assert says in said(artifact)
 
 
+class Parts(nn.Module):
+    """A backbone that was wrapped for training, inside of the module."""
+
+    def __init__(self, wrap: Any) -> None:
+        super().__init__()
+        self.net = plain()
+        self.backbone = wrap(self.net)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = self.backbone(x)
+        return y * 2
+
+
+@pytest.mark.parametrize(
+    ("wrap", "name"),
+    [(nn.DataParallel, "DataParallel"), (torch.compile, "torch.compile")],
+    ids=["parallel", "compiled"],
+)
+def test_parts_are_unwrapped_too(wrap: Any, name: str, tmp_path: Path) -> None:
+    module = Parts(wrap)
+    artifact = export(module, tmp_path)
+    x = torch.rand(1, 3, 16, 16, generator=torch.Generator().manual_seed(3))
+    got = _load_for_lite_interpreter(str(artifact.path))(x)
+    torch.testing.assert_close(got.double(), 2 * by_hand(module.net, x), atol=1e-6, rtol=1e-5)
+    assert f"{name} was taken off parts of the module" in said(artifact)
+
+
 def test_torchscript_is_not_quantized(tmp_path: Path) -> None:
     with pytest.raises(ExportError, match="is TorchScript already") as refused:
         export(torch.jit.script(plain()), tmp_path, quantize="dynamic")

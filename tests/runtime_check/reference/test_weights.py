@@ -130,6 +130,17 @@ def test_what_torch_and_training_scripts_write_themselves_fits(tmp_path: Path) -
     assert torch.equal(module.eval()(x), made.ema_model.module.eval()(x))
 
 
+def test_a_part_that_ran_in_parallel_fits(tmp_path: Path) -> None:
+    """Its names have `.module.` in the middle; the module that is loaded has none around it."""
+    trained = nn.Sequential(nn.DataParallel(noisy()), nn.Flatten())
+    torch.save(trained.state_dict(), tmp_path / "parts.pth")
+    assert all(".module." in name for name in trained.state_dict())
+    fresh = nn.Sequential(net(), nn.Flatten())
+    load_into(fresh, load_weights(tmp_path / "parts.pth"), name="parts")
+    for name, value in fresh[0].state_dict().items():
+        assert torch.equal(value, noisy().state_dict()[name])
+
+
 def test_a_prefix_that_is_the_models_own_name_stays(tmp_path: Path) -> None:
     own = nn.ModuleDict({"model": net()})
     read = into(own, nn.ModuleDict({"model": noisy()}).state_dict(), tmp_path / "w.pth")

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from runtime_check.reference.build import build
 from runtime_check.reference.weights import WeightsRead
-from runtime_check.reference.wrappers import compiled_parts, uncompile, unwrap
+from runtime_check.reference.wrappers import unwrap, unwrap_parts, wrapped_parts
 
 X = torch.linspace(-1, 1, 3).reshape(1, 3)
 
@@ -102,7 +102,7 @@ def test_compile_called_on_a_module_is_undone() -> None:
     net = plain()
     whole = Body(net)
     net.compile()
-    assert compiled_parts(whole) == [net]
-    uncompile(whole)
-    assert compiled_parts(whole) == []
+    assert wrapped_parts(whole) == [net]
+    unwrap_parts(whole)
+    assert wrapped_parts(whole) == []
     torch.testing.assert_close(whole(X).detach(), by_hand(net))
