@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,15 +44,16 @@ class Models:
         return (self.folder / "first_command.txt").read_text(encoding="utf-8")
 
 
-def write_photos(folder: Path) -> Path:
-    """Write 24 crops of photos into `folder`, to calibrate on; return it."""
+def write_photos(folder: Path, names: Sequence[str] = PHOTOS) -> Path:
+    """Write 24 crops of photos of scikit-image into `folder`, to calibrate on; return it."""
     import skimage.data
 
     folder.mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng(0)
-    for name in PHOTOS:
-        pixels = getattr(skimage.data, name)()[..., :3]
-        for index in range(6):
+    for name in names:
+        pixels = getattr(skimage.data, name)()
+        pixels = np.stack([pixels] * 3, -1) if pixels.ndim == 2 else pixels[..., :3]
+        for index in range(24 // len(names)):
             side = int(min(pixels.shape[:2]) * rng.uniform(0.4, 1.0))
             top, left = (int(rng.integers(0, n - side + 1)) for n in pixels.shape[:2])
             crop = Image.fromarray(pixels[top : top + side, left : left + side])

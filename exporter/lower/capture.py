@@ -88,6 +88,14 @@ def trace(module: nn.Module, example: Sequence[Tensor]) -> torch.jit.ScriptModul
 def _require_mobile(captured: torch.jit.ScriptModule) -> None:
     """Refuse a capture that holds a `with` or makes objects: mobile files have neither."""
     graph: Any = captured.inlined_graph  # kept: a node lives as long as its graph
+    # The `with` first: what it enters is an object, too.
+    entered = graph.findNode("prim::Enter", True)
+    if entered is not None:
+        what = entered.input().type().annotation_str.rsplit(".", 1)[-1]
+        raise CaptureError(
+            f"it keeps `with {what}`, and the mobile interpreter has no `with` (ENTER is not "
+            "supported); a trace records what is inside"
+        )
     made = graph.findNode("prim::CreateObject", True)
     if made is not None:
         name = made.output().type().annotation_str.rsplit(".", 1)[-1]
@@ -95,14 +103,6 @@ def _require_mobile(captured: torch.jit.ScriptModule) -> None:
             f"it makes objects of the class {name}, and files of the mobile interpreter hold none; "
             "a trace records what is done with them"
         )
-    node = graph.findNode("prim::Enter", True)
-    if node is None:
-        return
-    what = node.input().type().annotation_str.rsplit(".", 1)[-1]
-    raise CaptureError(
-        f"it keeps `with {what}`, and the mobile interpreter has no `with` (ENTER is not "
-        "supported); a trace records what is inside"
-    )
 
 
 def _first_arguments(
