@@ -37,7 +37,7 @@ class Detector(nn.Module):
     def forward(self, image: Tensor) -> dict[str, Tensor]:
         """Find objects in the one picture."""
         # Scripted, it returns its losses too. torch's annotations leave the function out.
-        if torch.jit.is_scripting():  # type: ignore[attr-defined]
+        if torch.jit.is_scripting():  # type: ignore[attr-defined]  # torch exports it without saying so
             _, found = self.detector([image[0]])
         else:
             found = self.detector([image[0]])

@@ -185,9 +185,9 @@ def test_a_range_is_that_of_its_own_tensor() -> None:
     assert set(plain["bool"].ravel().tolist()) == {False, True}
     spec = several(int64=(-2, 1))
     (recipe, *_) = draw(tensor_recipes(spec), 3, 0)
-    assert recipe.ranges == (None, None, None, (-2.0, 1.0), None, None)  # type: ignore[union-attr]
+    assert recipe.ranges == (None, None, None, (-2.0, 1.0), None, None)  # type: ignore[union-attr]  # drawn for tensors
     (recipe, *_) = draw(tensor_recipes(several()), 3, 0)
-    assert recipe.ranges == ()  # type: ignore[union-attr]
+    assert recipe.ranges == ()  # type: ignore[union-attr]  # drawn for tensors
 
 
 @pytest.mark.parametrize("color", ["L", "RGBA"])

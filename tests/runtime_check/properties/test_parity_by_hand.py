@@ -300,12 +300,12 @@ def test_what_a_user_demands_of_a_float_file_comes_on_top(
 
 def test_what_a_user_demands_of_the_best_class_is_judged(tensor_ptl: Any, tmp_path: Path) -> None:
     with a_check(tensor_ptl.path, tmp_path, demands=Demands(min_agreement=0.9)) as check:
-        wide = replace(check.allowance.rounding, finished=(10.0,))  # type: ignore[type-var]
+        wide = replace(check.allowance.rounding, finished=(10.0,))  # type: ignore[type-var]  # it was measured
         off = replace(check, allowance=replace(check.allowance, rounding=wide))
         assert parity(off).status == "passed"
     answer: Answer = lambda _, x: [honest(x)[0][:, ::-1].copy()]  # noqa: E731
     with a_check(tensor_ptl.path, tmp_path, answer, demands=Demands(min_agreement=0.9)) as check:
-        wide = replace(check.allowance.rounding, finished=(10.0,))  # type: ignore[type-var]
+        wide = replace(check.allowance.rounding, finished=(10.0,))  # type: ignore[type-var]  # it was measured
         result = parity(replace(check, allowance=replace(check.allowance, rounding=wide)))
     assert (result.status, result.fault) == ("failed", "differs")
     assert result.reason.startswith("fp32 against fp32 Python: ")

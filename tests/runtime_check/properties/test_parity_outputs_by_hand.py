@@ -54,7 +54,7 @@ def two_outputs(made: Any, folder: Path, *off: float, activation: str = "none") 
     with a_check(made.path, folder, answer) as check:
         assert check.reference is not None
         reference = replace(check.reference, network=Two().eval())
-        rounding = replace(check.allowance.rounding, raw=(1e-6,) * 2, finished=(1e-6,) * 2)  # type: ignore[type-var]
+        rounding = replace(check.allowance.rounding, raw=(1e-6,) * 2, finished=(1e-6,) * 2)  # type: ignore[type-var]  # it was measured
         allowance = replace(check.allowance, rounding=rounding)
         twice = replace(check, reference=reference, allowance=allowance)
         stated = stating(twice, activation=activation, outputs=[([1, 3], "float32")] * 2)
