@@ -121,8 +121,8 @@ InputShape = Annotated[
     typer.Option(
         "--input-shape",
         metavar="N,C,H,W",
-        help="Input shape of your own module, such as 1,3,224,224. Repeatable for several inputs, "
-        "by name: image=1,3,224,224.",
+        help="Input shape, such as 1,3,224,224; a timm model has its own. Repeatable for several "
+        "inputs, by name: image=1,3,224,224.",
         rich_help_panel="Input and output",
     ),
 ]
