@@ -12,7 +12,7 @@ export RUNTIME_CHECK_CACHE="${RUNTIME_CHECK_CACHE:-${XDG_CACHE_HOME:-$HOME/.cach
 export OMP_NUM_THREADS="${OMP_NUM_THREADS:-1}"
 
 declare -A packages=(
-  [javac]=default-jdk-headless [mvn]=maven [gcc]=gcc
+  [javac]=default-jdk-headless [mvn]=maven [gcc]=gcc [npm]=npm
   [apksigner]=apksigner [zipalign]=zipalign [dexdump]=dexdump
 )
 missing=()

@@ -48,7 +48,7 @@ fi
 log "zig, and readers of Xcode's project format"
 python -m pip install -q ziglang==0.17.1 pbxproj==4.3.3
 
-log "torch 2.1.0 for ARM64 and for Apple's arm64"
+log "torch 2.1.0 for ARM64, and it and ExecuTorch for Apple's arm64"
 python -m runtime_check device install arm64-2.1.0
 python - <<'PY'
 import importlib.util, sys
@@ -63,7 +63,8 @@ if swift.root is not None and not (swift.root / "usr/include/openssl/evp.h").exi
     done = swift.run(["sh", "-c", apt], env={"DEBIAN_FRONTEND": "noninteractive"})
     if done.returncode:
         sys.exit(done.stdout + done.stderr)
-print(tools.ensure_macos_torch())
+print(tools.ensure_macos(tools.MACOS_WHEEL))
+print(tools.ensure_macos(tools.MACOS_EXECUTORCH))
 print(swift.run(["swift", "--version"]).stdout.strip())
 PY
 if [[ "${1:-}" == setup ]]; then

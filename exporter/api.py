@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 
 from torch import nn
 
-from runtime_check.device.operators import DEFAULT_RUNTIME
+from runtime_check.options import Format
 from runtime_check.tasks import Task
 
 from . import pipeline
@@ -41,6 +41,7 @@ def export(
     model: str | nn.Module,
     *,
     out: Path | str = "build",
+    format: Format = "ptl",
     install: Path | str | Sequence[Path | str] = (),
     name: str | None = None,
     weights: Path | str | None = None,
@@ -56,7 +57,7 @@ def export(
     activation: Activation = "auto",
     capture: CaptureMethod = "auto",
     allow_specialization: bool = False,
-    target: str | Sequence[str] = DEFAULT_RUNTIME,
+    target: str | Sequence[str] | None = None,
     quantize: str | QuantizeRecipe | Sequence[QuantizeRecipe] | None = None,
     calibration: Path | str | None = None,
     calibration_images: int | None = None,
@@ -73,7 +74,9 @@ def export(
     on_progress: Listener = silent,
     **unknown: NoReturn,
 ) -> Artifact:
-    """Turn a model into a verified `.ptl` in `out`, with its reports.
+    """Turn a model into a verified file in `out`, with its reports.
+
+    `format` is "ptl" for torch's lite interpreter, or "pte" for ExecuTorch (an extra).
 
     `install` is the folder of an Android or iOS app, or several: each gets a copy where it loads
     models. File, reports and copies appear together or not at all.
@@ -93,6 +96,7 @@ def export(
             raise UsageError(_no_keyword(keyword))
         options = ExportOptions(
             out=_path(out),
+            format=format,
             install=_paths(install),
             name=name,
             weights=_path(weights),

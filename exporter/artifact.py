@@ -16,14 +16,15 @@ from runtime_check.artifact.archive import read_artifact
 from runtime_check.artifact.inputs import check_inputs
 from runtime_check.artifact.metadata import Metadata
 from runtime_check.runtimes.lite import load_lite, quantized_engine
+from runtime_check.runtimes.program import load_program
 
-from .quiet import quiet
+from .quiet import quiet, without_stderr
 from .report.report import Report, read_report
 
 
 @dataclass(frozen=True, kw_only=True)
 class Artifact:
-    """An exported file. Calling it runs the file itself, in the lite interpreter.
+    """An exported file. Calling it runs the file itself, in the runtime that its format is for.
 
     `report` is None for a file that was loaded without its report beside it; `installed` are the
     copies in apps that the export made.
@@ -36,6 +37,11 @@ class Artifact:
 
     @cached_property
     def _module(self) -> Any:
+        if self.metadata.format == "pte":
+            with without_stderr():  # it tells about the machine's processor
+                program = load_program(self.path)
+            one = self.metadata.output.returned == "tensor"
+            return lambda *inputs: program(inputs)[0] if one else program(inputs)
         with quiet(), quantized_engine(required=False):
             return load_lite(self.path)
 
@@ -46,7 +52,8 @@ class Artifact:
         Returns what `forward` returns: a tensor, or tuples, lists or dicts of them.
 
         Raises `ValueError` for inputs the metadata does not allow: the lite interpreter checks
-        nothing, and its XNNPACK kernels read past a tensor with too few channels.
+        nothing, and its XNNPACK kernels read past a tensor with too few channels. For a `.pte`,
+        `NoExecuTorch` where the extra is not installed.
         """
         tensors = [x if isinstance(x, Tensor) else torch.from_numpy(np.array(x)) for x in inputs]
         check_inputs(self.metadata, tensors)

@@ -12,11 +12,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from .errors import UnsuitableTorch
+from runtime_check.runtimes.program import HOW_TO_INSTALL, NoExecuTorch, executorch_version
+
+from .errors import UnsuitableTorch, UsageError
 from .options import DEFAULT_MODEL
 
 MIN_TORCH = (2, 6)
 END_TORCH = (2, 13)
+# Built for torch 2.12; `pyproject.toml` has the same bounds.
+MIN_EXECUTORCH = (1, 3)
+END_EXECUTORCH = (1, 4)
 INSTALL_TORCH = 'pip install "torch>=2.6,<2.13" torchvision'
 # An export holds the model about three times; the file and its rewrite are on disk at once.
 MIN_FREE_BYTES = 2 * 2**30
@@ -139,6 +144,14 @@ def _weights_finding() -> Finding:
     )
 
 
+def _executorch_finding() -> Finding:
+    """Judge ExecuTorch, which only `--format pte` needs."""
+    try:
+        return Finding("executorch", require_executorch(), True)
+    except UsageError as error:
+        return Finding("executorch", version_of("executorch") or "absent", None, str(error))
+
+
 def _disk_finding(folder: Path) -> Finding:
     free = shutil.disk_usage(folder).free
     text = f"{free / 2**30:.1f} GiB free"
@@ -160,6 +173,7 @@ def diagnose(folder: Path = Path()) -> list[Finding]:
         engines_finding(torch.backends.quantized.supported_engines),
         *_timm_findings(),
         _weights_finding(),
+        _executorch_finding(),
         _disk_finding(folder),
         Finding("cores", f"{os.cpu_count()}", True),
     ]
@@ -177,6 +191,20 @@ def diagnose(folder: Path = Path()) -> list[Finding]:
                 )
             )
     return findings
+
+
+def require_executorch() -> str:
+    """Return ExecuTorch's version; raise `UsageError` where there is none, or not the right one."""
+    try:
+        version = executorch_version()
+    except NoExecuTorch as error:
+        raise UsageError(f"--format pte: {error}") from error
+    if not MIN_EXECUTORCH <= _numbers(version) < END_EXECUTORCH:
+        raise UsageError(
+            f"--format pte is made with ExecuTorch 1.3, and {version} is installed, which is built "
+            f"for another torch. Run: {HOW_TO_INSTALL}"
+        )
+    return version
 
 
 def require_suitable_torch() -> None:

@@ -8,19 +8,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from runtime_check.artifact.metadata import ToleranceSpec
 from runtime_check.comparison import Tolerance
+from runtime_check.differences import largest_distance
 from runtime_check.found import in_order_of
 from runtime_check.metrics import VALUES, Metric
+from runtime_check.options import Format
 
 from .agreement import Inputs
 from .errors import ExportError, NothingToVerify
-from .outputs import run
+from .last_bits import LastBits
+from .outputs import run, run_once
 from .plan import Plan
 from .rewrites import Evidence
 
@@ -94,25 +97,30 @@ def expect(plan: Plan) -> Expected:
     )
 
 
-def expect_int8(plan: Plan, network: nn.Module) -> Expected:
+def expect_int8(plan: Plan, network: nn.Module, format: Format = "ptl") -> Expected:
     """Run the int8 network in eager mode: that is what the file has to be proven to compute.
 
     Tolerances are in quantization steps: a phone's older kernels requantize with other roundings.
+    A `.pte` is computed by other kernels on this machine, too, those between int8 layers included.
     """
     outputs = [run(network, given) for given in plan.inputs]
-    inner = int8_tolerance(network, plan.inputs, outputs, _as_it_is, steps=HOST_STEPS)
-    here = int8_tolerance(network, plan.inputs, outputs, plan.finish, steps=HOST_STEPS)
-    phone = int8_tolerance(network, plan.inputs, outputs, plan.finish, steps=PHONE_STEPS)
+    metric = plan.metric_of(outputs[0])
+    rows = metric if metric.kind == "boxes" else VALUES
+    judge = partial(int8_tolerance, network, plan.inputs, outputs, metric=rows, format=format)
+    steps = HOST_STEPS if format == "ptl" else PHONE_STEPS
+    inner = judge(_as_it_is, steps=steps)
+    here = judge(plan.finish, steps=steps)
+    phone = judge(plan.finish, steps=PHONE_STEPS)
     if plan.meaning.picks:
-        scores = expect_int8(plan.before_activations(), network)
+        scores = expect_int8(plan.before_activations(), network, format)
         here = _with_flips(plan, here, scores, scores.tolerance)
         phone = _with_flips(plan, phone, scores, Tolerance.of(scores.phone))
     return Expected(
-        network=Evidence(plan.inputs, outputs, Tolerance.of(inner)),
+        network=Evidence(plan.inputs, outputs, Tolerance.of(inner), rows),
         outputs=[plan.finish(out, index) for index, out in enumerate(outputs)],
         tolerance=Tolerance.of(here),
         phone=phone,
-        metric=plan.metric_of(outputs[0]),
+        metric=metric,
     )
 
 
@@ -200,8 +208,7 @@ class _Errors:
         right = in_order_of(self.metric, left, right, paired=True)
         for index, (a, b) in enumerate(zip(left, right, strict=True)):
             if a.shape == b.shape and a.size:
-                distance = float(np.abs(a.astype(np.float64) - b.astype(np.float64)).max())
-                self.apart[index] = max(self.apart[index], distance)
+                self.apart[index] = max(self.apart[index], largest_distance(a, b))
 
     def spec(self, count: int) -> ToleranceSpec:
         """Return what may differ, output by output, from distances over `count` inputs."""
@@ -225,7 +232,12 @@ class _Errors:
 
 
 def _size(tensor: Tensor) -> float:
-    return float(tensor.double().abs().max()) if tensor.numel() else 0.0
+    if not tensor.numel():
+        return 0.0
+    if tensor.dtype == torch.bool:
+        return float(tensor.any())
+    low, high = tensor.aminmax()
+    return max(abs(float(low)), abs(float(high)))
 
 
 def _per_output(atols: Sequence[float], *, basis: str, step: float | None = None) -> ToleranceSpec:
@@ -261,7 +273,7 @@ def measure_rounding(
     try:
         network.double()
         for index, (given, single) in enumerate(zip(inputs, outputs, strict=True)):
-            exact = run(network, [_double(t) for t in given])
+            exact = run_once(network, [_double(t) for t in given])
             inner.add(exact, single)
             here.add(finish(exact, index), finished[index])
         phone.apart = [*here.apart]
@@ -270,7 +282,7 @@ def measure_rounding(
             for index, image in enumerate(images):
                 double = run(preprocess, (image,))[0]
                 if float((double - inputs[index][0]).abs().max()) > 1e-4:
-                    phone.add(finish(run(network, (double,)), index), finished[index])
+                    phone.add(finish(run_once(network, (double,)), index), finished[index])
     except Exception as reason:  # noqa: BLE001  authors' code may insist on float32 in any way
         why = f"1e-4 of the largest output: the model does not run in float64 ({reason})"[:300]
         end = here.coarse(why)
@@ -295,25 +307,29 @@ def int8_tolerance(
     inputs: Sequence[Inputs],
     outputs: Sequence[Sequence[Tensor]],
     finish: Finish,
+    metric: Metric = VALUES,
     *,
     steps: float,
+    format: Format = "ptl",
 ) -> ToleranceSpec:
     """Derive what may differ between two runs of one int8 module, in steps of each output.
 
     `finish` is what the artifact adds. One step is 1/255 of an output's range over `inputs`. The
-    module is also run on inputs that differ in the last bits only: where that alone moves an
-    output further, roundings flip, and twice that distance is allowed.
+    module is also run on inputs that differ in the last bits only, and for a `.pte` with other last
+    bits wherever it computes in float: where that alone moves an output further, roundings flip,
+    and twice that distance is allowed.
     """
     finished = [finish(out, index) for index, out in enumerate(outputs)]
-    sizes = [
-        max(max(float(t.max()) for t in column) - min(float(t.min()) for t in column), 0.0) / 255
-        for column in zip(*finished, strict=True)
-    ]
-    moved = _Errors.over(finished)
+    sizes = [_range(column) / 255 for column in zip(*finished, strict=True)]
+    moved = _Errors.over(finished, metric)
     for index, given in enumerate(inputs):
         if all(t.is_floating_point() for t in given):
             nudged = [t * (1 + _PERTURBATION) for t in given]
-            moved.add(finish(run(module, nudged), index), finished[index])
+            moved.add(finish(run_once(module, nudged), index), finished[index])
+        if format == "pte":
+            with LastBits(seed=index):
+                other = run_once(module, given)
+            moved.add(finish(other, index), finished[index])
     sizes = [max(size, 1e-12) for size in sizes]
     atols = [
         0.0 if exact else max(steps * step, 2 * apart)
@@ -325,5 +341,13 @@ def int8_tolerance(
         atols,
         step=max(sizes),
         basis=f"int8: {steps:g} steps of the output's range / 255 = {told}; last-bit changes "
-        f"of the input move it by {flips} steps",
+        f"{'of the input' if format == 'ptl' else 'within'} move it by {flips} steps",
     )
+
+
+def _range(tensors: Sequence[Tensor]) -> float:
+    """Return largest - smallest; 0 where there is none, as of boxes where nothing is found."""
+    held = [tensor for tensor in tensors if tensor.numel()]
+    if not held:
+        return 0.0
+    return max(float(t.max()) for t in held) - min(float(t.min()) for t in held)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import get_args
 
 import numpy as np
 from torch import nn
 
+from runtime_check.artifact.archive import MAX_GOLDEN_BYTES
 from runtime_check.artifact.metadata import InputTensor
 from runtime_check.artifact.tensors import Dtype
 
@@ -19,6 +20,22 @@ from .errors import UsageError, did_you_mean
 
 # An .npz may say of itself that it unpacks to anything.
 _MOST_BYTES = 8 * MOST_ELEMENTS
+# Of one call's tensors: a file brings them with it, as base64 in a record that every reader limits,
+# beside outputs of 2 MB and what JSON takes.
+MOST_INPUT_BYTES = (MAX_GOLDEN_BYTES - 3 * 2**20) // 4 * 3
+
+
+def require_room(takes: Sequence[InputTensor]) -> None:
+    """Raise `UsageError` where no file could hold one golden input of this size."""
+    size = sum(math.prod(spec.shape) * np.dtype(spec.dtype).itemsize for spec in takes)
+    if size > MOST_INPUT_BYTES:
+        shapes = " and ".join(",".join(map(str, spec.shape)) for spec in takes)
+        raise UsageError(
+            f"--input-shape {shapes} takes {size / 1e6:.0f} MB, and a file that proves what it "
+            f"computes brings an input with it, of {MOST_INPUT_BYTES / 1e6:.0f} MB at most. Export "
+            "for a smaller size; for photos give --mean and --std, whose golden inputs are small "
+            "whatever the network's size."
+        )
 
 
 def one_input(module: nn.Module, shape: tuple[int, ...]) -> tuple[InputTensor, ...]:

@@ -13,7 +13,7 @@ from typing import Literal
 # absent: an output that is None, and is not in the file.
 # task: what the outputs were taken for, and what was added to them, or not, and why.
 # skipped: image files that cannot serve. weights: which of a checkpoint's were taken, and what
-# became of their dtypes.
+# became of their dtypes. golden: that golden vectors are a large part of the file.
 NoteKind = Literal[
     "random-weights",
     "noise",
@@ -31,6 +31,7 @@ NoteKind = Literal[
     "signature",
     "constant",
     "saturated",
+    "golden",
 ]
 
 _PREFIXES: dict[NoteKind, str] = {

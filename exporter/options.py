@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from runtime_check.device.operators import DEFAULT_RUNTIME, resolve_runtime
+from runtime_check.options import Format
 from runtime_check.tasks import Task
 from runtime_check.values import require_seed, require_types
 
@@ -78,10 +79,13 @@ class Budget:
 
     `max_accuracy_drop` is in points and needs labels; `min_agreement` is a share by the task's
     metric: of images whose first class agrees, of pixels or boxes, or the smallest cosine.
+    `min_sqnr_db` is in dB, of the outputs that the task is about: what tasks without such a share
+    (depth, regression, pictures, keypoints) are judged by.
     """
 
     max_accuracy_drop: float | None = None
     min_agreement: float | None = None
+    min_sqnr_db: float | None = None
 
     def __post_init__(self) -> None:
         require_types(self, QuantizeError)
@@ -93,6 +97,8 @@ class Budget:
             raise QuantizeError(
                 f"max_accuracy_drop is a number of points, not {self.max_accuracy_drop:g}."
             )
+        if self.min_sqnr_db is not None and not math.isfinite(self.min_sqnr_db):
+            raise QuantizeError(f"min_sqnr_db is a number of dB, not {self.min_sqnr_db:g}.")
 
     def __str__(self) -> str:
         parts = []
@@ -100,11 +106,15 @@ class Budget:
             parts.append(f"accuracy drop <= {self.max_accuracy_drop:g} points")
         if self.min_agreement is not None:
             parts.append(f"agreement >= {self.min_agreement:.1%}")
+        if self.min_sqnr_db is not None:
+            parts.append(f"SQNR >= {self.min_sqnr_db:.1f} dB")
         return ", ".join(parts) or "no budget"
 
 
 # Agreement asked for when the user states no budget: what a person would call "the same".
 DEFAULT_BUDGET = Budget(min_agreement=0.95)
+# The same where outputs are values, which agree by no share: off by a tenth, as a root mean square.
+VALUES_BUDGET = Budget(min_sqnr_db=20.0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -160,7 +170,8 @@ class QuantizeOptions:
             raise no_meaning("budget", asked, (AUTO,))
         if self.budget is not None:
             for field, value in asdict(self.budget).items():
-                options[f"--{field.replace('_', '-')}"] = (value, (AUTO,))
+                name = field.removesuffix("_db").replace("_", "-")
+                options[f"--{name}"] = (value, (AUTO,))
         for option, (value, meant_for) in options.items():
             if value is not None and not (self.methods | {asked}) & set(meant_for):
                 raise no_meaning(option, asked, meant_for)
@@ -218,7 +229,8 @@ class ExportOptions:
     says how it wants images. `input_shapes` are those of several inputs, by the names of forward's
     parameters; `example` is an .npz file with an array for each, whose shapes, dtypes and ranges
     are taken. `task` is what the outputs are for, `unit` that of their values, `output` how they
-    are given. `disable` names passes to leave out. `targets` are the device runtimes the file must
+    are given. `format` is the file's: "ptl" for torch's lite interpreter, "pte" for ExecuTorch.
+    `disable` names passes to leave out. `targets` are the device runtimes the file must
     load on; `run_on` is one it is run on as well, as a row of the ledger. `quantize` is how the
     network becomes int8, if it does. `sign` is a secret key's file: the file is then signed, which
     `runtime_check` and the apps can demand.
@@ -227,6 +239,7 @@ class ExportOptions:
     """
 
     out: Path = Path("build")
+    format: Format = "ptl"
     install: tuple[Path, ...] = ()
     name: str | None = None
     weights: Path | None = None
@@ -245,7 +258,7 @@ class ExportOptions:
     capture: CaptureMethod = "auto"
     allow_specialization: bool = False
     disable: tuple[str, ...] = ()
-    targets: tuple[str, ...] = (DEFAULT_RUNTIME,)
+    targets: tuple[str, ...] | None = None
     verify: bool = True
     run_on: str | None = None
     sign: Path | None = None
@@ -258,8 +271,7 @@ class ExportOptions:
         require_seed(self.seed, UsageError)
         require_shape(self.input_shape)
         self._require_one_way_of_inputs()
-        if not self.targets:
-            raise UsageError("A file has to load on some target: name at least one.")
+        self._resolve_targets()
         if self.allow_specialization and self.capture == "script":
             raise UsageError(
                 "`--allow-specialization` has no meaning for `--capture script`: it lets a trace "
@@ -267,15 +279,36 @@ class ExportOptions:
             )
         if self.unit is not None and not 0 < len(self.unit) <= 100:
             raise UsageError("--unit is a word such as `years` or `m`.")
-        if "cheap-activations" in self.disable:
-            if not any(recipe.takes_cheap_activations for recipe in self.quantize.recipes):
-                raise no_meaning(
-                    "--disable cheap-activations",
-                    self.quantize.method,
-                    ("static-xnnpack", "qat-xnnpack", AUTO),
-                )
+        without = "cheap-activations" in self.disable
+        if without and not any(r.takes_cheap_activations for r in self.quantize.recipes):
+            raise no_meaning(
+                "--disable cheap-activations",
+                self.quantize.method,
+                ("static-xnnpack", "qat-xnnpack", AUTO),
+            )
+        if without or self.format == "pte":  # where they are not worth it
             object.__setattr__(self, "quantize", self.quantize.with_exact_activations())
-        object.__setattr__(self, "targets", tuple(resolve_runtime(t) for t in self.targets))
+
+    @property
+    def demanded(self) -> tuple[str, ...]:
+        """The device runtimes whose operators the file may call; none for a .pte."""
+        return self.targets or ()
+
+    def _resolve_targets(self) -> None:
+        """Take the default targets, or the full names of those given; refuse them for a .pte."""
+        if self.targets is not None and not self.targets:
+            raise UsageError("A file has to load on some target: name at least one.")
+        only_ptl = {
+            "--target": self.targets is not None,
+            "--capture": self.capture != "auto",
+            "--allow-specialization": self.allow_specialization,
+        }
+        for option, is_given in only_ptl.items():
+            if is_given and self.format == "pte":
+                raise no_meaning(option, "--format pte", ("--format ptl",))
+        given = (DEFAULT_RUNTIME,) if self.targets is None else self.targets
+        targets = tuple(resolve_runtime(target) for target in given)
+        object.__setattr__(self, "targets", () if self.format == "pte" else targets)
 
     def _require_one_way_of_inputs(self) -> None:
         """Refuse two ways of saying what the inputs are, and a photo among several."""

@@ -21,12 +21,25 @@ def run(module: nn.Module, inputs: Sequence[Tensor]) -> list[Tensor]:
     Outputs are copied: a module may hand out a view of its input or of a buffer. Raises
     `CaptureError` when they are not tensors.
     """
+    outputs = _outputs(module, inputs)
+    return [tensor.detach().clone(memory_format=torch.contiguous_format) for tensor in outputs]
+
+
+def run_once(module: nn.Module, inputs: Sequence[Tensor]) -> list[Tensor]:
+    """Run as `run`, without copies: what comes out may be another thing once `module` runs again.
+
+    For outputs that are compared and forgotten; a copy of large ones costs as much as a small
+    network.
+    """
+    return [tensor.detach().contiguous() for tensor in _outputs(module, inputs)]
+
+
+def _outputs(module: nn.Module, inputs: Sequence[Tensor]) -> list[Tensor]:
     # Called as a graph, a module prints what it raises on stderr, whoever catches it.
     forward = module.forward if isinstance(module, fx.GraphModule) else module
     with torch.no_grad():
         result = forward(*inputs)
-    tensors = tensors_in(result)
-    return [tensor.detach().clone(memory_format=torch.contiguous_format) for tensor in tensors]
+    return tensors_in(result)
 
 
 def tensors_in(result: object) -> list[Tensor]:
@@ -61,14 +74,26 @@ def _paths(value: Any, path: Path) -> Iterator[Path]:
         yield from _paths(item, (*path, key))
 
 
-def stack(outputs: Sequence[Sequence[Tensor | np.ndarray]]) -> list[np.ndarray]:
+# Bytes of an output above which it is not copied to stand beside those of other samples.
+_LARGE = 2**20
+
+
+def stack(
+    outputs: Sequence[Sequence[Tensor | np.ndarray]], *, varying: bool = False
+) -> list[np.ndarray]:
     """Stack per-sample outputs so that one comparison ranks every sample as a row.
 
     Outputs of equal shape are stacked; others (several sizes, several batch sizes) are kept
-    apart, one array each.
+    apart, one array each, and so are `varying` ones, which have another shape on another side, and
+    large ones, which are no rows of classes, and whose copy would cost more than comparing.
     """
     rows = [[np.asarray(value) for value in sample] for sample in outputs]
-    if rows and all([r.shape for r in row] == [r.shape for r in rows[0]] for row in rows):
+    if (
+        rows
+        and not varying
+        and max((value.nbytes for value in rows[0]), default=0) <= _LARGE
+        and all([r.shape for r in row] == [r.shape for r in rows[0]] for row in rows)
+    ):
         return [np.stack(column) for column in zip(*rows, strict=True)]
     return [array for row in rows for array in row]
 

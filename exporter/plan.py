@@ -8,8 +8,9 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor, nn
 
-from runtime_check.artifact.metadata import Output, Preprocessing
+from runtime_check.artifact.metadata import Format, Output, Preprocessing
 from runtime_check.metrics import Metric, metric_for
+from runtime_check.reference.detectors import detection_of
 from runtime_check.reference.wrappers import is_torchscript
 
 from .agreement import Inputs
@@ -17,13 +18,18 @@ from .errors import ModelError, UsageError
 from .evaluation import Evaluation, load_evaluation
 from .image.preprocess import MAX_SIDE, MIN_SIDE, Preprocess
 from .image.samples import Sample, image_samples, tensor_samples
+from .inputs import require_room
 from .meaning.infer import infer
 from .meaning.outputs import Asked, Meaning, Seen
-from .options import ExportOptions, PreprocessingChoice
+from .options import Budget, ExportOptions, PreprocessingChoice
 from .outputs import Path, run
 from .source import SourceModel, class_count, stated_labels
 from .trial import Trial, pristine, try_out
 from .whole import Whole, finish, scripted
+
+# Pixels of a photo's longer side. A .pte sets the memory for the largest photo aside at load: 29 MB
+# for this side, 104 MB for twice as much.
+LARGEST: dict[Format, int] = {"ptl": MAX_SIDE, "pte": 2048}
 
 # Work of one run, in multiply-accumulates, above which a model is judged on few inputs: about 3 s
 # on one thread. A ViT-B/16 has 2e10 at 224 x 224 pixels, 6e10 at 384 and 3e11 at 768.
@@ -60,7 +66,8 @@ class Plan:
     def metric_of(self, outputs: Sequence[Tensor]) -> Metric:
         """Return what the task is judged by; `outputs` are the network's for the first sample."""
         finished = self.finish(outputs, 0)
-        return metric_for(self.meaning.task, self.described(finished).tensors)
+        described = self.described(finished)
+        return metric_for(self.meaning.task, described.tensors, described.detection)
 
     def whole(self, network: nn.Module) -> nn.Module:
         """Wrap a network as `forward` will be shipped, in eager Python, unless it is so already."""
@@ -89,7 +96,8 @@ class Plan:
     def described(self, outputs: Sequence[Tensor]) -> Output:
         """Return the contract's words for what the file gives, `outputs` for its first sample."""
         space = "network" if self.preprocess is not None else None
-        return self.meaning.described(outputs, self.source.labels, space)
+        output = self.meaning.described(outputs, self.source.labels, space)
+        return output.model_copy(update={"detection": detection_of(self.source.module)})
 
 
 def make_plan(source: SourceModel, options: ExportOptions) -> Plan:
@@ -110,7 +118,11 @@ def make_plan(source: SourceModel, options: ExportOptions) -> Plan:
             f"--input-shape {','.join(map(str, source.input_shape))}: an image artifact takes one "
             "photo, so the first size is 1. For batches export with `--input tensor`."
         )
-    draft = _image_draft(source, stated) if image else _tensor_draft(source, stated, options)
+    draft = (
+        _image_draft(source, stated, LARGEST[options.format])
+        if image
+        else _tensor_draft(source, stated, options)
+    )
     # A copy is tried: what a module keeps from its first run must not be kept from this one.
     module = pristine(source.module) or source.module
     trial = _tried(source, module, draft.inputs[0], options)
@@ -129,7 +141,7 @@ def make_plan(source: SourceModel, options: ExportOptions) -> Plan:
         is_tensor=trial.is_tensor,
         absent=trial.absent,
     )
-    _require_one_input(source, options)
+    _require_photos_to_do(source, options)
     metric = plan.metric_of(trial.outputs)
     _require_metric(plan, metric, trial, options)
     return replace(plan, evaluation=_evaluation(plan, metric, options))
@@ -224,35 +236,48 @@ def _grown(one: Tensor, two: Tensor) -> int | None:
     return grown[0] if doubled else None
 
 
-def _require_one_input(source: SourceModel, options: ExportOptions) -> None:
-    """Refuse to quantize a network of several inputs: images calibrate one alone."""
-    if len(source.takes) > 1 and options.quantize.method != "none":
-        names = ", ".join(takes.name for takes in source.takes)
-        raise UsageError(
-            f"--quantize {options.quantize.method} takes its ranges from images, and {source.name} "
-            f"has several inputs ({names}). Leave --quantize out, or export a module around it "
-            "that takes the image alone."
-        )
+def _require_photos_to_do(source: SourceModel, options: ExportOptions) -> None:
+    """Refuse what takes folders of photos where these are but one of several inputs."""
+    asked = options.quantize
+    refused = {
+        "--train": asked.train is not None,
+        "--evaluate": asked.evaluate is not None,
+    }
+    for option, is_given in refused.items():
+        if is_given and len(source.takes) > 1:
+            names = ", ".join(takes.name for takes in source.takes)
+            raise UsageError(
+                f"{option} takes photos, and {source.name} has several inputs ({names}). Leave it "
+                "out: --quantize static, dynamic and auto work with `--calibration inputs.npz`, an "
+                "array for each input."
+            )
 
 
 def _require_metric(plan: Plan, metric: Metric, trial: Trial, options: ExportOptions) -> None:
-    """Refuse what compares by the task's metric where the task has none.
+    """Refuse what measures a figure that these outputs do not have.
 
-    `--evaluate` measures accuracy, which is of classes alone; `auto` judges on its images by any.
+    Accuracy is of classes alone, though `auto` judges on the images of `--evaluate` by any metric;
+    values agree by no share, and only floats have noise.
     """
-    asked = options.quantize
-    wants = {
-        "--quantize auto": asked.method == "auto",
-        "--quantize qat": "qat" in asked.methods,
-        "--evaluate": asked.evaluate is not None,
+    asked, budget = options.quantize, options.quantize.budget or Budget()
+    ranks, agrees = metric.kind == "classes", metric.kind != "none"
+    has_noise = any(output.is_floating_point() for output in trial.outputs)
+    accuracy = "measures accuracy, which is of classes"
+    share = "is a share of classes, pixels, boxes or a cosine (for values, `--min-sqnr DB`)"
+    noise = "measures noise, which whole numbers do not have"
+    refused = {
+        "--evaluate": (asked.evaluate is not None and asked.method != "auto", ranks, accuracy),
+        "--max-accuracy-drop": (budget.max_accuracy_drop is not None, ranks, accuracy),
+        "--min-agreement": (budget.min_agreement is not None, agrees, share),
+        "--min-sqnr": (budget.min_sqnr_db is not None, has_noise, noise),
+        "--quantize auto": (asked.method == "auto", agrees or has_noise, noise),
+        "--quantize qat": ("qat" in asked.methods, agrees or has_noise, noise),
     }
-    no_accuracy = metric.kind != "classes" and asked.method != "auto"
-    for option, is_given in wants.items():
-        if is_given and (metric.kind == "none" or (option == "--evaluate" and no_accuracy)):
+    for option, (is_given, is_known, why) in refused.items():
+        if is_given and not is_known:
             shapes = ", ".join(str(list(output.shape)) for output in trial.outputs[:3])
             raise UsageError(
-                f"{option} compares by the task's metric (classes, pixels, embeddings), and "
-                f"{plan.source.name} returns {shapes}, {plan.meaning.basis}."
+                f"{option} {why}. {plan.source.name} returns {shapes}, {plan.meaning.basis}."
             )
 
 
@@ -290,10 +315,10 @@ def _evaluation(plan: Plan, metric: Metric, options: ExportOptions) -> Evaluatio
     )
 
 
-def _image_draft(source: SourceModel, stated: Preprocessing | None) -> _Draft:
+def _image_draft(source: SourceModel, stated: Preprocessing | None, largest: int) -> _Draft:
     assert stated is not None
     in_graph = stated.model_copy(update={"in_graph": True})
-    preprocess = Preprocess(in_graph, min_side=MIN_SIDE, max_side=MAX_SIDE).eval()
+    preprocess = Preprocess(in_graph, min_side=MIN_SIDE, max_side=largest).eval()
     samples = tuple(image_samples(stated.input_size[0]))
     return _Draft(
         source=source,
@@ -313,6 +338,7 @@ def _tensor_draft(
             f"--activation {activation} goes with --input image; the bare network's outputs are "
             "given as they are."
         )
+    require_room(source.takes)
     samples = tuple(tensor_samples(source.takes, example=source.example))
     return _Draft(
         source=source,

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import logging
+import os
+import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 # Loggers that report retries, layer registrations and deprecations of torch itself.
-_LOGGERS = ("timm", "huggingface_hub", "transformers", "torch.ao", "torch.jit", "torch.fx", "root")
+# `torch.utils` has that of pytrees, which torchao upsets when transformers loads it.
+_LOGGERS = (
+    "timm", "huggingface_hub", "transformers", "torch.ao", "torch.jit", "torch.fx", "torch.utils",
+    "root",
+)  # fmt: skip
 
 
 @contextmanager
@@ -28,3 +34,18 @@ def quiet() -> Iterator[None]:
     finally:
         for name, level in before.items():
             logging.getLogger(name).setLevel(level)
+
+
+@contextmanager
+def without_stderr() -> Iterator[None]:
+    """Send what C++ code writes to stderr nowhere; what it fails of is raised all the same."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)

@@ -11,7 +11,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from .expected import Expected, expect, expect_int8
-from .lower.lower import lower
+from .formats import lower
 from .notes import Note
 from .options import ExportOptions
 from .plan import Plan
@@ -46,11 +46,11 @@ def verify_before_activation(
     if not options.verify or not (plan.meaning.picks or is_saturated(plan, expected)):
         return []
     bare = plan.before_activations()
-    logits = expect_int8(bare, network.module) if network.is_int8 else expect(bare)
+    logits = expect_int8(bare, network.module, options.format) if network.is_int8 else expect(bare)
     folder = scratch / "twin"
     folder.mkdir()
     # The exported network may be a rewritten one: what it has to compute is still the source's.
-    twin = lower(bare, network.module, logits, options, scratch=folder, clock=Clock())
+    twin = lower(bare, network, logits, options, scratch=folder, clock=Clock())
     assert twin.verified is not None
     kinds = {step.function for step in plan.meaning.added} & {"softmax", "sigmoid"}
     why = f"every {' and '.join(sorted(kinds))} output is 0 or 1, which hides the network"

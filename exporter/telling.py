@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import torch
 from torch import Tensor, nn
+
+from runtime_check.differences import largest_distance
 
 from .errors import NothingToVerify
 from .expected import Expected
@@ -18,6 +19,8 @@ from .rewrites.watch import hooks
 # twentieth of its outputs' whole range is wrong by anyone's measure. timm's families stay below
 # a thousandth (tests/benchmarks/families.md).
 MOST_ROUNDING = 0.05
+# The same of int8, whose kernels may be eight of 255 steps apart to begin with.
+MOST_FLIPPING = 0.1
 
 
 def require_telling(plan: Plan, expected: Expected) -> list[Note]:
@@ -28,17 +31,11 @@ def require_telling(plan: Plan, expected: Expected) -> list[Note]:
     outputs, tolerance = expected.outputs, expected.tolerance
     columns = list(zip(*outputs, strict=True))
     names = [output.name for output in plan.meaning.outputs]
-    for index, column in enumerate(columns):
-        flat = torch.cat([t.reshape(-1).double() for t in column])
-        spread = float(flat.max() - flat.min()) if flat.numel() else 0.0
-        atol = tolerance.atol_of(index)
-        if not _constant(column, 0.0) and atol > MOST_ROUNDING * spread:
-            which = f"{names[index]} of " if len(names) > 1 else ""
-            raise NothingToVerify(
-                f"Float32 rounding in {which}{plan.source.name} is so large that nothing can be "
-                f"verified: files could differ by {atol:.3g} where the outputs span {spread:.3g} "
-                "in all. Look for sums that cancel, or for divisions by nearly nothing."
-            )
+    if drowned := _drowned(plan, expected, MOST_ROUNDING):
+        raise NothingToVerify(
+            f"Float32 rounding in {drowned} in all. Look for sums that cancel, or for divisions by "
+            "nearly nothing."
+        )
     constant = [_constant(column, tolerance.atol_of(i)) for i, column in enumerate(columns)]
     if len(outputs) > 1 and all(constant):
         raise NothingToVerify(
@@ -54,13 +51,43 @@ def require_telling(plan: Plan, expected: Expected) -> list[Note]:
     ]
 
 
+def require_steady(plan: Plan, expected: Expected) -> None:
+    """Raise `NothingToVerify` where the roundings of an int8 network move its outputs too far.
+
+    `expected` is what the int8 network computes: two right implementations of it may differ by its
+    tolerance.
+    """
+    if drowned := _drowned(plan, expected, MOST_FLIPPING):
+        raise NothingToVerify(
+            f"In int8, rounding in {drowned} in all. Calibrate on more and more typical images, "
+            "keep layers in float (--float-layers), or load trained weights."
+        )
+
+
+def _drowned(plan: Plan, expected: Expected, share: float) -> str:
+    """Say which output may differ by more than `share` of what it spans, and how far; or ""."""
+    names = [output.name for output in plan.meaning.outputs]
+    for index, column in enumerate(zip(*expected.outputs, strict=True)):
+        filled = [t for t in column if t.numel()]
+        high = max((float(t.max()) for t in filled), default=0.0)
+        spread = high - min((float(t.min()) for t in filled), default=0.0)
+        atol = expected.tolerance.atol_of(index)
+        if not _constant(column, 0.0) and atol > share * spread:
+            which = f"{names[index]} of " if len(names) > 1 else ""
+            return (
+                f"{which}{plan.source.name} is so large that nothing can be verified: files could "
+                f"differ by {atol:.3g} where the outputs span {spread:.3g}"
+            )
+    return ""
+
+
 def _constant(column: Sequence[Tensor], atol: float) -> bool:
     first = column[0]
     if any(t.shape != first.shape for t in column):
         return False
     if not first.numel():
         return True
-    return all(float((t.double() - first.double()).abs().max()) <= atol for t in column[1:])
+    return all(largest_distance(t.numpy(), first.numpy()) <= atol for t in column[1:])
 
 
 def _blamed(plan: Plan) -> str:

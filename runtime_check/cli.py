@@ -83,7 +83,9 @@ def common(
 
 @app.command()
 def check(
-    file: Annotated[Path, typer.Argument(help="The artifact, FILE.ptl.", show_default=False)],
+    file: Annotated[
+        Path, typer.Argument(help="The artifact, FILE.ptl or FILE.pte.", show_default=False)
+    ],
     run_on: Annotated[
         RuntimeName,
         choice(
@@ -328,7 +330,9 @@ def bench(
             )
         )
     if not results:
-        raise RuntimeCheckError("Nothing to time: name a FILE.ptl, or --import a benchmark JSON.")
+        raise RuntimeCheckError(
+            "Nothing to time: name a FILE.ptl or FILE.pte, or --import a benchmark JSON."
+        )
     merged = results[0].merged(results[1:])
     if output is not None:
         write_whole(output, merged.model_dump_json(indent=2) + "\n")

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
 import numpy as np
 
 from .artifact.metadata import Metadata
-from .artifact.output import OutputTensor
+from .artifact.output import Detection, OutputTensor
 from .tasks import Task
 
 # classes: scores of which the largest counts. pixels: a class for each. vectors: embeddings, of
@@ -28,7 +29,7 @@ class Metric:
     `outputs` is how many a sample has. `axis` is that of classes, counted from the end; 0 for maps
     whose values are classes, or above `threshold` belong to the one there is. Boxes have scores
     and classes in the outputs `scores` and `classes`, where they have them; `rows` are all outputs
-    with a row for each box.
+    with a row for each box, and `detection` is what decides which boxes there are.
     """
 
     kind: Kind
@@ -39,6 +40,7 @@ class Metric:
     classes: int | None = None
     scores: int | None = None
     rows: tuple[int, ...] = ()
+    detection: Detection | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,12 +91,24 @@ def agreement_of(figures: Shares) -> float | None:
     return next((share for share in shares if share is not None), None)
 
 
+def agreement_words(figures: Agreement) -> list[str]:
+    """Say the figures of the task's metric."""
+    shares = {
+        "top-1": figures.top1, "pixels": figures.pixels, "mIoU": figures.miou,
+        "boxes": figures.boxes,
+    }  # fmt: skip
+    words = [f"{name} {share:.1%}" for name, share in shares.items() if share is not None]
+    return words if figures.cosine is None else [*words, f"cosine {figures.cosine:.6f}"]
+
+
 def metric_of(metadata: Metadata) -> Metric:
     """Return what the task of an artifact is judged by."""
-    return metric_for(metadata.task, metadata.output.tensors)
+    return metric_for(metadata.task, metadata.output.tensors, metadata.output.detection)
 
 
-def metric_for(task: Task | None, tensors: Sequence[OutputTensor]) -> Metric:
+def metric_for(
+    task: Task | None, tensors: Sequence[OutputTensor], detection: Detection | None = None
+) -> Metric:
     """Return what outputs like `tensors` are judged by, where `task` is what they are for."""
     for index, tensor in enumerate(tensors):
         metric = _of_one(task, tensor)
@@ -112,6 +126,7 @@ def metric_for(task: Task | None, tensors: Sequence[OutputTensor]) -> Metric:
             classes=held.index("class_index") if "class_index" in held else None,
             scores=scores[0] if scores else None,
             rows=tuple(rows),
+            detection=detection,
         )
     return Metric(kind="none", outputs=max(1, len(tensors)))
 
@@ -155,10 +170,7 @@ def measure(
         return _maps(metric, one, other)
     if metric.kind == "vectors":
         return Agreement(cosine=_cosine(one, other))
-    if metric.classes is None:
-        return Agreement(boxes=_matched(one, other, None, None))
-    kinds = [*expected[metric.classes :: metric.outputs]]
-    return Agreement(boxes=_matched(one, other, kinds, [*actual[metric.classes :: metric.outputs]]))
+    return Agreement(boxes=_share(metric, expected, actual, lambda pairs: float(len(pairs))))
 
 
 # --- classes --------------------------------------------------------------------------------------
@@ -219,17 +231,47 @@ def _classes(metric: Metric, array: np.ndarray) -> np.ndarray:
         return found
     if metric.axis == 0:
         return array.astype(np.int64)
-    largest: np.ndarray = np.argmax(array, axis=metric.axis)
-    return largest
+    return _best(array, metric.axis)
+
+
+# Pixels whose scores, of some 20 classes, fit into a core's own cache.
+_PIXELS = 2**12
+
+
+def _best(scores: np.ndarray, axis: int) -> np.ndarray:
+    """Return `np.argmax`, of few pixels at a time: it copies what it looks at, class by class."""
+    place = axis % scores.ndim
+    before, classes, after = scores.shape[:place], scores.shape[place], scores.shape[place + 1 :]
+    rows = scores.reshape(math.prod(before), classes, math.prod(after))
+    found = np.empty((rows.shape[0], rows.shape[2]), np.int64)
+    for row, into in zip(rows, found, strict=True):
+        for start in range(0, row.shape[1], _PIXELS):
+            some = row[:, start : start + _PIXELS]
+            largest = some.max(axis=0)
+            if np.isnan(largest).any():  # which equals nothing, and is the best by NumPy's rule
+                into[start : start + _PIXELS] = np.argmax(some, axis=0)
+            else:
+                into[start : start + _PIXELS] = np.argmax(some == largest, axis=0)
+    return found.reshape(before + after)
+
+
+# Whole numbers, a map's classes, that are counted without sorting them first.
+_MANY_CLASSES = 2**16
 
 
 def mean_iou(expected: np.ndarray, actual: np.ndarray) -> float:
     """Intersection over union of each class that either map holds, averaged over classes."""
-    shares = []
-    for value in np.union1d(expected, actual):
-        left, right = expected == value, actual == value
-        shares.append(float((left & right).sum() / (left | right).sum()))
-    return float(np.mean(shares))
+    low = min(int(expected.min()), int(actual.min()))
+    classes = max(int(expected.max()), int(actual.max())) - low + 1
+    if classes > _MANY_CLASSES:
+        values, places = np.unique(np.concatenate([expected, actual]), return_inverse=True)
+        expected, actual = np.split(places.reshape(-1), 2)
+        low, classes = 0, len(values)
+    one = np.bincount(expected.reshape(-1) - low, minlength=classes)
+    other = np.bincount(actual.reshape(-1) - low, minlength=classes)
+    both = np.bincount(expected[expected == actual].reshape(-1) - low, minlength=classes)
+    union = one + other - both
+    return float(np.mean(both[union > 0] / union[union > 0]))
 
 
 # --- vectors --------------------------------------------------------------------------------------
@@ -251,20 +293,31 @@ def _cosine(one: list[np.ndarray], other: list[np.ndarray]) -> float | None:
 # --- boxes ----------------------------------------------------------------------------------------
 
 
-def _matched(
-    one: list[np.ndarray],
-    other: list[np.ndarray],
-    kinds: list[np.ndarray] | None,
-    others: list[np.ndarray] | None,
+def mean_overlap(
+    metric: Metric, expected: Sequence[np.ndarray], actual: Sequence[np.ndarray]
 ) -> float | None:
-    """Return the share of boxes, of both sides together, that have a partner on the other."""
-    matched = total = 0
-    for index, (left, right) in enumerate(zip(one, other, strict=True)):
-        named = None if kinds is None or others is None else (kinds[index], others[index])
-        for boxes, mates, classes in _samples(left, right, named):
+    """Return how much of its partner each box of both sides overlaps on average; 0 without one.
+
+    Where `measure` counts partners, this one tells near ones from far ones. None without boxes.
+    """
+    return _share(metric, expected, actual, sum)
+
+
+def _share(
+    metric: Metric,
+    expected: Sequence[np.ndarray],
+    actual: Sequence[np.ndarray],
+    counted: Callable[[list[float]], float],
+) -> float | None:
+    """Return what is `counted` of the overlaps of pairs, as a share of the boxes of both sides."""
+    found, total, classes = 0.0, 0, metric.classes
+    for start in range(0, len(expected) - metric.outputs + 1, metric.outputs):
+        at = start + metric.output
+        named = None if classes is None else (expected[start + classes], actual[start + classes])
+        for boxes, mates, same in _samples(expected[at], actual[at], named):
             total += len(boxes) + len(mates)
-            matched += 2 * _pairs(boxes, mates, classes)
-    return matched / total if total else None
+            found += 2 * counted(_pairs(boxes, mates, same))
+    return found / total if total else None
 
 
 def _samples(
@@ -280,19 +333,19 @@ def _samples(
     yield left, right, classes
 
 
-def _pairs(boxes: np.ndarray, mates: np.ndarray, classes: np.ndarray | None) -> int:
-    """Count pairs of boxes, the best overlap first, each box in one pair at most."""
+def _pairs(boxes: np.ndarray, mates: np.ndarray, classes: np.ndarray | None) -> list[float]:
+    """Return the overlaps of pairs of boxes, the best first, each box in one pair at most."""
     if not len(boxes) or not len(mates):
-        return 0
-    shares = box_iou(boxes, mates)
+        return []
+    shares = alike(boxes, mates)
     if classes is not None:
         shares = np.where(classes, shares, 0.0)
-    found = 0
+    found: list[float] = []
     for _ in range(min(len(boxes), len(mates))):
         row, column = np.unravel_index(int(np.argmax(shares)), shares.shape)
         if shares[row, column] < MATCH:
             break
-        found += 1
+        found.append(float(shares[row, column]))
         shares[row, :], shares[:, column] = -1.0, -1.0
     return found
 
@@ -306,3 +359,23 @@ def box_iou(one: np.ndarray, other: np.ndarray) -> np.ndarray:
     union = areas[0] + areas[1] - shared
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.where(union > 0, shared / union, 0.0)
+
+
+# Of the largest coordinate, by which two flat boxes lie apart at most to be one and the same.
+_FLAT = 1e-4
+
+
+def alike(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """Return `box_iou`, and 1 where two boxes without an area lie in the same place: `[K, L]`.
+
+    A detector that clips its boxes to the photo gives such ones, and they overlap nothing.
+    """
+    shares = box_iou(one, other)
+    left, right = one.astype(np.float64)[:, None], other.astype(np.float64)[None, :]
+    flat = [np.prod(boxes[..., 2:] - boxes[..., :2], axis=-1) == 0 for boxes in (left, right)]
+    if not shares.size or not (flat[0].any() and flat[1].any()):
+        return shares
+    largest = np.maximum(np.abs(left).max(axis=-1), np.abs(right).max(axis=-1))
+    with np.errstate(invalid="ignore"):
+        near = np.abs(left - right).max(axis=-1) <= _FLAT * largest
+    return np.where(flat[0] & flat[1] & near, 1.0, shares)

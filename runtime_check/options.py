@@ -22,9 +22,13 @@ PropertyName = Literal[
     "nonfinite",
     "load-anywhere",
 ]
+# What a file is: for torch's lite interpreter, or for ExecuTorch.
+Format = Literal["ptl", "pte"]
 ProfileName = Literal["ci", "nightly"]
 # `host` is this Python's torch, the others are device runtimes.
-RuntimeName = Literal["host", "arm64-2.1.0", "arm64-1.13.1", "x86-2.1.0"]
+RuntimeName = Literal[
+    "host", "arm64-2.1.0", "arm64-1.13.1", "x86-2.1.0", "arm64-executorch", "x86-executorch"
+]
 # What `bench` can time beside files; int8 by the peer's own means where the name says so.
 PeerName = Literal[
     "eager",

@@ -33,7 +33,7 @@ def snapshot(path: Path) -> Iterator[Snapshot]:
     Raises `UnreadableArtifact` for what is not a plain file, and where it cannot be copied.
     """
     with temporary_folder() as folder:
-        copy = folder / "artifact.ptl"
+        copy = folder / f"artifact{path.suffix[:16]}"
         try:
             digest = _copy(path, copy)
         except OSError as error:

@@ -39,6 +39,15 @@ class Models:
         return self.folder / f"{INT8}.ptl"
 
     @property
+    def pte(self) -> Path:
+        """For ExecuTorch, in float32; `pte_int8` is the other."""
+        return self.folder / f"{DEFAULT}.pte"
+
+    @property
+    def pte_int8(self) -> Path:
+        return self.folder / f"{INT8}.pte"
+
+    @property
     def first_command(self) -> str:
         """What the README's first command printed when it made `fp32`."""
         return (self.folder / "first_command.txt").read_text(encoding="utf-8")
@@ -72,6 +81,21 @@ def export_models(folder: Path) -> Models:
             (models.folder / "first_command.txt").write_text(printed, encoding="utf-8")
         if not models.int8.exists():
             photos = write_photos(folder / "photos")
+            int8 = ("--quantize", "static", "--calibration", str(photos), "--name", INT8)
+            _exporter("export", DEFAULT, *int8, *out, cwd=folder)
+    return models
+
+
+def export_programs(folder: Path) -> Models:
+    """Return the models in `folder`, exporting their `.pte` files where they are not there yet."""
+    models = Models(folder / "models")
+    models.folder.mkdir(parents=True, exist_ok=True)
+    out = ("--format", "pte", "-o", str(models.folder))
+    with FileLock(folder / "pte-lock"):
+        if not models.pte.exists():
+            _exporter("export", DEFAULT, *out, cwd=folder)
+        if not models.pte_int8.exists():
+            photos = write_photos(folder / "photos-pte")
             int8 = ("--quantize", "static", "--calibration", str(photos), "--name", INT8)
             _exporter("export", DEFAULT, *int8, *out, cwd=folder)
     return models

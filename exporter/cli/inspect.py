@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 
 
 def inspect(
-    file: Annotated[Path, typer.Argument(help="A .ptl file.")],
+    file: Annotated[Path, typer.Argument(help="A .ptl or .pte file.")],
     verify_key: options.VerifyKey = None,
     json: options.Json = False,
     traceback: options.Traceback = False,
 ) -> None:
-    """Show what is inside a `.ptl`, without loading or running it."""
+    """Show what is inside a `.ptl` or `.pte`, without loading or running it."""
     from runtime_check.artifact.archive import read_artifact
     from runtime_check.signing import read_public_key
 
@@ -93,7 +93,7 @@ def _origin(meta: Metadata) -> Iterator[tuple[str, str]]:
     yield "captured", f"{meta.capture.method}: {meta.capture.reason}"
     yield "passes", "; ".join(f"{p.name}: {p.effect}" for p in meta.passes)
     versions = f"exporter {by.exporter}, torch {by.torch}, timm {by.timm}"
-    yield "made by", f"{versions}, bytecode {by.bytecode_version}"
+    yield "made by", f"{versions}, {by.form}"
     yield "weights", f"{weights.origin}: {weights.detail}, SHA-256 {weights.sha256[:16]}…"
     yield "license", meta.provenance.license or "not stated"
 

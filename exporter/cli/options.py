@@ -31,6 +31,16 @@ Out = Annotated[
         rich_help_panel="Output",
     ),
 ]
+Format = Annotated[
+    str,
+    typer.Option(
+        "--format",
+        metavar="FORMAT",
+        help="[cyan]ptl[/]: torch's lite interpreter. [cyan]pte[/]: ExecuTorch, an extra. "
+        "[cyan]ptl,pte[/]: a file for each.",
+        rich_help_panel="Output",
+    ),
+]
 Install = Annotated[
     list[Path] | None,
     typer.Option(
@@ -131,7 +141,8 @@ Example = Annotated[
     typer.Option(
         "--example",
         metavar="FILE.npz",
-        help="Arrays named like forward's parameters, whose shapes, dtypes and ranges are taken.",
+        help="Arrays named like forward's parameters, whose shapes, dtypes and ranges are taken. "
+        "The file keeps them as its golden input.",
         rich_help_panel="Input and output",
     ),
 ]

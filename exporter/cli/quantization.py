@@ -88,8 +88,8 @@ Calibration = Annotated[
     typer.Option(
         "--calibration",
         metavar="DIR",
-        help="Folder of typical images, or of network inputs as .npy or .npz; or the word noise, "
-        "for sizes and speed only.",
+        help="Folder of typical images, or of network inputs as .npy or .npz (of several inputs, "
+        "an array for each); or the word noise, for sizes and speed only.",
         rich_help_panel="Quantization",
     ),
 ]
@@ -125,6 +125,16 @@ MinAgreement = Annotated[
     typer.Option(
         "--min-agreement",
         help="auto, without labels: smallest agreement with float32 by the task's metric, 0 to 1.",
+        rich_help_panel="Quantization",
+    ),
+]
+MinSqnr = Annotated[
+    float | None,
+    typer.Option(
+        "--min-sqnr",
+        metavar="DB",
+        help="auto: smallest SQNR of the outputs against float32, in dB (20 for depth, regression "
+        "and other values).",
         rich_help_panel="Quantization",
     ),
 ]

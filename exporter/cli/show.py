@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -132,6 +132,8 @@ def progress(enabled: bool) -> Iterator[tuple[Callable[[str], None], Listener]]:
 
 def show_export(artifact: Artifact) -> None:
     """Print the ledger, what was decided, and where the files are."""
+    from ..report.report import beside
+
     report, meta = artifact.report, artifact.metadata
     assert report is not None, "an export has its report"
     title = f"{meta.name}, {report.ledger[0].inputs} inputs, one thread"
@@ -151,9 +153,36 @@ def show_export(artifact: Artifact) -> None:
     stdout.print()
     size = f" ({report.file_bytes / 1e6:.1f} MB)"
     stdout.print(Text(str(artifact.path), "bold").append(size, "default"), soft_wrap=True)
-    stdout.print(Text(str(artifact.path.with_suffix(".report.html"))), soft_wrap=True)
+    stdout.print(Text(str(beside(artifact.path, ".report.html"))), soft_wrap=True)
     for path in artifact.installed:
         stdout.print(Text(f"installed: {path}"), soft_wrap=True)
+
+
+def show_files(artifacts: Sequence[Artifact]) -> None:
+    """Print the rows of several files of one model under each other."""
+    ledgers = {
+        artifact.path.name: artifact.report.ledger
+        for artifact in artifacts
+        if artifact.report is not None
+    }
+    show_rows(ledgers, f"{artifacts[0].metadata.name}, the files side by side")
+
+
+_SAVED = "saved + reloaded"
+
+
+def show_rows(ledgers: Mapping[str, Sequence[LedgerRow]], title: str) -> None:
+    """Print of each file's ledger the rows that are the file itself, wherever it ran."""
+    rows = [
+        # Whole names leave no room for the figures, and differ in their ending alone.
+        row.model_copy(update={"stage": f"{Path(name).suffix} {row.stage.removeprefix(_SAVED)}"})
+        for name, ledger in ledgers.items()
+        for row in ledger
+        if row.stage.startswith((_SAVED, "on "))
+    ]
+    stdout.print()
+    print_table(ledger_table(rows, title))
+    stdout.print()
 
 
 def as_json(artifact: Artifact) -> dict[str, Any]:

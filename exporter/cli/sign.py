@@ -13,7 +13,7 @@ from .show import print_json, stdout
 
 
 def sign(
-    file: Annotated[Path, typer.Argument(help="A .ptl file; it is signed in place.")],
+    file: Annotated[Path, typer.Argument(help="A .ptl or .pte file; it is signed in place.")],
     key: Annotated[
         Path,
         typer.Option("--key", metavar="KEY", help="Secret key: minisign's file, or Ed25519 PEM."),
@@ -22,7 +22,7 @@ def sign(
     quiet: options.Quiet = False,
     traceback: options.Traceback = False,
 ) -> None:
-    """Sign a `.ptl`: program, metadata and golden vectors together.
+    """Sign a `.ptl` or `.pte`: program, metadata and golden vectors together.
 
     `export --sign KEY` does the same in one step.
     """

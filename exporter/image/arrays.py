@@ -76,7 +76,7 @@ def saved_inputs(path: Path, name: str, item: Sequence[int]) -> list[SavedInputs
     if not path.is_file():
         raise CalibrationError(f"{called} is not a regular file that can be read.")
     try:
-        headers = _headers(path)
+        headers = array_headers(path)
     except Exception as error:
         raise _unreadable(called) from error
     if not headers:
@@ -101,7 +101,7 @@ def saved_inputs(path: Path, name: str, item: Sequence[int]) -> list[SavedInputs
     return found
 
 
-def _headers(path: Path) -> dict[str | None, tuple[tuple[int, ...], np.dtype]]:
+def array_headers(path: Path) -> dict[str | None, tuple[tuple[int, ...], np.dtype]]:
     """Return the shape and dtype of each array by its key; None is the key of an .npy file's."""
     opened = np.load(path, mmap_mode="r", allow_pickle=False)
     if isinstance(opened, np.ndarray):

@@ -9,6 +9,7 @@ device runtime can load.
 from __future__ import annotations
 
 import copy
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -22,9 +23,9 @@ from runtime_check.metrics import VALUES, Metric
 
 from ..errors import CaptureError
 from ..options import CaptureMethod
-from ..outputs import run
+from ..outputs import run, run_once
 from ..postprocess.detector import plain_suppression
-from ..quiet import quiet
+from ..quiet import quiet, without_stderr
 from ..rewrites.layers import replace_submodule
 from ..rewrites.watch import hooks
 from .branches import Branch, find_branches
@@ -43,10 +44,15 @@ class Captured:
     rejected: tuple[str, ...] = field(default=())
 
 
+# Where an object lay in this process says nothing to anybody, and differs in every report.
+_ADDRESS = re.compile(r" at 0x[0-9a-f]+")
+
+
 def _first_line(error: BaseException) -> str:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     # TorchScript puts the sentence first and the source below it.
-    return (lines[0] if lines else type(error).__name__)[:240]
+    first = lines[0] if lines else type(error).__name__
+    return _ADDRESS.sub("", first)[:240]
 
 
 def _forget_stale_operators(module: nn.Module) -> None:
@@ -65,7 +71,8 @@ def _forget_stale_operators(module: nn.Module) -> None:
 def script(module: nn.Module) -> torch.jit.ScriptModule:
     """Script the module; raise `CaptureError` with TorchScript's first sentence."""
     try:
-        with quiet():
+        # The compiler warns in C++, past Python's warnings: of a dict of tensors and dicts, say.
+        with quiet(), without_stderr():
             _forget_stale_operators(module)
             scripted: torch.jit.ScriptModule = torch.jit.script(module).eval()
         return scripted
@@ -181,7 +188,7 @@ def agree(
     """
     worst: Comparison | None = None
     for inputs, wanted in sampled:
-        got = run(module, inputs)
+        got = run_once(module, inputs)
         result = compare([w.numpy() for w in wanted], [g.numpy() for g in got], tolerance, metric)
         if (
             worst is None

@@ -14,6 +14,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from runtime_check.artifact.metadata import Capture
 from runtime_check.device.operators import available_runtimes
 
 from ..errors import CaptureError, ExportError, IncompatibleRuntime, OptimizeError, VerifyError
@@ -24,29 +25,13 @@ from ..package.archive import LiteFile, canonicalize, save_lite
 from ..plan import Plan
 from ..progress import Clock
 from ..quantize.engine import require_single_weights
-from ..verify import Verified, verify
+from ..verify import verify
 from .capture import Captured, Sampled, candidates
 from .compatibility import Verdict, backport, check_compatibility, refuse
-from .optimize import Optimized, optimize
+from .lowered import Lowered, portable
+from .optimize import optimize
 
 _Refusal = (CaptureError, OptimizeError, IncompatibleRuntime, VerifyError)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Lowered:
-    """A file that agrees with eager and loads on every demanded runtime, and how it was made.
-
-    `verified` is None where the user left verification out. `rejected` names the captures that
-    were tried before this one, and why each was not taken.
-    """
-
-    captured: Captured
-    optimized: Optimized
-    file: LiteFile
-    verified: Verified | None
-    verdicts: tuple[Verdict, ...]
-    dynamic_batch: bool
-    rejected: tuple[str, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -147,7 +132,7 @@ def _finish(
     file = save_lite(optimized.module, scratch)
     require_single_weights(file.path)
     verdicts = [check_compatibility(file.bytecode, r, graph=whole) for r in available_runtimes()]
-    file = _fit(file, [v for v in verdicts if v.runtime in options.targets], tried, scratch)
+    file = _fit(file, [v for v in verdicts if v.runtime in options.demanded], tried, scratch)
     verified = None
     if options.verify:
         clock.start("verify")
@@ -160,8 +145,15 @@ def _finish(
             metric=expected.metric,
         )
     return Lowered(
-        captured=captured,
-        optimized=optimized,
+        capture=Capture(
+            method=captured.method,
+            reason=captured.reason,
+            scripted_modules=list(captured.scripted_modules),
+            specialized=[portable(str(branch)) for branch in captured.specialized],
+        ),
+        stages=(("captured", whole), ("optimized", optimized.module)),
+        effects=optimized.effects,
+        repairs=optimized.repairs,
         file=file,
         verified=verified,
         verdicts=tuple(verdicts),

@@ -149,7 +149,7 @@ class Meaning:
             if self.drops_batch[index]:
                 axes = axes[1:]
             on_photo = any(step.function == "resize" for step in meaning.steps)
-            lies = meaning.holds == "boxes" or {"H", "W"} <= set(axes)
+            lies = meaning.holds in ("boxes", "keypoints") or {"H", "W"} <= set(axes)
             tensors.append(
                 OutputTensor.model_validate(
                     {

@@ -61,7 +61,8 @@ def _first_known(seen: Seen, outputs: _Outputs) -> tuple[Task | None, str, _Outp
         if task is not None:
             several = f"{output.name}: " if len(outputs) > 1 else ""
             return task, several + basis, (*outputs[:index], changed, *outputs[index + 1 :])
-    return None, f"nothing shows what {seen.shapes()} is for; --task says it", outputs
+    verb = "is" if len(outputs) == 1 else "are"
+    return None, f"nothing shows what {seen.shapes()} {verb} for; --task says it", outputs
 
 
 def _by_itself(

@@ -31,6 +31,8 @@ from .compact import SMALL, compact_records
 _MANGLED = re.compile(rb"___torch_mangle_(\d+)")
 # A hash of what torch wrote; the records are not the same any more.
 _STALE = ".data/serialization_id"
+# Bytes of text above which the last percent of packing would cost seconds.
+_LONG = 4 * 2**20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +42,11 @@ class LiteFile:
     path: Path
     bytecode: Bytecode
     bytes: int
+
+    @property
+    def operators(self) -> Mapping[str, int]:
+        """How often the bytecode calls each operator."""
+        return self.bytecode.calls
 
 
 class _Renumber:
@@ -94,20 +101,27 @@ def _is_text(name: str) -> bool:
     return name.startswith(("code/", "extra/")) or name.endswith(".pkl")
 
 
-def write_records(path: Path, records: Iterable[tuple[str, bytes]]) -> None:
+def write_records(
+    path: Path, records: Iterable[tuple[str, bytes]], *, behind: tuple[Path, int] | None = None
+) -> None:
     """Write a zip with one top folder, and in it text and empty stretches deflated.
 
     Weights are stored as they are: they hardly shrink, and the loader copies them as fast as the
-    disk gives them. Raises OSError.
+    disk gives them. `behind` is a file, so many bytes of which come first: a program, which is no
+    record. Raises OSError.
     """
-    with zipfile.ZipFile(path, "w") as archive:
+    if behind is not None:
+        source, size = behind
+        with source.open("rb") as program:
+            path.write_bytes(program.read(size))
+    with zipfile.ZipFile(path, "w" if behind is None else "a") as archive:
         for name, data in records:
             info = zipfile.ZipInfo(f"archive/{name}")  # of 1980: no clock in the file
             info.create_system = 0
             small = len(data) <= SMALL and 2 * len(zlib.compress(data)) < len(data)
             if small or _is_text(name):
                 info.compress_type = zipfile.ZIP_DEFLATED
-            archive.writestr(info, data, compresslevel=9)
+            archive.writestr(info, data, compresslevel=6 if len(data) > _LONG else 9)
 
 
 def read_lite(path: Path) -> LiteFile:

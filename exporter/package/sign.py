@@ -32,15 +32,16 @@ def sign(path: Path | str, key: Path | SecretKey) -> PublicKey:
     """
     path = Path(path).resolve()
     secret = key if isinstance(key, SecretKey) else read_secret_key(key)
-    metadata = read_artifact(path).metadata
+    artifact = read_artifact(path)
+    behind = (path, artifact.program_bytes) if artifact.program_bytes else None
     with open_records(path) as (archive, _, found):
         names = [record.name for record in found if record.name not in OWN_RECORDS]
         manifest = manifest_of(check_records(archive, path))
-    signature = secret.minisig(manifest, comment_of(metadata))
+    signature = secret.minisig(manifest, comment_of(artifact.metadata))
     extra = ((MANIFEST_RECORD, manifest), (SIGNATURE_RECORD, signature))
     try:
         with whole_file(path) as scratch:
-            write_records(scratch, chain(read_records(path, names), extra))
+            write_records(scratch, chain(read_records(path, names), extra), behind=behind)
             # What was signed is what is there: every record, read again.
             read_artifact(scratch, verify_key=secret.public)
     except CannotWrite as error:

@@ -12,12 +12,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from runtime_check.errors import RuntimeCheckError
+from runtime_check.options import Format
 from runtime_check.scratch import folder_made, reserved, scratch_folder
 from runtime_check.together import FINISHED, put_in_place
 
 from ..errors import ExportError, UsageError
 
-ENDINGS = (".ptl", ".report.json", ".report.html")
+# What an export writes for each format: the file, and its reports.
+ENDINGS: dict[Format, tuple[str, ...]] = {
+    "ptl": (".ptl", ".report.json", ".report.html"),
+    "pte": (".pte", ".pte.report.json", ".pte.report.html"),
+}
 # How long an export waits for another one that writes the same file.
 WAIT_SECONDS = 10.0
 _FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -31,6 +36,7 @@ class Workspace:
     scratch: Path  # in the output folder
     others: tuple[Path, ...]  # in other folders, where apps load models
     apps: tuple[Path, ...]  # those folders as they were named
+    format: Format = "ptl"
     weights: int = 0  # bytes, once they are known
     _reserved: set[Path] = field(default_factory=set)
     _stack: ExitStack
@@ -42,7 +48,7 @@ class Workspace:
 
     def file(self, name: str) -> Path:
         """Return where the finished file is written; its reports belong beside it."""
-        return self.scratch / FINISHED / f"{name}.ptl"
+        return self.scratch / FINISHED / f"{name}.{self.format}"
 
     def begin(self, name: str, weights: int = 0) -> None:
         """Reserve a name for this export, whose weights take so many bytes.
@@ -54,7 +60,7 @@ class Workspace:
         for folder, endings in self._places():
             for ending in endings:
                 _require_no_folder(folder / f"{name}{ending}")
-            self._reserve(folder / f"{name}.ptl")
+            self._reserve(folder / f"{name}.{self.format}")
 
     def publish(self, file: Path) -> tuple[Path, tuple[Path, ...]]:
         """Move the finished file, the reports beside it and copies for the apps into place.
@@ -77,9 +83,9 @@ class Workspace:
         return self.out / file.name, tuple(app / file.name for app in self.apps)
 
     def _places(self) -> Iterator[tuple[Path, Sequence[str]]]:
-        yield self.out, ENDINGS
+        yield self.out, ENDINGS[self.format]
         for scratch in self.others:
-            yield scratch.parent, ENDINGS[:1]
+            yield scratch.parent, ENDINGS[self.format][:1]
 
     def _reserve(self, path: Path) -> None:
         if path in self._reserved:
@@ -96,7 +102,9 @@ class Workspace:
 
 
 @contextmanager
-def workspace(out: Path, apps: Sequence[Path] = (), name: str | None = None) -> Iterator[Workspace]:
+def workspace(
+    out: Path, apps: Sequence[Path] = (), name: str | None = None, *, format: Format = "ptl"
+) -> Iterator[Workspace]:
     """Yield scratch folders in `out` and in each of `apps`, folders where apps load models.
 
     What a killed export left there is removed first; of this one nothing is left but what it
@@ -110,7 +118,11 @@ def workspace(out: Path, apps: Sequence[Path] = (), name: str | None = None) -> 
         try:
             scratches = [_enter(stack, f, o) for o, named in folders.items() for f in named]
             made = Workspace(
-                scratch=scratches[0], others=tuple(scratches[1:]), apps=tuple(apps), _stack=stack
+                scratch=scratches[0],
+                others=tuple(scratches[1:]),
+                apps=tuple(apps),
+                format=format,
+                _stack=stack,
             )
             if name is not None:
                 made.begin(name)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from torch import Tensor, fx, nn
+from torch import fx, nn
 
 from runtime_check.metrics import CLASSES, Metric
 
@@ -14,7 +14,8 @@ from ..errors import CalibrationError, QuantizeError, TrainingDataError
 from ..options import NO_TRAINING_IMAGES
 from ..progress import Listener, silent
 from ..recipes import QuantizeRecipe
-from .calibrate import calibrate, check_calibration
+from ..rewrites.watch import Example
+from .calibrate import calibrate, check_calibration, first_image
 from .convert import convert, kernel_steps
 from .describe import (
     Quantized,
@@ -39,15 +40,18 @@ class QuantizeImages:
     """The images that a recipe is applied with, normalized: N,C,H,W float32.
 
     `example` is one input; its size is the size of the result's inputs. `calibration` are batches
-    (static and QAT). `allow_noise` accepts noise as calibration, for random weights. `train` and
-    `checkpoint` (resumed when it exists) are for QAT.
+    (static and QAT). Of a network of several inputs, each is the arguments of one call.
+    `allow_noise` accepts noise as calibration, for random weights. `train` and `checkpoint`
+    (resumed when it exists) are for QAT; `at_once` is how many images the network takes, where it
+    takes no other number.
     """
 
-    example: Tensor
-    calibration: Sequence[Tensor] | None = None
+    example: Example
+    calibration: Sequence[Example] | None = None
     allow_noise: bool = False
     train: TrainingSet | None = None
     checkpoint: Path | None = None
+    at_once: int | None = None
 
 
 def quantize(
@@ -91,13 +95,14 @@ def quantize(
                 module,
                 images.train,
                 metric=metric,
+                at_once=images.at_once,
                 checkpoint=images.checkpoint,
                 tell=tell,
             )
-        return finish(simulated, batches[0][:1], trained=trained)
+        return finish(simulated, first_image(batches[0]), trained=trained)
 
 
-def finish(simulated: Simulated, example: Tensor, *, trained: Trained | None = None) -> Quantized:
+def finish(simulated: Simulated, example: Example, *, trained: Trained | None = None) -> Quantized:
     """Convert a calibrated `simulated`, check each kernel against its simulation, and report.
 
     `example` is one real image: kernels are compared on what it brings to them. Raises

@@ -13,8 +13,9 @@ from ..errors import BudgetNotMet, QuantizeError
 from ..options import DEFAULT_BUDGET, Budget
 from ..progress import Listener, silent
 from ..recipes import QuantizeRecipe
+from ..rewrites.watch import Example
 from .apply import QuantizeImages, quantize
-from .calibrate import calibrate
+from .calibrate import calibrate, first_image, images_in
 from .describe import Quantized
 from .engine import quantized_engine
 from .evaluate import (
@@ -57,7 +58,7 @@ class Candidate:
 class AutoResult:
     """The chosen candidate and its module, the whole table, and sentences to show.
 
-    `agreement` is what the table calls the metric's.
+    `agreement` is what the table calls the metric's figure, which is in `unit` where there is one.
     """
 
     chosen: Candidate
@@ -65,21 +66,26 @@ class AutoResult:
     candidates: tuple[Candidate, ...]
     notes: tuple[str, ...]
     agreement: str = AGREEMENT["classes"]
+    unit: str = ""
 
     def table(self) -> str:
         """Return the table as plain text, one row per candidate."""
-        return render(self.candidates, self.chosen.name, self.agreement)
+        return render(self.candidates, self.chosen.name, self.agreement, self.unit)
 
 
 def render(
-    candidates: Sequence[Candidate], chosen: str = "", agreement: str = AGREEMENT["classes"]
+    candidates: Sequence[Candidate],
+    chosen: str = "",
+    agreement: str = AGREEMENT["classes"],
+    unit: str = "",
 ) -> str:
     """Render `candidates` as a Markdown table; blank cells were not measured.
 
-    `agreement` is what the metric's is called.
+    `agreement` is what the metric's figure is called, `unit` that of values.
     """
+    heading = f"{agreement}, {unit}" if unit else agreement
     lines = [
-        f"| recipe | int8 layers | SQNR dB | {agreement} | accuracy | "
+        f"| recipe | int8 layers | SQNR dB | {heading} | accuracy | "
         "M float multiply-accumulates | ms here | MB | verdict |",
         "|---|---:|---:|---:|---:|---:|---:|---:|---|",
     ]
@@ -89,6 +95,8 @@ def render(
         count = "" if row.quantized is None else str(row.quantized.int8_layers)
         db = "" if got is None or got.sqnr_db is None else f"{got.sqnr_db:.1f}"
         agree = "" if got is None or got.agreement is None else shown.format(got.agreement)
+        if got is not None and got.mean_abs is not None:
+            agree = f"{got.mean_abs:.3g}"
         share = "" if got is None or got.accuracy is None else f"{got.accuracy:.1%}"
         work = "" if row.work is None else _millions(row.work)
         ms = "" if speed is None else f"{speed.milliseconds:.1f}"
@@ -107,13 +115,14 @@ def render(
 class Exam:
     """What candidates are judged on: normalized batches, class indices if known, the budget.
 
-    They are judged by `metric`, on the network's outputs.
+    They are judged by `metric`, on the network's outputs, whose values are in `unit`.
     """
 
-    measured: Sequence[Tensor]
+    measured: Sequence[Example]
     labels: Tensor | None = None
     budget: Budget = DEFAULT_BUDGET
     metric: Metric = CLASSES
+    unit: str = ""
 
     @property
     def agreement(self) -> str:
@@ -145,7 +154,7 @@ def choose(
     candidate and the progress. Raises BudgetNotMet, with the table, when nothing is within the
     budget, and UncountedWork when the work of an operator is not known.
     """
-    float_work = count_work(module, images.example[:1])
+    float_work = count_work(module, first_image(images.example))
     reference = run_batches(module, exam.measured)
     float_accuracy = judge(reference, reference, exam.labels, exam.metric)
     meets(float_accuracy, exam.budget)  # what can't be judged should fail before the work
@@ -187,7 +196,7 @@ def _attempt(
     return Candidate(
         name=quantized.recipe.label,
         accuracy=accuracy,
-        work=count_work(quantized.module, images.example[:1]),
+        work=count_work(quantized.module, first_image(images.example)),
         why_not="" if meets(accuracy, exam.budget) else f"misses {exam.budget}",
         quantized=quantized,
     )
@@ -235,20 +244,21 @@ def _within(rows: Sequence[Candidate]) -> list[Candidate]:
     return [row for row in rows if row.quantized is not None and not row.why_not]
 
 
-def _first_images(batches: Sequence[Tensor], count: int) -> list[Tensor]:
-    taken, left = [], count
+def _first_images(batches: Sequence[Example], count: int) -> list[Example]:
+    taken: list[Example] = []
+    left = count
     for batch in batches:
         if left <= 0:
             break
-        taken.append(batch[:left])
-        left -= len(taken[-1])
+        taken.append(batch[:left] if isinstance(batch, Tensor) else batch)
+        left -= images_in(taken[-1])
     return taken
 
 
-def _with_speed(rows: Sequence[Candidate], module: nn.Module, example: Tensor) -> list[Candidate]:
+def _with_speed(rows: Sequence[Candidate], module: nn.Module, example: Example) -> list[Candidate]:
     modules = {"none": module}
     modules |= {row.name: row.quantized.module for row in rows if row.quantized is not None}
-    speeds = measure_speed(modules, example[:1], rounds=_ROUNDS)
+    speeds = measure_speed(modules, first_image(example), rounds=_ROUNDS)
     return [replace(row, speed=speeds.get(row.name)) for row in rows]
 
 
@@ -257,7 +267,7 @@ def _pick(rows: Sequence[Candidate], exam: Exam) -> AutoResult:
     if not within:
         raise BudgetNotMet(
             f"No recipe is within the budget ({exam.budget}), so nothing was written.\n"
-            f"{render(rows, agreement=exam.agreement)}\n"
+            f"{render(rows, agreement=exam.agreement, unit=exam.unit)}\n"
             "Loosen the budget, calibrate on images closer to the measured ones, or train "
             "(--quantize qat --train DIR)."
         )
@@ -284,6 +294,7 @@ def _pick(rows: Sequence[Candidate], exam: Exam) -> AutoResult:
         candidates=tuple(rows),
         notes=tuple(notes),
         agreement=exam.agreement,
+        unit=exam.unit,
     )
 
 

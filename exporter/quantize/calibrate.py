@@ -14,7 +14,7 @@ from runtime_check.metrics import CLASSES, Metric
 from ..errors import CalibrationError
 from ..progress import Listener, silent
 from ..recipes import WeightRounding
-from ..rewrites.watch import hooks
+from ..rewrites.watch import Example, arguments, hooks
 from .evaluate import noise, run_batches
 from .place import CalibrationChoice, Simulated
 from .ranges import CLIPPINGS, Clipping
@@ -43,33 +43,44 @@ def neighbor_correlation(batch: Tensor) -> float:
     return float(correlation.mean())
 
 
-def check_calibration(batches: Sequence[Tensor], *, allow_noise: bool = False) -> int:
+def images_in(batch: Example) -> int:
+    """Count the images of a batch; the arguments of a network of several inputs are one."""
+    return len(batch) if isinstance(batch, Tensor) else 1
+
+
+def first_image(batch: Example) -> Example:
+    """Return one image of a batch; of a network of several inputs, its arguments."""
+    return batch[:1] if isinstance(batch, Tensor) else batch
+
+
+def check_calibration(batches: Sequence[Example], *, allow_noise: bool = False) -> int:
     """Return the number of images; raise CalibrationError for none, for NaN, and for noise.
 
     Noise gives ranges that no photo has. `allow_noise` accepts it anyway (random weights, a
     smoke test).
     """
-    count = sum(len(batch) for batch in batches)
+    count = sum(images_in(batch) for batch in batches)
     if not count:
         raise CalibrationError(
             "There is no calibration image. Static int8 takes its ranges from images: give a "
             "folder of 50 to 500 typical ones (--calibration DIR)."
         )
     for batch in batches:
-        if not bool(torch.isfinite(batch).all()):
+        if not all(bool(torch.isfinite(tensor).all()) for tensor in arguments(batch)):
             raise CalibrationError(
                 "A calibration batch holds NaN or infinity. Check the preprocessing."
             )
-    if allow_noise or any(batch.dim() != 4 for batch in batches):
+    pictures = [b for b in batches if isinstance(b, Tensor) and b.dim() == 4]
+    if allow_noise or len(pictures) < len(batches):
         return count
-    correlation = sum(neighbor_correlation(b) * len(b) for b in batches) / count
+    correlation = sum(neighbor_correlation(b) * len(b) for b in pictures) / count
     if correlation < _LEAST_CORRELATION:
         raise CalibrationError(
             f"The calibration images look like noise (neighboring pixels correlate by "
             f"{correlation:.2f}; photos by 0.9). Ranges taken from noise fit no photo. Give real "
             "images, or ask for noise by name (--calibration noise)."
         )
-    if all(float(batch.std()) < 1e-6 for batch in batches):
+    if all(float(batch.std()) < 1e-6 for batch in pictures):
         raise CalibrationError(
             "All calibration images are one flat color. Give images of what the model will see."
         )
@@ -78,7 +89,7 @@ def check_calibration(batches: Sequence[Tensor], *, allow_noise: bool = False) -
 
 def calibrate(
     simulated: Simulated,
-    calibration: Sequence[Tensor],
+    calibration: Sequence[Example],
     *,
     metric: Metric = CLASSES,
     tell: Listener = silent,
@@ -90,14 +101,14 @@ def calibrate(
     """
     simulated.watch_ranges(True)
     simulated.simulate(())
-    images, total = 0, sum(len(batch) for batch in calibration)
-    few: list[Tensor] = []
+    images, total = 0, sum(images_in(batch) for batch in calibration)
+    few: list[Example] = []
     with torch.no_grad():
         for batch in calibration:
-            simulated.module(batch)
-            if images < (enough := _enough_to_choose_by(batch[0])):
-                few.append(batch[: enough - images])
-            images += len(batch)
+            simulated.module(*arguments(batch))
+            if images < (enough := _enough_to_choose_by(batch)):
+                few.append(batch[: enough - images] if isinstance(batch, Tensor) else batch)
+            images += images_in(batch)
             tell("calibrating", images, total)
     if not images:
         raise CalibrationError(
@@ -107,17 +118,18 @@ def calibrate(
     freeze_ranges(simulated)
     _choose_by_output(simulated, few, metric)
     # A network given single images may take no more, and the means of one say little.
-    if len(few[0]) > 1:
-        _correct_means(simulated, torch.cat(few), metric)
+    if isinstance(few[0], Tensor) and len(few[0]) > 1:
+        _correct_means(simulated, torch.cat([b for b in few if isinstance(b, Tensor)]), metric)
     return images
 
 
-def _enough_to_choose_by(image: Tensor) -> int:
-    alike = _VALUES_TO_CHOOSE_BY // image.numel()
+def _enough_to_choose_by(batch: Example) -> int:
+    values = sum(tensor.numel() for tensor in arguments(batch)) // images_in(batch)
+    alike = _VALUES_TO_CHOOSE_BY // values
     return min(max(alike, _LEAST_TO_CHOOSE_BY), _MOST_TO_CHOOSE_BY)
 
 
-def _choose_by_output(simulated: Simulated, batches: Sequence[Tensor], metric: Metric) -> None:
+def _choose_by_output(simulated: Simulated, batches: Sequence[Example], metric: Metric) -> None:
     """Keep the way to cut the ranges and to round weights with the least noise in the output.
 
     A histogram's least squared error per tensor is not the network's: the rare large activations
@@ -217,8 +229,8 @@ def _settle_grids(simulated: Simulated) -> None:
     for layer in simulated.layers.values():
         layer.settle()
     for layer in simulated.layers.values():
-        if layer.reads_from:
-            layer.settle(incoming=simulated.layers[layer.reads_from].grids[1])
+        if source := layer.reads_from or layer.on_grid_of:
+            layer.settle(incoming=simulated.layers[source].grids[1])
     for gelu in simulated.gelus.values():
         given = simulated.layers[gelu.source].grids[1]
         low, high = (given.scale * (code - given.zero_point) for code in (-128, 127))

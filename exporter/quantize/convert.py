@@ -15,7 +15,7 @@ from torch import Tensor, fx, nn
 
 from ..errors import NotFinite, QuantizeError
 from ..rewrites.layers import replace_submodule
-from ..rewrites.watch import hooks
+from ..rewrites.watch import Example, arguments, hooks
 from .layers import SimulatedLayer
 from .place import Simulated
 from .ranges import Range
@@ -184,7 +184,7 @@ def _quantize_once(graph: fx.GraphModule, simulated: Simulated) -> None:
     graph.recompile()
 
 
-def kernel_steps(simulated: Simulated, int8: nn.Module, example: Tensor) -> dict[str, float]:
+def kernel_steps(simulated: Simulated, int8: nn.Module, example: Example) -> dict[str, float]:
     """Compare each int8 kernel with its simulation on the same input; mean |d| in output steps."""
     inputs: dict[str, Tensor] = {}
     outputs: dict[str, Tensor] = {}
@@ -194,7 +194,7 @@ def kernel_steps(simulated: Simulated, int8: nn.Module, example: Tensor) -> dict
         inputs[name], outputs[name] = args[0].clone(), out.clone()
 
     with torch.no_grad(), hooks(simulated.layers, after=keep):
-        simulated.module(example)
+        simulated.module(*arguments(example))
     steps = {}
     for name, given in inputs.items():
         layer = simulated.layers[name]

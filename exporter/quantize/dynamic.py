@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from ..errors import NotFinite
 from ..recipes import QuantizeRecipe
 from ..rewrites.layers import is_plain_conv, is_plain_linear, replace_submodule
-from ..rewrites.watch import watch
+from ..rewrites.watch import Example, arguments, watch
 from .describe import LayerReport, Quantized, float_layer, nothing_quantized
 from .engine import quantized_engine, require_phone_packing
 from .place import layer_names, match_layers, traced_copy
@@ -79,7 +79,7 @@ def quantize_recurrent(module: nn.Module) -> list[str]:
     return done
 
 
-def apply_dynamic(module: nn.Module, recipe: QuantizeRecipe, example: Tensor) -> Quantized:
+def apply_dynamic(module: nn.Module, recipe: QuantizeRecipe, example: Example) -> Quantized:
     """Quantize a copy of `module` (eval, float32) for dynamic ranges, and report on its layers.
 
     Raises NothingQuantized where it has no layer for that.
@@ -118,7 +118,7 @@ def apply_dynamic(module: nn.Module, recipe: QuantizeRecipe, example: Tensor) ->
         quantize_dynamic(base, chosen, per_channel=recipe.granularity == "per_channel")
         require_phone_packing(base)
         with torch.no_grad():
-            base(example)
+            base(*arguments(example))
     convolutions = sum(is_plain_conv(m) for m in base.modules())
     if convolutions > len(chosen):
         notes.append(

@@ -19,7 +19,7 @@ from torch import Tensor, fx, nn
 from ..rewrites.attention import find_attentions
 from ..rewrites.layers import is_plain_conv, is_plain_linear
 from ..rewrites.scales import find_layer_scales
-from ..rewrites.watch import Flow, hooks, watch
+from ..rewrites.watch import Example, Flow, arguments, hooks, watch
 
 # How much of an activation's range moves into the weights; 0.5 is SmoothQuant's default.
 MIGRATION = 0.5
@@ -117,7 +117,7 @@ def find_pairs(
 
 
 def _watch_ranges(
-    module: nn.Module, channels: Mapping[str, int], calibration: Iterable[Tensor]
+    module: nn.Module, channels: Mapping[str, int], calibration: Iterable[Example]
 ) -> dict[str, Tensor]:
     """Return max|output| per channel of the modules named, over `calibration`.
 
@@ -132,11 +132,11 @@ def _watch_ranges(
     watched = {name: module.get_submodule(name) for name in channels}
     with torch.no_grad(), hooks(watched, after=keep):
         for batch in calibration:
-            module(batch)
+            module(*arguments(batch))
     return ranges
 
 
-def equalize_attention(graph: fx.GraphModule, calibration: Iterable[Tensor]) -> tuple[str, ...]:
+def equalize_attention(graph: fx.GraphModule, calibration: Iterable[Example]) -> tuple[str, ...]:
     """Give q, k and v of one Linear similar ranges, as they share one grid; name the Linears.
 
     Exact in float, by powers of two: what multiplies a channel of q divides it in k, and what
@@ -170,7 +170,7 @@ def equalize_attention(graph: fx.GraphModule, calibration: Iterable[Tensor]) -> 
     return tuple(done)
 
 
-def equalize_layer_scales(graph: fx.GraphModule, calibration: Iterable[Tensor]) -> tuple[str, ...]:
+def equalize_layer_scales(graph: fx.GraphModule, calibration: Iterable[Example]) -> tuple[str, ...]:
     """Let LayerScale carry the different ranges of a Linear's outputs; name the Linears.
 
     Exact in float, by powers of two: what divides an output multiplies its LayerScale.
@@ -200,7 +200,7 @@ def equalize_layer_scales(graph: fx.GraphModule, calibration: Iterable[Tensor]) 
 
 
 def equalize(
-    module: nn.Module, calibration: Iterable[Tensor], example: Tensor, *, convolutions: bool
+    module: nn.Module, calibration: Iterable[Example], example: Example, *, convolutions: bool
 ) -> tuple[str, ...]:
     """Equalize `module` in place from the ranges seen on `calibration`; name the sources.
 

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from runtime_check.comparison import sqnr_db
+from runtime_check.differences import sqnr_db
 from runtime_check.metrics import CLASSES, Kind, Metric, agreement_of, measure
 from runtime_check.outputs import flatten
 from runtime_check.runtimes.lite import load_lite, quantized_engine, write_lite
@@ -25,8 +25,9 @@ from ..errors import QuantizeError
 from ..options import Budget
 from ..outputs import Flat
 from ..package.archive import canonicalize
+from ..rewrites.watch import Example, arguments
 
-Runner = Callable[[Tensor], Any]
+Runner = Callable[..., Any]
 # A network's outputs, as a flat list, for each of several batches.
 Outputs = Sequence[Sequence[Tensor]]
 
@@ -36,7 +37,7 @@ AGREEMENT: Mapping[Kind, str] = {
     "pixels": "pixel agreement",
     "vectors": "smallest cosine",
     "boxes": "box agreement",
-    "none": "agreement",
+    "none": "mean error",
 }
 
 
@@ -45,7 +46,8 @@ class Accuracy:
     """How outputs compare with float32's: shares from 0 to 1, SQNR in dB, `images` measured.
 
     `agreement` is the metric's: of classes, of pixels (whose mean IoU is `miou`), of boxes, or the
-    smallest cosine of embeddings. `accuracy` and `float_accuracy` are None without labels.
+    smallest cosine of embeddings; values have none. `mean_abs` is their mean absolute error, in
+    the output's own unit. `accuracy` and `float_accuracy` are None without labels.
     """
 
     images: int
@@ -54,6 +56,7 @@ class Accuracy:
     accuracy: float | None = None
     float_accuracy: float | None = None
     miou: float | None = None
+    mean_abs: float | None = None
 
     @property
     def drop(self) -> float | None:
@@ -72,15 +75,21 @@ def meets(accuracy: Accuracy, budget: Budget) -> bool:
             )
         if accuracy.drop > budget.max_accuracy_drop + 1e-9:
             return False
+    if budget.min_sqnr_db is not None and not _reaches(accuracy, budget.min_sqnr_db):
+        return False
     return budget.min_agreement is None or (
         accuracy.agreement is not None and accuracy.agreement >= budget.min_agreement - 1e-9
     )
 
 
-def run_batches(module: Runner, batches: Sequence[Tensor]) -> list[list[Tensor]]:
+def _reaches(accuracy: Accuracy, least: float) -> bool:
+    return accuracy.sqnr_db is not None and accuracy.sqnr_db >= least - 1e-9
+
+
+def run_batches(module: Runner, batches: Sequence[Example]) -> list[list[Tensor]]:
     """Run `module` over `batches` without gradients; return the flat outputs of each."""
     with torch.no_grad():
-        return [flatten(module(batch)) for batch in batches]
+        return [flatten(module(*arguments(batch))) for batch in batches]
 
 
 def judge(
@@ -91,7 +100,7 @@ def judge(
     Those are classes of the first len(labels) rows. SQNR is of the floats that `measured_floats`
     names, all of them together.
     """
-    one, other = _arrays(reference), _arrays(actual)
+    one, other = arrays(reference), arrays(actual)
     share = float_share = None
     if labels is not None and len(labels):
         float_share, share = (_accuracy(side, labels, metric) for side in (reference, actual))
@@ -103,10 +112,21 @@ def judge(
         accuracy=share,
         float_accuracy=float_share,
         miou=figures.miou,
+        mean_abs=_mean_abs(reference, actual) if metric.kind == "none" else None,
     )
 
 
-def _arrays(outputs: Outputs) -> list[np.ndarray]:
+def _mean_abs(reference: Outputs, actual: Outputs) -> float | None:
+    """Return the mean absolute error of the only output; None where several may differ in unit."""
+    pairs = list(_pairs(reference, actual))
+    if any(len(batch) != 1 for batch in reference) or any(a.shape != b.shape for a, b in pairs):
+        return None
+    count = sum(a.numel() for a, _ in pairs)
+    return sum(float((a.double() - b.double()).abs().sum()) for a, b in pairs) / max(1, count)
+
+
+def arrays(outputs: Outputs) -> list[np.ndarray]:
+    """Return the outputs of all batches in a row, as `measure` takes them."""
     return [tensor.numpy() for batch in outputs for tensor in batch]
 
 
@@ -167,7 +187,7 @@ def _sqnr(reference: Outputs, actual: Outputs, metric: Metric) -> float | None:
     return sqnr_db(*(torch.cat([t.reshape(-1) for t in side]).numpy() for side in (one, other)))
 
 
-def save_for_timing(module: nn.Module, example: Tensor, path: Path) -> None:
+def save_for_timing(module: nn.Module, example: Example, path: Path) -> None:
     """Trace, optimize and save `module` for the lite interpreter: for measuring, not shipping.
 
     The exporter's own capture and optimize steps guard what is shipped; here the module has its
@@ -175,10 +195,11 @@ def save_for_timing(module: nn.Module, example: Tensor, path: Path) -> None:
     """
     from torch.utils.mobile_optimizer import optimize_for_mobile
 
+    given = arguments(example)
     with warnings.catch_warnings(), torch.no_grad(), quantized_engine():
         warnings.simplefilter("ignore")
-        flat = module if isinstance(module(example), Tensor) else Flat(module)
-        traced = torch.jit.trace(flat, example, check_trace=False)
+        flat = module if isinstance(module(*given), Tensor) else Flat(module)
+        traced = torch.jit.trace(flat, given, check_trace=False)
         write_lite(optimize_for_mobile(traced), path)
 
 
@@ -191,7 +212,7 @@ class Speed:
 
 
 def measure_speed(
-    modules: Mapping[str, nn.Module], example: Tensor, *, rounds: int = 30, warm_up: int = 3
+    modules: Mapping[str, nn.Module], example: Example, *, rounds: int = 30, warm_up: int = 3
 ) -> dict[str, Speed]:
     """Time lite files of `modules` in turns, one thread, QNNPACK engine; medians.
 
@@ -215,7 +236,7 @@ def measure_speed(
                 for turn in range(rounds + warm_up):
                     for name, runner in runners.items():
                         start = time.perf_counter()
-                        runner(example)
+                        runner(*arguments(example))
                         if turn >= warm_up:
                             times[name].append(time.perf_counter() - start)
         finally:

@@ -30,6 +30,7 @@ class SimulatedLayer(nn.Module):
     `watching` gathers ranges; `simulating` computes as int8 would, with float kernels. `clamp` is
     an activation after the layer that int8 saturation takes over. `reads_from` names the layer
     whose int8 output is this one's input, `feeds_int8` says that the output goes to such a one.
+    `on_grid_of` names a layer whose output this one's input consists of, in float.
     """
 
     def __init__(
@@ -51,6 +52,7 @@ class SimulatedLayer(nn.Module):
         self.output_observer = make_observer(recipe.observer, self.dtype)
         self.clamp: tuple[float, float] | None = None
         self.reads_from: str = ""
+        self.on_grid_of: str = ""
         self.feeds_int8 = False
         self.watching = True
         self.simulating = False

@@ -14,7 +14,7 @@ from fnmatch import fnmatchcase
 
 import torch
 import torch.nn.functional as functional
-from torch import Tensor, fx, nn
+from torch import fx, nn
 
 from ..errors import NotFinite, QuantizeError, UnknownLayer, Untraceable
 from ..recipes import QuantizeRecipe, WeightRounding
@@ -22,7 +22,7 @@ from ..rewrites.apply import edit_modules
 from ..rewrites.attention import open_attention
 from ..rewrites.layers import is_plain_conv, is_plain_linear, replace_submodule
 from ..rewrites.trace import trace
-from ..rewrites.watch import Flow, Value, watch
+from ..rewrites.watch import Example, Flow, Value, watch
 from .activations import SimulatedGelu, SimulatedSoftmax
 from .equalize import equalize, equalize_attention, equalize_layer_scales
 from .layers import SimulatedLayer
@@ -106,7 +106,7 @@ def match_layers(patterns: Sequence[str], names: Sequence[str]) -> frozenset[str
     return frozenset(chosen)
 
 
-def prepared_copy(module: nn.Module, example: Tensor) -> nn.Module:
+def prepared_copy(module: nn.Module, example: Example) -> nn.Module:
     """Return an eval copy of `module` with plain convolutions and folded BatchNorm.
 
     The rewrites find nothing to do on a module that has already been through. Raises NotFinite
@@ -165,6 +165,26 @@ def _join_neighbors(layers: dict[str, SimulatedLayer], flow: Flow) -> None:
         layer.feeds_int8 = True
         for reader in readers:
             layers[reader].reads_from = name
+
+
+def _pass_grids_through_pads(
+    module: nn.Module, layers: dict[str, SimulatedLayer], flow: Flow
+) -> None:
+    """Let a layer behind a padding with zeros use the grid of the layer before it.
+
+    Zero lies on every grid, so what is padded lies on the grid that it was rounded to: a grid of
+    its own, found by what it sees with the zeros, would only round it once more.
+    """
+    sources = {flow.outputs[name]: name for name in layers if name in flow.outputs}
+    by_input = _readers_by_input(layers, flow)
+    for name, child in module.named_modules():
+        if not isinstance(child, nn.ConstantPad2d) or child.value != 0:
+            continue
+        source = sources.get(flow.inputs.get(name, (0, -1)))
+        if source is None or flow.calls.get(source) != 1:
+            continue
+        for reader in by_input.get(flow.outputs.get(name, (0, -1)), []):
+            layers[reader].on_grid_of = source
 
 
 def _share_inputs(layers: dict[str, SimulatedLayer], flow: Flow) -> list[tuple[str, ...]]:
@@ -234,7 +254,7 @@ def _place_softmaxes(module: nn.Module) -> dict[str, SimulatedSoftmax]:
 
 
 def _place(
-    module: nn.Module, recipe: QuantizeRecipe, example: Tensor, float_layers: dict[str, str]
+    module: nn.Module, recipe: QuantizeRecipe, example: Example, float_layers: dict[str, str]
 ) -> tuple[dict[str, SimulatedLayer], dict[str, SimulatedGelu], list[tuple[str, ...]]]:
     flow = watch(module, example)
     layers: dict[str, SimulatedLayer] = {}
@@ -258,6 +278,7 @@ def _place(
     # The activations are gone now, so neighbors show.
     flow = watch(module, example)
     _join_neighbors(layers, flow)
+    _pass_grids_through_pads(module, layers, flow)
     cheap = recipe.cheap_activations and recipe.scheme == "xnnpack"
     gelus = _place_gelus(module, layers, flow) if cheap else {}
     for simulated in layers.values():
@@ -266,7 +287,7 @@ def _place(
 
 
 def traced_copy(
-    module: nn.Module, recipe: QuantizeRecipe, example: Tensor
+    module: nn.Module, recipe: QuantizeRecipe, example: Example
 ) -> tuple[nn.Module, QuantizeRecipe, list[str]]:
     """Prepare a copy of `module` and trace it where the recipe's mode says so.
 
@@ -290,7 +311,7 @@ def traced_copy(
 
 
 def _equalize(
-    base: nn.Module, recipe: QuantizeRecipe, example: Tensor, calibration: Sequence[Tensor]
+    base: nn.Module, recipe: QuantizeRecipe, example: Example, calibration: Sequence[Example]
 ) -> list[str]:
     """Equalize `base` in place; return sentences for the report."""
     notes = []
@@ -312,11 +333,12 @@ def simulate_int8(
     module: nn.Module,
     recipe: QuantizeRecipe,
     *,
-    example: Tensor,
-    calibration: Sequence[Tensor] | None = None,
+    example: Example,
+    calibration: Sequence[Example] | None = None,
 ) -> Simulated:
     """Return a copy of `module` that observes ranges; the input is normalized float N,C,H,W.
 
+    Of several inputs `example` and each of `calibration` are the arguments of one call.
     With `calibration` the copy is equalized first, where the recipe says so. Raises UnknownLayer
     for a float layer that does not exist.
     """

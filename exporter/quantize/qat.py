@@ -26,7 +26,7 @@ from ..image.folders import Reader, open_folder, skipped_for
 from ..image.read import Color, Skipped
 from ..progress import Listener, silent
 from .evaluate import Accuracy, judge, run_batches
-from .losses import distillation
+from .losses import distillation, spreads_of
 from .place import Simulated
 
 # Images of a training folder that are used at most.
@@ -99,7 +99,7 @@ def _batches(order: Sequence[int], size: int) -> Iterator[list[int]]:
 
 def _score(accuracy: Accuracy) -> tuple[float, float]:
     first = accuracy.agreement if accuracy.accuracy is None else accuracy.accuracy
-    return (first or 0.0, accuracy.sqnr_db or -1e9)
+    return (first or 0.0, -1e9 if accuracy.sqnr_db is None else accuracy.sqnr_db)
 
 
 def _fingerprint(simulated: Simulated, data: TrainingSet, batch_size: int) -> str:
@@ -152,6 +152,8 @@ class _Course:
     schedule: torch.optim.lr_scheduler.LRScheduler
     best: tuple[tuple[float, float], int, dict[str, Any]]  # score, epoch, weights
     results: list[EpochResult]
+    at_once: int | None = None  # images that the network takes, where that is one number
+    spreads: tuple[float, ...] = ()  # of the float model's outputs
     first: int = 0  # epoch to begin with
 
     @property
@@ -168,10 +170,15 @@ class _Course:
 
     def validate(self) -> Accuracy:
         data = self.data
-        chunks = [data.load(chunk) for chunk in _batches(data.validation, self.batch_size)]
+        chunks = [data.load(part) for part in self.parts(data.validation)]
         labels = None if data.labels is None else data.labels[list(data.validation)]
         wanted, got = run_batches(self.teacher, chunks), run_batches(self.module, chunks)
+        self.spreads = self.spreads or spreads_of(wanted)
         return judge(wanted, got, labels, self.metric)
+
+    def parts(self, images: Sequence[int]) -> Iterator[list[int]]:
+        """Cut `images` into what the network is given at once."""
+        return _batches(images, self.at_once or self.batch_size)
 
 
 def fine_tune(
@@ -181,17 +188,21 @@ def fine_tune(
     *,
     metric: Metric = CLASSES,
     batch_size: int = 32,
+    at_once: int | None = None,
     checkpoint: Path | None = None,
     tell: Listener = silent,
 ) -> Trained:
     """Train a calibrated `simulated` in place and leave its best epoch's weights in it.
 
     `teacher` is the float model; `metric` says what is learned and validated. Epochs,
-    learning rate and seed are the recipe's. With `checkpoint`, every epoch is saved there and an
-    existing file is resumed. Raises NotFinite when the loss diverges.
+    learning rate and seed are the recipe's. A network that takes `at_once` images and no other
+    number is run on as many, and their gradients add up to those of a batch. With `checkpoint`,
+    every epoch is saved there and an existing file is resumed. Raises NotFinite when the loss
+    diverges.
     """
     recipe = simulated.recipe
     course = _begin(simulated, teacher, data, metric, batch_size)
+    course.at_once = at_once
     before = course.validate()
     course.best = (_score(before), -1, copy.deepcopy(course.module.state_dict()))
     if checkpoint is not None and checkpoint.exists():
@@ -267,7 +278,7 @@ def _resume(course: _Course, checkpoint: Path) -> None:
 
 def _epoch(course: _Course, epoch: int, tell: Listener) -> float:
     """Train on every image once; return the mean loss. Raises NotFinite when it diverges."""
-    recipe, data, trained_on = course.simulated.recipe, course.data, course.trained_on
+    recipe, trained_on = course.simulated.recipe, course.trained_on
     # Seeded by epoch, so that a resumed run sees what an unbroken one would have seen.
     generator = torch.Generator().manual_seed((recipe.seed * 1_000_003 + epoch) % 2**63)
     order = [trained_on[i] for i in torch.randperm(len(trained_on), generator=generator)]
@@ -275,26 +286,33 @@ def _epoch(course: _Course, epoch: int, tell: Listener) -> float:
         layer.follow_weight()
     total = 0.0
     for step, chunk in enumerate(_batches(order, course.batch_size)):
-        images = data.load(chunk)
-        with torch.no_grad():
-            wanted = flatten(course.teacher(images))
-        labels = None if data.labels is None else data.labels[chunk]
-        loss = distillation(course.metric, flatten(course.module(images)), wanted, labels)
-        value = float(loss.detach())
+        course.optimizer.zero_grad(set_to_none=True)
+        value = sum(_learn(course, part, len(part) / len(chunk)) for part in course.parts(chunk))
         if value != value or value == float("inf"):
             raise NotFinite(
                 f"Fine-tuning diverged in epoch {epoch + 1}, step {step + 1} (loss {value}). "
                 f"Lower the learning rate (it was {recipe.learning_rate:g}), and check that "
                 "the training images hold numbers."
             )
-        course.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
         course.optimizer.step()
         course.schedule.step()
         total += value
         what = f"training, epoch {epoch + 1} of {recipe.epochs}, loss {value:.3g}"
         tell(what, step + 1, course.steps)
     return total / course.steps
+
+
+def _learn(course: _Course, images: list[int], share: float) -> float:
+    """Add the gradients of some images, which are `share` of a batch; return their part of it."""
+    x = course.data.load(images)
+    with torch.no_grad():
+        wanted = flatten(course.teacher(x))
+    labels = None if course.data.labels is None else course.data.labels[images]
+    loss = distillation(
+        course.metric, flatten(course.module(x)), wanted, labels, spreads=course.spreads
+    )
+    (loss * share).backward()
+    return float(loss.detach()) * share
 
 
 def _save(course: _Course, epoch: int, checkpoint: Path) -> None:

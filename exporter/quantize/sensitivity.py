@@ -8,18 +8,19 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from runtime_check.metrics import CLASSES, Metric
+from runtime_check.metrics import CLASSES, Metric, mean_overlap
 
 from ..errors import BudgetNotMet
 from ..options import Budget
 from ..progress import Listener, silent
-from .evaluate import Accuracy, Outputs, judge, meets, run_batches
+from ..rewrites.watch import Example
+from .evaluate import Accuracy, Outputs, arrays, judge, meets, run_batches
 from .place import Simulated
 
 
 @dataclass(frozen=True, kw_only=True)
 class LayerSensitivity:
-    """One layer's part in the noise, as output SQNR in dB.
+    """One layer's part in the noise, in dB: as SQNR, or as the boxes that still overlap.
 
     `alone_db`: only this layer is int8 (low means harmful). `without_db`: all but this one are
     (far above `all_db` means that this layer was the trouble); None when not measured.
@@ -41,18 +42,26 @@ class FloatSet:
 
 
 def _db(reference: Outputs, actual: Outputs, metric: Metric) -> float:
-    """Return the SQNR in dB; of maps and boxes without scores, the share that agrees, likewise."""
-    found = judge(reference, actual, metric=metric)
-    if found.sqnr_db is not None:
-        return found.sqnr_db
-    if found.agreement is None or found.agreement >= 1.0:
+    """Return the SQNR in dB; of boxes how much they overlap and of bare maps what agrees, likewise.
+
+    Boxes come in another number and order when the network changes, so they have no SQNR: one
+    layer's would stand beside another's share.
+    """
+    if metric.kind == "boxes":
+        share = mean_overlap(metric, arrays(reference), arrays(actual))
+    else:
+        found = judge(reference, actual, metric=metric)
+        if found.sqnr_db is not None:
+            return found.sqnr_db
+        share = found.agreement
+    if share is None or share >= 1.0:
         return math.inf
-    return -10.0 * math.log10(1.0 - found.agreement)
+    return -10.0 * math.log10(1.0 - share)
 
 
 def measure_sensitivity(
     simulated: Simulated,
-    batches: Sequence[Tensor],
+    batches: Sequence[Example],
     *,
     metric: Metric = CLASSES,
     leave_one_out: bool = True,
@@ -61,8 +70,8 @@ def measure_sensitivity(
     """Simulate int8 in one layer at a time, and in all but one; most harmful first.
 
     Costs two passes over `batches` per layer (one without `leave_one_out`); 16 to 32 images
-    suffice. Noise is that of the outputs that `metric` is about. Simulation is used, not int8
-    kernels, so every layer is judged by the same rule.
+    suffice. Noise is that of the outputs that `metric` is about, of boxes what does not overlap.
+    Simulation is used, not int8 kernels, so every layer is judged by the same rule.
     """
     names = list(simulated.layers)
     simulated.simulate(())
@@ -86,7 +95,7 @@ def measure_sensitivity(
 def smallest_float_set(
     simulated: Simulated,
     sensitivity: Sequence[LayerSensitivity],
-    batches: Sequence[Tensor],
+    batches: Sequence[Example],
     budget: Budget,
     *,
     labels: Tensor | None = None,

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from runtime_check.artifact.metadata import Quantization
 from runtime_check.metrics import Metric, metric_for
 
+from ..errors import UsageError
 from ..image.folders import SkippedImages
 from ..notes import Note
 from ..options import NOISE, QuantizeOptions
@@ -22,6 +23,7 @@ from ..outputs import run
 from ..plan import Plan
 from ..progress import Listener, silent
 from ..recipes import AUTO
+from ..rewrites.watch import Example
 from .apply import QuantizeImages, quantize
 from .auto import choose
 from .describe import LayerReport, Quantized
@@ -69,17 +71,22 @@ def quantize_network(
         calibration, exam, how, unfit = exam_images(options, plan, metric, calibration, skipped)
         notes.append(how)
         skipped += unfit
-    if not takes_batches(module, plan.inputs[0][0]):
+    at_once = None
+    given = plan.inputs[0]
+    if len(given) == 1 and not takes_batches(module, given[0], plan.inputs[-1][0]):
+        at_once = 1
+        notes.append(_require_one_image(module, plan))
         calibration = _one_by_one(calibration)
         exam = exam and replace(exam, measured=_one_by_one(exam.measured))
     train, unfit = training_images(options, plan, metric)
     skipped += unfit
     images = QuantizeImages(
-        example=plan.inputs[0][0],
+        example=given[0] if len(given) == 1 else given,
         calibration=calibration,
         allow_noise=options.calibration == NOISE,
         train=train,
         checkpoint=options.checkpoint,
+        at_once=at_once,
     )
     if exam is None:
         quantized = quantize(module, options.recipes[0], images, metric=metric, tell=tell)
@@ -106,18 +113,45 @@ def network_metric(module: nn.Module, plan: Plan) -> Metric:
     return metric_for(meaning.task, meaning.described(outputs, None, None).tensors)
 
 
-def takes_batches(module: nn.Module, example: Tensor) -> bool:
-    """Say whether two images give twice the outputs: else images are run one by one."""
-    one = run(module, (example,))
+def takes_batches(module: nn.Module, example: Tensor, other: Tensor) -> bool:
+    """Say whether two images give what each gives alone: else images are run one by one."""
+    first, second = run(module, (example,)), run(module, (other,))
     try:
-        two = run(module, (torch.cat([example, example]),))
+        both = run(module, (torch.cat([example, other]),))
     except Exception:  # noqa: BLE001  a network of a fixed batch size is a valid network
         return False
-    return [2 * t.numel() for t in one] == [t.numel() for t in two]
+    return len(first) == len(second) == len(both) and all(
+        one.dim() > 0 and one.shape == two.shape and _alike(torch.cat([one, two]), got)
+        for one, two, got in zip(first, second, both, strict=True)
+    )
 
 
-def _one_by_one(batches: Sequence[Tensor]) -> list[Tensor]:
-    return [image for batch in batches for image in batch.split(1)]
+def _alike(one: Tensor, other: Tensor) -> bool:
+    """Whether two outputs are the same but for rounding, which may turn a class here and there."""
+    if one.shape != other.shape or not one.numel():
+        return one.shape == other.shape
+    if not one.is_floating_point():
+        return float((one == other).double().mean()) > 0.99
+    return torch.allclose(one, other, rtol=1e-3, atol=1e-3 * float(one.abs().max()))
+
+
+def _require_one_image(module: nn.Module, plan: Plan) -> Note:
+    """Say that images go one by one; raise `UsageError` where the network does not take one."""
+    name, example = plan.source.name, plan.inputs[0][0]
+    try:
+        run(module, (example[:1],))
+    except Exception as error:
+        raise UsageError(
+            f"{name} takes {len(example)} images at once and no other number, and int8 is "
+            "calibrated and judged on one after the other. Export it for one image "
+            f"(--input-shape {','.join(map(str, (1, *example.shape[1:])))})."
+        ) from error
+    text = f"{name} takes no batches: images are run one by one, and training adds up gradients"
+    return Note("quantize", text)
+
+
+def _one_by_one(batches: Sequence[Example]) -> list[Example]:
+    return [image for batch in batches if isinstance(batch, Tensor) for image in batch.split(1)]
 
 
 def _network(

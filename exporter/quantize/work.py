@@ -23,7 +23,7 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import UncountedWork
-from ..rewrites.watch import Recorder
+from ..rewrites.watch import Example, Recorder, arguments
 from ..trial import FLOPS
 from .engine import quantized_engine
 
@@ -41,6 +41,8 @@ _QUANTIZE, _DEQUANTIZE, _INT8_ELEMENT = 2.21, 1.38, 3.02
 _EXPONENTIAL, _NORM, _ELEMENT = 51.0, 5.25, 1.23
 # Range and rounding of a dynamic layer's input: what it takes beyond a static one's layer.
 _DYNAMIC_INPUT = 3.0
+# Elementary operations of `postprocess/nms` on two boxes, with two rounds.
+_PAIR = 33
 
 _EXPONENTIALS = re.compile(
     "exp2?|expm1|sigmoid|tanh|gelu|silu|mish|elu|softplus|log|log2|log1p|log_sigmoid_forward|erf|"
@@ -58,7 +60,7 @@ _PRODUCTS = re.compile(
 _INT8_ELEMENTS = re.compile("(add|mul)(_relu|_scalar)?|cat|hardswish|leaky_relu|clamp|relu6")
 
 
-def count_work(module: nn.Module, example: Tensor) -> int:
+def count_work(module: nn.Module, example: Example) -> int:
     """Run `module` once on `example` and return its work, in float32 multiply-accumulates.
 
     `module` is float or int8, of any recipe; the same module and shape give the same number on any
@@ -66,7 +68,7 @@ def count_work(module: nn.Module, example: Tensor) -> int:
     """
     counter = _Counter()
     with quantized_engine(), _plain_attention(), torch.no_grad(), Recorder(counter.record):
-        module(example)
+        module(*arguments(example))
     return round(counter.instructions / _DENSE["float"])
 
 
@@ -233,6 +235,11 @@ def _dynamic_recurrent(gates: int) -> Callable[[tuple[Any, ...], Any], float]:
     return count
 
 
+def _suppression(args: tuple[Any, ...], result: Any) -> float:
+    """Count what the file runs in its place, which compares every two boxes (`postprocess/nms`)."""
+    return _ELEMENT * _PAIR * float(args[0].shape[0] ** 2)
+
+
 def _quantize(args: tuple[Any, ...], result: Any) -> float:
     return _QUANTIZE * sum(t.numel() for t in _tensors([result]))
 
@@ -259,4 +266,5 @@ _SPECIAL: Mapping[str, Callable[[tuple[Any, ...], Any], float]] = {
     "quantized::linear_relu": _int8_linear,
     "quantized::linear_dynamic": _dynamic_linear,
     "quantized::linear_relu_dynamic": _dynamic_linear,
+    "torchvision::nms": _suppression,
 }

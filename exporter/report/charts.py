@@ -165,6 +165,10 @@ def line_chart(
     )
 
 
+def _decibels(value: float) -> str:
+    return f"{value:.1f} dB"
+
+
 def training_charts(training: TrainingView, agreement: str) -> list[LineChart]:
     """Lay out what each epoch gave: the score, from before training on, and the loss.
 
@@ -172,12 +176,16 @@ def training_charts(training: TrainingView, agreement: str) -> list[LineChart]:
     """
     scores = [(0, training.before), *((e.epoch, e.score) for e in training.epochs)]
     measured = [(epoch, score) for epoch, score in scores if score is not None]
-    names = {"accuracy": "Accuracy", "agreement": f"{agreement} with float32"}
+    names = {
+        "accuracy": "Accuracy",
+        "agreement": f"{agreement} with float32",
+        "sqnr_db": "SQNR against float32",
+    }
     charts = [
         line_chart(
             names[training.metric],
             measured,
-            percent,
+            _decibels if training.metric == "sqnr_db" else percent,
             best=training.best_epoch,
             reference=None if training.float32 is None else (training.float32, "float32"),
         ),

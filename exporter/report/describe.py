@@ -1,18 +1,17 @@
-"""What a file says of itself, and its report says of it: metadata, golden vectors, figures."""
+"""What a file says of itself, and its report says of it: metadata and figures."""
 
 from __future__ import annotations
 
-import re
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
 import torch
-from torch import Tensor
 
 import runtime_check.artifact.metadata as contract
 from runtime_check.artifact.archive import ArtifactFile, read_artifact
-from runtime_check.artifact.metadata import SAVED_STAGE, LedgerRow, Metadata
+from runtime_check.artifact.metadata import GOLDEN_RECORD, SAVED_STAGE, LedgerRow, Metadata
 from runtime_check.files import file_sha256
 
 from .. import __version__
@@ -22,15 +21,16 @@ from ..image.folders import SkippedImages
 from ..image.preprocess import (
     COLORS,
     MAX_ASPECT,
-    MAX_SIDE,
     MIN_SIDE,
     PreprocessingDifference,
     measure_preprocessing,
 )
 from ..image.samples import PHOTOS, in_channels, photo
-from ..lower.lower import Lowered
+from ..lower.lowered import Lowered, portable
 from ..notes import Note
 from ..outputs import stack
+from ..package.archive import LiteFile
+from ..package.program import ProgramFile
 from ..plan import Plan
 from ..progress import Clock
 from ..quantize.evaluate import Accuracy
@@ -50,44 +50,7 @@ from .report import (
     layer_sizes,
     part_sizes,
 )
-
-# Bytes of golden outputs in a file, two million as base64: larger ones are sampled.
-MOST_EXPECTED = 1_450_000
-
-
-def golden_vectors(plan: Plan, expected: Expected) -> contract.Golden:
-    """Return inputs and the outputs the file must give for them, to be replayed on a phone."""
-    kept = [*zip(plan.samples, expected.outputs, strict=True)]
-    if plan.preprocess is None:
-        # Bare networks take megabytes an input; two are enough to prove parity on a phone.
-        kept = kept[:1] + kept[2:3] if plan.source.example else kept[1:3]
-    most = _values_kept([outputs for _, outputs in kept])
-    cases = [
-        contract.GoldenCase(
-            name=sample.name,
-            inputs=[contract.TensorData.of(t.numpy()) for t in sample.inputs],
-            expected=[contract.SampledData.sampled(t.numpy(), most, seed=index) for t in outputs],
-        )
-        for index, (sample, outputs) in enumerate(kept)
-    ]
-    return contract.Golden(tolerance=expected.phone, cases=cases)
-
-
-def _values_kept(outputs: Sequence[Sequence[Tensor]]) -> int:
-    """Return how many values of each golden output fit into `MOST_EXPECTED` bytes."""
-    tensors = [tensor for sample in outputs for tensor in sample]
-    total = sum(tensor.numel() * tensor.element_size() for tensor in tensors)
-    if total <= MOST_EXPECTED:
-        return max(tensor.numel() for tensor in tensors)
-    # Small outputs are kept whole, and leave the others more room.
-    left, count = MOST_EXPECTED, len(tensors)
-    for tensor in sorted(tensors, key=lambda t: t.numel() * t.element_size()):
-        size = tensor.numel() * tensor.element_size()
-        if size > left // count:
-            break
-        left, count = left - size, count - 1
-    widest = max(tensor.element_size() for tensor in tensors)
-    return max(1, left // count // widest)
+from .vectors import MOST_GOLDEN
 
 
 def metadata_of(
@@ -103,36 +66,42 @@ def metadata_of(
 
     `ran` is the run on a device runtime, where one was asked for.
     """
-    bytecode = lowered.file.bytecode
+    file = lowered.file
     return Metadata(
         name=plan.source.name,
+        format="pte" if isinstance(file, ProgramFile) else "ptl",
+        program=_program(file) if isinstance(file, ProgramFile) else None,
         task=plan.meaning.task,
         task_basis=plan.meaning.basis,
         input=_input(plan, lowered),
         preprocessing=plan.preprocessing,
         output=plan.described(ledger.eager[0]),
         quantization=network.described,
-        capture=contract.Capture(
-            method=lowered.captured.method,
-            reason=lowered.captured.reason,
-            scripted_modules=list(lowered.captured.scripted_modules),
-            specialized=[_portable(str(branch)) for branch in lowered.captured.specialized],
-        ),
+        capture=lowered.capture,
         passes=[
             *_passes("prepare", prepared.effects),
-            *_passes("optimize", lowered.optimized.effects),
+            *_passes("optimize", lowered.effects),
         ],
-        produced_by=contract.ProducedBy(
-            exporter=__version__,
-            torch=str(torch.__version__),
-            timm=version_of("timm"),
-            bytecode_version=bytecode.version,
-        ),
-        operators=bytecode.calls,
+        produced_by=_produced_by(file),
+        operators=dict(file.operators),
         runtimes=_verdicts(lowered, ran),
         provenance=plan.source.provenance,
         tolerance=expected.phone,
         ledger=_rows(lowered, ledger),
+    )
+
+
+def _program(file: ProgramFile) -> contract.Program:
+    return contract.Program(bytes=file.bytes, sha256=file.sha256, methods=list(file.methods))
+
+
+def _produced_by(file: LiteFile | ProgramFile) -> contract.ProducedBy:
+    return contract.ProducedBy(
+        exporter=__version__,
+        torch=str(torch.__version__),
+        timm=version_of("timm"),
+        bytecode_version=file.bytecode.version if isinstance(file, LiteFile) else None,
+        executorch=file.executorch if isinstance(file, ProgramFile) else None,
     )
 
 
@@ -153,24 +122,26 @@ def _input(plan: Plan, lowered: Lowered) -> contract.ImageInput | contract.Tenso
     return contract.ImageInput(
         color=COLORS[plan.preprocess.channels],
         min_side=MIN_SIDE,
-        max_side=MAX_SIDE,
+        max_side=plan.preprocess.max_side,
         max_aspect=MAX_ASPECT,
         geometry=plan.preprocess.geometry(),
     )
 
 
 def _verdicts(lowered: Lowered, ran: Verified | None) -> list[contract.RuntimeVerdict]:
-    bytecode = lowered.file.bytecode
-    verdicts = [
-        contract.RuntimeVerdict(
-            runtime=verdict.runtime,
-            compatible=bool(verdict),
-            how="operator-table",
-            detail=_portable("; ".join(map(str, verdict.missing)))
-            or f"all {len(bytecode.operators)} operators are there, bytecode {bytecode.version}",
-        )
-        for verdict in lowered.verdicts
-    ]
+    verdicts = []
+    if isinstance(lowered.file, LiteFile):  # whose operators can be looked up
+        there = f"all {len(lowered.file.bytecode.operators)} operators are there"
+        verdicts = [
+            contract.RuntimeVerdict(
+                runtime=verdict.runtime,
+                compatible=bool(verdict),
+                how="operator-table",
+                detail=portable("; ".join(map(str, verdict.missing)))
+                or f"{there}, bytecode {lowered.file.bytecode.version}",
+            )
+            for verdict in lowered.verdicts
+        ]
     if ran is not None:
         executed = contract.RuntimeVerdict(
             runtime=ran.runtime, compatible=True, how="executed", detail=str(ran.comparison)
@@ -186,11 +157,6 @@ def _rows(lowered: Lowered, ledger: Ledger) -> list[LedgerRow]:
     if lowered.verified is None:
         rows.append(LedgerRow(stage=SAVED_STAGE, note="NOT VERIFIED (--no-verify)"))
     return rows
-
-
-def _portable(text: str) -> str:
-    """Shorten absolute paths in a branch's description: the artifact holds no machine paths."""
-    return re.sub(r"(?:[A-Za-z]:)?[\\/](?:[^\\/:,]+[\\/])+", "", text)
 
 
 def report_of(
@@ -223,13 +189,20 @@ def report_of(
         training=_training(network.trained),
         layers=[LayerView(**vars(layer)) for layer in network.layers],
         layer_types=layer_sizes(prepared.module),
-        parts=part_sizes([(r.name, r.stored) for r in file.records], file.bytes),
+        parts=part_sizes(
+            [(r.name, r.stored) for r in file.records], file.bytes, program=file.program_bytes
+        ),
         histogram=histogram(stack(ledger.eager), stack(verified.outputs)) if verified else None,
         golden=golden_views(metadata, _judged(plan, verified, ledger)) if verified else [],
         preprocessing=_preprocessing(plan),
         skipped=_skipped(plan, network),
         calibration=network.calibration,
-        notes=[*told, *_notes(plan, metadata, network, lowered), *_signature_note(file)],
+        notes=[
+            *told,
+            *_notes(plan, metadata, network, lowered),
+            *_golden_note(file),
+            *_signature_note(file),
+        ],
     )
 
 
@@ -252,10 +225,14 @@ def _training(trained: Trained | None) -> TrainingView | None:
     labeled = before.accuracy is not None
 
     def score(measured: Accuracy) -> float | None:
+        if before.agreement is None:  # values, not classes
+            quality = measured.sqnr_db
+            return quality if quality is not None and math.isfinite(quality) else None
         return measured.accuracy if labeled else measured.agreement
 
+    counted: Literal["accuracy", "agreement"] = "accuracy" if labeled else "agreement"
     return TrainingView(
-        metric="accuracy" if labeled else "agreement",
+        metric="sqnr_db" if before.agreement is None else counted,
         images=before.images,
         before=score(before),
         float32=before.float_accuracy,
@@ -284,6 +261,15 @@ def _skipped(plan: Plan, network: QuantizedNetwork) -> list[SkippedImages]:
     return list({some.use: some for some in (*evaluation, *network.skipped)}.values())
 
 
+def _golden_note(file: ArtifactFile) -> list[Note]:
+    """Say what golden vectors take where that is more than anybody expects of them."""
+    stored = sum(record.stored for record in file.records if record.name == GOLDEN_RECORD)
+    if stored <= MOST_GOLDEN:
+        return []
+    text = f"the golden input takes {stored / 1e6:.1f} MB of the file: phones replay all of it"
+    return [Note("golden", text)]
+
+
 def _signature_note(file: ArtifactFile) -> list[Note]:
     if file.signature is None:
         return []
@@ -298,7 +284,7 @@ def _notes(
     notes += [Note("absent", f"output left out, it is None: {name}") for name in plan.absent]
     notes += [Note("task", text) for text in _task(plan, metadata)]
     notes += [Note("weights", text) for text in (read.sentences() if read is not None else ())]
-    notes += [Note("repair", text) for text in lowered.optimized.repairs]
+    notes += [Note("repair", text) for text in lowered.repairs]
     notes += network.notes
     notes += [Note("rejected-capture", text) for text in lowered.rejected]
     if metadata.provenance.weights.origin == "random":

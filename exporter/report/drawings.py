@@ -1,4 +1,4 @@
-"""Outputs drawn onto a photo: maps of classes, depths and boxes, as PNG.
+"""Outputs drawn onto a photo: maps of classes, depths, boxes and points, as PNG.
 
 Photos are uint8 RGB `[H, W, 3]`; colors are red, green, blue from 0 to 255. The apps draw with the
 same colors of classes (`tests/golden/palette.json`).
@@ -32,6 +32,9 @@ _VIRIDIS = np.array(
 # Photos are enlarged for boxes, so that names fit; and the height of the letters on them.
 ENLARGED = 2
 _LETTERS = 11
+# Half the width of a point, as a share of the longer side, and of what surrounds it, in pixels.
+_DOT = 1 / 90
+_RIM = 1
 
 
 def class_color(index: int) -> Color:
@@ -156,4 +159,29 @@ def draw_boxes(photo: np.ndarray, found: Sequence[Found]) -> np.ndarray:
         y = top - (y2 - y1) - 4 if top > (y2 - y1) + 4 else top
         draw.rectangle((x, y, x + (x2 - x1) + 4, y + (y2 - y1) + 4), fill=one.color)
         draw.text((x + 2 - x1, y + 2 - y1), one.text, fill=(0, 0, 0), font=font)
+    return np.asarray(image)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dot:
+    """A point on a photo, in its pixels: filled, or a ring where it may not be there."""
+
+    x: float
+    y: float
+    color: Color
+    is_filled: bool
+
+
+def draw_points(photo: np.ndarray, dots: Sequence[Dot]) -> np.ndarray:
+    """Draw points on the photo, `ENLARGED` times as large, with a dark rim; the first on top."""
+    height, width = photo.shape[:2]
+    size = (ENLARGED * width, ENLARGED * height)
+    image = Image.fromarray(photo).resize(size, Image.Resampling.BICUBIC)
+    draw = ImageDraw.Draw(image)
+    radius = max(3.0, _DOT * max(size))
+    for dot in reversed(dots):
+        x, y = ENLARGED * dot.x, ENLARGED * dot.y
+        for reach, color in ((radius + _RIM, (0, 0, 0)), (radius, dot.color)):
+            ends = (x - reach, y - reach, x + reach, y + reach)
+            draw.ellipse(ends, fill=color if dot.is_filled else None, outline=color, width=2)
     return np.asarray(image)

@@ -9,10 +9,13 @@ from typing import Literal
 import numpy as np
 
 from runtime_check.artifact.metadata import Frozen, ImageInput, Metadata, OutputTensor
+from runtime_check.differences import blocks, largest_distance
 
 from .drawings import as_rgb, png
+from .images import picture_drawing
 from .objects import DetectedBox, boxes_drawing
 from .pictures import Drawing, classes_drawing, depth_drawing
+from .points import PointRow, points_drawing
 
 # Classes of a bar chart, numbers of a regression, outputs of a table: more do not fit beside a
 # photo.
@@ -74,6 +77,8 @@ class GoldenView(Frozen):
     drawing: Drawing | None = None
     boxes: tuple[DetectedBox, ...] = ()
     boxes_total: int = 0
+    points: tuple[PointRow, ...] = ()
+    points_total: int = 0
     numbers: tuple[Number, ...] = ()
     others: tuple[OutputFigures, ...] = ()
     left_out: int = 0  # outputs beyond those of `others`
@@ -163,10 +168,18 @@ def _drawn(
     for index, tensor in enumerate(metadata.output.tensors):
         pair = one.expected[index], one.actual[index]
         drawing = None
+        if metadata.task == "keypoint-detection":
+            points = points_drawing(metadata.output, index, photo, placement, pair)
+            if points is not None:
+                return {
+                    "drawing": points.drawing, "points": points.rows, "points_total": points.total,
+                }, {index}  # fmt: skip
         if metadata.task == "image-segmentation":
             drawing = classes_drawing(tensor, metadata.output.labels, photo, placement, pair)
         elif metadata.task == "depth-estimation" and tensor.holds == "depth":
             drawing = depth_drawing(tensor, photo, placement, pair)
+        elif metadata.task == "image-to-image":
+            drawing = picture_drawing(tensor, pair)
         if drawing is not None:
             return {"drawing": drawing}, {index}
     return {}, set()
@@ -238,21 +251,21 @@ def _finite(value: np.generic) -> float | None:
 
 
 def _spread(array: np.ndarray) -> Spread:
-    values = array.astype(np.float64)
-    values = values[np.isfinite(values)]
+    finite = np.isfinite(array)
+    values = array if finite.all() else array[finite]
     if not values.size:
         return Spread(minimum=None, mean=None, maximum=None)
-    return Spread(
-        minimum=float(values.min()), mean=float(values.mean()), maximum=float(values.max())
-    )
+    mean = float(values.mean(dtype=np.float64))
+    return Spread(minimum=float(values.min()), mean=mean, maximum=float(values.max()))
 
 
 def _largest_difference(one: Judged) -> float:
-    """Return the largest difference of finite values over all outputs."""
+    """Return the largest difference of finite values over all outputs of the same shape."""
     largest = 0.0
     for expected, actual in zip(one.expected, one.actual, strict=True):
-        first, second = expected.astype(np.float64), actual.astype(np.float64)
-        both = np.isfinite(first) & np.isfinite(second)
-        if both.any():
-            largest = max(largest, float(np.abs(first[both] - second[both]).max()))
+        if expected.shape != actual.shape:  # another number of boxes
+            continue
+        for _, first, second in blocks(expected, actual):
+            both = np.isfinite(first) & np.isfinite(second)
+            largest = max(largest, largest_distance(first[both], second[both]))
     return largest

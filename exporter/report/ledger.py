@@ -21,6 +21,7 @@ from ..expected import Expected
 from ..image.samples import Sample
 from ..outputs import run, stack
 from ..package.archive import LiteFile
+from ..package.program import ProgramFile
 from ..plan import Plan
 from ..verify import REPEATS, Verified
 
@@ -67,11 +68,12 @@ class Ledger:
             )
         )
 
-    def note_file(self, verified: Verified | None, file: LiteFile) -> None:
+    def note_file(self, verified: Verified | None, file: LiteFile | ProgramFile) -> None:
         """Add the row of the saved file, where it was run in a process of its own."""
         if verified is None:
             return
         on_host = verified.runtime == HOST
+        engine = "QNNPACK engine" if isinstance(file, LiteFile) else verified.description
         self.rows.append(
             LedgerRow(
                 stage=SAVED_STAGE if on_host else f"on {verified.runtime}",
@@ -79,7 +81,7 @@ class Ledger:
                 accuracy=verified.accuracy,
                 ms=verified.milliseconds,
                 mb=file.bytes / 1e6,
-                note="fresh process, QNNPACK engine" if on_host else verified.description,
+                note=f"fresh process, {engine}" if on_host else verified.description,
                 **self._figures(verified.outputs),
             )
         )
@@ -92,7 +94,8 @@ class Ledger:
     def _figures(self, outputs: Sequence[Sequence[Tensor | np.ndarray]]) -> dict[str, Any]:
         if outputs is self.eager:
             return {}
-        one, other = stack(self.eager), stack(outputs)
+        varying = self._metric.kind == "boxes"
+        one, other = stack(self.eager, varying=varying), stack(outputs, varying=varying)
         comparison: Comparison = compare(one, other, Tolerance(), self._metric)
         sqnr = comparison.sqnr_db
         return {

@@ -156,6 +156,8 @@ def golden_title(report: Report) -> str:
             "classes": "the classes of its pixels",
             "depth": "the depths of its pixels",
             "boxes": "the boxes found in it",
+            "points": "the key points found in it",
+            "picture": "the picture made of it",
         }[drawing.kind]
     numbers = any(view.numbers for view in views)
     return "the numbers that come out" if numbers else "the range of each output"

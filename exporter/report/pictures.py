@@ -20,6 +20,7 @@ _STEPS = 24  # of a scale of colors
 _BACKGROUND = ("background", "__background__")
 
 Pair = tuple[np.ndarray, np.ndarray]  # eager Python's, and the file's
+DrawingKind = Literal["classes", "depth", "boxes", "points", "picture"]
 
 
 class Share(Frozen):
@@ -44,10 +45,13 @@ class Scale(Frozen):
 
 
 class Drawing(Frozen):
-    """An output drawn on its photo, in eager Python and in the file: PNGs as base64."""
+    """An output drawn on its photo, or a picture of its own, in eager Python and in the file.
+
+    `expected` and `actual` are PNGs as base64.
+    """
 
     output: str
-    kind: Literal["classes", "depth", "boxes"]
+    kind: DrawingKind
     width: int
     height: int
     expected: str
@@ -58,7 +62,7 @@ class Drawing(Frozen):
 
 def drawing_of(
     output: str,
-    kind: Literal["classes", "depth", "boxes"],
+    kind: DrawingKind,
     expected: np.ndarray,
     actual: np.ndarray,
 ) -> Drawing:

@@ -11,6 +11,7 @@ import numpy as np
 from torch import nn
 
 from runtime_check.artifact.metadata import Frozen, LedgerRow, Metadata
+from runtime_check.differences import blocks
 from runtime_check.files import file_sha256
 from runtime_check.reference.weights import WeightsRead
 
@@ -53,7 +54,7 @@ class TrainingView(Frozen):
     epoch is the one that was shipped; 0 is the state before training.
     """
 
-    metric: Literal["accuracy", "agreement"]
+    metric: Literal["accuracy", "agreement", "sqnr_db"]
     images: int
     before: float | None
     float32: float | None
@@ -120,8 +121,13 @@ def layer_sizes(module: nn.Module) -> list[SizeRow]:
     return [SizeRow(kind=k, count=counts[k], bytes=n) for k, n in sizes.most_common()]
 
 
-def part_sizes(records: Sequence[tuple[str, int]], total: int) -> list[SizeRow]:
-    """Add up the file's records by what they are, and what is left for the zip itself."""
+def part_sizes(
+    records: Sequence[tuple[str, int]], total: int, *, program: int = 0
+) -> list[SizeRow]:
+    """Add up the file's records by what they are, and what is left for the zip itself.
+
+    `program` bytes lie in front of the zip: weights and code in one.
+    """
 
     def kind(name: str) -> str:
         if name.startswith("extra/"):
@@ -135,29 +141,58 @@ def part_sizes(records: Sequence[tuple[str, int]], total: int) -> list[SizeRow]:
     for name, size in records:
         sizes[kind(name)] += size
         counts[kind(name)] += 1
+    if program:
+        sizes["program"], counts["program"] = program, 1
     rest = total - sum(sizes.values())
     rows = [SizeRow(kind=k, count=counts[k], bytes=n) for k, n in sizes.most_common()]
     return [*rows, SizeRow(kind="zip and alignment", count=1, bytes=max(0, rest))]
 
 
 def histogram(expected: Sequence[np.ndarray], actual: Sequence[np.ndarray]) -> Histogram:
-    """Count absolute differences by powers of ten, exact zeros apart."""
-    with np.errstate(invalid="ignore"):  # what is infinite on both sides has no distance
-        distances = np.concatenate(
-            [
-                np.abs(e.astype(np.float64) - a.astype(np.float64)).ravel()
-                for e, a in zip(expected, actual, strict=True)
-            ]
-        )
-    nonzero = distances[(distances > 0) & np.isfinite(distances)]
-    zeros = int((distances == 0).sum())
-    if not nonzero.size:
+    """Count absolute differences by powers of ten, exact zeros apart.
+
+    Arrays of another shape, as of another number of boxes, have none.
+    """
+    zeros = 0
+    counts: Counter[int] = Counter()
+    for one, other in zip(expected, actual, strict=True):
+        if one.shape != other.shape:
+            continue
+        for _, left, right in blocks(one, other):
+            with np.errstate(invalid="ignore"):  # what is infinite on both sides has no distance
+                distances = np.abs(left.astype(np.float64) - right.astype(np.float64))
+            zeros += distances.size - np.count_nonzero(distances)
+            distances = distances[(distances > 0) & (distances < np.inf)]
+            powers = np.floor(np.log10(distances, out=distances)).astype(np.int16)
+            counts.update(dict(zip(*map(np.ndarray.tolist, _counted(powers)), strict=True)))
+    if not counts:
         return Histogram(edges=[], counts=[], zeros=zeros)
-    low, high = int(np.floor(np.log10(nonzero.min()))), int(np.floor(np.log10(nonzero.max()))) + 1
-    counts, _ = np.histogram(np.log10(nonzero), bins=np.arange(low, high + 1))
+    low, high = min(counts), max(counts) + 1
     return Histogram(
-        edges=[10.0**n for n in range(low, high + 1)], counts=counts.tolist(), zeros=zeros
+        edges=[10.0**n for n in range(low, high + 1)],
+        counts=[counts[n] for n in range(low, high)],
+        zeros=zeros,
     )
+
+
+def _counted(powers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the values in `powers` and how often each is there."""
+    if not powers.size:
+        return powers, powers
+    low = int(powers.min())
+    counts = np.bincount(powers - low)
+    values = np.flatnonzero(counts)
+    return values + low, counts[values]
+
+
+def beside(artifact: Path, ending: str) -> Path:
+    """Return where the report of a file is: `NAME.report.json`, or `NAME.pte.report.json`.
+
+    Both formats of one model may lie in one folder.
+    """
+    if artifact.suffix == ".ptl":
+        return artifact.with_suffix(ending)
+    return artifact.with_name(f"{artifact.name}{ending}")
 
 
 def write_json(report: Report, path: Path) -> None:
@@ -166,9 +201,9 @@ def write_json(report: Report, path: Path) -> None:
 
 
 def read_report(artifact: Path) -> Report | None:
-    """Read `NAME.report.json` beside `NAME.ptl`; None without one about these bytes."""
+    """Read the report beside a file; None without one about these bytes."""
     try:
-        text = artifact.with_suffix(".report.json").read_text(encoding="utf-8")
+        text = beside(artifact, ".report.json").read_text(encoding="utf-8")
         report = Report.model_validate_json(text)
     except (FileNotFoundError, ValueError):
         return None

@@ -17,7 +17,7 @@ from torch import Tensor, fx, nn
 from runtime_check.comparison import Tolerance, compare
 from runtime_check.metrics import VALUES, Metric
 
-from ..outputs import run
+from ..outputs import run_once
 from .layers import Edit, replace_submodule
 from .passes import PASSES, ChangeGraph, FindEdits, Pass, PassEffect
 from .trace import trace
@@ -57,7 +57,7 @@ class Evidence:
     def against(self, module: nn.Module) -> str:
         """Return how the outputs of `module` differ, or "" if they do not."""
         for network_input, expected in zip(self.inputs, self.outputs, strict=True):
-            actual = run(module, network_input)
+            actual = run_once(module, network_input)
             wanted, got = [t.numpy() for t in expected], [t.numpy() for t in actual]
             result = compare(wanted, got, self.tolerance, self.metric)
             if not result:

@@ -59,10 +59,18 @@ class _Observer(fx.Interpreter):
 
 
 def observe(module: fx.GraphModule, example: Example) -> Values:
-    """Run the graph once; the example's batch is doubled, which tells it from sizes of one."""
-    observer = _Observer(module)
+    """Run the graph once; the example's batch is doubled, which tells it from sizes of one.
+
+    Where the graph takes no such batch, or an input has none, the example is run as it is: then
+    outputs alone, which are compared after every pass, tell a wrong guess.
+    """
+    given, observer = arguments(example), _Observer(module)
     with torch.no_grad():
-        observer.run(*(torch.cat([t, t]) for t in arguments(example)))
+        try:
+            observer.run(*(torch.cat([t, t]) for t in given))
+        except Exception:  # noqa: BLE001  a network of a fixed batch size is a valid network
+            observer = _Observer(module)
+            observer.run(*given)
     return Values(observer.shapes, frozenset(observer.nothing), observer.same)
 
 

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from torch import Tensor, fx, nn
 
 from runtime_check.device.operators import load_table
+from runtime_check.options import Format
 
 from ..errors import UsageError, did_you_mean
 from .attention import fuse_attention
@@ -28,8 +29,12 @@ from .scales import fold_layer_scales, fold_scales
 from .split import split_wide_layers
 from .tokens import keep_read_tokens
 
-# What a pass works on: the module's layers, its traced graph, the int8 network, or TorchScript.
-Level = Literal["modules", "graph", "int8", "script"]
+# The kinds of file: PyTorch's lite interpreter's, and ExecuTorch's.
+# What a pass works on: the module's layers, its traced graph, the int8 network, TorchScript, or
+# the exported program.
+Level = Literal["modules", "graph", "int8", "script", "program"]
+# Levels that only one kind of file has.
+_ONLY_IN: Mapping[Level, Format] = {"script": "ptl", "program": "pte"}
 # What a network is run on: its one tensor, or all of its arguments.
 Example = Tensor | tuple[Tensor, ...]
 # Look at a module and return what to replace; the module itself stays unchanged.
@@ -46,7 +51,8 @@ class Pass:
     """One pass, and all that the rest of the exporter needs to know about it.
 
     `run` takes the module and one example input: `FindEdits` on modules, `ChangeGraph` on graphs.
-    Int8 passes are run by the quantize step and script passes by `lower.optimize`.
+    Int8 passes are run by the quantize step, script passes by `lower.optimize`, and program passes
+    by `executorch.delegable`.
     `says` completes the sentence that starts with the count ("12 batch norms folded").
     """
 
@@ -59,6 +65,8 @@ class Pass:
     # Why it is skipped before int8 of any kind, and before int8 with activation ranges.
     not_before_int8: str = ""
     not_before_static: str = ""
+    # Formats in which it is not worth it, and why; README.md has the measurements.
+    not_worth: Mapping[Format, str] = field(default_factory=dict)
     # How many edits make up one unit of what `says` counts.
     per_edit: int = 1
     # Whether this pass alone justifies shipping a traced graph instead of the author's modules.
@@ -131,6 +139,9 @@ PASSES: tuple[Pass, ...] = (
         run=channels_last,
         says="first convolutions moved to channels-last",
         layout_only=True,
+        not_worth={
+            "pte": "the delegate orders its memory itself, and a layout from outside is a copy"
+        },
     ),
     # No-ops hide the patterns that the other passes look for.
     Pass(
@@ -178,6 +189,7 @@ PASSES: tuple[Pass, ...] = (
         run=flip_same_padding,
         says="asymmetric paddings made symmetric",
         needs_operator="aten::flip",
+        not_worth={"pte": "XNNPACK pads unequal sides within the convolution"},
     ),
     Pass(
         name="split-wide-layers",
@@ -187,7 +199,10 @@ PASSES: tuple[Pass, ...] = (
         not_before_int8="int8 weights are a quarter of the size",
     ),
     Pass(
-        name="cheap-activations", on="int8", says="GELUs and softmaxes approximated by polynomials"
+        name="cheap-activations",
+        on="int8",
+        says="GELUs and softmaxes approximated by polynomials",
+        not_worth={"pte": "XNNPACK computes exponentials in vectors, which cost less"},
     ),
     Pass(name="freeze", on="script", says="parameters turned into constants"),
     # torch's own, in the order in which optimize_for_mobile runs them.
@@ -199,6 +214,28 @@ PASSES: tuple[Pass, ...] = (
     ),
     Pass(name="fuse-add-relu", on="script", says="ReLUs fused with the preceding additions"),
     Pass(name="in-place-activations", on="script", says="activations computed in place"),
+    Pass(
+        name="plain-patches",
+        on="program",
+        says="patch embeddings written as linear layers",
+    ),
+    Pass(
+        name="plain-attention",
+        on="program",
+        says="attention blocks written as products and a softmax",
+    ),
+    Pass(
+        name="plain-products",
+        on="program",
+        says="matrix products written over three dimensions",
+    ),
+    Pass(name="plain-layer-norms", on="program", says="LayerNorms written as products and sums"),
+    Pass(
+        name="plain-group-norms",
+        on="program",
+        says="group norms written in products and sums",
+    ),
+    Pass(name="plain-views", on="program", says="selections written as slices and views"),
 )
 
 
@@ -212,13 +249,15 @@ def left_out(
     *,
     targets: Sequence[str] = (),
     method: str = "none",
+    format: Format = "ptl",
     passes: Sequence[Pass] = PASSES,
 ) -> Mapping[str, PassEffect]:
     """Return the passes to skip, and why: disabled, unsuitable before int8, or missing operators.
 
-    `targets` are the device runtimes that the file must load on. `method` is the recipe's:
-    "none", "dynamic", "static", "qat" or "auto". Raises `UsageError` for a name in `disable` that
-    no pass has.
+    `targets` are the device runtimes that a .ptl file must load on. `method` is the recipe's:
+    "none", "dynamic", "static", "qat" or "auto". `format` is the file's; passes on what the other
+    format alone has are not mentioned. Raises `UsageError` for a name in `disable` that no pass
+    has.
     """
     known = [one.name for one in passes]
     for name in disable:
@@ -229,18 +268,20 @@ def left_out(
             )
     effects = {name: PassEffect("disabled") for name in disable}
     for one in passes:
-        why = _why_not(one, targets, method)
+        if _ONLY_IN.get(one.on, format) != format:
+            continue
+        why = one.not_worth.get(format, "") or _why_not(one, targets, method, format)
         if why and one.name not in effects:
             effects[one.name] = PassEffect("left_out", why=why)
     return effects
 
 
-def _why_not(one: Pass, targets: Sequence[str], method: str) -> str:
+def _why_not(one: Pass, targets: Sequence[str], method: str, format: Format) -> str:
     if method != "none" and one.not_before_int8:
         return one.not_before_int8
     if method not in ("none", "dynamic") and one.not_before_static:
         return one.not_before_static
-    if one.needs_operator:
+    if one.needs_operator and format == "ptl":
         for target in targets:
             if not load_table(target).has(one.needs_operator):
                 return f"{target} has no {one.needs_operator}"

@@ -107,13 +107,31 @@ def trace(module: nn.Module, example: Example) -> tuple[fx.GraphModule, tuple[st
     traced.eval()
     # A second batch size, because a trace may have recorded the first one as a constant.
     given = arguments(example)
-    for inputs in (given, tuple(torch.cat([t, t.flip(-1)]) for t in given)):
+    doubled = _doubled(module, given)
+    for inputs in (given,) if doubled is None else (given, doubled):
         if not _same(module, traced, inputs):
             raise Untraceable(
                 f"The FX graph of {type(module).__name__} computes something else than the model "
                 f"for inputs of {', '.join(str(tuple(t.shape)) for t in inputs)}."
             )
     return traced, tuple(sorted(leaves))
+
+
+def _doubled(module: nn.Module, given: tuple[Tensor, ...]) -> tuple[Tensor, ...] | None:
+    """Return twice the batch, the second half flipped; None where the module takes no such thing.
+
+    Networks of a fixed batch do not, nor do those with an input that has no batch. A constant in
+    their trace is one in themselves.
+    """
+    if any(t.dim() == 0 for t in given):
+        return None
+    inputs = tuple(torch.cat([t, t.flip(-1)]) for t in given)
+    try:
+        with torch.no_grad():
+            module(*inputs)
+    except Exception:  # noqa: BLE001  a network of a fixed batch size is a valid network
+        return None
+    return inputs
 
 
 def _same(module: nn.Module, traced: fx.GraphModule, inputs: tuple[Tensor, ...]) -> bool:
@@ -133,6 +151,8 @@ def _same(module: nn.Module, traced: fx.GraphModule, inputs: tuple[Tensor, ...])
 
 
 def _close(one: Tensor, other: Tensor) -> bool:
+    if torch.equal(one, other):
+        return True
     if not one.is_floating_point() or not one.numel():
-        return torch.equal(one, other)
+        return False
     return torch.allclose(one, other, rtol=1e-4, atol=1e-5 * float(one.abs().max()))

@@ -3,13 +3,16 @@ import LiteClassifier
 import SwiftUI
 import UIKit
 
-/// The live camera: says what the model makes of it, and takes a photo to be looked at properly.
+/// The live camera: shows what the model makes of it, and takes a photo to be looked at properly.
 struct CameraView: View {
   let model: ClassifierModel
   /// Gets the encoded photo after the camera has closed.
   let take: (Data) async -> Void
   @State private var camera = Camera()
+  /// Why there is no camera at all.
   @State private var failure: String?
+  /// What went wrong while it runs.
+  @State private var notice: String?
   @Environment(\.dismiss) private var dismiss
 
   var body: some View {
@@ -21,9 +24,13 @@ struct CameraView: View {
         CameraPreview(session: camera.session)
           .ignoresSafeArea(edges: .top)
           .accessibilityLabel("Camera preview")
+          // The frame that a drawing is of hides the preview, which is ahead of it.
+          .overlay {
+            if let live = model.live, live.result.presentation.isDrawn { LivePicture(live: live) }
+          }
       }
-      if let live = model.live {
-        Text(live.presentation.summary)
+      if let text = notice ?? model.liveFailure ?? model.live?.result.presentation.summary {
+        Text(text)
           .padding()
       }
       HStack {
@@ -37,21 +44,33 @@ struct CameraView: View {
         .accessibilityLabel("Take a photo")
         .disabled(failure != nil)
         Spacer()
-        if let milliseconds = model.live?.milliseconds {
+        if let milliseconds = model.live?.result.milliseconds {
           Text(String(format: "%.0f ms", milliseconds)).monospacedDigit()
         }
       }
       .padding()
     }
     .task { await watch() }
+    .task {
+      for await _ in camera.interruptions() {
+        notice = "Another app uses the camera, or a call does. It goes on when that ends."
+      }
+    }
+    .task {
+      for await _ in camera.resumptions() { notice = nil }
+    }
   }
 
-  /// Run the model on frames until the view goes; the stream keeps only the newest one.
+  /// Run the model on one frame after the other until the view goes.
   private func watch() async {
     do {
       try await camera.start()
-      for await frame in camera.frames {
-        await model.runLive(frame)
+      await withTaskCancellationHandler {
+        while let frame = await camera.nextFrame() {
+          await model.runLive(frame)
+        }
+      } onCancel: { [camera = camera] in
+        camera.stop()
       }
     } catch {
       failure = error.localizedDescription
@@ -62,12 +81,34 @@ struct CameraView: View {
 
   private func shoot() async {
     do {
+      notice = nil
       let data = try await camera.takePhoto()
       dismiss()
       await take(data)
     } catch {
-      failure = error.localizedDescription
+      // The camera still runs, so that another try is one tap away.
+      notice = error.localizedDescription
     }
+  }
+}
+
+/// A frame with what the model sees in it, or the picture that it makes of it.
+private struct LivePicture: View {
+  let live: ClassifierModel.LiveFrame
+
+  var body: some View {
+    ZStack {
+      Rectangle().fill(.background)
+      if case .picture(let made) = live.result.presentation {
+        MadeImage(made: made)
+      } else if let frame = RGBAImage(live.frame).drawn {
+        Image(decorative: frame, scale: 1)
+          .resizable()
+          .scaledToFit()
+          .overlay { ResultDrawing(result: live.result, threshold: nil) }
+      }
+    }
+    .accessibilityHidden(true)
   }
 }
 
@@ -86,20 +127,16 @@ enum CameraError: LocalizedError {
 
 /// The back camera, with frames for the live preview and whole photos.
 ///
-/// The session is only touched on `queue`, as AVFoundation asks; the photo's continuation as well.
+/// The session is only touched on `queue`, as AVFoundation asks; the continuations as well.
 final class Camera: NSObject, @unchecked Sendable {
   let session = AVCaptureSession()
-  let frames: AsyncStream<RGBImage>
-  private let frameSink: AsyncStream<RGBImage>.Continuation
   private let queue = DispatchQueue(label: "camera")
   private let photoOutput = AVCapturePhotoOutput()
   private var rotation: AVCaptureDevice.RotationCoordinator?
   private var waiting: CheckedContinuation<Data, any Error>?
-
-  override init() {
-    (frames, frameSink) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
-    super.init()
-  }
+  /// Who waits for the next frame; while nobody does, frames are dropped before they are converted.
+  private var watcher: CheckedContinuation<RGBImage?, Never>?
+  private var isStopped = false
 
   /// Ask for permission where needed, and start. Throws `CameraError`.
   func start() async throws {
@@ -109,6 +146,7 @@ final class Camera: NSObject, @unchecked Sendable {
         do {
           try self.configure()
           self.session.startRunning()
+          self.isStopped = false
           done.resume()
         } catch {
           done.resume(throwing: error)
@@ -117,9 +155,40 @@ final class Camera: NSObject, @unchecked Sendable {
     }
   }
 
+  /// Wait for the next frame, upright; nil once the camera has stopped.
+  func nextFrame() async -> RGBImage? {
+    await withCheckedContinuation { (done: CheckedContinuation<RGBImage?, Never>) in
+      queue.async {
+        guard !self.isStopped, self.watcher == nil else {
+          done.resume(returning: nil)
+          return
+        }
+        self.watcher = done
+      }
+    }
+  }
+
+  private func answer(_ frame: RGBImage?) {
+    watcher?.resume(returning: frame)
+    watcher = nil
+  }
+
+  /// One element each time that another app or a call takes the camera away.
+  func interruptions() -> NotificationCenter.Notifications {
+    NotificationCenter.default.notifications(
+      named: AVCaptureSession.wasInterruptedNotification, object: session)
+  }
+
+  /// One element each time that it comes back.
+  func resumptions() -> NotificationCenter.Notifications {
+    NotificationCenter.default.notifications(
+      named: AVCaptureSession.interruptionEndedNotification, object: session)
+  }
+
   func stop() {
-    frameSink.finish()
     queue.async {
+      self.isStopped = true
+      self.answer(nil)
       self.session.stopRunning()
       self.finishPhoto(.failure(CameraError.noPhoto))
     }
@@ -180,7 +249,7 @@ extension Camera: AVCaptureVideoDataOutputSampleBufferDelegate {
     _ output: AVCaptureOutput, didOutput sampleBuffer: CMSampleBuffer,
     from connection: AVCaptureConnection
   ) {
-    guard let buffer = CMSampleBufferGetImageBuffer(sampleBuffer) else { return }
+    guard watcher != nil, let buffer = CMSampleBufferGetImageBuffer(sampleBuffer) else { return }
     CVPixelBufferLockBaseAddress(buffer, .readOnly)
     defer { CVPixelBufferUnlockBaseAddress(buffer, .readOnly) }
     guard let memory = CVPixelBufferGetBaseAddress(buffer) else { return }
@@ -188,9 +257,9 @@ extension Camera: AVCaptureVideoDataOutputSampleBufferDelegate {
     let height = CVPixelBufferGetHeight(buffer)
     let frame = RGBImage(
       pixels: UnsafeRawBufferPointer(start: memory, count: stride * height),
-      width: CVPixelBufferGetWidth(buffer), height: height, rowStride: stride, order: .bgra)
+      width: CVPixelBufferGetWidth(buffer), height: height, rowStride: stride, order: .bgrx)
     let angle = rotation?.videoRotationAngleForHorizonLevelCapture ?? 90
-    if let frame { frameSink.yield(frame.upright(orientation: exifOrientation(angle: angle))) }
+    if let frame { answer(frame.upright(orientation: exifOrientation(angle: angle))) }
   }
 }
 
@@ -213,6 +282,14 @@ extension Camera: AVCapturePhotoCaptureDelegate {
     queue.async {
       self.finishPhoto(data.map { .success($0) } ?? .failure(error ?? CameraError.noPhoto))
     }
+  }
+
+  /// A capture that fails before there is a photo ends here alone.
+  func photoOutput(
+    _ output: AVCapturePhotoOutput,
+    didFinishCaptureFor resolvedSettings: AVCaptureResolvedPhotoSettings, error: (any Error)?
+  ) {
+    queue.async { self.finishPhoto(.failure(error ?? CameraError.noPhoto)) }
   }
 }
 

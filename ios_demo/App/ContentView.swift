@@ -10,6 +10,7 @@ struct ContentView: View {
   @State private var pick: PhotosPickerItem?
   @State private var picture: UIImage?
   @State private var showsCamera = false
+  @State private var choosesFile = false
   /// The score that a box must have; nil until the slider is moved, and after another model.
   @State private var threshold: Double?
 
@@ -21,7 +22,8 @@ struct ContentView: View {
           PhotoSection(picture: picture, result: model.phase.result, threshold: threshold)
         }
         PhaseSection(
-          phase: model.phase, takesPhotos: model.photoRefusal == nil, threshold: $threshold)
+          phase: model.phase, takesPhotos: model.photoRefusal == nil,
+          cancel: { model.cancelBenchmark() }, threshold: $threshold)
       }
       .navigationTitle("Lite Demo")
       .toolbar {
@@ -39,6 +41,13 @@ struct ContentView: View {
           .disabled(isBusy || model.model == nil || model.photoRefusal != nil)
           Spacer()
           Button {
+            choosesFile = true
+          } label: {
+            Label("Open a model file", systemImage: "folder")
+          }
+          .disabled(isBusy)
+          Spacer()
+          Button {
             Task { await model.benchmark() }
           } label: {
             Label("Time all models", systemImage: "stopwatch")
@@ -48,9 +57,9 @@ struct ContentView: View {
       }
     }
     .task { await model.start() }
-    .onChange(of: pick) {
-      guard let pick else { return }
-      Task { await use(pick) }
+    // Another choice ends the work on the one before.
+    .task(id: pick) {
+      if let pick { await use(pick) }
     }
     // Another model's scores may have another scale.
     .onChange(of: model.selected) { threshold = nil }
@@ -60,6 +69,14 @@ struct ContentView: View {
         AccessibilityNotification.Announcement(text).post()
       }
     }
+    .fileImporter(isPresented: $choosesFile, allowedContentTypes: UTType.models) { chosen in
+      switch chosen {
+      case .success(let file): Task { await open(file) }
+      case .failure(let error): model.report(error)
+      }
+    }
+    // From Files, Mail or AirDrop.
+    .onOpenURL { file in Task { await open(file) } }
     .fullScreenCover(isPresented: $showsCamera) {
       CameraView(model: model) { data in await use(data) }
     }
@@ -72,26 +89,43 @@ struct ContentView: View {
     }
   }
 
+  /// Open a file that may lie outside the app's own folders.
+  private func open(_ file: URL) async {
+    let isLent = file.startAccessingSecurityScopedResource()
+    defer { if isLent { file.stopAccessingSecurityScopedResource() } }
+    await model.open(file)
+  }
+
   private func use(_ item: PhotosPickerItem) async {
     do {
       guard let data = try await item.loadTransferable(type: Data.self) else {
         throw ModelError.input(why: "This picture could not be fetched. Choose another one.")
       }
+      guard !Task.isCancelled else { return }
       await use(data)
     } catch {
-      model.report(error)
+      if !Task.isCancelled { model.report(error) }
     }
   }
 
   private func use(_ data: Data) async {
     do {
       let photo = try Photo(encoded: data)
-      picture = UIImage(data: data)
+      let shown = await Task.detached { smallPicture(data) }.value
+      guard !Task.isCancelled else { return }
+      picture = shown
       await model.run(photo)
     } catch {
       model.report(error)
     }
   }
+}
+
+extension UTType {
+  /// What the app opens, as `Info.plist` declares it.
+  fileprivate static let models = [
+    UTType(importedAs: "org.pytorch.lite"), UTType(importedAs: "org.pytorch.executorch"),
+  ]
 }
 
 /// Which model is used, and whether it computes here what it computed in Python.
@@ -103,7 +137,7 @@ private struct ModelSection: View {
       if !model.files.isEmpty {
         Picker("Variant", selection: selection) {
           ForEach(model.files, id: \.self) { file in
-            Text(file.deletingPathExtension().lastPathComponent).tag(Optional(file))
+            Text(file.lastPathComponent).tag(Optional(file))
           }
         }
         .disabled(isBenchmarking)
@@ -169,6 +203,7 @@ private struct BadgeRow: View {
 private struct PhaseSection: View {
   let phase: ClassifierModel.Phase
   let takesPhotos: Bool
+  let cancel: () -> Void
   @Binding var threshold: Double?
 
   var body: some View {
@@ -176,7 +211,7 @@ private struct PhaseSection: View {
     case .noModels:
       message(
         "No model is installed. Run “python -m exporter --install ios_demo” in the project, then "
-          + "build the app again.", "shippingbox")
+          + "build the app again, or open a .ptl or .pte file.", "shippingbox")
     case .opening(let name):
       working("Opening \(name)")
     case .ready:
@@ -192,6 +227,7 @@ private struct PhaseSection: View {
         ProgressView(value: Double(done), total: Double(count)) {
           Text("Timing model \(done + 1) of \(count)")
         }
+        Button("Cancel") { cancel() }
       }
     case .benchmarked(let benchmark):
       BenchmarkSection(benchmark: benchmark)

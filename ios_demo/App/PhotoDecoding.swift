@@ -2,6 +2,22 @@ import CoreGraphics
 import Foundation
 import ImageIO
 import LiteClassifier
+import UIKit
+
+/// The longest side of the photo on the screen, in pixels: a whole one takes 200 MB and more.
+private let shownSide = 1280
+
+/// The picture to show, upright and no larger than a screen needs; nil where it cannot be decoded.
+func smallPicture(_ data: Data) -> UIImage? {
+  let options: [String: Any] = [
+    kCGImageSourceCreateThumbnailFromImageAlways as String: true,
+    kCGImageSourceThumbnailMaxPixelSize as String: shownSide,
+    kCGImageSourceCreateThumbnailWithTransform as String: true,
+  ]
+  return CGImageSourceCreateWithData(data as CFData, nil)
+    .flatMap { CGImageSourceCreateThumbnailAtIndex($0, 0, options as CFDictionary) }
+    .map { UIImage(cgImage: $0) }
+}
 
 extension Photo {
   /// Take an encoded picture (JPEG, HEIC, PNG ...) as the photo library or the camera has it.
@@ -48,22 +64,40 @@ private func thumbnail(_ source: CGImageSource, _ longSide: Int) -> CGImage? {
   return CGImageSourceCreateThumbnailAtIndex(source, 0, options as CFDictionary)
 }
 
-/// Draw into memory whose layout we know, and take the RGB bytes out of it.
+/// Take the pixels as they are in the file, or draw them into memory whose layout we know.
 private func rgb(_ image: CGImage) -> RGBImage? {
+  if let stored = stored(image) { return stored }
   // In the picture's own color space nothing is converted: Python's loaders ignore profiles too.
   let own = image.colorSpace.flatMap { $0.model == .rgb ? $0 : nil }
   return own.flatMap { rgb(image, in: $0) } ?? rgb(image, in: CGColorSpaceCreateDeviceRGB())
 }
 
+/// Read colors beside their alpha, which drawing would multiply them by; nil for other layouts.
+private func stored(_ image: CGImage) -> RGBImage? {
+  guard image.alphaInfo == .last, image.bitsPerComponent == 8, image.bitsPerPixel == 32,
+    image.colorSpace?.model == .rgb, [.orderDefault, .order32Big].contains(image.byteOrderInfo),
+    let data = image.dataProvider?.data
+  else { return nil }
+  return (data as Data).withUnsafeBytes {
+    RGBImage(
+      pixels: $0, width: image.width, height: image.height, rowStride: image.bytesPerRow,
+      order: .rgba)
+  }
+}
+
 private func rgb(_ image: CGImage, in space: CGColorSpace) -> RGBImage? {
+  let isOpaque = [.none, .noneSkipFirst, .noneSkipLast].contains(image.alphaInfo)
+  // A context has no colors beside their alpha.
+  let layout: CGImageAlphaInfo = isOpaque ? .noneSkipLast : .premultipliedLast
   guard
     let context = CGContext(
       data: nil, width: image.width, height: image.height, bitsPerComponent: 8, bytesPerRow: 0,
-      space: space, bitmapInfo: CGImageAlphaInfo.noneSkipLast.rawValue)
+      space: space, bitmapInfo: layout.rawValue)
   else { return nil }
   context.draw(image, in: CGRect(x: 0, y: 0, width: image.width, height: image.height))
   guard let memory = context.data else { return nil }
   return RGBImage(
     pixels: UnsafeRawBufferPointer(start: memory, count: context.bytesPerRow * context.height),
-    width: context.width, height: context.height, rowStride: context.bytesPerRow, order: .rgbx)
+    width: context.width, height: context.height, rowStride: context.bytesPerRow,
+    order: isOpaque ? .rgbx : .rgba, isPremultiplied: !isOpaque)
 }

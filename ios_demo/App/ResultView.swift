@@ -3,7 +3,7 @@ import LiteClassifier
 import SwiftUI
 import UIKit
 
-/// The photo, with what the model sees in it drawn over it.
+/// The photo, with what the model sees in it drawn over it, or the picture it makes beside it.
 struct PhotoSection: View {
   let picture: UIImage
   /// What came out for this photo; nil while nothing has.
@@ -13,31 +13,58 @@ struct PhotoSection: View {
 
   var body: some View {
     Section {
-      Image(uiImage: picture)
-        .resizable()
-        .scaledToFit()
-        .accessibilityLabel("The photo")
-        // Before the frames, which may be wider than the photo.
-        .overlay { drawing }
-        .frame(maxHeight: 320)
-        .frame(maxWidth: .infinity)
+      HStack {
+        Image(uiImage: picture)
+          .resizable()
+          .scaledToFit()
+          .accessibilityLabel("The photo")
+          // Before the frames, which may be wider than the photo.
+          .overlay {
+            if let result { ResultDrawing(result: result, threshold: threshold) }
+          }
+        if case .picture(let made)? = result?.presentation {
+          MadeImage(made: made)
+        }
+      }
+      .frame(maxHeight: 320)
+      .frame(maxWidth: .infinity)
     }
   }
+}
 
-  @ViewBuilder private var drawing: some View {
-    if let result {
-      switch result.presentation {
-      case .segmentation(let segmentation):
-        OverlayImage(image: segmentation.mask)
-      case .depth(let depth):
-        OverlayImage(image: depth.image)
-      case .detections(let detections):
-        BoxesOverlay(
-          detections: detections.above(detections.threshold(threshold)), width: result.width,
-          height: result.height)
-      case .classes, .embedding, .quantities, .table:
-        EmptyView()
-      }
+/// The picture that a model makes, by itself.
+struct MadeImage: View {
+  let made: MadePicture
+
+  var body: some View {
+    if let drawn = made.image.drawn {
+      Image(decorative: drawn, scale: 1)
+        .resizable()
+        .scaledToFit()
+        .accessibilityLabel("The picture that the model makes of it")
+    }
+  }
+}
+
+/// What a result draws over the photo or the frame that it is of; nothing for other results.
+struct ResultDrawing: View {
+  let result: RunResult
+  let threshold: Double?
+
+  var body: some View {
+    switch result.presentation {
+    case .segmentation(let segmentation):
+      OverlayImage(image: segmentation.mask)
+    case .depth(let depth):
+      OverlayImage(image: depth.image)
+    case .detections(let detections):
+      BoxesOverlay(
+        detections: detections.above(detections.threshold(threshold)), width: result.width,
+        height: result.height)
+    case .points(let points):
+      PointsOverlay(points: points, width: result.width, height: result.height)
+    case .classes, .picture, .embedding, .quantities, .table:
+      EmptyView()
     }
   }
 }
@@ -56,7 +83,7 @@ private struct OverlayImage: View {
 
 extension RGBAImage {
   /// The picture as the system draws it; nil where there is no memory for it.
-  fileprivate var drawn: CGImage? {
+  var drawn: CGImage? {
     guard let provider = CGDataProvider(data: Data(bytes) as CFData) else { return nil }
     return CGImage(
       width: width, height: height, bitsPerComponent: 8, bitsPerPixel: 32, bytesPerRow: width * 4,
@@ -105,6 +132,40 @@ private struct BoxesOverlay: View {
   }
 }
 
+/// Key points: filled where they are sure, else rings. They are listed below the photo.
+private struct PointsOverlay: View {
+  let points: [KeyPoint]
+  /// Size of the image that the points lie on, in pixels.
+  let width: Int
+  let height: Int
+
+  var body: some View {
+    Canvas { context, size in
+      let radius = max(size.width, size.height) / 70
+      for point in points.reversed() {
+        let x = point.x * size.width / Double(width)
+        let y = point.y * size.height / Double(height)
+        // A dark rim: the photo may have the color.
+        for (reach, color) in [(radius + 1, Color(.rim)), (radius, Color(.ofClass(point.index)))] {
+          let circle = Path(
+            ellipseIn: CGRect(x: x - reach, y: y - reach, width: 2 * reach, height: 2 * reach))
+          if point.isSure {
+            context.fill(circle, with: .color(color))
+          } else {
+            context.stroke(circle, with: .color(color), lineWidth: 2)
+          }
+        }
+      }
+    }
+    .accessibilityHidden(true)
+  }
+}
+
+extension RGBColor {
+  /// What stands out from every class and every photo that has its color.
+  fileprivate static let rim = RGBColor(hue: 0, saturation: 0, value: 0)
+}
+
 /// What the outputs mean for the task, and what they cost.
 struct ResultSection: View {
   let result: RunResult
@@ -125,6 +186,17 @@ struct ResultSection: View {
       }
     case .detections(let detections):
       DetectionSection(detections: detections, threshold: $threshold)
+    case .points(let points):
+      Section("\(points.count) points") {
+        ForEach(points) {
+          LegendRow(color: .ofClass($0.index), label: $0.label, value: $0.text)
+        }
+      }
+    case .picture(let made):
+      Section("Picture of \(made.image.width) × \(made.image.height) pixels") {
+        LabeledContent("Black", value: made.text(made.black))
+        LabeledContent("White", value: made.text(made.white))
+      }
     case .embedding(let embedding):
       Section("Embedding") {
         LabeledContent(

@@ -1,7 +1,7 @@
-"""Open a `.ptl` as data: the zip's records, the metadata, the golden vectors, the bytecode.
+"""Open a file as data: the zip's records, the metadata, the golden vectors, the bytecode.
 
-Nothing here loads the network or runs anything in the file; a `.ptl` is data from elsewhere, so
-every read is bounded.
+A `.ptl` is a zip, a `.pte` a program with one behind it. Nothing here loads the network or runs
+anything in the file; it is data from elsewhere, so every read is bounded.
 """
 
 from __future__ import annotations
@@ -30,7 +30,8 @@ from ..signing import (
 )
 from .bytecode import Bytecode, parse_bytecode
 from .metadata import GOLDEN_RECORD, METADATA_RECORD, Golden, Metadata, parse_golden, parse_metadata
-from .zips import ZIP_START, Entry, OddZip, check_zip
+from .program import is_program
+from .zips import END_BYTES, ZIP_END, ZIP_START, Entry, OddZip, check_zip
 
 # Golden images are small and labels are short; larger records are a mistake or an attack.
 MAX_METADATA_BYTES = 4 * 2**20
@@ -54,14 +55,15 @@ class Record:
 
 @dataclass(frozen=True, kw_only=True)
 class ArtifactFile:
-    """A `.ptl` read as data."""
+    """A `.ptl` or `.pte` read as data; `program_bytes` lie in front of the zip of a `.pte`."""
 
     path: Path
     bytes: int
     records: tuple[Record, ...]
     metadata: Metadata
     golden: Golden
-    bytecode: Bytecode
+    bytecode: Bytecode | None  # None: a .pte, which has none
+    program_bytes: int = 0
     signature: SignedBy | None = None  # None: not signed
 
 
@@ -80,8 +82,6 @@ _DAMAGE = (
 def _what_it_is(path: Path, head: bytes) -> str:
     if not head:
         return "is empty"
-    if head[4:8] in (b"ET12", b"ET11"):
-        return "is an ExecuTorch program (.pte), which another runtime reads"
     if head[4:8] == b"PTMF":
         return "is a flatbuffer lite file, which carries no metadata this tool can read safely"
     if head[:2] == b"\x80\x02":
@@ -104,18 +104,24 @@ def _opened(path: Path) -> BinaryIO:
 def open_records(path: Path) -> Iterator[tuple[zipfile.ZipFile, str, tuple[Record, ...]]]:
     """Open the zip and list its records, until the block ends.
 
-    Yields the open zip, the name of its single top folder, and the records below it. Raises
-    `UnreadableArtifact` for anything that is not a plausible torch archive, or that another
-    reader could see other records in.
+    Yields the open zip, the name of its single top folder, and the records below it; the zip of a
+    `.pte` lies behind its program. Raises `UnreadableArtifact` for anything that is not a plausible
+    torch archive, or that another reader could see other records in.
     """
     with _opened(path) as stream:
         head, size = stream.read(16), stream.seek(0, os.SEEK_END)
-        if head[:4] != ZIP_START:
+        if head[:4] != ZIP_START and not is_program(head):
             raise UnreadableArtifact(
                 f"{path} {_what_it_is(path, head)} ({size} bytes). {EXPORT_AGAIN}"
             )
+        if is_program(head) and not _ends_with_zip(stream, size):
+            raise UnreadableArtifact(
+                f"{path} is an ExecuTorch program (.pte) without metadata and golden vectors "
+                f"behind it: it was cut off, or not made by this exporter ({size} bytes). "
+                f"{EXPORT_AGAIN[:-2]} --format pte`."
+            )
         try:
-            entries = check_zip(stream)
+            entries = check_zip(stream, behind=is_program(head))
             archive = zipfile.ZipFile(stream)
         except (OddZip, *_DAMAGE) as error:
             raise UnreadableArtifact(
@@ -124,6 +130,12 @@ def open_records(path: Path) -> Iterator[tuple[zipfile.ZipFile, str, tuple[Recor
             ) from error
         with archive:
             yield archive, *_plausible(entries, size, path)
+
+
+def _ends_with_zip(stream: BinaryIO, size: int) -> bool:
+    """Whether the last bytes are the end record of a zip without a comment."""
+    stream.seek(max(0, size - END_BYTES))
+    return stream.read(4) == ZIP_END
 
 
 def _plausible(entries: tuple[Entry, ...], size: int, path: Path) -> tuple[str, tuple[Record, ...]]:
@@ -234,23 +246,51 @@ def read_artifact(path: Path | str, *, verify_key: PublicKey | None = None) -> A
     path = Path(path)
     with open_records(path) as (archive, root, records):
         signature = None if verify_key is None else _vouched(archive, root, path, verify_key)
-        bytecode = _bytecode(archive, root, records, path)
+        program = min(info.header_offset for info in archive.infolist())
+        bytecode = None if program else _bytecode(archive, root, records, path)
         try:
             meta = read_record(archive, f"{root}/{METADATA_RECORD}", MAX_METADATA_BYTES, path)
             gold = read_record(archive, f"{root}/{GOLDEN_RECORD}", MAX_GOLDEN_BYTES, path)
         except KeyError as error:
             raise UnreadableArtifact(
-                f"{path} is a lite-interpreter file, but without {METADATA_RECORD} or "
+                f"{path} is a model file, but without {METADATA_RECORD} or "
                 f"{GOLDEN_RECORD}: it was not made by this exporter. {EXPORT_AGAIN}"
             ) from error
         check_records(archive, path)
         signature = signature or _signature(archive, root, path)
+    metadata = parse_metadata(meta, where=f"{path}: {METADATA_RECORD}")
+    _check_program(path, metadata, program)
     return ArtifactFile(
         path=path,
         bytes=path.stat().st_size,
         records=records,
-        metadata=parse_metadata(meta, where=f"{path}: {METADATA_RECORD}"),
+        metadata=metadata,
         golden=parse_golden(gold, where=f"{path}: {GOLDEN_RECORD}"),
         bytecode=bytecode,
+        program_bytes=program,
         signature=signature,
     )
+
+
+def _check_program(path: Path, metadata: Metadata, found: int) -> None:
+    """Hold the `found` bytes in front of the zip against the size and hash in the metadata."""
+    stated = metadata.program
+    if (stated is None) != (found == 0):
+        kind = "a .pte" if found else "a .ptl"
+        raise UnreadableArtifact(
+            f"{path} is {kind}, and its metadata is of a .{metadata.format}: parts of two files "
+            f"were put together. {EXPORT_AGAIN}"
+        )
+    if stated is None:
+        return
+    digest = hashlib.sha256()
+    with path.open("rb") as stream:
+        left = found
+        while left and (block := stream.read(min(left, 2**20))):
+            digest.update(block)
+            left -= len(block)
+    if stated.bytes != found or stated.sha256 != digest.hexdigest():
+        raise UnreadableArtifact(
+            f"{path} is damaged: its program is not the one that the metadata was written for "
+            f"(SHA-256 of the first {found} bytes). {EXPORT_AGAIN}"
+        )

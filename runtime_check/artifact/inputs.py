@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from .metadata import Metadata
+from .metadata import ImageInput, Metadata
 
 
 class Shaped(Protocol):
@@ -28,7 +28,9 @@ def check_inputs(metadata: Metadata, inputs: Sequence[Shaped]) -> None:
     if spec.kind == "image":
         if len(inputs) != 1:
             raise ValueError(f"this artifact takes one image, not {len(inputs)} inputs")
-        return  # the graph checks shape, type and size itself
+        if metadata.format == "pte":
+            _check_photo(spec, inputs[0])
+        return  # in a .ptl the graph checks shape, type and size itself
     shapes = [tuple(t.shape) for t in inputs]
     expected = [tuple(tensor.shape) for tensor in spec.tensors]
     fits = len(shapes) == len(expected) and all(
@@ -41,4 +43,21 @@ def check_inputs(metadata: Metadata, inputs: Sequence[Shaped]) -> None:
         raise ValueError(
             f"this artifact takes {[(s.dtype, s.shape) for s in spec.tensors]}{batch}, "
             f"not {list(zip(types, map(list, shapes), strict=True))}"
+        )
+
+
+def _check_photo(spec: ImageInput, photo: Shaped) -> None:
+    """Raise `ValueError` for a photo that the file does not take: ExecuTorch would not say why."""
+    shape, kind = tuple(photo.shape), str(photo.dtype).removeprefix("torch.")
+    if len(shape) != 3 or shape[2] != spec.channels or kind != spec.dtype:
+        raise ValueError(
+            f"this artifact takes a {spec.color} photo, {spec.dtype} [H, W, {spec.channels}], not "
+            f"{kind} {list(shape)}"
+        )
+    short, long = sorted(shape[:2])
+    if short < spec.min_side or long > spec.max_side or long > spec.max_aspect * short:
+        raise ValueError(
+            f"this artifact takes photos with sides of {spec.min_side} to {spec.max_side} pixels, "
+            f"at most {spec.max_aspect} times as long as wide, not {shape[1]} x {shape[0]}. Scale "
+            "the photo down first."
         )

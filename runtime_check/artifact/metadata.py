@@ -1,4 +1,4 @@
-"""The artifact contract: what `extra/metadata.json` and `extra/golden.json` of a `.ptl` hold.
+"""The artifact contract: what `extra/metadata.json` and `extra/golden.json` of a file hold.
 
 Python, Kotlin and Swift read the same two records. The JSON Schema of both is generated from
 these models into `tests/golden/` (`python -m runtime_check.artifact.metadata DIR`), so a field
@@ -44,15 +44,18 @@ from .limits import (
     Side,
     Text,
 )
+from .output import Detection as Detection
 from .output import Output as Output
 from .output import OutputTensor as OutputTensor
 from .output import Step as Step
+from .program import Format as Format
+from .program import Program as Program
 from .tensors import Frozen as Frozen
 from .tensors import SampledData as SampledData
 from .tensors import TensorData as TensorData
 from .tensors import TensorSpec as TensorSpec
 
-SCHEMA_VERSION = "2.0"
+SCHEMA_VERSION = "2.1"
 METADATA_RECORD = "extra/metadata.json"
 GOLDEN_RECORD = "extra/golden.json"
 
@@ -102,9 +105,9 @@ class Quantization(Frozen):
 
 
 class Capture(Frozen):
-    """How the Python module became TorchScript, and on what evidence."""
+    """How the Python module became a program, and on what evidence."""
 
-    method: Literal["script", "trace", "mixed"]
+    method: Literal["script", "trace", "mixed", "export"]
     reason: Text
     scripted_modules: list[Text] = Field(default=[], max_length=MAX_ROWS)
     specialized: list[Text] = Field(
@@ -128,7 +131,17 @@ class ProducedBy(Frozen):
     exporter: Name
     torch: Name
     timm: Name | None
-    bytecode_version: int = Field(ge=0, le=MAX_BYTECODE_VERSION)
+    bytecode_version: int | None = Field(
+        default=None, ge=0, le=MAX_BYTECODE_VERSION, description="of a .ptl; null for a .pte"
+    )
+    executorch: Name | None = Field(default=None, description="of a .pte; null for a .ptl")
+
+    @property
+    def form(self) -> str:
+        """Name the version of what a runtime has to read."""
+        if self.executorch is not None:
+            return f"ExecuTorch {self.executorch}"
+        return f"bytecode {self.bytecode_version}"
 
 
 class RuntimeVerdict(Frozen):
@@ -228,6 +241,10 @@ class Metadata(Frozen):
 
     schema_version: Name = SCHEMA_VERSION
     name: Name
+    format: Format = Field(
+        default="ptl", description="ptl: torch's lite interpreter; pte: ExecuTorch"
+    )
+    program: Program | None = Field(default=None, description="of a .pte; null for a .ptl")
     task: Task | None = Field(description="what the outputs are for; null where nobody said")
     task_basis: Text = Field(default="", description="how the task is known")
     input: Annotated[ImageInput | TensorInput, Field(discriminator="kind")]
@@ -238,12 +255,19 @@ class Metadata(Frozen):
     passes: list[Pass] = Field(max_length=MAX_ROWS)
     produced_by: ProducedBy
     operators: dict[Name, Count] = Field(
-        max_length=MAX_ROWS, description="operator -> how often the bytecode calls it"
+        max_length=MAX_ROWS, description="operator -> how often the file calls it"
     )
     runtimes: list[RuntimeVerdict] = Field(max_length=MAX_ROWS)
     provenance: Provenance
     tolerance: ToleranceSpec
     ledger: list[LedgerRow] = Field(max_length=MAX_ROWS)
+
+    @field_validator("program")
+    @classmethod
+    def _of_its_format(cls, value: Program | None, info: ValidationInfo) -> Program | None:
+        if (value is not None) != (info.data.get("format") == "pte"):
+            raise ValueError("stated for a .pte, and for no other file")
+        return value
 
     @field_validator("preprocessing")
     @classmethod

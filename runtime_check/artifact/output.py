@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from .limits import MAX_LABELS, MAX_RANK, MAX_TENSORS, Label, Name
+from .limits import MAX_ELEMENTS, MAX_LABELS, MAX_RANK, MAX_TENSORS, Finite, Label, Name
 from .tensors import Frozen, TensorSpec
 
 # What the numbers of an output are. `scores` rank classes and have no fixed scale, `logits` are
@@ -85,6 +85,27 @@ class Step(Frozen):
     )
 
 
+class Detection(Frozen):
+    """What decides which boxes a detector gives; null where nobody said.
+
+    A box whose score or overlap lies within rounding of a limit may come on one machine and not on
+    another: a comparison has to know where the limits are.
+    """
+
+    score_threshold: Finite | None = Field(
+        default=None, description="boxes are found whose score is above it"
+    )
+    iou_threshold: Finite | None = Field(
+        default=None,
+        ge=0,
+        le=1,
+        description="of two boxes of a class that overlap by more the lower score goes",
+    )
+    max_detections: int | None = Field(
+        default=None, ge=1, le=MAX_ELEMENTS, description="no more boxes than these, the best ones"
+    )
+
+
 class Output(Frozen):
     """What `forward` returns."""
 
@@ -97,6 +118,9 @@ class Output(Frozen):
         max_length=MAX_LABELS,
         description="one per class, or null where none are known: they name the places along the "
         "class axis of scores, and what the numbers of a class map or a class index mean",
+    )
+    detection: Detection | None = Field(
+        default=None, description="of a detector whose limits are known"
     )
 
     @model_validator(mode="after")

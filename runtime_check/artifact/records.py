@@ -1,4 +1,7 @@
-"""Archives as lists of records: read whole, and written again with some changed."""
+"""Archives as lists of records: read whole, and written again with some changed.
+
+What lies in front of an archive, as the program of a `.pte` does, stays in front of it.
+"""
 
 from __future__ import annotations
 
@@ -13,12 +16,19 @@ def read_records(data: bytes) -> list[tuple[str, bytes]]:
         return [(info.filename, archive.read(info)) for info in archive.infolist()]
 
 
-def rewrite(data: bytes, changed: dict[str, bytes | None]) -> bytes:
+def in_front(data: bytes) -> bytes:
+    """Return the bytes in front of the archive's first record: the program of a `.pte`."""
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        return data[: min(info.header_offset for info in archive.infolist())]
+
+
+def rewrite(data: bytes, changed: dict[str, bytes | None], *, front: bytes | None = None) -> bytes:
     """Write the archive again with records changed, dropped (None) or added at the end.
 
-    All are stored, 64-byte aligned.
+    All are stored, 64-byte aligned. `front` replaces what lies in front of the archive.
     """
     sink = io.BytesIO()
+    sink.write(in_front(data) if front is None else front)
     with zipfile.ZipFile(sink, "w", zipfile.ZIP_STORED) as archive:
         for name, value in {**dict(read_records(data)), **changed}.items():
             if value is None:

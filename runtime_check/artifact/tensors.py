@@ -5,13 +5,14 @@ from __future__ import annotations
 import base64
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Annotated, Literal
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from ..errors import UnreadableArtifact
-from .limits import MAX_ELEMENTS, Finite, Shape
+from .limits import MAX_ELEMENTS, Count, Finite, Shape
 
 Stride = Annotated[int, Field(ge=1, le=MAX_ELEMENTS)]
 
@@ -75,6 +76,37 @@ class TensorData(Frozen):
         return self.shape
 
 
+# Values of which figures are computed at a time, in a core's own cache.
+_BLOCK = 2**16
+
+
+@dataclass(frozen=True, kw_only=True)
+class Figures:
+    """The smallest, largest and mean finite value of a whole tensor; None where none is finite."""
+
+    minimum: float | None = None
+    maximum: float | None = None
+    mean: float | None = None
+    nonfinite: int = 0
+
+    @staticmethod
+    def of(array: np.ndarray) -> Figures:
+        """Compute the figures of `array` (any shape and dtype) in float64."""
+        flat = array.reshape(-1)
+        low, high, total, count = math.inf, -math.inf, 0.0, 0
+        for start in range(0, flat.size, _BLOCK):
+            values = flat[start : start + _BLOCK].astype(np.float64)
+            finite = np.isfinite(values)
+            if not finite.all():
+                values = values[finite]
+            if values.size:
+                low, high = min(low, float(values.min())), max(high, float(values.max()))
+                total, count = total + float(values.sum()), count + values.size
+        if not count:
+            return Figures(nonfinite=flat.size)
+        return Figures(minimum=low, maximum=high, mean=total / count, nonfinite=flat.size - count)
+
+
 class SampledData(TensorData):
     """A tensor as bytes, or every `stride`-th value of a large one, with figures of all of it.
 
@@ -86,6 +118,7 @@ class SampledData(TensorData):
     minimum: Finite | None = Field(default=None, description="of all finite values")
     maximum: Finite | None = None
     mean: Finite | None = None
+    nonfinite: Count = Field(default=0, description="how many of all values are NaN or infinite")
 
     @model_validator(mode="after")
     def _starts_inside(self) -> SampledData:
@@ -116,12 +149,7 @@ class SampledData(TensorData):
         while any(math.gcd(stride, size) > 1 for size in array.shape):
             stride += 1
         start = seed % stride
-        finite = array.astype(np.float64)[np.isfinite(array)]
-        figures = (
-            {"minimum": finite.min(), "maximum": finite.max(), "mean": finite.mean()}
-            if finite.size
-            else {}
-        )
+        figures = Figures.of(array)
         held = TensorData.of(array.reshape(-1)[start::stride]).data
         return SampledData.model_validate(
             {
@@ -130,7 +158,7 @@ class SampledData(TensorData):
                 "data": held,
                 "start": start,
                 "stride": stride,
-                **figures,
+                **vars(figures),
             }
         )
 

@@ -23,8 +23,9 @@ MAX_RECORDS = 100_000
 _MAX_DIRECTORY_BYTES = 64 * 2**20
 
 ZIP_START = b"PK\3\4"  # a record's header; a strict zip begins with one
+ZIP_END, END_BYTES = b"PK\5\6", 22  # the record at the end of one, and its size
 _CENTRAL, _DESCRIPTOR = b"PK\1\2", b"PK\7\x08"
-_END, _END64, _LOCATOR64 = b"PK\5\6", b"PK\6\6", b"PK\6\7"
+_END64, _LOCATOR64 = b"PK\6\6", b"PK\6\7"
 _LOCAL_FORMAT, _CENTRAL_FORMAT = "<4s5H3I2H", "<4s6H3I5H2I"
 _END_FORMAT, _END64_FORMAT, _LOCATOR64_FORMAT = "<4s4H2IH", "<4sQ2H2I4Q", "<4sIQI"
 _STORED, _DEFLATED = 0, 8
@@ -64,10 +65,11 @@ class _Directory:
     records: int
 
 
-def check_zip(stream: BinaryIO) -> tuple[Entry, ...]:
+def check_zip(stream: BinaryIO, *, behind: bool = False) -> tuple[Entry, ...]:
     """Return the records of the zip in `stream`, a whole file open for reading at any position.
 
-    Reads the directory and each record's header, not the data. Raises `OddZip`.
+    Reads the directory and each record's header, not the data. `behind`: other bytes lie in front
+    of the first record, whose `start` says how many. Raises `OddZip`.
     """
     length = stream.seek(0, os.SEEK_END)
     directory = _find_directory(stream, length)
@@ -75,7 +77,7 @@ def check_zip(stream: BinaryIO) -> tuple[Entry, ...]:
     if len({entry.name.lower() for entry in entries}) != len(entries):
         # torch's reader ignores case.
         raise OddZip("it holds two records of the same name")
-    offset = 0
+    offset = entries[0].start if behind and entries else 0
     for index, entry in enumerate(entries):
         if entry.start != offset:
             raise OddZip(f"{entry.name!r} does not begin where the record before it ends")
@@ -98,7 +100,7 @@ def _at(stream: BinaryIO, offset: int, size: int) -> bytes:
 def _find_directory(stream: BinaryIO, length: int) -> _Directory:
     """Read the end of the file: the end record, and torch's 64-bit one before it."""
     size = struct.calcsize(_END_FORMAT)
-    if length < size or _at(stream, length - size, 4) != _END:
+    if length < size or _at(stream, length - size, 4) != ZIP_END:
         raise OddZip("it does not end with a zip's end record: cut off, or followed by other bytes")
     at = length - size
     _, *disks, here, total, extent, start, comment = struct.unpack(

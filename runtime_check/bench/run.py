@@ -191,7 +191,8 @@ def _start(
     session.load(path=file, engine="qnnpack", threads=threads, memory=memory, peer=peer)
     inputs = _input(artifact.metadata)
     run = session.forward(inputs, threads=threads)
-    runtime = f"{'lite interpreter' if peer is None else peer.name} {session.version}"
+    own = "lite interpreter" if session.family == "torch" else session.family
+    runtime = f"{own if peer is None else peer.name} {session.version}"
     return _Contestant(
         label=artifact.path.name if peer is None else peer.name,
         runtime=runtime,

@@ -13,19 +13,17 @@ from ..people import SafeConsole
 from .install import DEFAULT_RUNTIME
 from .install import install as install_runtime
 from .install import status as runtime_status
-from .toolchain import cache_root
+from .toolchain import RUNTIMES, cache_root
 
 app = typer.Typer(
-    help="The phone's own runtime on this machine: torch 2.1.0 for ARM64, emulated by qemu.",
+    help="The phones' runtimes on this machine: torch and ExecuTorch for ARM64, emulated by qemu.",
     no_args_is_help=True,
 )
 
 
 @app.command()
 def install(
-    runtime: Annotated[str, typer.Argument(help="arm64-2.1.0, arm64-1.13.1, x86-2.1.0 or host")] = (
-        DEFAULT_RUNTIME
-    ),
+    runtime: Annotated[str, typer.Argument(help=", ".join(RUNTIMES))] = DEFAULT_RUNTIME,
     force: Annotated[bool, typer.Option("--force", help="build anew what is there")] = False,
 ) -> None:
     """Download the pinned wheel (SHA-256 verified), build the runner, and try it."""

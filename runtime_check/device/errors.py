@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..errors import RuntimeCheckError
+from ..errors import RuntimeCheckError, UnreadableArtifact
 
 
 class DeviceUnavailable(RuntimeCheckError):
@@ -15,3 +15,7 @@ class InstallFailed(RuntimeCheckError):
 
 class UnknownRuntime(RuntimeCheckError):
     """No runtime or operator table has this name."""
+
+
+class OtherFormat(UnreadableArtifact):
+    """The runtime runs files of another format than this one."""

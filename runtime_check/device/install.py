@@ -17,6 +17,7 @@ from pathlib import Path
 
 from ..errors import RuntimeCheckError
 from ..files import atomic_folder
+from .cores import LITE
 from .errors import DeviceUnavailable, InstallFailed
 from .toolchain import (
     NATIVE,
@@ -34,8 +35,7 @@ from .toolchain import (
 )
 
 DEFAULT_RUNTIME = "arm64-2.1.0"
-_SOURCES = ("runner.cpp", "lite_core.cpp")
-_HEADERS = ("lite_core.h",)
+_RUNNER_SOURCE = "runner.cpp"
 _PLUGIN_SOURCE = "instruction_count.c"
 # Newest API first would also work; qemu refuses a plugin whose version it does not speak.
 _PLUGIN_VERSIONS = (1, 2, 3, 4, 5)
@@ -83,18 +83,22 @@ def _host_torch() -> tuple[Path, str, list[str]]:
 
 
 def _recipe(runtime: DeviceRuntime) -> tuple[Path, str, list[str]]:
-    """Return torch's folder, what identifies that torch, and the compiler flags."""
+    """Return the package's folder, what identifies that build, and the compiler flags."""
     if runtime.wheel is None:
         root, version, flags = _host_torch()
         return root, f"{version} at {root}", flags
-    root = wheel_folder(runtime.wheel) / "torch"
-    return root, runtime.wheel.sha256, ["-D_GLIBCXX_USE_CXX11_ABI=0"]
+    root = wheel_folder(runtime.wheel) / runtime.wheel.package
+    if runtime.core is LITE:
+        return root, runtime.wheel.sha256, ["-D_GLIBCXX_USE_CXX11_ABI=0"]
+    return root, runtime.wheel.sha256, [f'-DEXECUTORCH_VERSION="{runtime.version}"']
 
 
 def _build_key(runtime: DeviceRuntime) -> str:
     root, identity, flags = _recipe(runtime)
-    digest = hashlib.sha256(json.dumps([identity, str(root), flags]).encode())
-    for name in (*_SOURCES, *_HEADERS, _PLUGIN_SOURCE):
+    core = runtime.core
+    built = [flags, core.standard, core.definitions, core.includes, core.libraries]
+    digest = hashlib.sha256(json.dumps([identity, str(root), built]).encode())
+    for name in (_RUNNER_SOURCE, *core.sources, *core.headers, _PLUGIN_SOURCE):
         digest.update((NATIVE / name).read_bytes())
     return digest.hexdigest()[:16]
 
@@ -202,11 +206,12 @@ def install(
         with atomic_folder(folder) as scratch:
             tell(f"building the runner for {runtime.description}")
             compile_program(
-                [NATIVE / source for source in _SOURCES],
+                [NATIVE / source for source in (_RUNNER_SOURCE, *runtime.core.sources)],
                 scratch / "runner",
                 arch=runtime.arch,
-                torch_root=root,
+                root=root,
                 flags=flags,
+                core=runtime.core,
             )
             _check_starts(scratch, runtime)
             tell("building the instruction counter")

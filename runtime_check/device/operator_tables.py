@@ -30,6 +30,7 @@ from typing import Any
 from ..errors import RuntimeCheckError
 from ..files import file_sha256, write_whole
 from ..scratch import temporary_folder
+from .cores import LITE
 from .errors import InstallFailed
 from .toolchain import (
     NATIVE,
@@ -84,7 +85,7 @@ def list_operators(wheel: Wheel, scratch: Path) -> Listing:
         [NATIVE / "list_operators.cpp"],
         program,
         arch="aarch64",
-        torch_root=root,
+        root=root,
         flags=["-D_GLIBCXX_USE_CXX11_ABI=0"],
     )
     names = _candidates((root / "lib" / "libtorch_cpu.so").read_bytes())
@@ -262,13 +263,13 @@ def main(arguments: list[str] | None = None) -> int:
                         _say(str(error))
             compared = list_operators(WHEEL_1_12_1, scratch) if _COMPARED_AAR in aars else None
             for runtime in RUNTIMES.values():
-                if runtime.wheel is None or runtime.arch != "aarch64":
+                if runtime.wheel is None or runtime.arch != "aarch64" or runtime.core is not LITE:
                     continue
                 listing = list_operators(runtime.wheel, scratch)
                 table = build_table(
                     listing,
                     runtime.wheel,
-                    aar=aars.get(runtime.torch),
+                    aar=aars.get(runtime.version),
                     compared=compared,
                     compared_aar=aars.get(_COMPARED_AAR),
                 )

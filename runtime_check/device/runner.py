@@ -24,8 +24,10 @@ from ..runtimes.run import ForwardError, Run
 from ..runtimes.translate import translate
 from ..runtimes.worker import NoAnswer, Worker, ask, start_worker
 from ..scratch import temporary_folder
-from .errors import DeviceUnavailable
+from .cores import core_for
+from .errors import DeviceUnavailable, OtherFormat
 from .install import DEFAULT_RUNTIME, InstalledRuntime, find_installed
+from .toolchain import RUNTIMES
 
 T = TypeVar("T")
 
@@ -155,10 +157,30 @@ class DeviceSession:
         most = int(statm.split()[0]) * os.sysconf("SC_PAGE_SIZE") + limit
         resource.prlimit(self._worker.process.pid, resource.RLIMIT_AS, (most, most))
 
-    def load(self, path: Path | str, *, engine: str = "qnnpack") -> None:
-        """Load a file; raise `UnreadableArtifact` with the runtime's reason translated."""
+    def _require_format(self, path: Path) -> None:
+        """Raise `OtherFormat` for a file that is plainly for another kind of runtime."""
+        if not path.is_file():
+            return  # the runtime says what it is instead
+        with path.open("rb") as stream:
+            found = core_for(stream.read(8))
+        core = self._installed.runtime.core
+        if found is None or found is core:
+            return
+        others = [r.name for r in RUNTIMES.values() if r.core is found and r.arch == "aarch64"]
+        raise OtherFormat(
+            f"{path} is {found.program} (.{found.runs}), and {self.name} runs .{core.runs} files: "
+            f"use --run-on {others[0]}, or export it with --format {core.runs}."
+        )
+
+    def load(self, path: Path | str, *, engine: str | None = None) -> None:
+        """Load a file with `engine`, which is the phone's unless another one is named.
+
+        Raises `UnreadableArtifact` with the runtime's reason translated.
+        """
         self._path = str(path)
+        self._require_format(Path(path))
         name = os.fsencode(Path(path).resolve())
+        engine = engine or self._installed.runtime.core.engine
         question = f"open {engine} {self._threads} {len(name)}"
         loaded = self._ask("loading", question, _Loaded.of, [name])
         if isinstance(loaded, str):

@@ -1,4 +1,4 @@
-"""Fetch a frozen torch build, compile C++ against it, and run the result (under qemu for ARM64).
+"""Fetch a frozen build of a runtime, compile C++ against it, and run the result (ARM64 by qemu).
 
 Plain functions over a cache folder, shared by `install` and `operator_tables`. Linux only: the
 emulation is qemu's user mode. Everything imports on other systems and says so when called.
@@ -21,6 +21,7 @@ import platformdirs
 
 from ..files import atomic_folder, file_sha256
 from ..scratch import scratch_folder
+from .cores import EXECUTORCH, LITE, Core, core_of
 from .errors import DeviceUnavailable, InstallFailed, UnknownRuntime
 
 NATIVE = Path(__file__).resolve().parent.parent / "native"
@@ -44,15 +45,6 @@ CPU revision\t: 1
 _QEMU_CPU = "cortex-a76"
 _CROSS_ROOT = Path("/usr/aarch64-linux-gnu")
 
-# What the desktop wheels carry that running a file on the CPU does not need.
-_SKIPPED = (
-    "torch/lib/libtorch_python",
-    "torch/lib/libshm",
-    "torch/lib/libtorch_cuda",
-    "torch/lib/libc10_cuda",
-    "torch/lib/libcaffe2_nvrtc",
-    "torch/lib/libnvfuser",
-)
 # The CUDA wheel's libtorch_cpu names these two as needed, for its GPU profiler. Nothing calls
 # them here, so empty libraries of those names do (hundreds of MB of NVIDIA wheels otherwise).
 _EMPTY_LIBRARIES = ("libcudart.so.12", "libcupti.so.12")
@@ -62,37 +54,39 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True, kw_only=True)
 class Wheel:
-    """One torch wheel on PyPI, pinned by its SHA-256."""
+    """One wheel on PyPI, of torch if nothing else is said, pinned by its SHA-256."""
 
     version: str
     python: str
     platform: str
     sha256: str
+    package: str = "torch"
 
     @property
     def filename(self) -> str:
         """The name PyPI serves it under."""
         tag = f"cp{self.python.replace('.', '')}"
-        return f"torch-{self.version}-{tag}-{tag}-{self.platform}.whl"
+        return f"{self.package}-{self.version}-{tag}-{tag}-{self.platform}.whl"
 
 
 @dataclass(frozen=True, kw_only=True)
 class DeviceRuntime:
-    """A named device runtime: which torch, which instruction set, and how it is run."""
+    """A named device runtime: which build of what, which instruction set, and how it is run."""
 
     name: str
-    torch: str
+    version: str  # of torch or ExecuTorch
     arch: str  # "aarch64": emulated; "native": this machine's own
     wheel: Wheel | None  # None: the torch that is installed in this Python
     description: str
     machine: str | None = None  # the Linux machine a native wheel needs; None: any
+    core: Core = LITE
 
 
 _ARM = "manylinux2014_aarch64"
 RUNTIMES: dict[str, DeviceRuntime] = {
     "arm64-2.1.0": DeviceRuntime(
         name="arm64-2.1.0",
-        torch="2.1.0",
+        version="2.1.0",
         arch="aarch64",
         wheel=Wheel(
             version="2.1.0",
@@ -104,7 +98,7 @@ RUNTIMES: dict[str, DeviceRuntime] = {
     ),
     "arm64-1.13.1": DeviceRuntime(
         name="arm64-1.13.1",
-        torch="1.13.1",
+        version="1.13.1",
         arch="aarch64",
         wheel=Wheel(
             version="1.13.1",
@@ -117,7 +111,7 @@ RUNTIMES: dict[str, DeviceRuntime] = {
     # PyPI has only the CUDA wheel for x86-64: 670 MB to download, of which the CPU part is kept.
     "x86-2.1.0": DeviceRuntime(
         name="x86-2.1.0",
-        torch="2.1.0",
+        version="2.1.0",
         arch="native",
         machine="x86_64",
         wheel=Wheel(
@@ -128,9 +122,38 @@ RUNTIMES: dict[str, DeviceRuntime] = {
         ),
         description="torch 2.1.0 x86_64 (native)",
     ),
+    "arm64-executorch": DeviceRuntime(
+        name="arm64-executorch",
+        version="1.5.1",
+        arch="aarch64",
+        wheel=Wheel(
+            package="executorch",
+            version="1.5.1",
+            python="3.11",
+            platform="manylinux_2_28_aarch64",
+            sha256="8ee02348a3ea80ddf770822911ebf78da616b73afce0fbaaa79f23311c88c66a",
+        ),
+        description=f"ExecuTorch 1.5.1 aarch64 (qemu {_QEMU_CPU})",
+        core=EXECUTORCH,
+    ),
+    "x86-executorch": DeviceRuntime(
+        name="x86-executorch",
+        version="1.5.1",
+        arch="native",
+        machine="x86_64",
+        wheel=Wheel(
+            package="executorch",
+            version="1.5.1",
+            python="3.11",
+            platform="manylinux_2_28_x86_64",
+            sha256="274c28c2fe2b76acb03f9fa381537425c40e0098dcf886baf6d97a1a55ffe300",
+        ),
+        description="ExecuTorch 1.5.1 x86_64 (native)",
+        core=EXECUTORCH,
+    ),
     "host": DeviceRuntime(
         name="host",
-        torch="installed",
+        version="installed",
         arch="native",
         wheel=None,
         description=f"this Python's torch, {platform.machine()}, through the C++ core",
@@ -174,9 +197,9 @@ def require_tools(arch: str) -> None:
     """Raise `DeviceUnavailable` with the command that installs what is missing for `arch`."""
     if arch != "native" and not sys.platform.startswith("linux"):
         raise DeviceUnavailable(
-            "The ARM64 device runtime runs on Linux only: it is a Linux ARM64 build of torch under "
-            f"qemu's user-mode emulation, and this is {platform.system()}. Use --run-on host, or "
-            "a Linux machine or container."
+            "The ARM64 device runtimes run on Linux only: they are Linux ARM64 builds under qemu's "
+            f"user-mode emulation, and this is {platform.system()}. Use --run-on host, or a Linux "
+            "machine or container."
         )
     missing = missing_packages(arch)
     if missing:
@@ -230,9 +253,10 @@ def download_wheel(wheel: Wheel, folder: Path) -> Path:
         sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check",
         "--no-deps", "--only-binary=:all:", "--python-version", wheel.python,
         "--implementation", "cp", "--abi", tag, "--platform", wheel.platform,
-        "--dest", str(folder), f"torch=={wheel.version}",
+        "--dest", str(folder), f"{wheel.package}=={wheel.version}",
     ]  # fmt: skip
-    _run(command, doing=f"Downloading torch {wheel.version} ({wheel.platform})", timeout=1800)
+    what = f"{wheel.package} {wheel.version}"
+    _run(command, doing=f"Downloading {what} ({wheel.platform})", timeout=1800)
     (path,) = folder.glob("*.whl")
     actual = file_sha256(path)
     if actual != wheel.sha256:
@@ -245,7 +269,7 @@ def download_wheel(wheel: Wheel, folder: Path) -> Path:
 
 def wheel_folder(wheel: Wheel) -> Path:
     """Say where an unpacked wheel lives in the cache."""
-    return cache_root() / "torch" / f"{wheel.version}-{wheel.platform}-{wheel.sha256[:12]}"
+    return cache_root() / wheel.package / f"{wheel.version}-{wheel.platform}-{wheel.sha256[:12]}"
 
 
 def ensure_wheel(wheel: Wheel, say: Say) -> Path:
@@ -253,18 +277,18 @@ def ensure_wheel(wheel: Wheel, say: Say) -> Path:
     target = wheel_folder(wheel)
     if target.is_dir():
         return target
+    core = core_of(wheel.package)
     with atomic_folder(target) as scratch:
-        say(f"downloading torch {wheel.version} for {wheel.platform}")
+        say(f"downloading {wheel.package} {wheel.version} for {wheel.platform}")
         with scratch_folder(target.parent) as downloads:
             path = download_wheel(wheel, downloads)
             say(f"unpacking {path.name}, SHA-256 verified")
             with zipfile.ZipFile(path) as archive:
                 # The hash vouches for the names; the Python part is of no use here.
-                wanted = ("torch/lib/", "torch/include/", "torch.libs/")
                 for name in archive.namelist():
-                    if name.startswith(wanted) and not name.startswith(_SKIPPED):
+                    if name.startswith(core.kept) and not name.startswith(core.dropped):
                         archive.extract(name, scratch)
-        if "x86_64" in wheel.platform:
+        if core is LITE and "x86_64" in wheel.platform:
             for library in _EMPTY_LIBRARIES:
                 _make_empty_library(scratch / "torch" / "lib" / library)
     return target
@@ -313,22 +337,27 @@ def compile_program(
     out: Path,
     *,
     arch: str,
-    torch_root: Path,
+    root: Path,
     flags: Sequence[str] = (),
+    core: Core = LITE,
 ) -> None:
-    """Compile C++ sources against the torch in `torch_root` (`lib/` and `include/`) into `out`."""
+    """Compile C++ sources against the package in `root` (`lib/` and `include/`) into `out`.
+
+    `core` says against which of its headers and libraries.
+    """
     compiler = "aarch64-linux-gnu-g++" if arch == "aarch64" else native_compiler()
     if compiler is None:
         raise DeviceUnavailable("No C++ compiler: apt-get install -y g++")
-    include, library = torch_root / "include", torch_root / "lib"
-    linking = [f"-L{library}", f"-Wl,-rpath,{library}", "-ltorch_cpu", "-lc10"]
+    library = root / "lib"
+    linking = [f"-L{library}", f"-Wl,-rpath,{library}", *(f"-l{name}" for name in core.libraries)]
     if sys.platform.startswith("linux"):
-        # libtorch brings dependencies of its own that only the loader needs to find; libtorch_cpu
-        # must stay linked although it is also used through registrations alone.
+        # libtorch brings dependencies of its own that only the loader needs to find; libraries
+        # that are used through registrations alone must stay linked.
         linking = ["-Wl,--allow-shlib-undefined", "-Wl,--no-as-needed", *linking, "-lpthread"]
     command = [
-        compiler, "-std=c++17", "-O2", "-w", *flags,
-        f"-I{include}", f"-I{include / 'torch' / 'csrc' / 'api' / 'include'}",
+        compiler, f"-std={core.standard}", "-O2", "-w", *flags,
+        *(f"-D{name}" for name in core.definitions),
+        *(f"-I{root / folder}" for folder in core.includes),
         *(str(source) for source in sources), "-o", str(out), *linking,
     ]  # fmt: skip
     _run(command, doing=f"Compiling {', '.join(s.name for s in sources)}", timeout=1200)

@@ -1,9 +1,9 @@
 """Damage an artifact in thousands of seeded ways, and see that every copy gets a verdict.
 
-A `.ptl` is data from elsewhere. Python only ever reads it as inert bytes; torch's C++ loader runs
-in a child process with a time and a memory limit, one long-lived child for many copies, started
-again when a copy kills it. What kills it is a finding about that loader, not an error of the
-check.
+A file is data from elsewhere. Python only ever reads it as inert bytes; torch's or ExecuTorch's C++
+loader runs in a child process with a time and a memory limit, one long-lived child for many copies,
+started again when a copy kills it. What kills it is a finding about that loader, not an error of
+the check.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ from ..runtimes.host import HostSession, start_host
 from ..runtimes.run import ChildDied
 from ..scratch import temporary_folder
 from ..vectors import compare_golden
-from .mutate import MUTATORS, Mutation, mutate, plan_mutations
+from .mutate import Mutation, kinds_for, mutate, plan_mutations
 
 # `refused`: an error with a sentence. `same`: outputs as before, the damage was in padding or in
 # something unused. `detected`: it loads and computes something else, which the golden vectors
 # show. `undetected`: other outputs than the undamaged file, yet the golden vectors pass.
-# `crashed`, `hung`: torch's native loader did, in the child. `error`: the check itself failed.
+# `crashed`, `hung`: the native loader did, in the child. `error`: the check itself failed.
 Outcome = Literal["refused", "same", "detected", "undetected", "crashed", "hung", "error"]
 
 
@@ -60,7 +60,7 @@ class FuzzResult:
     seed: int
     seconds: float
     outcomes: dict[str, dict[str, int]]  # mutation kind -> outcome -> count
-    restarts: int
+    restarts: int  # of the process with the native loader
     findings: tuple[Finding, ...]
     samples: tuple[Finding, ...] = field(repr=False)  # one refusal of each wording
 
@@ -115,10 +115,13 @@ def _judge(
     tolerance = Tolerance.of(clean.golden)
     same = all(compare(b, o, tolerance) for b, o in zip(baseline, outputs, strict=True))
     stated = Tolerance.of(damaged.golden)
-    passes = all(
-        compare_golden(case.expected, outputs, stated, metric)
-        for case, outputs in zip(damaged.golden.cases, replayed, strict=True)
-    )
+    try:
+        passes = all(
+            compare_golden(case.expected, outputs, stated, metric)
+            for case, outputs in zip(damaged.golden.cases, replayed, strict=True)
+        )
+    except RuntimeCheckError as error:  # what it expects cannot be read
+        return "refused", str(error)
     if not passes:
         return "detected", "it loads, but its golden vectors do not replay: the file is damaged"
     if same:
@@ -149,13 +152,14 @@ def fuzz_file(
     require_limits(timeout, memory)
     path = Path(path)
     started = time.perf_counter()
-    outcomes: dict[str, Counter[str]] = {kind: Counter() for kind in MUTATORS}
     findings: list[Finding] = []
     samples: dict[str, Finding] = {}
     with ExitStack() as stack, temporary_folder() as scratch:
         clean, whole = stack.enter_context(read_copy(path, verify_key=verify_key))
         stack.enter_context(shown_as(str(whole.path), str(path)))
         data = whole.path.read_bytes()
+        kinds = kinds_for(data)
+        outcomes: dict[str, Counter[str]] = {kind: Counter() for kind in kinds}
         loader = _Loader(timeout, memory, stack)
         session = loader.get()
         session.load(path=whole.path, engine="qnnpack", threads=1, memory=memory)
@@ -163,7 +167,7 @@ def fuzz_file(
             session.forward([i.array() for i in case.inputs]).outputs for case in clean.golden.cases
         ]
         copy = scratch / path.name
-        for mutation in _with_progress(plan_mutations(mutations, seed), progress):
+        for mutation in _with_progress(plan_mutations(kinds, mutations, seed), progress):
             damaged = mutate(data, mutation)
             copy.write_bytes(damaged)
             finding = _examine(copy, mutation, clean, baseline, loader)

@@ -53,7 +53,7 @@ def print_fuzz(result: FuzzResult, console: Console) -> None:
     console.print(table)
     console.print(
         f"{result.mutations} damaged copies of {escape(result.file)} in {result.seconds:.0f} s, "
-        f"seed {result.seed}; torch's loader was started again {result.restarts} times."
+        f"seed {result.seed}; the loader was started again {result.restarts} times."
     )
     shown = result.findings[:12]
     for finding in shown:

@@ -1,5 +1,7 @@
 #include "lite_core.h"
 
+#include "core_common.h"
+
 #include <ATen/Context.h>
 #include <ATen/Functions.h>
 #include <ATen/Parallel.h>
@@ -18,12 +20,10 @@
 #define TORCH_VERSION "unknown"
 #endif
 
-#include <algorithm>
 #include <atomic>
 #include <cstdlib>
 #include <cstring>
 #include <exception>
-#include <limits>
 #include <memory>
 #include <mutex>
 #include <stdexcept>
@@ -45,43 +45,17 @@ struct lite_result {
 
 namespace {
 
-constexpr int32_t kMaxRank = 16;
 // Deep nesting of the output would otherwise recurse as deep as the file asks for.
 constexpr int kMaxNesting = 32;
 
 std::atomic<bool> engine_chosen{false};
 
-char *copy_text(const std::string &text) {
-  char *out = static_cast<char *>(std::malloc(text.size() + 1));
-  if (out != nullptr) std::memcpy(out, text.c_str(), text.size() + 1);
-  return out;
-}
-
-void set_error(char **error, const std::string &text) {
-  if (error != nullptr) *error = copy_text(text);
-}
-
-// Run `body`; turn whatever it throws into text. Every entry point that can throw goes through
-// here, so no exception crosses the C header.
 template <typename Result, typename Body>
 Result guarded(char **error, Result failed, Body body) noexcept {
-  if (error != nullptr) *error = nullptr;
-  try {
-    try {
-      return body();
-    } catch (const c10::Error &caught) {
-      set_error(error, caught.what_without_backtrace());
-    } catch (const std::bad_alloc &) {
-      set_error(error, "out of memory");
-    } catch (const std::exception &caught) {
-      set_error(error, caught.what());
-    } catch (...) {
-      set_error(error, "an exception of an unknown type");
-    }
-  } catch (...) {
-    // Making the message failed as well; the return value still tells.
-  }
-  return failed;
+  return core_common::guarded(error, failed, body, [](const std::exception &caught) {
+    const auto *torch = dynamic_cast<const c10::Error *>(&caught);
+    return std::string(torch ? torch->what_without_backtrace() : caught.what());
+  });
 }
 
 bool scalar_type(lite_dtype dtype, at::ScalarType *out) {
@@ -113,29 +87,14 @@ bool lite_type(at::ScalarType type, lite_dtype *out) {
 }
 
 at::Tensor to_tensor(const lite_tensor &input, size_t index) {
-  const std::string where = "input " + std::to_string(index);
+  const size_t bytes = core_common::checked_bytes(input, index);
   at::ScalarType type = at::kFloat;
-  if (!scalar_type(input.dtype, &type)) {
-    throw std::invalid_argument(where + " has an unknown dtype");
-  }
-  if (input.rank < 0 || input.rank > kMaxRank || (input.rank > 0 && input.shape == nullptr)) {
-    throw std::invalid_argument(where + " has an impossible rank");
-  }
-  int64_t bytes = static_cast<int64_t>(lite_dtype_size(input.dtype));
-  for (int32_t i = 0; i < input.rank; ++i) {
-    const int64_t extent = input.shape[i];
-    if (extent < 0) throw std::invalid_argument(where + " has a negative extent");
-    if (extent != 0 && bytes > std::numeric_limits<int64_t>::max() / extent) {
-      throw std::invalid_argument(where + " has an impossible size");
-    }
-    bytes *= extent;
-  }
-  if (bytes != 0 && input.data == nullptr) throw std::invalid_argument(where + " has no data");
+  scalar_type(input.dtype, &type);
   const std::vector<int64_t> shape(input.shape, input.shape + input.rank);
   // A copy: operators that work in place must not write to the caller's memory, and the caller's
   // memory need not be aligned for the element type.
   at::Tensor tensor = at::empty(shape, at::TensorOptions().dtype(type));
-  if (bytes != 0) std::memcpy(tensor.data_ptr(), input.data, static_cast<size_t>(bytes));
+  if (bytes != 0) std::memcpy(tensor.data_ptr(), input.data, bytes);
   return tensor;
 }
 
@@ -194,10 +153,7 @@ extern "C" {
 
 const char *lite_torch_version(void) { return TORCH_VERSION; }
 
-size_t lite_dtype_size(lite_dtype dtype) {
-  at::ScalarType type = at::kFloat;
-  return scalar_type(dtype, &type) ? c10::elementSize(type) : 0;
-}
+size_t lite_dtype_size(lite_dtype dtype) { return core_common::dtype_size(dtype); }
 
 const char *lite_engine(void) {
   return guarded<const char *>(

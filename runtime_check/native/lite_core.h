@@ -1,7 +1,8 @@
-// Run a lite-interpreter file (.ptl) from C, Swift or anything else that can call C.
+// Run a model file from C, Swift or anything else that can call C.
 //
-// One source for three uses: the device runtime of runtime_check (ARM64 under emulation), the
-// same on this machine's torch, and the iOS app. It compiles against torch 1.13 to 2.12.
+// Two implementations: lite_core.cpp runs lite-interpreter files (.ptl) and compiles against torch
+// 1.13 to 2.12, executorch_core.cpp runs ExecuTorch's (.pte). Each is one source for the device
+// runtimes of runtime_check (ARM64 under emulation, and this machine's own) and the iOS app.
 //
 // Rules that hold for every function:
 // - Nothing throws across this header. A function that can fail takes `char **error`; when it
@@ -45,21 +46,24 @@ typedef struct lite_tensor {
   const void *data;
 } lite_tensor;
 
-// The torch this was built with, as "2.1.0". A static string.
+// The torch, or the ExecuTorch, that this was built with, as "2.1.0". A static string.
 const char *lite_torch_version(void);
 
-// Name the quantized engine in use: "qnnpack" on a phone. A static string.
+// Name the quantized engine in use: "qnnpack" on a phone, "xnnpack" with ExecuTorch. A static
+// string.
 const char *lite_engine(void);
 
 // Choose the quantized engine ("qnnpack", "fbgemm", "onednn", "x86") for models opened later;
-// lite_open() otherwise takes qnnpack, as phones do. Returns 0, or -1 with an error.
+// lite_open() otherwise takes qnnpack, as phones do. ExecuTorch has "xnnpack" alone. Returns 0, or
+// -1 with an error.
 int lite_set_engine(const char *name, char **error);
 
-// Set how many threads one inference may use, for the whole process. Returns 0, or -1.
+// Set how many threads one inference may use, for the whole process. Returns 0, or -1; ExecuTorch
+// can change them only while no model is open.
 int lite_set_threads(int32_t threads, char **error);
 
 // Open a file. Free with lite_close(). NULL and an error when it is missing, damaged, or calls
-// operators this torch does not have.
+// operators this runtime does not have.
 lite_model *lite_open(const char *path, char **error);
 
 // Close a model; NULL is fine.
@@ -70,8 +74,9 @@ void lite_close(lite_model *model);
 // an error when it is damaged.
 int lite_extra(lite_model *model, const char *name, char **data, size_t *size, char **error);
 
-// Run the model on `count` inputs. Free with lite_result_free(). NULL and an error when an input
-// is malformed, the model refuses it, or an output is not made of tensors.
+// Run the model on `count` inputs: forward(inputs), or forward(preprocess(inputs)) where a program
+// of ExecuTorch's has a method preprocess. Free with lite_result_free(). NULL and an error when an
+// input is malformed, the model refuses it, or an output is not made of tensors.
 lite_result *lite_forward(
     lite_model *model, const lite_tensor *inputs, size_t count, char **error);
 

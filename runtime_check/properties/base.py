@@ -23,6 +23,7 @@ from ..comparison import Comparison
 from ..errors import RuntimeCheckError
 from ..metrics import Metric, metric_of
 from ..options import DEFAULT_MEMORY, DEFAULT_TIMEOUT, Demands
+from ..reference.detectors import detection_of
 from ..reference.reference import Reference
 from ..runtime import Supervised
 from ..runtimes.run import ChildDied, ForwardError, OutOfTime
@@ -88,8 +89,11 @@ class Check:
 
     @property
     def metric(self) -> Metric:
-        """What the artifact's task is judged by."""
-        return metric_of(self.metadata)
+        """What the artifact's task is judged by; a detector's limits are the Python model's."""
+        metric = metric_of(self.metadata)
+        if self.reference is None:
+            return metric
+        return replace(metric, detection=detection_of(self.reference.network))
 
     def run(self, inputs: Sequence[np.ndarray], *, threads: int = 1) -> Outputs:
         """Run the file. Raises `ForwardError` or `ChildDied`."""

@@ -46,7 +46,9 @@ def load_anywhere(check: Check) -> PropertyResult:
             return trial.broken(outcome.fault or "bug", reason, comparison=outcome.comparison)
         worst = worse(worst, outcome.comparison)
         values += outcome.values
-    status, remark = _on_a_server(check, _server_engine())
+    # A .pte has no engine but its own.
+    server = _server_engine() if check.metadata.format == "ptl" else ""
+    status, remark = _on_a_server(check, server)
     return trial.passed(
         inputs=len(ENVIRONMENTS),
         needed=len(ENVIRONMENTS),

@@ -157,9 +157,14 @@ def preprocessing(check: Check) -> PropertyResult:
     except BuildError as error:
         return skipped("preprocessing", str(error))
     scale = max(unresized_size(check.metadata.preprocessing))
+    by_itself = check.reference is None or check.metadata.quantization.method != "none"
+    if by_itself:
+        # What Pillow makes of the photo goes into the file, too, whose longest side is bounded.
+        longest = max(1, min(spec.max_aspect, spec.max_side // scale))
+        spec = spec.model_copy(update={"max_aspect": longest})
     strategy = image_recipes(spec, max_pixels=check.max_pixels, scale=scale)
     result = explore(check, "preprocessing", strategy, examine_preprocessing)
-    if check.reference is None or check.metadata.quantization.method != "none":
+    if by_itself:
         how = "resize only, the file against itself on Pillow's resized image; "
         result = replace(result, reason=how + result.reason)
     return result

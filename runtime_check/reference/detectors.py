@@ -12,6 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ..artifact.output import Detection
+
 # The classes of torchvision.models.detection. `GeneralizedRCNN` is the base of Faster R-CNN, Mask
 # R-CNN and Keypoint R-CNN.
 _CLASSES = (
@@ -58,3 +60,18 @@ def is_detector(module: nn.Module) -> bool:
         if defined is not None and isinstance(module, getattr(defined, class_name)):
             return True
     return False
+
+
+def detection_of(module: nn.Module) -> Detection | None:
+    """Return the limits that decide which boxes a `Detector` gives; None for other modules.
+
+    Where torchvision keeps none under these names, as in detectors of two stages, None too.
+    """
+    if not isinstance(module, Detector) or not hasattr(module.detector, "score_thresh"):
+        return None
+    detector: Any = module.detector
+    return Detection(
+        score_threshold=detector.score_thresh,
+        iou_threshold=detector.nms_thresh,
+        max_detections=detector.detections_per_img,
+    )

@@ -89,6 +89,29 @@ def _build_lite(header: Header) -> tuple[Forward, str]:
     return forward, str(torch.__version__)
 
 
+def _build_program(header: Header) -> tuple[Forward, str]:
+    """Load the ExecuTorch program named in the frame."""
+    import torch
+
+    from .program import executorch_version, load_program
+
+    run = load_program(str(header["path"]), threads=int(header["threads"]))
+
+    def forward(inputs: list[np.ndarray]) -> list[np.ndarray]:
+        with torch.inference_mode():
+            outputs = run([torch.from_numpy(array) for array in inputs])
+            return [tensor.detach().contiguous().numpy() for tensor in outputs]
+
+    return forward, executorch_version()
+
+
+def _build_file(header: Header) -> tuple[Forward, str]:
+    """Load a file in the runtime that its first bytes are for."""
+    from ..artifact.program import is_pte
+
+    return (_build_program if is_pte(str(header["path"])) else _build_lite)(header)
+
+
 def _require_small(size: int) -> None:
     """Refuse outputs that nobody could look at: a property compares those of some 20 inputs."""
     if size > MAX_ANSWER_BYTES:
@@ -99,9 +122,9 @@ def _require_small(size: int) -> None:
 
 
 def _builder(name: str) -> Builder:
-    """Import what a frame names as `module:function`; "" means lite files."""
+    """Import what a frame names as `module:function`; "" means a file in its own runtime."""
     if not name:
-        return _build_lite
+        return _build_file
     module, _, function = name.partition(":")
     builder: Builder = getattr(importlib.import_module(module), function)
     return builder

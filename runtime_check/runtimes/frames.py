@@ -53,7 +53,7 @@ def write_frame(stream: IO[bytes], header: dict[str, Any], tensors: list[np.ndar
     stream.write(_LENGTH.pack(len(text)))
     stream.write(text)
     for tensor in tensors:
-        stream.write(np.ascontiguousarray(tensor).tobytes())
+        stream.write(np.ascontiguousarray(tensor).reshape(-1).view(np.uint8).data)
     stream.flush()
 
 

@@ -1,4 +1,4 @@
-"""Run a `.ptl` in a fresh process on this machine's torch, with the phone's engine.
+"""Run a file in a fresh process: a `.ptl` on this machine's torch, a `.pte` on its ExecuTorch.
 
 The native loader is C++ reading untrusted bytes: a crash, a hang or a flood of memory stays in
 the child and comes back as an error with a sentence.
@@ -17,10 +17,12 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from ..artifact.program import is_pte
 from ..errors import RuntimeCheckError, UnreadableArtifact
 from ..options import DEFAULT_MEMORY, DEFAULT_TIMEOUT, require_limits
 from .answers import Answer
 from .frames import unsendable, write_frame
+from .program import NoExecuTorch
 from .run import ForwardError, Run
 from .translate import translate
 from .worker import NoAnswer, Worker, ask, start_worker
@@ -79,7 +81,7 @@ class _Loaded:
 
 
 class HostSession:
-    """One file loaded in one child process on this machine's torch: a `Runtime`."""
+    """One file loaded in one child process on this machine: a `Runtime`."""
 
     name = "host"
     costly = False
@@ -91,7 +93,8 @@ class HostSession:
         self._timeout = timeout
         self.load_seconds = 0.0
         self.load_peak_bytes = 0
-        self.version = ""  # of torch, or of the peer
+        self.version = ""  # of torch, of ExecuTorch, or of the peer
+        self.family = "torch"  # whose version that is
         self.before_bytes = 0  # memory before loading: torch itself
 
     def _ask(
@@ -107,7 +110,7 @@ class HostSession:
             )
         except NoAnswer as gone:
             doing = "loading" if header["do"] == "load" else "running"
-            raise gone.told(str(self._path), "torch", doing, self._timeout) from gone
+            raise gone.told(str(self._path), self.family, doing, self._timeout) from gone
 
     def load(
         self,
@@ -124,6 +127,9 @@ class HostSession:
         """
         require_limits(self._timeout, memory)
         self._path, self.engine = path, engine
+        self.family = "torch"
+        if peer is None and is_pte(path):
+            self.family, self.engine = "ExecuTorch", "xnnpack"
         header = {
             "do": "load",
             "path": str(self._path),
@@ -137,10 +143,11 @@ class HostSession:
         if isinstance(loaded, _NotLoaded) and peer is not None:
             cause = NoPeerModel if loaded.ours else RuntimeCheckError
             raise cause(f"{peer.name} cannot run it: {loaded.reason.removesuffix('.')}.")
+        if isinstance(loaded, _NotLoaded) and loaded.ours:
+            raise NoExecuTorch(f"{self._path} was not loaded: {loaded.reason}.")
         if isinstance(loaded, _NotLoaded):
-            raise UnreadableArtifact(
-                f"{self._path} does not load in the lite interpreter: {loaded.reason}."
-            )
+            where = "the lite interpreter" if self.family == "torch" else self.family
+            raise UnreadableArtifact(f"{self._path} does not load in {where}: {loaded.reason}.")
         self.load_seconds = loaded.seconds
         self.load_peak_bytes = loaded.peak
         self.before_bytes = loaded.before
@@ -149,7 +156,7 @@ class HostSession:
     @property
     def description(self) -> str:
         """Name the runtime for a report, as 'torch 2.12.1 on x86_64'."""
-        return f"torch {self.version} on {platform.machine()}"
+        return f"{self.family} {self.version} on {platform.machine()}"
 
     def forward(self, inputs: Sequence[np.ndarray], *, threads: int = 1, repeats: int = 1) -> Run:
         """Run `forward(*inputs)` `repeats` times; raise `ForwardError` when it raises."""

@@ -48,7 +48,8 @@ class NoAnswer(Exception):
         if self.cause == "hung":
             text = (
                 f"still {doing} after {timeout:g} s in {runtime}, so it was stopped. The file may "
-                "be hostile, or the model larger than this limit (`--timeout`) allows."
+                "be hostile, or the model larger than this limit allows (`--timeout` of "
+                "`python -m runtime_check`)."
             )
         elif self.cause == "memory":
             text = (

@@ -3,35 +3,43 @@
     python -m tests.benchmarks.families                 # all of them, about 40 minutes
     python -m tests.benchmarks.families resnet hrnet    # some modules
     python -m tests.benchmarks.families --int8          # the int8 columns, about as long
+    python -m tests.benchmarks.families --format pte    # fp32 for ExecuTorch, about 90 minutes
     python -m tests.benchmarks.families --choose        # pick the smallest models anew
 
 Random weights with randomized BatchNorm statistics (untrained ones, 0 and 1, hide folding
 errors). Each row is a real export of the image artifact: the file as saved is compared with eager
 in a fresh process, and with `--device` run on torch 2.1.0's ARM64 build. `--int8` exports the bare
 network in static int8, calibrated on crops of scikit-image's photos, and runs the file on torch
-2.1.0 (`python -m runtime_check device install x86-2.1.0`). Results go to `families.json` and
-`families.md` beside this file.
+2.1.0 (`python -m runtime_check device install x86-2.1.0`). `--format pte` lowers the bare network
+for ExecuTorch, whose own runtime has run each file in a fresh process. Results go to
+`families.json`, `families.md` and `families_pte.md` beside this file, after each model; `--missing`
+goes on where a sweep ended.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import multiprocessing
+import re
 import subprocess
 import sys
 import tempfile
 import time
-from collections import Counter
 from collections.abc import Sequence
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
+
+from tests.benchmarks.families_table import LEAST_DB, cell, program_table, table, why
 
 HERE = Path(__file__).parent
 CHOSEN = HERE / "families_chosen.json"
 RESULTS = HERE / "families.json"
 TABLE = HERE / "families.md"
-# A random network carries little signal; 10 dB is where a broken layer shows and rounding doesn't.
-LEAST_DB = 10.0
+PROGRAMS = HERE / "families_pte.md"
+# Folders of this machine, which are nobody's business in a table.
+_PLACES = re.compile(r"/(?:\S*/site-packages|tmp/\w+)/?")
 TIMEOUT = 2400  # the smallest deepseek_vit has 412 M parameters
 
 
@@ -71,6 +79,35 @@ def build(name: str, *, seed: int = 0) -> Any:
     return untrained(load_source(name, random_weights=True, seed=seed).module, seed=seed)
 
 
+def measured(model: Any) -> Any:
+    """Give each BatchNorm the statistics of pictures of noise that go through the layers before it.
+
+    With drawn statistics, few networks end in values that no longer depend on the picture.
+    """
+    import torch
+
+    for layer in model.modules():
+        if isinstance(layer, torch.nn.modules.batchnorm._BatchNorm):
+            layer.reset_running_stats()
+            layer.momentum = None  # the mean over all batches
+    generator = torch.Generator().manual_seed(0)
+    size = model.pretrained_cfg["input_size"]
+    with torch.no_grad():
+        model.train()(torch.randn(8, *size, generator=generator))
+    return model.eval()
+
+
+def export_untrained(name: str, **options: Any) -> Any:
+    """Export a model without trained weights, with other statistics where these tell nothing."""
+    from exporter.api import export
+    from exporter.errors import NothingToVerify
+
+    try:
+        return export(build(name), name=name, **options)
+    except NothingToVerify:
+        return export(measured(build(name)), name=name, **options)
+
+
 def awkward() -> tuple[str, ...]:
     """Name the ten families that the tests export small."""
     from tests.exporter.families import AWKWARD
@@ -79,16 +116,14 @@ def awkward() -> tuple[str, ...]:
 
 
 def export_one(name: str, device: bool) -> dict[str, Any]:
-    """Export one model and describe the outcome; every failure is an outcome."""
-    from exporter.api import export
+    """Export one model for the lite interpreter; every failure is an outcome."""
     from exporter.errors import ExportError
 
     row: dict[str, Any] = {"model": name}
     started = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
         try:
-            module = build(name)
-            artifact = export(module, out=folder, name=name)
+            artifact = export_untrained(name, out=folder)
         except ExportError as error:
             row |= {"ok": False, "error": str(error)}
             return row
@@ -116,6 +151,35 @@ def export_one(name: str, device: bool) -> dict[str, Any]:
     return row
 
 
+def lower_one(name: str) -> dict[str, Any]:
+    """Export one bare network for ExecuTorch; every failure is an outcome.
+
+    Bare, because the method `preprocess` is the same for all families and takes longer to lower
+    than most of the networks.
+    """
+    from exporter.errors import ExportError
+
+    row: dict[str, Any] = {"model": name}
+    started = time.perf_counter()
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            artifact = export_untrained(name, out=folder, format="pte", input="tensor")
+        except ExportError as error:
+            return row | {"ok": False, "error": _PLACES.sub("", str(error))}
+        report = artifact.report
+        assert report is not None  # an export has one
+        saved = report.ledger[-1]
+        return row | {
+            "ok": True,
+            "max_abs": saved.max_abs,
+            "sqnr_db": saved.sqnr_db,
+            "top1": saved.top1,
+            "operators": artifact.metadata.operators,
+            "seconds": round(time.perf_counter() - started, 1),
+            "mb": report.file_bytes / 1e6,
+        }
+
+
 def quantize_one(name: str) -> dict[str, Any]:
     """Export one bare network in static int8 and describe the outcome.
 
@@ -123,7 +187,6 @@ def quantize_one(name: str) -> dict[str, Any]:
     """
     import random
 
-    from exporter.api import export
     from exporter.errors import ExportError, QuantizeError
     from tests.benchmarks.quantization import data
 
@@ -134,10 +197,9 @@ def quantize_one(name: str) -> dict[str, Any]:
         for index, crop in enumerate(data.photo_crops(12, random.Random(0))):
             crop.save(photos / f"{index:02}.png")
         try:
-            artifact = export(
-                build(name),
+            artifact = export_untrained(
+                name,
                 out=Path(folder) / "out",
-                name=name,
                 activation="none",
                 quantize="static",
                 calibration=photos,
@@ -194,95 +256,35 @@ def in_own_process(name: str, *options: str) -> dict[str, Any]:
     return row
 
 
-def _cell(value: float | None, form: str) -> str:
-    return "" if value is None else format(value, form)
+def in_own_fork(name: str) -> dict[str, Any]:
+    """Lower in a process of its own, with all imports done: they take longer than small models."""
+    import timm  # noqa: F401  imported for the children
+    from executorch.exir import to_edge_transform_and_lower  # noqa: F401  likewise
+
+    from exporter.api import export  # noqa: F401  likewise
+    from exporter.executorch.partition import partitioner
+
+    partitioner()
+    context = multiprocessing.get_context("fork")
+    receive, send = context.Pipe(duplex=False)
+    child = context.Process(target=_send_row, args=(name, send))
+    child.start()
+    send.close()
+    try:
+        if receive.poll(TIMEOUT):
+            row: dict[str, Any] = receive.recv()
+            return row
+        return {"model": name, "ok": False, "error": f"took longer than {TIMEOUT} s"}
+    except EOFError:
+        child.join()
+        return {"model": name, "ok": False, "error": f"its process ended, exit {child.exitcode}"}
+    finally:
+        child.kill()
+        child.join()
 
 
-def table(rows: dict[str, dict[str, Any]]) -> str:
-    """Render the results as Markdown."""
-    good = [row for row in rows.values() if row.get("ok")]
-    fits = sum(1 for row in good if row["runtimes"]["pytorch-2.1.0"])
-    ran = [row["device"] for row in good if row.get("device")]
-    captured = Counter(row["capture"] for row in good)
-    small = [row["int8"] for row in rows.values() if "int8" in row]
-    right = sum(1 for row in small if row["ok"])
-    out = [
-        "# timm's families through the exporter",
-        "",
-        f"**fp32: {len(good)} of {len(rows)}** exported and verified: image artifact, random "
-        "weights, BatchNorm statistics randomized; the saved file agrees with eager on five images "
-        f"in a fresh process. Captured: {', '.join(f'{n} by {how}' for how, n in captured.items())}"
-        f". By its operator table {fits} load on torch 2.1.0"
-        + (f"; {sum(d['loads'] for d in ran)} of {len(ran)} ran on its ARM64 build" if ran else "")
-        + ". `max |d|` is of probabilities, the saved file against eager.",
-        "",
-    ]
-    if small:
-        out += [
-            f"**static int8: {right} of {len(small)}** exported, ran on torch 2.1.0 and are right: "
-            f"bare network, calibrated on 12 crops of photos, SQNR of the saved file's outputs "
-            f"against fp32 at least {LEAST_DB:g} dB. `2.1.0 dB` is the file on torch 2.1.0 against "
-            "its own golden outputs.",
-            "",
-        ]
-    out += [
-        "Regenerate with `python -m tests.benchmarks.families` (`--int8`, `--device`).",
-        "",
-        "| module | model | captured | repaired | max \\|d\\| | dB | loads on 2.1.0 | s | MB "
-        "| int8 mode | int8 layers | in float | int8 dB | 2.1.0 dB | int8 s | int8 MB |",
-        "|---" * 4 + "|---:|---:|---|---:|---:|---|" + "---:|" * 6,
-    ]
-    for module, row in sorted(rows.items()):
-        cells = [module, row["model"], *_float_cells(row), *_int8_cells(row.get("int8"))]
-        out.append("| " + " | ".join(cells) + " |")
-    for title, failed in (
-        ("fp32: not exported", {m: r for m, r in rows.items() if not r.get("ok")}),
-        ("int8: not right", {m: r["int8"] for m, r in rows.items() if not _fine(r.get("int8"))}),
-    ):
-        if failed:
-            out += ["", f"## {title}", ""] + [f"- **{m}**: {_why(r)}" for m, r in failed.items()]
-    return "\n".join(out) + "\n"
-
-
-def _fine(row: dict[str, Any] | None) -> bool:
-    return row is None or bool(row["ok"])
-
-
-def _why(row: dict[str, Any]) -> str:
-    if "error" in row:
-        return str(row["error"])
-    if not row.get("device", {}).get("loads", True):
-        return f"torch 2.1.0: {row['device']['error']}"
-    return f"SQNR {_cell(row.get('sqnr_db'), '.1f')} dB"
-
-
-def _float_cells(row: dict[str, Any]) -> list[str]:
-    if not row.get("ok"):
-        return ["**failed**"] + [""] * 6
-    fixes = "; ".join(t.split("(")[0].removeprefix("repaired: ") for t in row["repaired"])
-    return [
-        row["capture"],
-        fixes,
-        _cell(row["max_abs"], ".1e"),
-        _cell(row["sqnr_db"], ".0f"),
-        "yes" if row["runtimes"]["pytorch-2.1.0"] else "**no**",
-        _cell(row["seconds"], ".0f"),
-        _cell(row["mb"], ".1f"),
-    ]
-
-
-def _int8_cells(row: dict[str, Any] | None) -> list[str]:
-    if row is None or "mode" not in row:
-        return ["" if row is None else "**failed**"] + [""] * 6
-    return [
-        row["mode"],
-        str(row["int8_layers"]),
-        str(row["float_layers"]),
-        _cell(row["sqnr_db"], ".1f"),
-        _cell(row["device"].get("sqnr_db"), ".0f") if row["device"]["loads"] else "**fails**",
-        _cell(row["seconds"], ".0f"),
-        _cell(row["mb"], ".1f"),
-    ]
+def _send_row(name: str, pipe: Connection) -> None:
+    pipe.send(lower_one(name))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -295,35 +297,59 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--int8", action="store_true", help="the int8 columns instead of fp32")
     parser.add_argument("--missing", action="store_true", help="only those without a result")
     parser.add_argument("--awkward", action="store_true", help="the ten that CI runs")
+    parser.add_argument("--format", choices=("ptl", "pte"), default="ptl", help="fp32 in which")
     options = parser.parse_args(arguments)
     if options.one:
-        row = quantize_one(options.one) if options.int8 else export_one(options.one, options.device)
-        print(json.dumps(row))
+        one = quantize_one(options.one) if options.int8 else export_one(options.one, options.device)
+        print(json.dumps(one))
         return 0
     if options.choose:
         CHOSEN.write_text(json.dumps(choose(), indent=1) + "\n")
         return 0
+    if options.int8 and options.format == "pte":
+        parser.error("--int8 is of .ptl files; --format pte is of fp32")
     chosen: dict[str, str] = json.loads(CHOSEN.read_text())
     modules = options.modules or (list(awkward()) if options.awkward else list(chosen))
-    rows: dict[str, dict[str, Any]] = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
     passed = failed = 0
     for module in modules:
-        old = rows.get(module, {"model": chosen[module]})
-        if options.missing and ("int8" if options.int8 else "ok") in old:
+        old = _results().get(module, {"model": chosen[module]})
+        if options.missing and _key(options) in old:
             continue
-        flags = [f"--{name}" for name in ("device", "int8") if getattr(options, name)]
-        row = in_own_process(chosen[module], *flags)
-        passed, failed = passed + row["ok"], failed + (not row["ok"])
-        if options.int8:
-            rows[module] = old | {"int8": row}
+        if options.format == "pte":
+            row = in_own_fork(chosen[module])
         else:
-            rows[module] = row | {key: old[key] for key in ("int8",) if key in old}
-        state = _cell(row.get("sqnr_db"), ".1f") + " dB" if row["ok"] else _why(row)[:160]
+            flags = [f"--{name}" for name in ("device", "int8") if getattr(options, name)]
+            row = in_own_process(chosen[module], *flags)
+        passed, failed = passed + row["ok"], failed + (not row["ok"])
+        state = cell(row.get("sqnr_db"), ".1f") + " dB" if row["ok"] else why(row)[:160]
         print(f"{module:28s} {chosen[module]:40s} {state}", flush=True)
-        RESULTS.write_text(json.dumps(rows, indent=1, sort_keys=True) + "\n")
-        TABLE.write_text(table(rows))
+        _write(module, _key(options), row, old)
     print(f"{passed} passed, {failed} failed")
     return 1 if failed else 0
+
+
+def _key(options: argparse.Namespace) -> str:
+    """Name what marks a module as done: fp32 rows hold the others."""
+    if options.format == "pte":
+        return "pte"
+    return "int8" if options.int8 else "ok"
+
+
+def _results() -> dict[str, dict[str, Any]]:
+    found: dict[str, dict[str, Any]] = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+    return found
+
+
+def _write(module: str, key: str, row: dict[str, Any], old: dict[str, Any]) -> None:
+    """Put one outcome into the results as they are now: two sweeps may run at a time."""
+    rows = _results()
+    kept = {other: old[other] for other in ("int8", "pte") if other in old}
+    rows[module] = row | kept if key == "ok" else old | {key: row}
+    RESULTS.write_text(json.dumps(rows, indent=1, sort_keys=True) + "\n")
+    TABLE.write_text(table(rows))
+    programs = {name: found["pte"] for name, found in rows.items() if "pte" in found}
+    if programs:
+        PROGRAMS.write_text(program_table(programs))
 
 
 if __name__ == "__main__":

@@ -152,6 +152,21 @@ def fcos() -> nn.Module:
     return net
 
 
+def retinanet() -> nn.Module:
+    """On small pictures, with scores spread like a trained one's."""
+    from torchvision.models.detection import retinanet_resnet50_fpn
+
+    torch.manual_seed(0)
+    size = {"min_size": 160, "max_size": 160}
+    net: nn.Module = retinanet_resnet50_fpn(
+        weights=None, weights_backbone=None, num_classes=6, score_thresh=0.3, **size
+    ).eval()
+    awake(net, (160, 160), lambda x: net([*x]))
+    # Its head has no norms: an untrained one's scores are all alike.
+    louder([net.head.classification_head.cls_logits], 100.0)
+    return net
+
+
 def faster_rcnn() -> nn.Module:
     from torchvision.models.detection import fasterrcnn_mobilenet_v3_large_320_fpn
 

@@ -56,7 +56,7 @@ def test_preprocessing(values: dict[str, Any], says: str) -> None:
         ({"seed": True}, "--seed takes a whole number, not True"),
         ({"labels": 3}, "--labels takes a path or several, each a text, not 3"),
         ({"quantize": 3}, "--quantize takes a QuantizeOptions, not 3"),
-        ({"targets": None}, "--targets takes several, each a text, not None"),
+        ({"targets": 3}, "--targets takes several, each a text, not 3"),
         ({"input": None}, "--input takes one of auto, image, tensor, not None"),
     ],
 )

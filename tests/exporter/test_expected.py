@@ -22,8 +22,10 @@ from exporter.expected import (
 from exporter.options import ExportOptions, PreprocessingChoice
 from exporter.plan import Plan, make_plan
 from exporter.source import load_source
+from runtime_check.options import Format
 
 SHAPE = (1, 3, 32, 32)
+FORMATS: tuple[Format, ...] = ("ptl", "pte")
 HALVES = PreprocessingChoice(mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))
 
 
@@ -123,3 +125,20 @@ def test_int8_networks_that_amplify_the_last_bit_get_twice_what_it_moves() -> No
         )
     assert plan.inputs[ramp][0].max() > 1.9
     assert expected.tolerance.atol >= 2 * moved
+
+
+class Inner(nn.Module):
+    """Rounds its input, which hides its last bits, and rounds again hard what it computes of it."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        coarse = torch.round(8 * x.flatten(1)[:, :64]) / 8
+        return torch.floor(1e7 * torch.tanh(coarse)) % 2
+
+
+def test_last_bits_within_an_int8_program_count() -> None:
+    """Another implementation of tanh turns 0 into 1; other last bits of the input do nothing."""
+    plan = plan_of(Inner())
+    lite, program = (expect_int8(plan, plan.source.module, form) for form in FORMATS)
+    assert lite.phone.atol == pytest.approx(PHONE_STEPS / 255)
+    assert program.phone.atol == program.tolerance.atol == pytest.approx(2.0)
+    assert "within" in program.phone.basis

@@ -130,7 +130,5 @@ def test_two_ways_of_saying_it_are_refused(tmp_path: Path) -> None:
         exporter.export(Difference(), out=tmp_path, input_shape=shapes, example=tmp_path / "x.npz")
     with pytest.raises(UsageError, match="takes one photo and nothing else"):
         exporter.export(Difference(), out=tmp_path, input_shape=shapes, input="image")
-    with pytest.raises(UsageError, match=r"--quantize static .*several inputs \(a, b\)"):
-        exporter.export(
-            Difference(), out=tmp_path, input_shape=shapes, quantize="static", calibration="noise"
-        )
+    with pytest.raises(UsageError, match=r"--evaluate takes photos.*several inputs \(a, b\)"):
+        exporter.export(Difference(), out=tmp_path, input_shape=shapes, evaluate=tmp_path)

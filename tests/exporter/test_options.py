@@ -87,6 +87,14 @@ def test_an_option_without_an_effect_is_refused(make: Callable[[], object], says
         make()
 
 
+def test_programs_take_exact_activations() -> None:
+    """A .pte's own GELU and softmax cost less: its int8 is calibrated and judged with them."""
+    quantize = QuantizeOptions(recipe=RECIPES["static-xnnpack"], calibration=NOISE)
+    for kind, cheap in (("ptl", True), ("pte", False)):
+        options = ExportOptions(format=kind, quantize=quantize)
+        assert options.quantize.recipes[0].cheap_activations is cheap
+
+
 def test_cheap_activations_can_be_left_out_where_there_are_some() -> None:
     recipe = RECIPES["static-xnnpack"]
     asked = QuantizeOptions(recipe=recipe, calibration=NOISE)

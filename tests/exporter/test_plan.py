@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 import torch
 from own_models import ConvNormNet, Heads
-from torch import nn
+from torch import Tensor, nn
 
 import exporter
 from exporter import plan as step
 from exporter.errors import UsageError
-from exporter.options import NOISE, ExportOptions, PreprocessingChoice, QuantizeOptions
+from exporter.options import NOISE, Budget, ExportOptions, PreprocessingChoice, QuantizeOptions
 from exporter.plan import Plan, make_plan
 from exporter.recipes import recipes_named
 from exporter.source import load_source
@@ -90,22 +90,38 @@ def test_whole_and_finish_apply_the_same_activation(activation: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("quantize", "says"),
+    ("budget", "says"),
     [
-        (
-            QuantizeOptions(recipe=recipes_named("auto"), calibration=NOISE),
-            "--quantize auto compares",
-        ),
-        (
-            QuantizeOptions(recipe=recipes_named("qat"), calibration=NOISE, train=Path("x")),
-            "--quantize qat compares",
-        ),
-        (QuantizeOptions(evaluate=Path("x")), "--evaluate compares"),
+        ({}, "--quantize auto measures noise, which whole numbers do not have"),
+        ({"min_sqnr_db": 9.0}, "--min-sqnr measures noise"),
+        ({"min_agreement": 0.5}, "--min-agreement is a share"),
+        ({"max_accuracy_drop": 1.0}, "--max-accuracy-drop measures accuracy, which is of classes"),
     ],
 )
-def test_what_compares_scores_needs_one_tensor(quantize: QuantizeOptions, says: str) -> None:
-    with pytest.raises(UsageError, match=rf"{says} by the task's metric .* Heads .*\[1, 5\]"):
-        plan_of(Heads(), quantize=quantize)
+def test_what_is_measured_must_be_there(budget: dict[str, float], says: str) -> None:
+    class Counts(ConvNormNet):
+        def forward(self, x: Tensor) -> Tensor:
+            return (super().forward(x) > 0).long().reshape(1, -1, 1)
+
+    asked = QuantizeOptions(
+        recipe=recipes_named("auto"),
+        calibration=NOISE,
+        budget=Budget(**budget) if budget else None,
+    )
+    with pytest.raises(UsageError, match=rf"{says}.* Counts returns \[1, 10, 1\], nothing shows"):
+        plan_of(Counts(), quantize=asked)
+
+
+def test_training_needs_floats_and_accuracy_needs_classes() -> None:
+    class Counts(ConvNormNet):
+        def forward(self, x: Tensor) -> Tensor:
+            return (super().forward(x) > 0).long().reshape(1, -1, 1)
+
+    asked = QuantizeOptions(recipe=recipes_named("qat"), calibration=NOISE, train=Path("x"))
+    with pytest.raises(UsageError, match="--quantize qat measures noise, which whole numbers"):
+        plan_of(Counts(), quantize=asked)
+    with pytest.raises(UsageError, match=r"--evaluate measures accuracy.* Heads .*\[1, 5\]"):
+        plan_of(Heads(), quantize=QuantizeOptions(evaluate=Path("x")))
 
 
 def test_an_image_artifact_takes_one_photo() -> None:

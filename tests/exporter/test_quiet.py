@@ -10,10 +10,11 @@ import pytest
 from exporter.quiet import quiet
 
 
+@pytest.mark.parametrize("name", ["timm", "torch.utils._pytree"])
 def test_warnings_and_library_chatter_are_silent_inside_and_back_afterwards(
-    caplog: pytest.LogCaptureFixture,
+    name: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    logger = logging.getLogger("timm")
+    logger = logging.getLogger(name)
     before = logger.level
     with warnings.catch_warnings(record=True) as seen, quiet():
         warnings.simplefilter("default")

@@ -160,6 +160,7 @@ def test_auto_tries_a_scheme_once_and_trains_on_images_alone() -> None:
         ("--quantize static --calibration x --checkpoint x", "`--checkpoint` has no meaning"),
         ("--quantize static --calibration x --max-accuracy-drop 1", "It is for: auto."),
         ("--quantize qat --calibration x --train x --min-agreement 1", "`--min-agreement` has no"),
+        ("--quantize static --calibration x --min-sqnr 30", "`--min-sqnr` has no"),
         ("--quantize qat --rounding nearest", "`--rounding` has no meaning for `qat`"),
         ("--quantize auto --epochs 2", "It is for: qat, which auto tries where --train gives"),
         ("--quantize auto --calibration x --checkpoint x", "`--checkpoint` has no meaning"),

@@ -6,10 +6,17 @@ from pathlib import Path
 
 import pytest
 import torch
+from own_models import ConvNormNet
 from torch import Tensor, nn
 
 import exporter
 from exporter.errors import NothingToVerify
+from exporter.expected import expect_int8
+from exporter.options import ExportOptions
+from exporter.plan import make_plan
+from exporter.source import load_source
+from exporter.telling import require_steady
+from runtime_check.options import Format
 
 SHAPE = (1, 3, 16, 16)
 
@@ -63,3 +70,22 @@ def test_one_constant_output_of_several_is_said(tmp_path: Path) -> None:
     made = exporter.export(TwoHeads(zero=True), input_shape=SHAPE, out=tmp_path, name="two")
     text = " ".join(note.text for note in made.report.notes)
     assert "output output_1 is the same for every sample" in text
+
+
+class Amplifies(nn.Module):
+    """Turns a last bit of its input into any value at all."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.sin(1e7 * x.flatten(1)[:, :10])
+
+
+@pytest.mark.parametrize("format", ["ptl", "pte"])
+def test_int8_whose_roundings_drown_its_outputs_is_refused(format: Format) -> None:
+    """Any file would lie within twice what a last bit moves."""
+    options = ExportOptions(input_shape=SHAPE)
+    plan = make_plan(load_source(Amplifies(), input_shape=SHAPE), options)
+    said = r"In int8, rounding in .* differ by .* span .*--float-layers"
+    with pytest.raises(NothingToVerify, match=said):
+        require_steady(plan, expect_int8(plan, plan.source.module, format))
+    steady = make_plan(load_source(ConvNormNet(), input_shape=SHAPE), options)
+    require_steady(steady, expect_int8(steady, steady.source.module, format))

@@ -18,10 +18,14 @@ from pathlib import Path
 from .golden.checks import golden_checks
 from .golden.contract import contract_files
 from .golden.downsample import downsample_vectors
+from .golden.drawn import drawn_vectors
 from .golden.geometry import geometry_vectors
 from .golden.numbers import benchmark_files, statistics_vectors, top_k_vectors
 from .golden.palette import palette_vectors
+from .golden.photos import photo_vectors
 from .golden.pixels import orientation_vectors, pixel_vectors
+from .golden.program_errors import program_errors
+from .golden.programs import program_files
 from .golden.signed import signed_files
 from .golden.tiny import tiny_forward
 
@@ -35,8 +39,8 @@ def golden_files() -> dict[str, str]:
     made: dict[str, str] = {}
     for part in (
         contract_files, golden_checks, pixel_vectors, orientation_vectors, top_k_vectors,
-        statistics_vectors, downsample_vectors, geometry_vectors, palette_vectors, benchmark_files,
-        signed_files,
+        statistics_vectors, downsample_vectors, geometry_vectors, palette_vectors, drawn_vectors,
+        photo_vectors, benchmark_files, signed_files, program_files, program_errors,
     ):  # fmt: skip
         made.update(part())
     return made

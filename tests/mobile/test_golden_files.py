@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from pathlib import Path
 from typing import get_args
 
@@ -86,6 +87,8 @@ def test_the_checks_hold_both_verdicts_and_every_problem() -> None:
     (found,) = [c for c in checks if c["name"] == "sampled, only the mean off"]
     (unseen,) = [c for c in checks if c["name"] == "sampled, two others off, unseen"]
     assert (found["problem"], unseen["problem"]) == ("values", None)
+    (stray,) = [c for c in checks if c["name"] == "sampled, NaN at a place not held"]
+    assert stray["problem"] == "nonfinite"
 
 
 @pytest.mark.parametrize("platform", ["ios", "android"])
@@ -98,9 +101,9 @@ SIGNED = json.loads((FOLDER / "signed.json").read_text(encoding="utf-8"))
 GOOD = base64.b64decode(SIGNED["good"])
 
 
-def signed_file(case: Json) -> bytes:
+def signed_file(case: Json, good: bytes = GOOD) -> bytes:
     parts = [
-        base64.b64decode(piece) if isinstance(piece, str) else GOOD[piece[0] : sum(piece)]
+        base64.b64decode(piece) if isinstance(piece, str) else good[piece[0] : sum(piece)]
         for piece in case["pieces"]
     ]
     return b"".join(parts)
@@ -137,3 +140,24 @@ def test_the_tampered_files_differ_from_the_good_one_as_they_say() -> None:
     changed = [i for i, (a, b) in enumerate(zip(good, bit, strict=True)) if a != b]
     assert 3 <= len(changed) <= 9
     assert len(set(files.values())) == len(files)
+
+
+PROGRAMS = json.loads((FOLDER / "programs.json").read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("case", PROGRAMS["cases"], ids=lambda case: str(case["name"]))
+def test_python_gives_the_verdict_of_a_file_with_a_program(case: Json, tmp_path: Path) -> None:
+    path = tmp_path / "tiny.pte"
+    path.write_bytes(signed_file(case, base64.b64decode(PROGRAMS["good"])))
+    key = read_public_key(PROGRAMS["public_key"])
+    for verify_key in (None, key):
+        if case["verdict"] == "whole":
+            read = read_artifact(path, verify_key=verify_key)
+            assert read.metadata.program is not None
+            assert read.program_bytes == len(base64.b64decode(PROGRAMS["program"]))
+            assert len(read.golden.cases) == 3
+            continue
+        assert case["verdict"] == "damaged"
+        with pytest.raises(UnreadableArtifact, match=re.escape(case["says"])):
+            read_artifact(path, verify_key=verify_key)
+        assert case["says"]

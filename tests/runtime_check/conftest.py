@@ -18,12 +18,15 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from torch import nn
 
 from runtime_check.artifact.metadata import Golden, Metadata, SampledData, TensorData
+from runtime_check.device.errors import DeviceUnavailable
+from runtime_check.device.install import install
 from runtime_check.reference.weights import state_dict_sha256
 from runtime_check.runtimes.lite import quantized_engine, write_lite
 from runtime_check.signing import MANIFEST_RECORD, SIGNATURE_RECORD, manifest_of
 from runtime_check.testing.archives import records_of, with_records
 from runtime_check.testing.models import small_classifier
 
+from ..small_programs import Programs
 from ..stated import GEOMETRY, stated_output
 
 FACTORY = "runtime_check.testing.models:small_classifier"
@@ -244,6 +247,15 @@ def int8_ptl(folder: Path) -> Made:
 
 
 @pytest.fixture(scope="session")
+def tensor_pte(folder: Path, small_programs: Programs) -> Path:
+    """A program of one method with its metadata and golden vectors."""
+    from .program_files import write_program_file
+
+    pytest.importorskip("executorch", reason="it is an extra: pip install '.[executorch]'")
+    return write_program_file(small_programs, folder / "tensor.pte")
+
+
+@pytest.fixture(scope="session")
 def build_tensor_ptl() -> Callable[..., Made]:
     return make_tensor
 
@@ -278,3 +290,12 @@ def signed_ptl(tensor_ptl: Made, folder: Path) -> Signed:
     path = with_records(tensor_ptl.path, folder / "signed.ptl", {**more})
     public = base64.b64encode(b"Ed" + key_id + key.public_key().public_bytes_raw()).decode()
     return Signed(path, public, "0706050403020100")
+
+
+@pytest.fixture(scope="session")
+def native_executorch() -> str:
+    """ExecuTorch without emulation; installing it is a download of 19 MB and some seconds."""
+    try:
+        return install("x86-executorch").runtime.name
+    except DeviceUnavailable as error:
+        pytest.skip(str(error))

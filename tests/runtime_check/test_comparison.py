@@ -10,7 +10,7 @@ from hypothesis.extra import numpy as hnp
 
 from runtime_check import ParityError, Tolerance, assert_parity, compare
 from runtime_check.artifact.metadata import Golden, ToleranceSpec
-from runtime_check.comparison import sqnr_db
+from runtime_check.differences import sqnr_db
 from runtime_check.metrics import topk_agreement
 
 FLOATS = hnp.arrays(

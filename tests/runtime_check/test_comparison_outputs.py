@@ -144,6 +144,21 @@ def test_the_figures_are_the_metrics() -> None:
     assert "boxes 100.0%: within agreement >= 90.0%" in str(found)
 
 
+def test_of_boxes_of_another_number_it_is_told_how_many_match() -> None:
+    one = np.float32([[0, 0, 2, 2], [5, 5, 9, 9]])
+    metric = Metric(kind="boxes", outputs=1, rows=(0,))
+    strict = compare(one, one[:1], Tolerance(), metric)
+    assert (strict.problem, strict.boxes) == ("shape", pytest.approx(2 / 3))
+    assert (strict.max_abs, strict.sqnr_db) == (None, None)
+    loose = Tolerance(atol=math.inf, min_agreement=0.6)
+    found = compare([one, one], [one[:1], one], loose, metric)
+    assert (bool(found), found.boxes, found.elements) == (True, pytest.approx(6 / 7), 16)
+    assert not compare(one, one[:0], loose, metric)
+    # Boxes have no signal-to-noise ratio where they need not be as many.
+    demand = Tolerance(atol=math.inf, min_sqnr_db=3.0)
+    assert "no SQNR" in compare(one, one, demand, metric).detail
+
+
 def test_the_signal_to_noise_is_that_of_the_worst_output() -> None:
     """100 / 1 and 100 / 25 of the outputs of two samples; together it would be 200 / 26."""
     first, second = np.float32([6.0, 0.0]), np.float32([0.0, 6.0])

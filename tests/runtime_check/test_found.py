@@ -63,6 +63,24 @@ def test_pairs_alone_tell_rounding() -> None:
     assert classes.tolist() == [1, 1, 1, 2]
 
 
+def test_pairs_alone_are_of_whatever_number() -> None:
+    """One box is gone, one is elsewhere with the same score: what is left tells rounding."""
+    other = found((0.25, 0.9, 1), (300, 0.50001, 1), (40.5, 0.5, 1))
+    boxes, scores, classes = in_order_of(BOXES, WANTED, other, paired=True)
+    assert boxes[:, 0].tolist() == [0.25, 20, 40.5, 60]
+    assert scores.tolist() == WANTED[1].tolist()
+    assert classes.tolist() == [1, 1, 1, 2]
+
+
+def test_scores_are_as_near_as_is_said() -> None:
+    other = found((0, 0.9, 1), (40, 0.51, 1), (20, 0.49, 1), (60, 0.2, 2))
+    assert in_order_of(BOXES, WANTED, other)[0][:, 0].tolist() == [0, 40, 20, 60]
+    assert in_order_of(BOXES, WANTED, other, near=0.02)[0][:, 0].tolist() == [0, 20, 40, 60]
+    wide = Tolerance(outputs=(0.01, 0.02, 0.0), atol=0.02)
+    assert compare(WANTED, other, wide, BOXES)
+    assert not compare(WANTED, other, Tolerance(outputs=(0.01, 0.005, 0.0), atol=0.01), BOXES)
+
+
 def test_other_outputs_stay_in_their_order() -> None:
     values = [np.array([3.0, 1.0]), np.array([1, 2])]
     assert in_order_of(Metric(kind="none", outputs=2), values, values[::1]) == values

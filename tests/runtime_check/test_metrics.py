@@ -329,6 +329,18 @@ def test_partners_are_of_one_class() -> None:
     assert measure(kinds_first, expected, actual).boxes == 0.5
 
 
+def test_boxes_without_an_area_match_where_they_lie_in_the_same_place() -> None:
+    """As boxes clipped to the photo's edge, which overlap not even themselves."""
+    edge, rounded = [800.0, 100.0, 800.0, 200.0], [800.0, 100.001, 800.0, 200.0]
+    lower, wide = [800.0, 101.0, 800.0, 200.0], [799.0, 100.0, 800.0, 200.0]
+    assert measure(BOXES, [boxes(edge)], [boxes(edge)]).boxes == 1.0
+    assert measure(BOXES, [boxes(edge, SQUARE)], [boxes(SQUARE, rounded)]).boxes == 1.0
+    assert measure(BOXES, [boxes(edge)], [boxes(lower)]).boxes == 0.0
+    assert measure(BOXES, [boxes(edge)], [boxes(wide)]).boxes == 0.0
+    assert measure(NAMED, named(boxes(edge), 1), named(boxes(edge), 2)).boxes == 0.0
+    assert measure(BOXES, [boxes(edge, edge)], [boxes(edge)]).boxes == pytest.approx(2 / 3)
+
+
 def test_samples_have_any_number_of_boxes_and_are_not_mixed() -> None:
     expected = [*named(boxes(SQUARE), 1), *named(boxes(), *()), *named(boxes(FAR, SQUARE), 1, 1)]
     actual = [*named(boxes(FAR), 1), *named(boxes(HALF), 1), *named(boxes(FAR), 1)]
@@ -357,9 +369,9 @@ def test_every_figure_has_a_name_and_a_metric() -> None:
     assert set(FIGURES) == set(get_args(Kind))
     # What a metric measures is what it is said to, the share that agrees first.
     seven, two = np.arange(7.0)[None], boxes(SQUARE, FAR)
-    for kind, given in (("classes", seven), ("pixels", seven), ("vectors", seven), ("boxes", two)):
+    for kind, made in (("classes", seven), ("pixels", seven), ("vectors", seven), ("boxes", two)):
         metric = Metric(kind=kind)
-        found = measure(metric, [given], [given])
+        found = measure(metric, [made], [made])
         measured = [name for name in HEADINGS if getattr(found, name) is not None]
         assert measured == [*FIGURES[kind]]
         assert agreement_of(Agreement(**{measured[0]: 0.25})) == 0.25

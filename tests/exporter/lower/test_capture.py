@@ -1,5 +1,9 @@
 from __future__ import annotations
 
+from contextlib import suppress
+from dataclasses import make_dataclass
+from typing import Any
+
 import pytest
 import torch
 from own_models import Branching, Flip, Heads, Unscriptable, UnscriptableBranching
@@ -104,3 +108,30 @@ def test_a_value_in_the_place_of_an_operator_that_is_gone_is_no_operator() -> No
         assert torch.equal(script(module)(x), module(x))
     finally:
         _get_builtin_table().pop(place, None)
+
+
+class Nested(nn.Module):
+    """A dict beside a tensor in one dict, of which the compiler warns in C++."""
+
+    def forward(self, x: torch.Tensor) -> Any:
+        return {"heads": {"kind": x, "age": x + 1}, "raw": x * 2}
+
+
+def test_a_dict_of_dicts_leaves_nothing_on_stderr(capfd: pytest.CaptureFixture[str]) -> None:
+    with suppress(CaptureError):
+        script(Nested())
+    assert capfd.readouterr().err == ""
+
+
+def test_a_refusal_names_no_place_in_memory() -> None:
+    """As TorchScript does of what a dataclass generates."""
+    made = make_dataclass("Scores", [("logits", torch.Tensor)])
+
+    class Wrapped(nn.Module):
+        def forward(self, x: torch.Tensor) -> Any:
+            return made(x)
+
+    with pytest.raises(CaptureError, match="refuses it") as refused:
+        script(Wrapped())
+    assert "0x" in str(refused.value.__cause__)
+    assert "0x" not in str(refused.value)

@@ -32,6 +32,16 @@ def test_several_outputs_are_a_list_and_only_pictures_lie_somewhere() -> None:
     assert output.labels == ["a"] * 5
 
 
+def test_points_lie_on_what_the_network_sees() -> None:
+    given = seen(noise(1, 17, 3), noise(1, 17), names=("points", "areas"))
+    meaning = infer(given, Asked(task="keypoint-detection"), is_image=True)
+    output = meaning.described([noise(17, 3), noise(17)], None, "network")
+    assert [(t.name, t.holds, t.space) for t in output.tensors] == [
+        ("points", "keypoints", "network"),
+        ("areas", "values", None),
+    ]
+
+
 def test_what_is_returned_is_said_in_a_line() -> None:
     given = seen(*(noise(1, n) for n in range(2, 8)))
     assert given.shapes() == (

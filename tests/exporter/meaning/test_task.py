@@ -62,6 +62,12 @@ def test_a_detector_shows_by_names_and_shapes() -> None:
     assert decided(boxes, scores, labels, names=("a", "b", "c"))[0] is None
 
 
+def test_outputs_that_show_nothing_are_all_named() -> None:
+    assert decided(noise(1, 8), names=("a",))[1].startswith("nothing shows what a [1, 8] is for;")
+    several = decided(noise(1, 8), noise(1, 2), names=("a", "b"))[1]
+    assert several.startswith("nothing shows what a [1, 8], b [1, 2] are for;")
+
+
 def test_the_first_output_that_shows_one_counts() -> None:
     task, basis, _ = decided(noise(1, 8), noise(1, 5, 24, 32), names=("area", "mask"))
     assert task == "image-segmentation"

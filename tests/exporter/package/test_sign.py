@@ -18,6 +18,7 @@ from exporter.errors import UsageError
 from exporter.package.keys import KeyFiles, make_keys
 from exporter.package.sign import sign
 from runtime_check.artifact.archive import read_artifact
+from runtime_check.artifact.metadata import SCHEMA_VERSION
 from runtime_check.errors import Doubt, NotVouchedFor, UnreadableArtifact
 from runtime_check.testing.archives import records_of, with_records
 
@@ -177,7 +178,7 @@ def test_anybody_can_check_it_without_this_project(
         return done.stdout
 
     shown = shell(f"minisign -V -m {MANIFEST} -P {keys.key.line}")
-    assert "Trusted comment: ConvNormNet, schema 2.0" in shown
+    assert f"Trusted comment: ConvNormNet, schema {SCHEMA_VERSION}" in shown
     checked = shell(f"sha256sum -c {MANIFEST}").splitlines()
     assert len(checked) == len(records_of(signed)) - 2
     assert all(line.endswith(": OK") for line in checked)

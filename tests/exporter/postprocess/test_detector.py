@@ -46,7 +46,10 @@ def partnered(one: dict[str, Tensor], other: dict[str, Tensor], size: int) -> fl
     return float(torch.cat([near.any(1), near.any(0)]).double().mean())
 
 
-@pytest.mark.parametrize(("name", "size"), [("ssdlite", 320), ("fcos", 160)])
+LIMITS = {"ssdlite": (0.7, 0.55, 300), "fcos": (0.5, 0.6, 100), "retinanet": (0.3, 0.5, 300)}
+
+
+@pytest.mark.parametrize(("name", "size"), [("ssdlite", 320), ("fcos", 160), ("retinanet", 160)])
 def test_a_file_finds_what_torchvision_finds(name: str, size: int, tmp_path: Path) -> None:
     net = getattr(known_models, name)()
     artifact = exporter.export(net, out=tmp_path, input_shape=(1, 3, size, size))
@@ -57,6 +60,9 @@ def test_a_file_finds_what_torchvision_finds(name: str, size: int, tmp_path: Pat
         ("scores", "probabilities", None, True),
         ("labels", "class_index", None, True),
     ]
+    limits = metadata.output.detection
+    assert limits is not None
+    assert (limits.score_threshold, limits.iou_threshold, limits.max_detections) == LIMITS[name]
     assert metadata.preprocessing is not None
     assert (metadata.preprocessing.crop_mode, metadata.preprocessing.mean) == ("squash", (0, 0, 0))
     file = _load_for_lite_interpreter(str(artifact.path))
@@ -101,6 +107,7 @@ class Own(nn.Module):
 def test_anybodys_module_may_suppress_boxes(tmp_path: Path) -> None:
     artifact = exporter.export(Own(), out=tmp_path, input_shape=(1, 3, 12, 12))
     assert artifact.metadata.task == "object-detection"
+    assert artifact.metadata.output.detection is None  # nobody said
     file = _load_for_lite_interpreter(str(artifact.path))
     generator, counts = torch.Generator().manual_seed(5), set()
     for _ in range(4):

@@ -119,3 +119,54 @@ def trained_embedder() -> Embedder:
         loss.backward()
         optimizer.step()
     return model.eval()
+
+
+class Valued(nn.Module):
+    """Values for each picture: `kind` is the task that they are for."""
+
+    def __init__(self, kind: str) -> None:
+        super().__init__()
+        self.kind = kind
+        self.a, self.b = nn.Conv2d(3, 12, 3, padding=1), nn.Conv2d(12, 12, 3, padding=1)
+        places = {"image-to-image": 3, "depth-estimation": 1, "keypoint-detection": 1}
+        self.head: nn.Module = nn.Linear(12, 1)
+        if kind in places:
+            self.head = nn.Conv2d(12, places[kind], 1)
+        row, column = torch.meshgrid(torch.arange(HEIGHT), torch.arange(WIDTH), indexing="ij")
+        self.register_buffer("grid", torch.stack([column, row], -1).reshape(-1, 2).float())
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = torch.relu(self.b(torch.relu(self.a(x))))
+        if self.kind == "image-regression":
+            y = y.mean((2, 3))
+        y = self.head(y)
+        if self.kind != "keypoint-detection":
+            return y
+        return torch.softmax(y.flatten(2), -1) @ self.grid  # [N, 1, 2]: x and y, in pixels
+
+
+def wanted_values(kind: str, pictures: np.ndarray, maps: np.ndarray) -> Tensor:
+    """What a `Valued` learns: meters, a share in percent, the negative, or the shape's center."""
+    classes = torch.from_numpy(maps).float()
+    if kind == "depth-estimation":
+        return 5.0 - 2 * classes[:, None]
+    if kind == "image-regression":
+        return 100 * (classes > 0).float().mean((1, 2))[:, None]
+    if kind == "image-to-image":
+        return -as_input(pictures)
+    centers = [np.argwhere(found > 0).mean(0)[::-1].copy() for found in maps]
+    return torch.from_numpy(np.stack(centers)).float()[:, None]
+
+
+def trained_values(kind: str) -> Valued:
+    torch.manual_seed(0)
+    model, (pictures, maps) = Valued(kind), drawn(64, seed=1)
+    x, wanted = as_input(pictures), wanted_values(kind, pictures, maps)
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)
+    for step in range(300 if kind == "image-regression" else 100):
+        part = slice(16 * (step % 4), 16 * (step % 4) + 16)
+        loss = ((model(x[part]) - wanted[part]) / wanted.std()).square().mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    return model.eval()

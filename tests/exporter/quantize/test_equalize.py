@@ -20,7 +20,8 @@ from exporter.recipes import RECIPES
 from exporter.rewrites import Evidence, PassEffect, rewrite
 from exporter.rewrites.trace import trace
 from exporter.rewrites.watch import watch
-from runtime_check.comparison import Tolerance, sqnr_db
+from runtime_check.comparison import Tolerance
+from runtime_check.differences import sqnr_db
 
 from .conftest import Task
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from exporter.options import Budget
 from exporter.quantize.engine import quantized_engine, require_single_weights
 from exporter.quantize.evaluate import judge, load_lite, measure_speed, meets, save_for_timing
 from exporter.recipes import RECIPES
+from runtime_check.metrics import VALUES, Metric
 
 from .conftest import MadeInt8, Task
 
@@ -52,8 +54,25 @@ def test_a_budget_is_met_or_not() -> None:
     assert not meets(accuracy, Budget(min_agreement=0.76))
     assert meets(accuracy, Budget(max_accuracy_drop=25.0))
     assert not meets(accuracy, Budget(max_accuracy_drop=24.9))
+    # Power 4 of the reference, 2 of the difference: 10 log10(2) = 3.01 dB.
+    assert meets(accuracy, Budget(min_sqnr_db=3.0))
+    assert not meets(accuracy, Budget(min_sqnr_db=3.02))
+    assert not meets(accuracy, Budget(min_sqnr_db=3.0, min_agreement=0.76))
     with pytest.raises(QuantizeError, match="--min-agreement"):
         meets(judge([[reference]], [[actual]]), Budget(max_accuracy_drop=1.0))
+
+
+def test_values_have_a_mean_error_and_no_agreement() -> None:
+    first, second = [torch.tensor([[1.0], [3.0]])], [torch.tensor([[10.0]])]
+    got = [[first[0] + 0.5], [second[0] - 2.0]]
+    found = judge([first, second], got, metric=VALUES)
+    assert found.mean_abs == pytest.approx((0.5 + 0.5 + 2) / 3)
+    assert found.sqnr_db == pytest.approx(10 * math.log10(110 / (0.25 + 0.25 + 4)))
+    assert (found.images, found.agreement) == (3, None)
+    # Of several outputs the units may differ; of shapes that do there is no difference at all.
+    assert judge([first * 2], [got[0] * 2], metric=Metric(kind="none", outputs=2)).mean_abs is None
+    assert judge([first], [second], metric=VALUES).mean_abs is None
+    assert judge([first], [got[0]]).mean_abs is None  # of classes
 
 
 def test_speed_is_of_each_file_with_its_size() -> None:

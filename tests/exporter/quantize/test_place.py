@@ -54,6 +54,31 @@ def test_int8_goes_straight_to_the_next_layer_but_not_over_a_residual(mobile: nn
     assert made.layers["project"].grids[0] == made.layers["depthwise"].grids[1]
 
 
+@pytest.mark.parametrize("value", [0.0, 7.0])
+def test_what_is_padded_with_zeros_is_not_rounded_again(value: float) -> None:
+    """Zeros shift a histogram's best range, and lie on every grid anyway."""
+
+    class Padded(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.a, self.b = nn.Conv2d(3, 4, 3), nn.Conv2d(4, 4, 3, stride=2)
+            self.act, self.pad = nn.ReLU6(), nn.ConstantPad2d((0, 9, 0, 9), value)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.b(self.pad(self.act(self.a(x))))
+
+    torch.manual_seed(0)
+    made, x = simulated(Padded().eval(), observer="histogram")
+    given, taken = made.layers["a"].grids[1], made.layers["b"].grids[0]
+    assert (given == taken) == (value == 0.0)
+    with torch.no_grad():
+        made.simulate(["a"])
+        once = made.module.pad(made.module.act(made.layers["a"](x)))
+    codes = once / taken.scale
+    on_grid = (codes - codes.round()).abs().max() < 1e-3
+    assert bool(on_grid) == (value == 0.0)
+
+
 def test_shared_relu_stays_in_place() -> None:
     class Shared(nn.Module):
         def __init__(self) -> None:

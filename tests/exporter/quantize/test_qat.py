@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import copy
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -8,18 +9,22 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torch import Tensor, nn
 
 from exporter.errors import NotFinite, TrainingDataError
 from exporter.quantize.apply import QuantizeImages, quantize
+from exporter.quantize.calibrate import calibrate
 from exporter.quantize.describe import Quantized
 from exporter.quantize.engine import quantized_engine
 from exporter.quantize.evaluate import judge, run_batches
-from exporter.quantize.qat import training_set
+from exporter.quantize.place import simulate_int8
+from exporter.quantize.qat import Trained, fine_tune, training_set
 from exporter.recipes import RECIPES, QuantizeRecipe
+from runtime_check.metrics import CLASSES, VALUES, Metric
 
 from ...data_sets import tensors_as_training_set
 from .conftest import Task
-from .nets import logits
+from .nets import logits, smooth
 
 RECIPE = replace(RECIPES["qat-xnnpack"], epochs=2, learning_rate=1e-4)
 
@@ -60,11 +65,6 @@ def test_training_moves_weights_and_keeps_accuracy(fashion: Task, name: str, lab
 
 def test_distillation_repairs_a_damaged_start(fashion: Task) -> None:
     """Noise on the weights must be trained away, towards the float model."""
-    import copy
-
-    from exporter.quantize.calibrate import calibrate
-    from exporter.quantize.place import simulate_int8
-
     damaged = copy.deepcopy(fashion.model)
     recipe = replace(RECIPE, epochs=4, learning_rate=1e-4, equalize=False)
     simulated = simulate_int8(
@@ -74,14 +74,65 @@ def test_distillation_repairs_a_damaged_start(fashion: Task) -> None:
     with torch.no_grad():
         for layer in simulated.layers.values():
             layer.layer.weight.add_(torch.randn_like(layer.layer.weight) * 0.04)
-    from exporter.quantize.qat import fine_tune
-
     data = tensors_as_training_set(fashion.train, None, validation=32)
     trained = fine_tune(simulated, fashion.model, data, batch_size=16)
     first, best = trained.before.sqnr_db, trained.epochs[-1].accuracy.sqnr_db
     assert best > first + 0.5
     losses = [epoch.loss for epoch in trained.epochs]
     assert losses[-1] < losses[0]
+
+
+class One(nn.Module):
+    """Takes one image; more are mixed without a word, or refused."""
+
+    def __init__(self, *, batches: bool, refuses: bool = False) -> None:
+        super().__init__()
+        self.batches, self.refuses = batches, refuses
+        self.conv, self.head = nn.Conv2d(1, 6, 3), nn.Linear(6, 4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.refuses and len(x) != 1:
+            raise RuntimeError("one at a time")
+        y = torch.relu(self.conv(x))
+        if not self.batches:
+            y = y - y.mean()  # of all images
+        return self.head(y.reshape(len(x), 6, -1).mean(2))
+
+
+def trained(model: One, at_once: int | None, metric: Metric) -> tuple[Trained, list[Tensor]]:
+    x = smooth(26, 1, 12)
+    recipe = QuantizeRecipe.named("qat", mode="eager", epochs=2, learning_rate=1e-3)
+    calibration = [x] if model.batches else [*x.split(1)]
+    simulated = simulate_int8(copy.deepcopy(model), recipe, example=x[:1], calibration=calibration)
+    calibrate(simulated, calibration, metric=metric)
+    data = tensors_as_training_set(x, None, validation=5)
+    result = fine_tune(simulated, model, data, metric=metric, batch_size=8, at_once=at_once)
+    return result, [p.detach().clone() for p in simulated.module.parameters()]
+
+
+@pytest.mark.parametrize("metric", [CLASSES, VALUES, Metric(kind="vectors")])
+def test_gradients_of_single_images_add_up_to_those_of_a_batch(metric: Metric) -> None:
+    """21 images to train on: two batches of 8, and one of 5, which counts as the others do."""
+    torch.manual_seed(3)
+    model = One(batches=True).eval()
+    torch.manual_seed(4)
+    whole, weights = trained(model, None, metric)
+    torch.manual_seed(4)
+    single, others = trained(model, 1, metric)
+    for one, other in zip(weights, others, strict=True):
+        torch.testing.assert_close(one, other, rtol=2e-2, atol=2e-4)
+    for one, other in zip(whole.epochs, single.epochs, strict=True):
+        assert one.loss == pytest.approx(other.loss, rel=0.05)
+        assert one.accuracy.images == other.accuracy.images == 5
+
+
+def test_a_network_of_one_image_is_never_given_more() -> None:
+    torch.manual_seed(3)
+    result, _ = trained(One(batches=False, refuses=True).eval(), 1, CLASSES)
+    assert [epoch.accuracy.images for epoch in result.epochs] == [5, 5]
+    assert result.epochs[-1].loss < 0.1
+    with pytest.raises(RuntimeError, match="one at a time"):
+        trained(One(batches=False, refuses=True).eval(), None, CLASSES)
 
 
 def test_a_resumed_run_ends_where_an_unbroken_one_ends(fashion: Task, tmp_path: Path) -> None:

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from own_models import ConvNormNet
-from torch import nn
+from torch import Tensor, nn
 from torch.utils.mobile_optimizer import optimize_for_mobile
 
 import exporter
 from exporter.artifact import Artifact
 from exporter.errors import ExportError, UsageError
+from exporter.quantize.step import takes_batches
 from runtime_check.artifact.archive import read_artifact
 from runtime_check.comparison import Tolerance, compare
 from runtime_check.runtimes.host import open_host
@@ -23,6 +24,7 @@ from runtime_check.runtimes.lite import write_lite
 from ...artifacts import Models, write_photos
 
 SHAPE = (1, 3, 32, 32)
+HALVES = exporter.PreprocessingChoice(mean=(0.5, 0.5, 0.5), std=(0.25, 0.25, 0.25))
 
 
 @pytest.fixture(scope="module")
@@ -167,7 +169,6 @@ def test_a_budget_nobody_meets_shows_the_table_and_writes_nothing(
         folder = tmp_path / "labeled" / f"l{index % 3}"
         folder.mkdir(parents=True, exist_ok=True)
         (folder / path.name).write_bytes(path.read_bytes())
-    wanted = exporter.PreprocessingChoice(mean=(0.5, 0.5, 0.5), std=(0.25, 0.25, 0.25))
     with pytest.raises(ExportError, match=r"(?s)within the budget.*\| recipe \|"):
         exporter.export(
             ConvNormNet(),
@@ -175,7 +176,7 @@ def test_a_budget_nobody_meets_shows_the_table_and_writes_nothing(
             input="image",
             input_shape=SHAPE,
             labels=[f"l{n}" for n in range(10)],
-            preprocessing=wanted,
+            preprocessing=HALVES,
             quantize="auto",
             calibration=photos,
             evaluate=tmp_path / "labeled",
@@ -185,13 +186,12 @@ def test_a_budget_nobody_meets_shows_the_table_and_writes_nothing(
 
 
 def test_auto_picks_within_the_budget_and_shows_the_table(photos: Path, tmp_path: Path) -> None:
-    wanted = exporter.PreprocessingChoice(mean=(0.5, 0.5, 0.5), std=(0.25, 0.25, 0.25))
     artifact = exporter.export(
         ConvNormNet(),
         out=tmp_path,
         input="image",
         input_shape=SHAPE,
-        preprocessing=wanted,
+        preprocessing=HALVES,
         task="image-classification",
         quantize="auto",
         calibration=photos,
@@ -200,3 +200,71 @@ def test_auto_picks_within_the_budget_and_shows_the_table(photos: Path, tmp_path
     assert artifact.metadata.quantization.method != "none"
     assert any("| recipe |" in note.text for note in artifact.report.notes)
     assert any("held out" in note.text for note in artifact.report.notes)
+
+
+class Fixed(ConvNormNet):
+    """Reshapes to a batch of a fixed size."""
+
+    size = 1
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x).reshape(self.size, 10)
+
+
+def test_a_network_of_one_image_trains_image_by_image(photos: Path, tmp_path: Path) -> None:
+    recipe = exporter.QuantizeRecipe.named("qat", epochs=1, learning_rate=1e-5)
+    artifact = exporter.export(
+        Fixed().eval(),
+        out=tmp_path,
+        input="image",
+        input_shape=SHAPE,
+        preprocessing=HALVES,
+        task="image-classification",
+        quantize=recipe,
+        calibration=photos,
+        train=photos,
+    )
+    assert artifact.metadata.quantization.method == "qat"
+    assert len(artifact.report.training.epochs) == 1
+    assert artifact.report.training.before >= 0.5
+    (note,) = (n.text for n in artifact.report.notes if "one by one" in n.text)
+    assert note.startswith("Fixed takes no batches")
+
+
+def test_a_network_of_four_images_is_refused_with_what_to_do(photos: Path, tmp_path: Path) -> None:
+    class Four(Fixed):
+        size = 4
+
+    with pytest.raises(ExportError, match=r"Four takes 4 images at once.*--input-shape 1,3,32,32"):
+        exporter.export(
+            Four().eval(),
+            out=tmp_path / "o",
+            input_shape=(4, *SHAPE[1:]),
+            quantize="static",
+            calibration="noise",
+        )
+    assert not (tmp_path / "o").exists()
+
+
+@pytest.mark.parametrize(
+    ("forward", "takes"),
+    [
+        (lambda x: x.mean((2, 3)), True),
+        (lambda x: (x.mean((2, 3)), x.amax((1, 2, 3))), True),
+        (lambda x: x.mean((2, 3)) - x.amax(), False),  # of both: not what either is alone
+        (lambda x: x.mean((2, 3)).reshape(1, -1), False),  # as many numbers, in another place
+        (lambda x: (x.mean((2, 3)), torch.arange(4.0)), False),
+        (lambda x: x.reshape(1, 3, -1), False),
+        (lambda x: (x > x.mean()).long(), False),
+        (lambda x: (x > 0).long(), True),
+    ],
+)
+def test_batches_are_taken_where_each_image_gives_what_it_gives_alone(
+    forward: Callable[[Tensor], Any], takes: bool
+) -> None:
+    class Net(nn.Module):
+        def forward(self, x: Tensor) -> Any:
+            return forward(x)
+
+    x = torch.linspace(-1, 2, 3 * 8 * 8).reshape(1, 3, 8, 8)
+    assert takes_batches(Net(), x, 0.5 * x.flip(-1)) is takes

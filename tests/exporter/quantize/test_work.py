@@ -9,10 +9,12 @@ from pathlib import Path
 import pytest
 import torch
 import torch.ao.nn.quantized as nnq
+import torchvision
 from torch import Tensor, nn
 from torch.nn import functional
 
 from exporter.errors import UncountedWork
+from exporter.postprocess.nms import nms
 from exporter.quantize.dynamic import dynamic_linear, quantize_recurrent
 from exporter.quantize.engine import quantized_engine
 from exporter.quantize.place import prepared_copy
@@ -161,19 +163,22 @@ def test_torchs_one_operator_for_an_encoder_is_opened() -> None:
 
 
 def test_what_nobody_can_count_is_refused_by_name() -> None:
-    import torchvision
-
-    def boxes(x: Tensor) -> Tensor:
-        return torchvision.ops.nms(x[0, 0, :, :4], x[0, 0, :, 4], 0.5)
-
     for module, name in (
-        (Do(boxes), "torchvision::nms"),
         (Do(lambda x: torch.cdist(x, x)), "aten::_cdist_forward"),
         (Do(lambda x: torch.fft.rfft(x).real), "aten::_fft_r2c"),
         (Do(lambda x: torch.linalg.inv(x)), "aten::linalg_inv_ex"),
     ):
         with pytest.raises(UncountedWork, match=f"calls {name}, .*--quantize static"):
             count_work(module, torch.randn(IMAGE))
+
+
+def test_suppression_compares_every_two_boxes() -> None:
+    """As many numbers as the operators that stand in for it in the file write, more or less."""
+    found = Do(lambda x: torchvision.ops.nms(x, x[:, 0], 0.5))
+    plain = Do(lambda x: nms(x, x[:, 0], 0.5))
+    boxes = torch.rand(120, 4).cumsum(1)
+    assert count_work(found, boxes) == pytest.approx(count_work(plain, boxes), rel=0.3)
+    assert count_work(found, boxes) == pytest.approx(4 * count_work(found, boxes[:60]), rel=1e-3)
 
 
 def test_a_script_and_an_eager_module_are_the_same_work() -> None:

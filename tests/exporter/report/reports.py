@@ -316,6 +316,24 @@ def detections() -> Report:
     return report(meta, golden=views(meta, (found, found)))
 
 
+def points() -> Report:
+    """Three key points with scores, the last of them not sure."""
+    tensor = {"name": "points", "shape": [3, 3], "axes": ["points", "3"], "holds": "keypoints",
+              "space": "network"}  # fmt: skip
+    meta = _task("keypoint-detection", [tensor], {"max_abs": 1e-6})
+    found = np.float32([[0.5, 0.5, 0.9], [1.5, 1, 0.8], [2.5, 1.5, 0.1]])
+    return report(meta, golden=views(meta, ([found], [found])))
+
+
+def image_to_image() -> Report:
+    """A picture of 2 x 3 with levels from 0 to 1."""
+    tensor = {"name": "better", "shape": [3, 2, 3], "axes": ["C", "H", "W"], "holds": "image",
+              "space": "network"}  # fmt: skip
+    meta = _task("image-to-image", [tensor], {"max_abs": 1e-6})
+    picture = np.linspace(0, 1, 18, dtype=np.float32).reshape(3, 2, 3)
+    return report(meta, golden=views(meta, ([picture], [picture])))
+
+
 def regression() -> Report:
     """One number with a unit."""
     tensor = {"name": "age", "shape": [1], "axes": ["features"], "unit": "years"}
@@ -334,6 +352,8 @@ CASES: dict[str, Callable[[], Report]] = {
     "embeddings": embeddings,
     "depths": depths,
     "detections": detections,
+    "points": points,
+    "image_to_image": image_to_image,
     "regression": regression,
     "outside": lambda: report(metadata(ledger=ledger(max_abs=0.02))),
 }

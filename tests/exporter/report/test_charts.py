@@ -81,6 +81,15 @@ def test_training_without_classes_shows_the_loss_alone() -> None:
     assert [chart.title for chart in charts] == ["Mean loss"]
 
 
+def test_scores_of_values_are_decibels() -> None:
+    epochs = [EpochView(epoch=1, loss=0.5, score=31.26), EpochView(epoch=2, loss=0.4, score=None)]
+    scores, _ = training_charts(
+        training(1, metric="sqnr_db", before=24.0, float32=None, epochs=epochs), "Agreement"
+    )
+    assert scores.title == "SQNR against float32"
+    assert [dot.label for dot in scores.dots] == ["24.0 dB", "31.3 dB"]
+
+
 def test_scores_without_labels_are_those_of_the_tasks_metric() -> None:
     titles = [
         [chart.title for chart in training_charts(training(2, metric=metric), "Pixel agreement")]
@@ -95,3 +104,11 @@ def test_scores_without_labels_are_those_of_the_tasks_metric() -> None:
 def test_a_line_of_equal_values_is_drawn() -> None:
     chart = line_chart("x", [(1, 0.0), (2, 0.0)], str, best=1)
     assert {dot.y for dot in chart.dots} == {0.0}
+
+
+def test_arrays_of_another_shape_have_no_differences() -> None:
+    """As what a detector of int8 weights finds, of which there may be more or fewer."""
+    boxes = np.zeros((3, 4), np.float32)
+    found = histogram([boxes, boxes + 1], [boxes[:2], boxes])
+    assert (found.zeros, sum(found.counts)) == (0, 12)
+    assert histogram([boxes], [boxes[:2]]).zeros == 0

@@ -13,7 +13,7 @@ from PIL import Image
 import exporter
 from exporter.artifact import Artifact
 from exporter.image.samples import photo
-from exporter.report.describe import _portable
+from exporter.lower.lowered import portable
 from exporter.report.report import read_report
 from runtime_check.artifact.archive import read_artifact
 
@@ -92,8 +92,8 @@ def test_frozen_branches_are_named_without_the_machines_folders(tmp_path: Path) 
         Branching(), out=tmp_path, input_shape=SHAPE, capture="script", verify=False
     )
     assert str(tmp_path) not in artifact.metadata.model_dump_json()
-    assert _portable("if x in /home/me/code/net.py:12") == "if x in net.py:12"
-    assert _portable(r"C:\Users\me\net.py:3") == "net.py:3"
+    assert portable("if x in /home/me/code/net.py:12") == "if x in net.py:12"
+    assert portable(r"C:\Users\me\net.py:3") == "net.py:3"
 
 
 def test_what_training_did_is_in_the_report(tmp_path: Path) -> None:

@@ -15,7 +15,9 @@ from .reports import (
     depths,
     detections,
     embeddings,
+    image_to_image,
     metadata,
+    points,
     regression,
     segmentation,
     views,
@@ -91,6 +93,22 @@ def test_depths_and_boxes_are_drawn() -> None:
     assert found.boxes_total == 2
     assert not near.others
     assert not found.others
+
+
+def test_points_are_drawn_and_listed_and_a_picture_stands_beside_the_photo() -> None:
+    """The network sees 3 x 2 of a photo of 9 x 6: three times the coordinates."""
+    (found,), (made,) = points().golden, image_to_image().golden
+    assert found.drawing is not None
+    assert [(row.label, row.expected) for row in found.points] == [
+        ("ant", (1.5, 1.5)), ("bee", (4.5, 3.0)), ("cat", (7.5, 4.5)),
+    ]  # fmt: skip
+    assert found.points_total == 3
+    assert made.drawing is not None
+    assert (made.drawing.kind, made.drawing.width, made.drawing.height) == ("picture", 3, 2)
+    assert (made.width, made.height) == (9, 6)
+    assert made.png
+    assert not found.others
+    assert not made.others
 
 
 def test_an_embedding_has_its_cosines_to_the_others_the_nearest_first() -> None:

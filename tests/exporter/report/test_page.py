@@ -242,15 +242,27 @@ def test_the_metric_is_the_tasks_and_no_other(
 
 def test_what_comes_out_is_drawn_by_task(render: Render) -> None:
     """Each side has a picture, with what a machine that reads aloud needs."""
-    said = {case: Page(render(CASES[case]())) for case in ("segmentation", "depths", "detections")}
-    for page, what in zip(said.values(), ("Classes", "Depths", "Boxes"), strict=True):
+    drawn = {
+        "segmentation": "Classes of",
+        "depths": "Depths of",
+        "detections": "Boxes in",
+        "points": "Key points in",
+        "image_to_image": "Picture made of",
+    }
+    said = {case: Page(render(CASES[case]())) for case in drawn}
+    for page, what in zip(said.values(), drawn.values(), strict=True):
         alts = page.attributes("alt")
-        assert f"{what} of cat by eager Python" in alts
-        assert f"{what} of cat by the saved file" in alts
+        assert f"{what} cat by eager Python" in alts
+        assert f"{what} cat by the saved file" in alts
     assert said["segmentation"].row("ant") == ["ant", "66.7%", "66.7%"]
     assert "1.00 6.00 meters" in said["depths"].text
     assert said["detections"].row("cat") == ["cat", "0.900", "cat", "0.900"]
     assert "1 of 2 boxes" in said["detections"].text
+    assert said["points"].row("bee") == ["bee", "4.50, 3.00", "4.50, 3.00"]
+    assert "3 of 3 key points" in said["points"].text
+    assert "the key points found in it" in said["points"].text
+    assert "the picture made of it" in said["image_to_image"].text
+    assert "0 1.00" in said["image_to_image"].text
     assert ["age", "41.500", "41.250", "years"] in Page(render(regression())).rows
     page = Page(render(embeddings()))
     assert page.row("eel")[2:] == ["0.707107", "0.707107"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import operator
 
+import pytest
 import torch
 from torch import Tensor, fx, nn
 
@@ -69,6 +70,20 @@ def test_one_run_gives_shapes_on_a_doubled_batch() -> None:
     assert values.shapes[node_called(graph, "mul")] == (2, 4)
     assert not values.nothing
     assert not values.same
+
+
+def test_a_graph_that_takes_one_batch_alone_is_observed_on_it(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    class Fixed(Net):
+        def forward(self, x: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
+            return super().forward(x).reshape(1, 4) * scale
+
+    graph = fx.symbolic_trace(Fixed())
+    for scale in (torch.tensor(2.0), torch.ones(1, 1)):
+        values = observe(graph, (torch.randn(1, 4), scale))
+        assert values.shapes[node_called(graph, "mul")] == (1, 4)
+    assert capfd.readouterr() == ("", "")
 
 
 def test_a_layer_called_twice_is_changed_for_one_call_alone() -> None:

@@ -11,10 +11,11 @@ from torch import nn
 
 from exporter.errors import UsageError
 from exporter.rewrites import PASSES, Pass, PassEffect, left_out
-from exporter.rewrites.passes import names
+from exporter.rewrites.passes import Level, names
 
 from .nets import rewritten
 
+LEVELS: tuple[Level, ...] = ("modules", "graph", "int8", "script", "program")
 README = Path(__file__).parents[3] / "exporter" / "rewrites" / "README.md"
 
 
@@ -26,8 +27,8 @@ def test_every_pass_has_a_name_of_its_own_and_says_what_it_does() -> None:
 
 def test_passes_stand_in_the_order_in_which_they_run() -> None:
     levels = [one.on for one in PASSES]
-    assert levels == sorted(levels, key=["modules", "graph", "int8", "script"].index)
-    assert names() == names("modules", "graph", "int8", "script")
+    assert levels == sorted(levels, key=LEVELS.index)
+    assert names() == names(*LEVELS)
 
 
 def test_the_readme_explains_every_pass_in_order() -> None:
@@ -115,3 +116,19 @@ def test_a_new_pass_needs_one_line() -> None:
     effects = left_out([], targets=["pytorch-2.1.0"], passes=[own])
     assert str(effects["own"]) == "skipped: pytorch-2.1.0 has no aten::none_such"
     assert left_out(["own"], passes=[own])["own"].status == "disabled"
+
+
+def test_a_pass_that_costs_in_a_format_is_left_out_there() -> None:
+    effects = left_out([], format="pte")
+    assert set(effects) == {"flip-same-padding", "channels-last", "cheap-activations"}
+    assert str(effects["flip-same-padding"]).startswith("skipped: XNNPACK pads unequal sides")
+    assert "plain-attention" not in left_out([]), "a .ptl has no exported program"
+    assert left_out(["flip-same-padding"], format="pte")["flip-same-padding"].status == "disabled"
+    own = Pass(name="own", on="graph", says="changes", not_worth={"pte": "it costs"})
+    assert left_out([], passes=[own]) == {}
+    assert str(left_out([], passes=[own], format="pte")["own"]) == "skipped: it costs"
+
+
+def test_operators_of_torchs_runtimes_say_nothing_about_programs() -> None:
+    effects = left_out([], targets=["pytorch-1.13.1"], format="pte")
+    assert "fuse-attention" not in effects

@@ -91,3 +91,34 @@ def test_a_trace_that_fails_prints_nothing(capfd: pytest.CaptureFixture[str]) ->
     with pytest.raises(Untraceable):
         trace(Positions().eval(), torch.randn(1, 3, 64, 64))
     assert capfd.readouterr() == ("", "")
+
+
+class Fixed(nn.Module):
+    """Takes one image and a number that has no batch."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, 4, 1)
+
+    def forward(self, x: Tensor, scale: Tensor) -> Tensor:
+        return self.conv(x).reshape(1, 4, 64) * scale
+
+
+@pytest.mark.parametrize("scale", [torch.tensor(2.0), torch.tensor([[2.0]])])
+def test_a_module_that_takes_no_second_batch_size_is_compared_on_what_it_takes(
+    scale: Tensor,
+) -> None:
+    module, x = Fixed().eval(), torch.randn(1, 3, 8, 8)
+    graph, leaves = trace(module, (x, scale))
+    assert leaves == ()
+    assert torch.equal(graph(x, scale), module(x, scale))
+
+
+def test_a_graph_of_several_inputs_that_computes_something_else_is_refused() -> None:
+    class Other(Fixed):
+        def forward(self, x: Tensor, scale: Tensor) -> Tensor:
+            y = super().forward(x, scale)
+            return y if isinstance(x, torch.fx.Proxy) else y + 1.0
+
+    with pytest.raises(Untraceable, match=r"inputs of \(1, 3, 8, 8\), \(\)"):
+        trace(Other().eval(), (torch.randn(1, 3, 8, 8), torch.tensor(2.0)))

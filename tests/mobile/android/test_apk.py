@@ -57,6 +57,52 @@ def test_pages_of_16_kb_are_a_warning_and_strictly_a_failure(apk: Path) -> None:
         assert "libpytorch_jni_lite.so (4 KB)" in finding.what
 
 
+@pytest.fixture(scope="module", params=["executorch", "both"])
+def apk_of(
+    request: pytest.FixtureRequest, run_tool: RunTool, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[str, Path]:
+    """The app with another choice of runtimes, through R8, which drops what seems unused."""
+    folder = tmp_path_factory.mktemp(request.param)
+    (folder / "assets").mkdir()
+    (folder / "assets" / "model.pte").write_bytes(MODEL)
+    path = folder / "demo.apk"
+    flags = ["--release", "--runtimes", request.param, "-o", path, "--assets", folder / "assets"]
+    result = run_tool("build_apk.py", *flags)
+    assert result.returncode == 0, result.stdout + result.stderr
+    return request.param, path
+
+
+def test_with_executorch_alone_every_library_fits_16_kb_pages(
+    apk_of: tuple[str, Path], run_tool: RunTool
+) -> None:
+    choice, path = apk_of
+    result = run_tool("preflight.py", "--strict", path)
+    aligned = "ok       all libraries are aligned to 16 KB pages"
+    assert (aligned in result.stdout) == (choice == "executorch"), result.stdout
+    assert "ok       assets/model.pte: 0.0 MB, stored" in result.stdout
+    kept = {"executorch": 6, "both": 9}[choice]
+    assert f"ok       {kept} classes native code looks up are kept" in result.stdout
+    failed = [line for line in result.stdout.splitlines() if line.startswith("FAIL")]
+    # Of the lite interpreter only its own library is left: the other two are newer ones.
+    assert len(failed) == result.returncode == int(choice == "both"), result.stdout
+    if failed:
+        assert re.findall(r"/([^\s/]+\.so) \(4 KB\)", failed[0]) == ["libpytorch_jni_lite.so"] * 2
+
+
+def test_the_libraries_of_the_chosen_runtimes_are_packed(apk_of: tuple[str, Path]) -> None:
+    from runtimes import libraries, native_libraries
+
+    choice, path = apk_of
+    names = {"libexecutorch.so", "libfbjni.so", "libc++_shared.so"}
+    names |= {"libpytorch_jni_lite.so"} if choice == "both" else set()
+    with zipfile.ZipFile(path) as packed:
+        for abi in ("arm64-v8a", "x86_64"):
+            found = native_libraries(libraries(choice).aars, abi)
+            assert set(found) == names
+            for name, data in found.items():
+                assert packed.read(f"lib/{abi}/{name}") == data
+
+
 def test_the_native_libraries_are_the_aars_own(apk: Path, tools: None) -> None:
     from downloads import runtime_aar
 
@@ -114,15 +160,39 @@ def test_what_is_no_apk_is_refused_in_words(run_tool: RunTool, tmp_path: Path) -
 
 def test_no_literal_of_a_model_in_the_app() -> None:
     """No mean, size or label: those come from the metadata."""
-    sources = list((DEMO / "app/src/main").rglob("*.kt")) + list(
-        (DEMO / "core/src/main").rglob("*.kt")
-    )
+    folders = ("app/src/main", "core/src/main")
+    sources = [path for folder in folders for path in (DEMO / folder).rglob("*.kt")]
     assert len(sources) > 15
     for path in sources:
         text = path.read_text(encoding="utf-8")
         assert not re.search(r"\b(0\.485|0\.456|0\.406|0\.229|224|299)\b", text), path
-        imports = "import org.pytorch" in text
-        assert imports == (path.name == "LiteModuleRuntime.kt"), path
+        assert "import org.pytorch" not in text, path
+
+
+def test_each_runtime_is_touched_by_one_file_that_can_be_left_out() -> None:
+    found = {}
+    for path in (DEMO / "app/src").rglob("*.kt"):
+        imports = re.findall(r"(?m)^import (org\.pytorch(?:\.executorch)?)\.", path.read_text())
+        if imports:
+            found[path.relative_to(DEMO / "app/src").parts[0], path.name] = set(imports)
+    assert found == {
+        ("lite", "LiteModuleRuntime.kt"): {"org.pytorch"},
+        ("executorch", "ExecuTorchRuntime.kt"): {"org.pytorch.executorch"},
+    }
+
+
+def test_gradle_and_the_tools_take_the_same_folders(tools: None) -> None:
+    from runtimes import CHOICES, app_sources
+
+    script = (DEMO / "app/build.gradle.kts").read_text(encoding="utf-8")
+    named = set(re.findall(r'"(src/\w+/kotlin)"', script))
+    taken = {folder for choice in CHOICES for folder in app_sources(choice)}
+    assert taken == {f"app/{name}" for name in named} | {"app/src/main/kotlin"}
+    assert all((DEMO / folder).is_dir() for folder in taken)
+    assert re.search(r'runtimes in listOf\("lite", "executorch", "both"\)', script)
+    assert CHOICES == ("lite", "executorch", "both")
+    properties = (DEMO / "gradle.properties").read_text(encoding="utf-8")
+    assert f"\nruntimes={CHOICES[0]}\n" in properties
 
 
 def test_core_knows_no_android() -> None:

@@ -9,11 +9,12 @@ from dataclasses import replace
 
 import numpy as np
 
-from runtime_check.artifact.metadata import SampledData, TensorData, ToleranceSpec
+from runtime_check.artifact.metadata import Output, SampledData, TensorData, ToleranceSpec
 from runtime_check.comparison import Tolerance
-from runtime_check.metrics import CLASSES
+from runtime_check.metrics import CLASSES, metric_for
 from runtime_check.vectors import compare_golden
 
+from .found import found_pairs
 from .tiny import TOLERANCE, Json, text
 
 
@@ -129,6 +130,10 @@ def _sampled_pairs() -> list[SampledPair]:
         ("sampled, another dtype", EXACT, [held], [drawn.astype(np.float64)]),
         ("sampled, NaN among the held", EXACT, [held], [changed({7: math.nan})]),
         ("sampled, NaN in the same places", EXACT, [SampledData.sampled(wild, 9, seed=2)], [wild]),
+        ("sampled, NaN at a place not held", HALF, [held], [changed({8: math.nan})]),
+        ("sampled, infinity at a place not held", HALF, [held], [changed({8: -math.inf})]),
+        ("sampled, NaN expected elsewhere and missing", HALF,
+         [SampledData.sampled(changed({8: math.nan}), 9, seed=2)], [drawn]),
         ("sampled, all NaN, as expected", EXACT, [of_nan], [nothing]),
         ("sampled, nothing finite expected", EXACT, [of_nan], [drawn]),
         ("sampled, nothing finite came", HALF, [held], [nothing]),
@@ -141,13 +146,61 @@ def _sampled_pairs() -> list[SampledPair]:
     ]  # fmt: skip
 
 
+def _map_pairs() -> list[SampledPair]:
+    """Class maps, of which a share may flip: 6 x 7 whole ones, and 19 x 31 of which 30 are held."""
+    few = ToleranceSpec(atol=0.0, rtol=0.0, flips=0.05, basis="one in twenty, two of 42")
+    small = (np.arange(42) % 3).astype(np.int64).reshape(6, 7)
+    large = (np.arange(589) % 5).astype(np.uint8).reshape(19, 31)
+    held = SampledData.sampled(large, 30, seed=4)
+    on = [*range(4, 589, held.stride)]
+    assert (held.stride, held.start, len(on)) == (20, 4, 30)
+    off = [place for place in range(589) if place not in on]
+
+    def turned(array: np.ndarray, places: Sequence[int], by: int = 1) -> np.ndarray:
+        array = array.copy()
+        array.ravel()[[*places]] += array.dtype.type(by)
+        return array
+
+    rare = ToleranceSpec(atol=0.0, rtol=0.0, flips=0.001, basis="one in a thousand")
+    forged = held.model_copy(update={"minimum": None, "maximum": None, "mean": None})
+    whole = _whole([small])
+    return [
+        ("a map, two of 42 flipped", few, whole, [turned(small, [3, 9], 100)]),
+        ("a map, three of 42 flipped", few, whole, [turned(small, [3, 9, 20])]),
+        ("a map, none may flip", EXACT, whole, [turned(small, [3])]),
+        ("a map, less than one may flip", rare, whole, [turned(small, [3])]),
+        ("floats do not flip", few, _whole([_row(0.0, 1.0)]), [_row(0.5, 1.0)]),
+        # Of a sample two may flip, however small the share, if the mean stays: 0.001 of 0 to 4.
+        ("a sampled map, two flipped", rare, [held], [turned(large, on[:2])]),
+        ("a sampled map, three flipped", rare, [held], [turned(large, on[:3])]),
+        ("a sampled map, two flipped far", rare, [held], [turned(large, on[:2], 100)]),
+        ("a sampled map, two others flipped", rare, [held], [turned(large, off[:2])]),
+        ("a sampled map, three others flipped", rare, [held], [turned(large, off[:3])]),
+        ("a sampled map, one of thirty flipped", few, [held], [turned(large, on[:1])]),
+        ("a sampled map, half of it flipped elsewhere", few, [held], [turned(large, off[::2])]),
+        ("a sampled map, none may flip", EXACT, [held], [turned(large, off[:1])]),
+        ("a sampled map without figures", few, [forged], [large]),
+        # Each by its own rule.
+        ("a whole map beside a sampled one", rare, [*whole, held], [small, turned(large, on[:2])]),
+        ("a whole map that flipped beside a sampled one", rare, [*whole, held],
+         [turned(small, [3]), large]),
+    ]  # fmt: skip
+
+
 def _judge(
-    name: str, spec: ToleranceSpec, expected: list[SampledData], actual: list[np.ndarray]
+    name: str,
+    spec: ToleranceSpec,
+    expected: list[SampledData],
+    actual: list[np.ndarray],
+    output: Output | None = None,
 ) -> Json:
-    first = replace(CLASSES, outputs=len(expected))
-    verdict = compare_golden(expected, actual, Tolerance.of(spec), first)
+    metric = replace(CLASSES, outputs=len(expected))
+    if output is not None:
+        metric = metric_for(None, output.tensors, output.detection)
+    verdict = compare_golden(expected, actual, Tolerance.of(spec), metric)
     return {
         "name": name,
+        "output": None if output is None else output.model_dump(),
         "tolerance": spec.model_dump(),
         "expected": [output.model_dump() for output in expected],
         "actual": _encode(actual),
@@ -168,11 +221,21 @@ def golden_checks() -> dict[str, str]:
     in float64; a tolerance has an `atol` for each output in `outputs`, where that is not empty.
     Where `stride` is above 1, the values at `start`, `start + stride`, ... are compared, and
     minimum, maximum and mean of the finite ones as three more values (null is not compared, and
-    NaN what has none); `top1` is null where an output is sampled.
+    NaN what has none); `top1` is null where an output is sampled. Of whole numbers a share of
+    `flips` may differ, two at least where they are sampled; of those mean, minimum and maximum are
+    no values, but the mean may differ by `flips` times the span of both sides (`max_abs` is that of
+    the means where they alone differ). Where `output` is given it describes a detector's outputs:
+    boxes are compared in pairs, and one on which rounding decides may be missing
+    (`runtime_check.found`, `runtime_check.lone`).
     """
     pairs = [
         *((name, spec, _whole(expected), actual) for name, spec, expected, actual in _pairs()),
         *_sampled_pairs(),
+        *_map_pairs(),
     ]
     checks = [_judge(*pair) for pair in pairs]
+    checks += [
+        _judge(name, spec, _whole(expected), actual, output)
+        for name, spec, expected, actual, output in found_pairs()
+    ]
     return {"golden_checks.json": text({"about": golden_checks.__doc__, "checks": checks})}

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from runtime_check.artifact.metadata import (
+    Detection,
     Golden,
     InputTensor,
     Metadata,
@@ -110,7 +111,12 @@ def _detector() -> Metadata:
     return tiny_metadata().model_copy(
         update={
             "task": "object-detection",
-            "output": Output(returned="list", tensors=tensors, labels=LABELS),
+            "output": Output(
+                returned="list",
+                tensors=tensors,
+                labels=LABELS,
+                detection=Detection(score_threshold=0.25, iou_threshold=0.5, max_detections=300),
+            ),
         }
     )
 

@@ -137,17 +137,23 @@ def member(name: str, data: bytes) -> Member:
     return Member(full, data, full, data)
 
 
-def zipped(members: list[Member], *, gap: bytes = b"", before_end: bytes = b"") -> bytes:
-    """Write a zip; `gap` lies in front of the directory, `before_end` behind it."""
+def zipped(
+    members: list[Member], *, gap: bytes = b"", before_end: bytes = b"", behind: int = 0
+) -> bytes:
+    """Write a zip; `gap` lies in front of the directory, `before_end` behind it.
+
+    Offsets count from `behind` bytes in front of it.
+    """
     body, directory = b"", b""
     for one in members:
-        start = len(body)
+        start = behind + len(body)
         body += b"PK\3\4" + struct.pack("<H", 20) + one.header(one.local) + one.local + one.packed
         directory += b"PK\1\2" + struct.pack("<2H", 20, 20) + one.header(one.name)
         directory += struct.pack("<3H2I", 0, 0, 0, 0, start) + one.name
     body += gap
     count = len(members)
-    end = struct.pack("<4s4H2IH", b"PK\5\6", 0, 0, count, count, len(directory), len(body), 0)
+    start = behind + len(body)
+    end = struct.pack("<4s4H2IH", b"PK\5\6", 0, 0, count, count, len(directory), start, 0)
     return body + directory + before_end + end
 
 

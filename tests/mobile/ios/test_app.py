@@ -133,7 +133,9 @@ def test_the_package_imports_no_apple_framework() -> None:
 
 def test_nothing_about_a_model_is_written_down() -> None:
     """No mean, no deviation, no size and no label of any model stands in the sources."""
-    numbers = r"0\.485|0\.456|0\.406|0\.229|0\.224|0\.225|\b224\b|\b256\b|\b0\.875\b|\b1000\b"
+    numbers = (
+        r"0\.485|0\.456|0\.406|0\.229|0\.224|0\.225|\b224\b|(?<!SHA-)\b256\b|\b0\.875\b|\b1000\b"
+    )
     for path in ALL_SOURCES:
         text = re.sub(r"//.*", "", path.read_text(encoding="utf-8"))
         assert not re.search(numbers, text), path.name

@@ -11,12 +11,13 @@ from pathlib import Path
 
 import pytest
 
+from runtime_check.device.cores import EXECUTORCH
 from runtime_check.device.errors import DeviceUnavailable
 from runtime_check.device.install import find_installed
 from runtime_check.device.toolchain import cache_root
 
 from ...artifacts import Models
-from .tools import NATIVE, Absent, ensure_macos_torch
+from .tools import MACOS_EXECUTORCH, MACOS_WHEEL, NATIVE, Absent, ensure_macos
 
 # The C API as an executable: the same calls that LiteFile.swift makes.
 MAIN = """
@@ -47,7 +48,7 @@ def test_shipped_files_pass_on_the_pods_version_for_arm64(models: Models, which:
         installed = find_installed("arm64-2.1.0")
     except DeviceUnavailable as error:
         pytest.skip(str(error))
-    assert installed.runtime.torch == "2.1.0"
+    assert installed.runtime.version == "2.1.0"
     done = subprocess.run(
         [
             sys.executable, "-m", "runtime_check", str(getattr(models, which)),
@@ -65,7 +66,7 @@ def macos_torch() -> Path:
     if importlib.util.find_spec("ziglang") is None:
         pytest.skip("no cross compiler for Apple: pip install ziglang")
     try:
-        return ensure_macos_torch()
+        return ensure_macos(MACOS_WHEEL)
     except Absent as error:
         pytest.skip(str(error))
 
@@ -104,10 +105,39 @@ def test_it_links_as_an_apple_arm64_program(objects: Path, macos_torch: Path) ->
         "-ltorch_cpu", "-lc10", "-o", "program", cwd=objects,
     )  # fmt: skip
     assert linked.returncode == 0, linked.stderr[-3000:]
-    magic, cpu, _, kind = struct.unpack("<IIII", (objects / "program").read_bytes()[:16])
+    require_apple_arm64(objects / "program")
+
+
+def require_apple_arm64(program: Path) -> None:
+    magic, cpu, _, kind = struct.unpack("<IIII", program.read_bytes()[:16])
     assert magic == 0xFEEDFACF, "not a 64-bit Mach-O"
     assert cpu == 0x0100000C, "not arm64"
     assert kind == 2, "not an executable"
+
+
+def test_the_core_for_executorch_links_for_apple_too(objects: Path) -> None:
+    """The same caller, the same C functions, and no torch."""
+    try:
+        root = ensure_macos(MACOS_EXECUTORCH)
+    except Absent as error:
+        pytest.skip(str(error))
+    target = ("-target", "aarch64-macos.11.0", "-O1")
+    built = []
+    for name in EXECUTORCH.sources:
+        built.append(f"{name}.o")
+        done = zig(
+            "c++", *target, f"-std={EXECUTORCH.standard}", "-w", f"-I{NATIVE}",
+            *(f"-D{word}" for word in EXECUTORCH.definitions),
+            *(f"-I{root / folder}" for folder in EXECUTORCH.includes),
+            "-c", str(NATIVE / name), "-o", built[-1], cwd=objects,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr[-3000:]
+    linked = zig(
+        "c++", *target, *built, "main.o", f"-L{root / 'lib'}",
+        *(f"-l{name}" for name in EXECUTORCH.libraries), "-o", "executorch", cwd=objects,
+    )  # fmt: skip
+    assert linked.returncode == 0, linked.stderr[-3000:]
+    require_apple_arm64(objects / "executorch")
 
 
 def test_without_torch_the_link_names_what_is_missing(objects: Path, macos_torch: Path) -> None:

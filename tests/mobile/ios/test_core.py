@@ -124,7 +124,7 @@ def test_a_thousand_rounds_under_the_address_sanitizer_do_not_grow(
         [NATIVE / "lite_core.cpp", driver],
         program,
         arch="native",
-        torch_root=root,
+        root=root,
         # torch's libraries have no type information for the vptr check.
         flags=[*sanitize, "-fno-sanitize=vptr", *flags],
     )

@@ -15,6 +15,7 @@ import pytest
 from exporter.install import models_folder
 from runtime_check.artifact.archive import read_artifact
 from runtime_check.artifact.metadata import parse_metadata
+from runtime_check.device.cores import EXECUTORCH, LITE
 
 from ...artifacts import Models
 from .tools import APP, GOLDEN, NATIVE, PACKAGE, Swift
@@ -174,7 +175,11 @@ def test_every_folder_and_file_exists(objects: dict[str, dict[str, Any]]) -> Non
 def test_the_core_has_one_source() -> None:
     for link, real in (
         ("Sources/LiteCore/lite_core.cpp", "lite_core.cpp"),
+        ("Sources/LiteCore/core_common.h", "core_common.h"),
         ("Sources/LiteCore/include/lite_core.h", "lite_core.h"),
+        *((f"Sources/ExecuTorchCore/{name}", name) for name in EXECUTORCH.sources),
+        *((f"Sources/ExecuTorchCore/{name}", name) for name in EXECUTORCH.headers[1:]),
+        ("Sources/ExecuTorchCore/include/lite_core.h", EXECUTORCH.headers[0]),
     ):
         assert (PACKAGE / link).is_symlink(), "a checkout without symlinks cannot build the app"
         assert not (PACKAGE / link).readlink().is_absolute()
@@ -199,6 +204,7 @@ def test_sources_and_models_are_in_their_phases(objects: dict[str, dict[str, Any
     assert files("PBXSourcesBuildPhase") == {
         "LiteClassifier/Sources/LiteCore/lite_core.cpp",
         "LiteClassifier/Sources/LiteRuntime/LiteFile.swift",
+        *(f"LiteClassifier/Sources/ExecuTorchCore/{name}" for name in EXECUTORCH.sources),
     }
     # A folder reference: whatever `--install` puts there is in the app, without a project change.
     assert files("PBXResourcesBuildPhase") == {"Models"}
@@ -218,7 +224,8 @@ def test_settings_of_the_target(objects: dict[str, dict[str, Any]]) -> None:
         assert settings["HEADER_SEARCH_PATHS"][0] == "$(inherited)"
         core = settings["HEADER_SEARCH_PATHS"][1].strip('"').replace("$(SRCROOT)", str(APP))
         assert (Path(core.replace('\\"', "")) / "lite_core.h").is_file()
-        assert "OTHER_LDFLAGS" not in settings
+        for added in ("OTHER_LDFLAGS", "GCC_PREPROCESSOR_DEFINITIONS"):
+            assert settings[added][0] == "$(inherited)"
         for signing in ("DEVELOPMENT_TEAM", "PRODUCT_BUNDLE_IDENTIFIER", "CODE_SIGN_STYLE"):
             assert signing not in settings, "it would overrule Signing.xcconfig"
 
@@ -237,10 +244,59 @@ def test_configurations_take_the_pod_and_the_signing(
         pods = f"Pods/Target Support Files/Pods-{target['name']}/Pods-{target['name']}"
         assert f'#include? "{pods}.{name.lower()}.xcconfig"' in lines
         assert '#include "Signing.xcconfig"' in lines
+        # The pod's settings are of one layer with this file's, which must not set them again.
+        assert '#include "Runtime.xcconfig"' in lines
     assert names == {"Debug", "Release"}
     signing = (APP / "Signing.xcconfig").read_text(encoding="utf-8")
     assert re.search(r"^DEVELOPMENT_TEAM =\s*$", signing, re.M), "nobody's team is checked in"
     assert re.search(r"^PRODUCT_BUNDLE_IDENTIFIER = [\w.]+$", signing, re.M)
+
+
+# --- the runtime
+
+
+def runtime_settings() -> dict[str, str]:
+    text = (APP / "Runtime.xcconfig").read_text(encoding="utf-8")
+    return dict(re.findall(r"^(\w+) = (.+)$", text, re.M))
+
+
+def resolved(value: str, settings: dict[str, str]) -> str:
+    """Replace `$(NAME)` from the inside out, as Xcode does; unknown names are empty."""
+    while inner := re.search(r"\$\((\w+)\)", value):
+        value = value.replace(inner.group(), settings.get(inner.group(1), ""))
+    return value
+
+
+@pytest.mark.parametrize(
+    ("runtime", "built", "linking"),
+    [("lite", set(LITE.sources), ""), ("executorch", set(EXECUTORCH.sources), "-all_load")],
+)
+def test_each_runtime_builds_its_own_core_alone(
+    objects: dict[str, dict[str, Any]], runtime: str, built: set[str], linking: str
+) -> None:
+    settings = {**runtime_settings(), "MODEL_RUNTIME": runtime}
+    excluded = resolved("$(EXCLUDED_SOURCE_FILE_NAMES)", settings).split()
+    assert set(LITE.sources + EXECUTORCH.sources) - set(excluded) == built
+    assert not settings.keys() & {"OTHER_LDFLAGS", "GCC_PREPROCESSOR_DEFINITIONS"}
+    for target in target_settings(objects):
+        flags = [
+            resolved(flag, {**settings, "inherited": "POD"}) for flag in target["OTHER_LDFLAGS"]
+        ]
+        assert flags == ["POD", linking]
+        defined = resolved(target["GCC_PREPROCESSOR_DEFINITIONS"][1], settings)
+        assert ("EXECUTORCH_VERSION" in defined) == (runtime == "executorch")
+
+
+def test_the_runtime_of_a_checkout_is_the_pods() -> None:
+    assert runtime_settings()["MODEL_RUNTIME"] == "lite"
+    podfile = (APP / "Podfile").read_text(encoding="utf-8")
+    assert "pod 'LibTorch-Lite', '2.1.0' if runtime == 'lite'" in podfile
+    read = re.search(r"\[/(.+?)/, 1\]", podfile)
+    assert read
+    text = (APP / "Runtime.xcconfig").read_text(encoding="utf-8")
+    found = re.search(read.group(1), text, re.M)
+    assert found
+    assert found.group(1) == "lite"
 
 
 # --- the pod
@@ -289,6 +345,20 @@ def test_the_camera_is_explained() -> None:
     # The system's picker runs outside the app and needs no permission; the library itself would.
     assert "PHPhotoLibrary" not in sources
     assert "NSPhotoLibraryUsageDescription" not in info
+
+
+def test_both_kinds_of_file_are_declared_and_chosen() -> None:
+    """What the app opens, what it declares, and what the exporter writes are the same two."""
+    info = plistlib.loads((APP / "App/Info.plist").read_bytes())
+    declared = {
+        kind["UTTypeIdentifier"]: kind["UTTypeTagSpecification"]["public.filename-extension"]
+        for kind in info["UTImportedTypeDeclarations"]
+    }
+    assert sorted(declared.values()) == [["pte"], ["ptl"]]
+    (document,) = info["CFBundleDocumentTypes"]
+    assert set(document["LSItemContentTypes"]) == set(declared)
+    view = (APP / "App/ContentView.swift").read_text(encoding="utf-8")
+    assert set(re.findall(r'UTType\(importedAs: "([\w.]+)"\)', view)) == set(declared)
 
 
 def test_no_key_is_demanded_until_somebody_writes_one() -> None:

@@ -38,6 +38,14 @@ MACOS_WHEEL = Wheel(
     platform="macosx_11_0_arm64",
     sha256="3cd1dedff13884d890f18eea620184fb4cd8fd3c68ce3300498f427ae93aa962",
 )
+# ExecuTorch 1.5.1 likewise; its dylibs need no torch.
+MACOS_EXECUTORCH = Wheel(
+    package="executorch",
+    version="1.5.1",
+    python="3.11",
+    platform="macosx_14_0_arm64",
+    sha256="e747dacb39950a2d234e08f230c1e5540f7b297fd32bc8c8f4296a953bb40dc0",
+)
 
 
 class Absent(Exception):
@@ -129,9 +137,9 @@ def torch_root() -> tuple[Path, str, list[str]]:
     return _host_torch()
 
 
-def ensure_macos_torch() -> Path:
-    """Return the folder of torch 2.1.0 for Apple's arm64, downloading 60 MB when it is absent."""
+def ensure_macos(wheel: Wheel) -> Path:
+    """Return the folder of a package for Apple's arm64, downloading it when it is absent."""
     try:
-        return ensure_wheel(MACOS_WHEEL, lambda text: None) / "torch"
+        return ensure_wheel(wheel, lambda text: None) / wheel.package
     except RuntimeCheckError as error:
-        raise Absent(f"torch for macOS: {error}") from error
+        raise Absent(f"{wheel.package} for macOS: {error}") from error

@@ -104,12 +104,24 @@ def test_the_figures_of_a_sample_are_those_of_all_finite_values() -> None:
     left = [float(n) for n in range(91) if n not in (0, 90, 42)]
     assert (held.minimum, held.maximum) == (1.0, 89.0)
     assert held.mean == pytest.approx(sum(left) / 88)
+    assert held.nonfinite == 3
     assert np.isnan(held.array()[0])
     nothing = SampledData.sampled(np.full((7, 13), np.inf), 10)
     assert (nothing.minimum, nothing.maximum, nothing.mean) == (None, None, None)
+    assert nothing.nonfinite == 91
     flags = SampledData.sampled(np.arange(91) % 2 == 0, 10)
     assert (flags.dtype, flags.minimum, flags.maximum) == ("bool", 0.0, 1.0)
     assert flags.mean == pytest.approx(46 / 91)
+    assert flags.nonfinite == 0
+
+
+def test_the_figures_of_many_values_are_those_of_all_blocks() -> None:
+    array = np.random.default_rng(0).normal(size=(3, 50_000)).astype(np.float32)
+    array[2, 49_999], array[0, 0], array[1, 7] = 9, np.inf, np.nan
+    left = array[np.isfinite(array)].astype(np.float64)
+    held = SampledData.sampled(array, 10)
+    assert (held.minimum, held.maximum, held.nonfinite) == (left.min(), 9.0, 2)
+    assert held.mean == pytest.approx(left.mean(), rel=1e-12)
 
 
 def test_a_sample_comes_back_from_json() -> None:

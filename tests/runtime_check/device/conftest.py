@@ -39,6 +39,20 @@ def arm_runtime() -> str:
         pytest.skip(str(error))
 
 
+@pytest.fixture(scope="session")
+def arm_executorch() -> str:
+    try:
+        return find_installed("arm64-executorch").runtime.name
+    except DeviceUnavailable as error:
+        pytest.skip(str(error))
+
+
+@pytest.fixture(scope="session", params=["native_executorch", "arm_executorch"])
+def executorch_runtime(request: pytest.FixtureRequest) -> str:
+    """Each of the two builds of ExecuTorch, in turn."""
+    return str(request.getfixturevalue(request.param))
+
+
 @pytest.fixture(autouse=True)
 def phone_engine() -> Iterator[None]:
     with quantized_engine():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -31,6 +32,11 @@ def _wheel(path: Path) -> None:
             "torch/include/ATen/ATen.h",
             "torch.libs/libgomp.so",
             "torch/nn/__init__.py",
+            "executorch/lib/libexecutorch.so",
+            "executorch/lib/libexecutorch_backend_qnn.so",
+            "executorch/lib/cmake/executorch-config.cmake",
+            "executorch/include/executorch/runtime/core/error.h",
+            "executorch/exir/__init__.py",
         ):
             archive.writestr(name, name)
 
@@ -42,14 +48,13 @@ def fake_pip(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Wheel:
     _wheel(sample)
 
     def run(command: list[str], *, doing: str, timeout: float) -> None:
-        assert "torch==9.9" in command
-        Path(command[command.index("--dest") + 1], _FAKE_NAME).write_bytes(sample.read_bytes())
+        (wanted,) = [word for word in command if "==" in word]
+        assert wanted in ("torch==9.9", "executorch==9.9")
+        name = f"{wanted.replace('==', '-')}-cp311-cp311-none.whl"
+        Path(command[command.index("--dest") + 1], name).write_bytes(sample.read_bytes())
 
     monkeypatch.setattr(toolchain, "_run", run)
     return Wheel(version="9.9", python="3.11", platform="none", sha256=file_sha256(sample))
-
-
-_FAKE_NAME = "torch-9.9-cp311-cp311-none.whl"
 
 
 def test_a_wheel_is_unpacked_without_its_python(empty_cache: Path, fake_pip: Wheel) -> None:
@@ -61,6 +66,16 @@ def test_a_wheel_is_unpacked_without_its_python(empty_cache: Path, fake_pip: Whe
     said.clear()
     assert ensure_wheel(fake_pip, said.append) == folder
     assert not said  # nothing to do the second time
+
+
+def test_of_executorch_what_a_runner_needs(empty_cache: Path, fake_pip: Wheel) -> None:
+    folder = ensure_wheel(replace(fake_pip, package="executorch"), lambda text: None)
+    assert folder.parent.name == "executorch"
+    files = sorted(str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file())
+    assert files == [
+        "executorch/include/executorch/runtime/core/error.h",
+        "executorch/lib/libexecutorch.so",
+    ]
 
 
 def test_a_wrong_hash_leaves_nothing(empty_cache: Path, fake_pip: Wheel) -> None:
@@ -83,5 +98,6 @@ def test_missing_packages_are_named(empty_cache: Path, monkeypatch: pytest.Monke
 
 def test_pins_are_sha256() -> None:
     wheels = [r.wheel for r in RUNTIMES.values() if r.wheel] + [toolchain.WHEEL_1_12_1]
+    assert len({wheel.filename for wheel in wheels}) == len(wheels)
     for wheel in wheels:
         assert len(bytes.fromhex(wheel.sha256)) == hashlib.sha256().digest_size

@@ -14,6 +14,7 @@ from runtime_check.fuzz.fuzz import fuzz_file
 from runtime_check.runtimes.run import ChildDied
 from runtime_check.testing.archives import (
     records_of,
+    with_golden,
     with_records,
 )
 
@@ -38,6 +39,33 @@ def test_thousands_of_damaged_copies_all_get_a_verdict(image_ptl: Any, seed: int
     # Blind damage is caught by the archive's own checksums; nothing slips through to be run.
     assert set(result.outcomes["flip bits"]) <= {"refused", "same"}
     assert all(len(f.message) < 700 and "Traceback" not in f.message for f in result.samples)
+
+
+def test_damaged_programs_all_get_a_verdict_too(tensor_pte: Path) -> None:
+    """The thousands are `python -m runtime_check fuzz FILE.pte`."""
+    result = fuzz_file(tensor_pte, mutations=165, seed=7, timeout=30)
+    assert result, result.findings
+    counts = {kind: sum(found.values()) for kind, found in result.outcomes.items()}
+    assert set(counts.values()) == {15}
+    assert result.outcomes["truncate"] == {"refused": 15}
+    assert result.outcomes["flip bits"] == {"refused": 15}
+    # Here only the native loader can tell, and where it does not, the golden vectors.
+    edited = result.outcomes["edit the program"]
+    assert edited.get("refused", 0) + edited.get("detected", 0) > 0
+    assert all(len(f.message) < 700 and "Traceback" not in f.message for f in result.samples)
+
+
+def test_expected_values_that_cannot_be_read_are_refused(
+    tensor_ptl: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_base64(golden: dict[str, Any]) -> None:
+        golden["cases"][0]["expected"][0]["data"] = "a"
+
+    damaged = with_golden(tensor_ptl.path, tmp_path / "damaged.ptl", no_base64).read_bytes()
+    monkeypatch.setattr(fuzz, "mutate", lambda data, mutation: damaged)
+    result = fuzz_file(tensor_ptl.path, mutations=1)
+    assert result.outcomes["flip bits"] == {"refused": 1}, result.findings
+    assert "not base64" in result.samples[0].message
 
 
 def test_what_was_signed_is_damaged(signed_ptl: Any) -> None:

@@ -197,7 +197,7 @@ def test_arrays_of_other_names_are_left_alone(tmp_path: Path) -> None:
 def fits(spec: ImageInput | TensorInput, *inputs: np.ndarray) -> str:
     """Return what is said against the inputs; "" where they are the file's."""
     saved = Counterexample(**ABOUT, inputs=inputs, expected=(), actual=())
-    metadata = cast(Metadata, SimpleNamespace(input=spec))
+    metadata = cast(Metadata, SimpleNamespace(input=spec, format="ptl"))
     try:
         require_fit(saved, metadata, where="a.npz does not fit")
     except RuntimeCheckError as error:

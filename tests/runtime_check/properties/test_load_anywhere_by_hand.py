@@ -117,6 +117,7 @@ class Processes:
         check = SimpleNamespace(
             runtime=SimpleNamespace(costly=self.costly, deaths=0, require_time=self.require_time),
             artifact=SimpleNamespace(golden=self.golden),
+            metadata=SimpleNamespace(format="ptl"),
             metric=Metric(kind="classes", outputs=2),
             file=FILE,
             timeout=7.0,

@@ -16,6 +16,7 @@ from runtime_check.artifact.metadata import (
     SAVED_STAGE,
     LedgerRow,
     Output,
+    OutputTensor,
 )
 from runtime_check.properties.base import Verdict
 from runtime_check.properties.parity import _int8_demand, examine_parity
@@ -169,6 +170,18 @@ def test_an_int8_file_is_held_to_its_tasks_own_figure(
     metadata = read_artifact(tensor_ptl.path).metadata.model_copy(update={"ledger": [row]})
     least = _int8_demand(metadata).min_agreement
     assert least == (None if agreement is None else pytest.approx(agreement))
+
+
+def test_boxes_are_held_to_how_many_match_and_to_no_noise(tensor_ptl: Any) -> None:
+    """Their number differs, so a ledger may have no signal-to-noise ratio of them."""
+    metadata = read_artifact(tensor_ptl.path).metadata
+    boxes = OutputTensor(name="boxes", shape=[2, 4], axes=["boxes", "4"], holds="boxes")
+    output = metadata.output.model_copy(update={"tensors": [boxes]})
+    for noise in (20.0, None):
+        row = LedgerRow(stage=SAVED_STAGE, sqnr_db=noise, boxes=0.75)
+        stated = metadata.model_copy(update={"ledger": [row], "output": output})
+        demand = _int8_demand(stated)
+        assert (demand.min_sqnr_db, demand.min_agreement) == (None, pytest.approx(0.65))
 
 
 def test_what_is_added_is_told_what_the_file_got(

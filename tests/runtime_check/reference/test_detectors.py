@@ -7,10 +7,14 @@ import sys
 
 import torch
 from torch import nn
-from torchvision.models.detection import ssdlite320_mobilenet_v3_large
+from torchvision.models.detection import (
+    fasterrcnn_mobilenet_v3_large_320_fpn,
+    ssdlite320_mobilenet_v3_large,
+)
 
+from runtime_check.artifact.output import Detection
 from runtime_check.reference.build import build
-from runtime_check.reference.detectors import Detector, as_detector
+from runtime_check.reference.detectors import Detector, as_detector, detection_of
 
 
 def small() -> nn.Module:
@@ -42,6 +46,15 @@ def test_a_built_detector_keeps_its_weights_and_says_so() -> None:
     assert isinstance(built.module, Detector)
     assert built.provenance.model.endswith(":SSD")
     assert "SSD is called with one picture at a time" in built.sentences()
+
+
+def test_the_limits_that_decide_which_boxes_there_are() -> None:
+    found = detection_of(as_detector(small()))
+    assert found == Detection(score_threshold=0.3, iou_threshold=0.55, max_detections=300)
+    assert detection_of(small()) is None  # called as its author has it, with several pictures
+    assert detection_of(nn.Linear(2, 2)) is None
+    two_stages = fasterrcnn_mobilenet_v3_large_320_fpn(weights=None, weights_backbone=None)
+    assert detection_of(as_detector(two_stages)) is None
 
 
 def test_torchvision_is_not_imported_to_ask() -> None:

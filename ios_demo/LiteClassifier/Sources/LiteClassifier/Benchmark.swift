@@ -114,7 +114,7 @@ extension LoadedModel {
     let peak = before.flatMap { start in watch.peak.map { max($0 - start, 0) } }
     return Benchmark.Run(
       label: "\(model.fileName), \(plan.threads) thread\(plan.threads == 1 ? "" : "s")",
-      runtime: "lite interpreter \(runtime.version)", model: model.metadata.name,
+      runtime: "\(runtime.runs.runtime) \(runtime.version)", model: model.metadata.name,
       file: model.fileName, sha256: sha256, quantization: model.metadata.quantization.method,
       threads: plan.threads, inputShape: inputs.first?.shape ?? [], samplesMs: samples,
       loadMs: model.loadMilliseconds, firstMs: first, peakMb: peak,

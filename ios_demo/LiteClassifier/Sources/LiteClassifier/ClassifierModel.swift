@@ -8,7 +8,7 @@ import Observation
 public final class ClassifierModel {
   /// What the screen shows. Every error is a sentence.
   public enum Phase: Equatable, Sendable {
-    /// No `.ptl` is installed.
+    /// No model is installed.
     case noModels
     case opening(String)
     /// A model is open and waits for a photo, or takes none: see `photoRefusal`.
@@ -37,8 +37,16 @@ public final class ClassifierModel {
   /// The open model; nil while none is, or while one is being opened.
   public private(set) var model: LoadedModel?
   public private(set) var hasPhoto = false
-  /// What the live camera sees; nil when it is off.
-  public private(set) var live: RunResult?
+  /// A frame of the live camera, and what the model makes of it.
+  public struct LiveFrame: Equatable, Sendable {
+    public let frame: RGBImage
+    public let result: RunResult
+  }
+
+  /// What the live camera sees; nil when it is off, and while the model cannot answer.
+  public private(set) var live: LiveFrame?
+  /// Why the model gave no answer to the last frame, in a sentence.
+  public private(set) var liveFailure: String?
 
   private let folder: URL
   private let runtime: any ModelRuntime.Type
@@ -54,8 +62,9 @@ public final class ClassifierModel {
   private var liveIsBusy = false
 
   /// - Parameters:
-  ///   - folder: where `--install` put the `.ptl` files.
-  ///   - trust: who must have signed a file before it is opened; nil for anybody.
+  ///   - folder: where `--install` put the model files.
+  ///   - trust: who must have signed a file before it is opened; nil for anybody, and then no `.pte`
+  ///     is opened, as nothing can tell whether it is whole.
   ///   - threads: how many one inference uses.
   ///   - app: name and version, for benchmarks.
   ///   - digest: the SHA-256 of a file, for benchmarks; nil where it is not available.
@@ -71,17 +80,36 @@ public final class ClassifierModel {
     self.digest = digest
   }
 
-  /// Find the installed models and open the first.
+  /// Find the installed models and open the first, once: a view may ask again.
   public func start() async {
+    guard selected == nil else { return }
     let found = try? FileManager.default.contentsOfDirectory(
       at: folder, includingPropertiesForKeys: nil)
-    files = (found ?? []).filter { $0.pathExtension == "ptl" }
+    files = (found ?? []).filter { FileFormat(rawValue: $0.pathExtension) != nil }
       .sorted { $0.lastPathComponent < $1.lastPathComponent }
     guard let first = files.first else {
       phase = .noModels
       return
     }
     await select(first)
+  }
+
+  /// Copy a model file from elsewhere, and open the copy; it is one of the variants from then on.
+  ///
+  /// Copies lie in a temporary folder: they last until the system clears it.
+  public func open(_ file: URL) async {
+    let mine = newRequest()
+    phase = .opening(file.lastPathComponent)
+    do {
+      let copy = try await offMain { try copied(file) }
+      guard mine == request else { return }
+      // What was found out about a file of this name is of another one.
+      verdicts[copy] = nil
+      if !files.contains(copy) { files.append(copy) }
+      await select(copy)
+    } catch {
+      fail(error, mine)
+    }
   }
 
   /// Why the model in use takes no photo, in a sentence; nil where it takes one, or none is open.
@@ -95,7 +123,7 @@ public final class ClassifierModel {
     selected = file
     // The old model goes before the new one comes: two at once may be too much memory.
     model = nil
-    live = nil
+    stopLive()
     last = nil
     badge = .none
     phase = .opening(file.lastPathComponent)
@@ -160,12 +188,23 @@ public final class ClassifierModel {
     guard let model, !liveIsBusy else { return }
     liveIsBusy = true
     defer { liveIsBusy = false }
-    let result = try? await offMain { try model.run(Photo(frame)) }
-    if model === self.model { live = result?.compared(to: last) }
+    do {
+      let result = try await offMain { try model.run(Photo(frame)) }
+      guard model === self.model else { return }
+      live = LiveFrame(frame: frame, result: result.compared(to: last))
+      liveFailure = nil
+    } catch {
+      guard model === self.model else { return }
+      live = nil
+      liveFailure = error.localizedDescription
+    }
   }
 
   /// Forget what the camera saw.
-  public func stopLive() { live = nil }
+  public func stopLive() {
+    live = nil
+    liveFailure = nil
+  }
 
   /// Time every installed model, one after the other, on this device.
   public func benchmark() async {
@@ -198,6 +237,13 @@ public final class ClassifierModel {
       ]))
   }
 
+  /// Leave the benchmark, which ends after the file in hand, and show what was there before.
+  public func cancelBenchmark() {
+    guard case .benchmarking = phase else { return }
+    _ = newRequest()
+    phase = last.map { .finished($0) } ?? (model == nil ? .noModels : .ready)
+  }
+
   private func newRequest() -> Int {
     request += 1
     return request
@@ -206,6 +252,25 @@ public final class ClassifierModel {
   private func fail(_ error: any Error, _ mine: Int) {
     if mine == request { phase = .failed(error.localizedDescription) }
   }
+}
+
+/// Copy a model file into a folder of our own; return the copy. Throws `ModelError`.
+private func copied(_ file: URL) throws -> URL {
+  let name = file.lastPathComponent
+  guard FileFormat(rawValue: file.pathExtension) != nil else {
+    throw ModelError.input(why: "\(name) is no model file: those end in .ptl or .pte.")
+  }
+  let manager = FileManager.default
+  let folder = manager.temporaryDirectory.appendingPathComponent("Opened", isDirectory: true)
+  let copy = folder.appendingPathComponent(name)
+  do {
+    try manager.createDirectory(at: folder, withIntermediateDirectories: true)
+    if manager.fileExists(atPath: copy.path) { try manager.removeItem(at: copy) }
+    try manager.copyItem(at: file, to: copy)
+  } catch {
+    throw ModelError.unopened(file: name, why: readable(error))
+  }
+  return copy
 }
 
 /// Run blocking work on another thread than the main one.

@@ -60,6 +60,15 @@ public struct RGBAImage: Equatable, Sendable {
     }
     self.bytes = bytes
   }
+
+  /// Take a photo as it is, opaque.
+  public init(_ photo: RGBImage) {
+    self.init(width: photo.width, height: photo.height, alpha: 255) { x, y in
+      let pixel = (y * photo.width + x) * 3
+      return RGBColor(
+        red: photo.bytes[pixel], green: photo.bytes[pixel + 1], blue: photo.bytes[pixel + 2])
+    }
+  }
 }
 
 /// Which cell of a map lies under a photo's pixel: rows and columns are independent of each other.

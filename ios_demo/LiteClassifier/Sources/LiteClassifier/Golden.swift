@@ -35,6 +35,8 @@ public struct SampledTensor: Equatable, Sendable {
   public let minimum: Double?
   public let maximum: Double?
   public let mean: Double?
+  /// How many of all values are NaN or infinite.
+  public let nonfinite: Int
 
   public var isWhole: Bool { stride == 1 }
 
@@ -46,7 +48,7 @@ public struct SampledTensor: Equatable, Sendable {
 
 extension SampledTensor: Decodable {
   enum CodingKeys: String, CodingKey {
-    case shape, dtype, data, start, stride, minimum, maximum, mean
+    case shape, dtype, data, start, stride, minimum, maximum, mean, nonfinite
   }
 
   public init(from decoder: any Decoder) throws {
@@ -58,6 +60,7 @@ extension SampledTensor: Decodable {
     minimum = try container.decodeIfPresent(Double.self, forKey: .minimum)
     maximum = try container.decodeIfPresent(Double.self, forKey: .maximum)
     mean = try container.decodeIfPresent(Double.self, forKey: .mean)
+    nonfinite = try container.decodeIfPresent(Int.self, forKey: .nonfinite) ?? 0
     guard (1...1 << 26).contains(stride) else {
       throw DecodingError.dataCorruptedError(
         forKey: .stride, in: container, debugDescription: "\(stride) is no stride")
@@ -76,7 +79,7 @@ extension SampledTensor: Decodable {
   public init(_ tensor: Tensor) {
     (shape, dtype, held) = (tensor.shape, tensor.dtype, tensor)
     (start, stride) = (0, 1)
-    (minimum, maximum, mean) = (nil, nil, nil)
+    (minimum, maximum, mean, nonfinite) = (nil, nil, nil, 0)
   }
 }
 

@@ -15,17 +15,36 @@ public struct Comparison: Equatable, Sendable {
 
   /// Compare output by output. Comparing nothing is a failure; NaN must meet NaN.
   ///
-  /// Of a sampled tensor the values that are held are compared, and minimum, maximum and mean of all
-  /// of it. Of integers and bools a share of `flips` may differ, by whatever they do. `classes` says which output ranks classes, and
-  /// along which axis; without it the last axis of the first one counts as that.
+  /// Of a sampled tensor the values that are held are compared, minimum, maximum and mean of all of
+  /// it, and how many values are not finite. Of integers and bools a share of `flips` may differ, by
+  /// whatever they do: two at least of a sample, whose mean moves no further than that share can
+  /// move it. `classes` says which output ranks classes, and along which axis; without it the last
+  /// axis of the first one counts as that. `found` says which outputs are boxes: those are compared
+  /// in pairs, none on both sides are the same, and nothing ranks classes.
   public static func between(
     expected: [SampledTensor], actual: [Tensor], tolerance: Tolerance,
-    classes: Metadata.ClassRow? = nil
+    classes: Metadata.ClassRow? = nil, found: FoundRows? = nil
   ) -> Comparison {
-    func unlike(_ problem: Problem) -> Comparison {
-      Comparison(problem: problem, maxAbs: nil, top1: nil)
+    guard expected.count == actual.count else {
+      return Comparison(problem: .count, maxAbs: nil, top1: nil)
     }
-    guard expected.count == actual.count else { return unlike(.count) }
+    guard let found, expected.allSatisfy(\.isWhole) else {
+      return inPlace(expected, actual, tolerance, classes, ranks: found == nil)
+    }
+    let (one, other) = found.paired(expected.map(\.held), actual, tolerance)
+    if one.map(\.shape) == other.map(\.shape), one.allSatisfy({ $0.count == 0 }) {
+      return Comparison(problem: nil, maxAbs: nil, top1: nil)
+    }
+    return inPlace(one.map { SampledTensor($0) }, other, tolerance, classes, ranks: false)
+  }
+
+  private static func inPlace(
+    _ expected: [SampledTensor], _ actual: [Tensor], _ tolerance: Tolerance,
+    _ classes: Metadata.ClassRow?, ranks: Bool
+  ) -> Comparison {
+    func unlike(_ problem: Problem, _ maxAbs: Double? = nil) -> Comparison {
+      Comparison(problem: problem, maxAbs: maxAbs, top1: nil)
+    }
     for (one, other) in zip(expected, actual) {
       if one.shape != other.shape { return unlike(.shape) }
       if one.dtype != other.dtype { return unlike(.dtype) }
@@ -39,9 +58,16 @@ public struct Comparison: Equatable, Sendable {
         distances.add(one, other) { tolerance.bound($0, output: index) }
       }
     }
+    if distances.alike, distances.within, !distances.means.isEmpty {
+      if distances.means.contains(where: { $0 == nil }) { return unlike(.empty) }
+      let means = distances.means.compactMap { $0 }
+      if means.contains(where: { $0.apart > $0.bound }) {
+        return unlike(.values, means.map(\.apart).max())
+      }
+    }
     let problem: Problem? = !distances.alike ? .nonfinite : distances.within ? nil : .values
     let output = classes?.output ?? 0
-    let canRank = expected.indices.contains(output) && expected.allSatisfy(\.isWhole)
+    let canRank = ranks && expected.indices.contains(output) && expected.allSatisfy(\.isWhole)
     guard distances.alike, canRank else {
       return Comparison(problem: problem, maxAbs: distances.maxAbs, top1: nil)
     }
@@ -69,6 +95,8 @@ private struct Distances {
   var within = true
   /// Whether what is not finite is the same on both sides.
   var alike = true
+  /// How far the means of sampled classes that may flip are apart, and may be; nil without figures.
+  var means: [(apart: Double, bound: Double)?] = []
 
   /// Add an output; `bound` is what a value may differ by.
   mutating func add(_ expected: SampledTensor, _ actual: Tensor, _ bound: (Double) -> Double) {
@@ -89,22 +117,25 @@ private struct Distances {
     let differing = stride(from: 0, to: places.bytes.count, by: size).count {
       places.bytes[$0..<$0 + size] != expected.held.bytes[$0..<$0 + size]
     }
-    within = within && Double(differing) <= flips * Double(places.count)
+    // A share of a sample may be less than one value of it.
+    let most = max(flips * Double(places.count), expected.isWhole || flips == 0 ? 0 : 2)
+    within = within && Double(differing) <= most
     if expected.isWhole { return }
     let figures = Figures(actual)
     if flips == 0 { return addFigures(expected, figures) { _ in 0 } }
     // A number that flips moves the mean by no more than all numbers are apart.
-    guard let lowest = expected.minimum, let highest = expected.maximum, let mean = expected.mean,
-      let minimum = figures.minimum, let maximum = figures.maximum, let got = figures.mean
-    else { return }
-    within =
-      within && abs(mean - got) <= flips * (max(highest, maximum) - min(lowest, minimum))
+    guard let lowest = expected.minimum, let highest = expected.maximum, let mean = expected.mean
+    else { return means.append(nil) }
+    let span = max(highest, figures.maximum ?? highest) - min(lowest, figures.minimum ?? lowest)
+    means.append((abs(mean - (figures.mean ?? mean)), flips * span))
   }
 
   /// Add minimum, maximum and mean of an output that is sampled; what is not stated is not compared.
   private mutating func addFigures(
     _ expected: SampledTensor, _ figures: Figures, _ bound: (Double) -> Double
   ) {
+    // NaN has no part in the other figures; at places that are not held it shows here alone.
+    alike = alike && figures.nonfinite == expected.nonfinite
     // Two ways to add up the same numbers differ by the rounding of float64.
     let rounding = 1e-12 * max(abs(expected.minimum ?? 0), abs(expected.maximum ?? 0))
     for (wanted, got, slack) in [
@@ -127,14 +158,17 @@ private struct Distances {
   }
 }
 
-/// The smallest, the largest and the mean of a tensor's finite values; nil where there is none.
+/// The smallest, the largest and the mean of a tensor's finite values, nil where there is none, and
+/// how many values are not finite.
 public struct Figures: Equatable, Sendable {
   public let minimum: Double?
   public let maximum: Double?
   public let mean: Double?
+  public let nonfinite: Int
 
   public init(_ tensor: Tensor) {
     let finite = tensor.values.filter(\.isFinite)
+    nonfinite = tensor.count - finite.count
     minimum = finite.min()
     maximum = finite.max()
     mean = finite.isEmpty ? nil : finite.reduce(0, +) / Double(finite.count)
@@ -151,9 +185,11 @@ public struct GoldenVerdict: Equatable, Sendable {
 
   public var passes: Bool { failed.isEmpty && cases > 0 }
 
-  /// Run `forward` on every golden input and compare. `classes`: which output ranks classes.
+  /// Run `forward` on every golden input and compare. `classes`: which output ranks classes, `found`:
+  /// which ones are boxes.
   public static func replay(
-    _ golden: Golden, classes: Metadata.ClassRow?, forward: ([Tensor]) throws -> [Tensor]
+    _ golden: Golden, classes: Metadata.ClassRow?, found: FoundRows? = nil,
+    forward: ([Tensor]) throws -> [Tensor]
   ) rethrows -> GoldenVerdict {
     var failed: [String] = []
     var maxAbs: Double?
@@ -161,7 +197,7 @@ public struct GoldenVerdict: Equatable, Sendable {
     for golden_case in golden.cases {
       let comparison = Comparison.between(
         expected: golden_case.expected, actual: try forward(golden_case.inputs),
-        tolerance: golden.tolerance, classes: classes)
+        tolerance: golden.tolerance, classes: classes, found: found)
       if !comparison.passes { failed.append(golden_case.name) }
       if let distance = comparison.maxAbs { maxAbs = max(maxAbs ?? 0, distance) }
       if classes != nil, let top1 = comparison.top1 { agreements.append(top1) }

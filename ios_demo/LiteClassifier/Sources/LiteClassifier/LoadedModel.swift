@@ -4,7 +4,9 @@ import Foundation
 ///
 /// Calls may come from any thread. An error's `localizedDescription` is shown to the user.
 public protocol ModelRuntime: AnyObject, Sendable {
-  /// The version of torch behind it, as "2.1.0".
+  /// Which files it runs.
+  static var runs: FileFormat { get }
+  /// The version of torch or ExecuTorch behind it, as "2.1.0".
   static var version: String { get }
   /// Set how many threads one inference may use, for the whole process.
   static func setThreads(_ threads: Int) throws
@@ -106,30 +108,38 @@ public final class LoadedModel: Sendable {
   public let loadMilliseconds: Double
   public let sizeBytes: Int
   private let runtime: any ModelRuntime
+  /// The records behind a program; nil of a lite file, whose runtime reads them.
+  private let program: ProgramFile?
 
   var fileName: String { file.lastPathComponent }
 
   /// Open `file` with the given runtime. Throws `ModelError`, with a sentence for the user.
   ///
-  /// The runtime does not see a file that is not vouched for as `trust` demands; nil demands nothing.
+  /// The runtime does not see a file that is not vouched for as `trust` demands; nil demands nothing,
+  /// and cannot tell whether a program is whole. Nor a program that its metadata were not written for.
   public init(_ file: URL, runtime type: any ModelRuntime.Type, trust: Trust? = nil) throws {
     let name = file.lastPathComponent
     guard let size = try? file.resourceValues(forKeys: [.fileSizeKey]).fileSize else {
       throw ModelError.unopened(file: name, why: "there is no such file")
     }
+    if let other = FileFormat.other(than: type.runs, file) {
+      throw ModelError.otherRuntime(file: name, format: other)
+    }
     try trust?.require(file)
+    program = type.runs == .lite ? nil : try ProgramFile(file, trust: trust)
     let (runtime, took) = try milliseconds {
       do {
         return try type.init(path: file.path)
       } catch {
-        throw ModelError.unopened(file: name, why: readable(error))
+        throw ModelError.unopened(file: name, why: type.runs.words(error, loading: true))
       }
     }
     self.file = file
     self.runtime = runtime
     sizeBytes = size
     loadMilliseconds = took
-    metadata = try Metadata.read(Self.record("metadata.json", of: runtime, file: name), file: name)
+    let text = try program?.metadata ?? Self.record("metadata.json", of: runtime, file: name)
+    metadata = try Metadata.read(text, file: name)
   }
 
   private static func record(_ record: String, of runtime: any ModelRuntime, file: String) throws
@@ -145,12 +155,15 @@ public final class LoadedModel: Sendable {
 
   /// Read the golden vectors in the file.
   public func golden() throws -> Golden {
-    try Golden.read(Self.record("golden.json", of: runtime, file: fileName), file: fileName)
+    let text = try program?.golden ?? Self.record("golden.json", of: runtime, file: fileName)
+    return try Golden.read(text, file: fileName)
   }
 
   /// Replay the golden vectors on this device.
   public func check() throws -> GoldenVerdict {
-    try GoldenVerdict.replay(golden(), classes: metadata.classRow, forward: forward)
+    let classes = metadata.classRow
+    let found = classes == nil ? FoundRows(metadata.output) : nil
+    return try GoldenVerdict.replay(golden(), classes: classes, found: found, forward: forward)
   }
 
   /// Run the model on tensors; an error names the file.
@@ -158,7 +171,8 @@ public final class LoadedModel: Sendable {
     do {
       return try runtime.forward(inputs)
     } catch {
-      throw ModelError.runtime(file: fileName, why: readable(error))
+      let format: FileFormat = program == nil ? .lite : .program
+      throw ModelError.runtime(file: fileName, why: format.words(error, loading: false))
     }
   }
 

@@ -15,9 +15,13 @@ public struct Metadata: Decodable, Equatable, Sendable {
   public let producedBy: ProducedBy
   public let runtimes: [RuntimeVerdict]
   public let tolerance: Tolerance
+  public let format: FileFormat
+  /// The program in front of the records; nil of a lite file.
+  public let program: Program?
 
   enum CodingKeys: String, CodingKey {
     case name, task, input, preprocessing, output, quantization, runtimes, tolerance
+    case format, program
     case producedBy = "produced_by"
   }
 
@@ -33,6 +37,13 @@ public struct Metadata: Decodable, Equatable, Sendable {
     producedBy = try container.decode(ProducedBy.self, forKey: .producedBy)
     runtimes = try container.decode([RuntimeVerdict].self, forKey: .runtimes)
     tolerance = try container.decode(Tolerance.self, forKey: .tolerance)
+    format = try container.decodeIfPresent(FileFormat.self, forKey: .format) ?? .lite
+    program = try container.decodeIfPresent(Program.self, forKey: .program)
+    guard (format == .program) == (program != nil) else {
+      throw DecodingError.dataCorruptedError(
+        forKey: .program, in: container,
+        debugDescription: "stated for a .pte, and for no other file")
+    }
     guard case .image(let photo) = input else { return }
     guard let preprocessing, preprocessing.inGraph else {
       throw DecodingError.dataCorruptedError(

@@ -8,6 +8,10 @@ public enum ModelError: Error, Equatable, LocalizedError {
   case unsupported(file: String, record: String, version: String)
   /// The record cannot be read; `why` names the field where one is to blame.
   case damaged(file: String, record: String, why: String)
+  /// A program and the records behind it do not belong together, or cannot be read.
+  case notWhole(file: String, why: String)
+  /// The app is built with the other runtime.
+  case otherRuntime(file: String, format: FileFormat)
   /// The runtime cannot open it; `why` is the runtime's own message.
   case unopened(file: String, why: String)
   /// The runtime cannot run it on this input; `why` is the runtime's own message.
@@ -31,6 +35,12 @@ public enum ModelError: Error, Equatable, LocalizedError {
           ? "Update the app." : "Export the model again with the current exporter.")
     case .damaged(let file, let record, let why):
       "\(file): \(record) cannot be read (\(why)). The file is damaged; install the model again."
+    case .notWhole(let file, let why):
+      "\(file) is damaged or was not made by “python -m exporter”: \(why). Export it again."
+    case .otherRuntime(let file, let format):
+      "\(file) is for \(format.maker), which this app was built without. Build it with MODEL_RUNTIME "
+        + "= \(format.setting) in Runtime.xcconfig, or export the model with “--format "
+        + "\(format.other.rawValue)”."
     case .unopened(let file, let why):
       "\(file) could not be opened: it is damaged, or it needs operators that this app's runtime "
         + "does not have. Install the model again. The runtime says: \(why)"

@@ -100,6 +100,19 @@ public struct Output: Decodable, Equatable, Sendable {
     public let axis: Int?
   }
 
+  /// What decides which boxes a detector gives; nil where nobody said.
+  public struct Detection: Decodable, Equatable, Sendable {
+    public let scoreThreshold: Double?
+    public let iouThreshold: Double?
+    public let maxDetections: Int?
+
+    enum CodingKeys: String, CodingKey {
+      case scoreThreshold = "score_threshold"
+      case iouThreshold = "iou_threshold"
+      case maxDetections = "max_detections"
+    }
+  }
+
   /// One tensor, or a list of them.
   public let returned: Returned
   /// In the order they are returned in.
@@ -107,8 +120,10 @@ public struct Output: Decodable, Equatable, Sendable {
   public let added: [Step]
   /// One per class: names of the places along a class axis, or of the numbers of a class map.
   public let labels: [String]?
+  /// Of a detector whose limits are known.
+  public let detection: Detection?
 
-  enum CodingKeys: String, CodingKey { case returned, tensors, added, labels }
+  enum CodingKeys: String, CodingKey { case returned, tensors, added, labels, detection }
 
   public init(from decoder: any Decoder) throws {
     let container = try decoder.container(keyedBy: CodingKeys.self)
@@ -116,10 +131,14 @@ public struct Output: Decodable, Equatable, Sendable {
     tensors = try container.decode([OutputTensor].self, forKey: .tensors)
     added = try container.decodeIfPresent([Step].self, forKey: .added) ?? []
     labels = try container.decodeIfPresent([String].self, forKey: .labels)
+    detection = try container.decodeIfPresent(Detection.self, forKey: .detection)
     func refuse(_ key: CodingKeys, _ why: String) -> DecodingError {
       DecodingError.dataCorruptedError(forKey: key, in: container, debugDescription: why)
     }
     if tensors.isEmpty { throw refuse(.tensors, "no output") }
+    if let most = detection?.maxDetections, most < 1 {
+      throw refuse(.detection, "at most \(most) boxes")
+    }
     if Set(tensors.map(\.name)).count != tensors.count {
       throw refuse(.tensors, "two outputs of one name")
     }

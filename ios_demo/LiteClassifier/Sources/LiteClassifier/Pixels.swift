@@ -16,24 +16,29 @@ public enum PhotoColor: String, Decodable, Sendable {
   }
 }
 
-/// A decoded photo: uint8 RGB, height x width x 3, upright.
+/// A decoded photo: uint8 RGB, height x width x 3, upright, and how opaque each pixel is.
 public struct RGBImage: Equatable, Sendable {
   public let width: Int
   public let height: Int
   /// `height * width * 3` bytes.
   public let bytes: [UInt8]
+  /// `height * width` bytes; nil where all of it is opaque.
+  public let alpha: [UInt8]?
 
   /// Take packed RGB bytes; nil when their number does not fit the size.
-  public init?(width: Int, height: Int, bytes: [UInt8]) {
-    guard width > 0, height > 0, bytes.count == width * height * 3 else { return nil }
+  public init?(width: Int, height: Int, bytes: [UInt8], alpha: [UInt8]? = nil) {
+    guard width > 0, height > 0, bytes.count == width * height * 3,
+      alpha.map({ $0.count == width * height }) ?? true
+    else { return nil }
     self.width = width
     self.height = height
     self.bytes = bytes
+    self.alpha = alpha
   }
 
   /// The tensor that `forward` takes: height x width x channels.
   ///
-  /// Gray is Pillow's, rounded the same. Photos have no transparency here: alpha is 255 throughout.
+  /// Gray is Pillow's, rounded the same. Alpha is not blended in: it goes to models that take it.
   public func tensor(_ color: PhotoColor) -> Tensor {
     let shape = [height, width, color.channels]
     guard let tensor = Tensor(dtype: .uint8, shape: shape, bytes: bytes(color)) else {
@@ -57,13 +62,14 @@ public struct RGBImage: Equatable, Sendable {
       var out = [UInt8](repeating: 255, count: width * height * 4)
       for pixel in 0..<width * height {
         for channel in 0..<3 { out[pixel * 4 + channel] = bytes[pixel * 3 + channel] }
+        if let alpha { out[pixel * 4 + 3] = alpha[pixel] }
       }
       return out
     }
   }
 }
 
-/// The order of the four bytes of one pixel in memory. The fourth, alpha or padding, is skipped.
+/// The order of the four bytes of one pixel in memory. The fourth is alpha or padding.
 public enum PixelOrder: String, Sendable, CaseIterable {
   case rgba = "RGBA"
   case bgra = "BGRA"
@@ -81,14 +87,26 @@ public enum PixelOrder: String, Sendable, CaseIterable {
     case .abgr: (3, 2, 1)
     }
   }
+
+  /// Where alpha is; nil where there is padding.
+  var alphaOffset: Int? {
+    switch self {
+    case .rgba, .bgra: 3
+    case .argb, .abgr: 0
+    case .rgbx, .bgrx: nil
+    }
+  }
 }
 
 extension RGBImage {
   /// Take rows of four-byte pixels, `rowStride` bytes apart, as a camera or decoder has them.
   ///
   /// Nil when the memory is too short for the size; the last row may end after its last pixel.
+  /// Where colors were multiplied by alpha (`isPremultiplied`) they are divided by it again, as far
+  /// as whole numbers let them; a pixel without any alpha is then black.
   public init?(
-    pixels: UnsafeRawBufferPointer, width: Int, height: Int, rowStride: Int, order: PixelOrder
+    pixels: UnsafeRawBufferPointer, width: Int, height: Int, rowStride: Int, order: PixelOrder,
+    isPremultiplied: Bool = false
   ) {
     guard width > 0, height > 0, rowStride >= width * 4,
       pixels.count >= (height - 1) * rowStride + width * 4
@@ -108,7 +126,31 @@ extension RGBImage {
       }
       count = target
     }
-    self.init(width: width, height: height, bytes: bytes)
+    guard let place = order.alphaOffset else {
+      self.init(width: width, height: height, bytes: bytes)
+      return
+    }
+    var alpha: [UInt8] = []
+    alpha.reserveCapacity(width * height)
+    for row in 0..<height {
+      let first = row * rowStride + place
+      for column in 0..<width { alpha.append(pixels[first + column * 4]) }
+    }
+    self.init(
+      width: width, height: height,
+      bytes: isPremultiplied ? Self.divided(bytes, by: alpha) : bytes,
+      alpha: alpha.allSatisfy { $0 == 255 } ? nil : alpha)
+  }
+
+  private static func divided(_ bytes: [UInt8], by alpha: [UInt8]) -> [UInt8] {
+    var out: [UInt8] = []
+    out.reserveCapacity(bytes.count)
+    for (index, level) in bytes.enumerated() {
+      let part = Int(alpha[index / 3])
+      let whole: Int = part == 0 ? 0 : (Int(level) * 255 + part / 2) / part
+      out.append(UInt8(min(255, whole)))
+    }
+    return out
   }
 
   /// Turn and mirror the stored image so that it is upright.
@@ -118,30 +160,35 @@ extension RGBImage {
     guard (2...8).contains(orientation) else { return self }
     let swapped = orientation >= 5
     let (newWidth, newHeight) = swapped ? (height, width) : (width, height)
-    let turned = [UInt8](unsafeUninitializedCapacity: bytes.count) { out, count in
-      var target = 0
-      for y in 0..<newHeight {
-        for x in 0..<newWidth {
-          let (sourceX, sourceY) =
-            switch orientation {
-            case 2: (width - 1 - x, y)
-            case 3: (width - 1 - x, height - 1 - y)
-            case 4: (x, height - 1 - y)
-            case 5: (y, x)
-            case 6: (y, height - 1 - x)
-            case 7: (width - 1 - y, height - 1 - x)
-            default: (width - 1 - y, x)
-            }
-          let source = (sourceY * width + sourceX) * 3
-          out[target] = bytes[source]
-          out[target + 1] = bytes[source + 1]
-          out[target + 2] = bytes[source + 2]
-          target += 3
-        }
+    let last = width * height - 1
+    // The stored pixel of the first upright one, and how far it is to the next in row and column.
+    let (first, across, down) =
+      switch orientation {
+      case 2: (width - 1, -1, width)
+      case 3: (last, -1, -width)
+      case 4: (last - (width - 1), 1, -width)
+      case 5: (0, width, 1)
+      case 6: (last - (width - 1), -width, 1)
+      case 7: (last, -width, -1)
+      default: (width - 1, width, -1)
       }
-      count = target
+    func turned(_ stored: [UInt8], _ channels: Int) -> [UInt8] {
+      [UInt8](unsafeUninitializedCapacity: stored.count) { out, count in
+        var target = 0
+        for y in 0..<newHeight {
+          var source = (first + y * down) * channels
+          for _ in 0..<newWidth {
+            for channel in 0..<channels { out[target + channel] = stored[source + channel] }
+            target += channels
+            source += across * channels
+          }
+        }
+        count = target
+      }
     }
-    return RGBImage(width: newWidth, height: newHeight, bytes: turned) ?? self
+    return RGBImage(
+      width: newWidth, height: newHeight, bytes: turned(bytes, 3),
+      alpha: alpha.map { turned($0, 1) }) ?? self
   }
 }
 

@@ -12,23 +12,40 @@ struct OddZip: Error {
 /// Zip readers disagree on crafted files, so what is verified here need not be what the runtime
 /// loads. Record behind record from the first byte, then the directory, then the end, all saying
 /// the same, with no extra field, comment, 64-bit size or size after the data: no choice is left.
-/// `check_zip` of the Python side is the same idea with more forms.
+/// `check_zip` of the Python side is the same idea with more forms. Behind an ExecuTorch program the
+/// first byte is the one that the directory names: `start`.
 struct PlainZip {
   /// One record; its name is below the top folder, as bytes: to Swift, two spellings of one letter
   /// are equal, to the runtime they are not.
   struct Record {
     let name: [UInt8]
     let size: Int
+    let crc: UInt32
     let content: Range<Int>
     let isDeflated: Bool
   }
 
   let records: [Record]
+  /// Bytes of the program in front of it; 0 where there is none.
+  let start: Int
   private let data: Data
 
   init(_ data: Data) throws {
     self.data = data
-    records = try data.withUnsafeBytes { try Directory(bytes: $0).records() }
+    (records, start) = try data.withUnsafeBytes { try Directory(bytes: $0).records() }
+  }
+
+  /// The record of this name below the top folder; nil where there is none.
+  func record(_ name: String) -> Record? { records.first { $0.name == Array(name.utf8) } }
+
+  /// Whether a file begins as an ExecuTorch program does: "ET12" behind a flatbuffer's root.
+  static func isProgram(_ bytes: some RandomAccessCollection<UInt8>) -> Bool {
+    bytes.dropFirst(4).prefix(4).elementsEqual("ET12".utf8)
+  }
+
+  /// Whether the last bytes are the end of a zip without a comment.
+  static func isEnd(_ bytes: Data) -> Bool {
+    bytes.count >= 22 && bytes.suffix(22).starts(with: [0x50, 0x4B, 5, 6])
   }
 
   /// Unpack a record. Throws `OddZip` where it is damaged.
@@ -54,7 +71,7 @@ private struct Directory {
     bytes[at] == 0x50 && bytes[at + 1] == 0x4B && bytes[at + 2] == third && bytes[at + 3] == fourth
   }
 
-  func records() throws -> [PlainZip.Record] {
+  func records() throws -> ([PlainZip.Record], start: Int) {
     let end = bytes.count - 22
     guard end >= 0, isSignature(end, 5, 6), long(end + 4) == 0, short(end + 8) == short(end + 10),
       short(end + 20) == 0
@@ -67,7 +84,10 @@ private struct Directory {
     var found: [PlainZip.Record] = []
     var names: Set<[UInt8]> = []
     var root: ArraySlice<UInt8>?
-    var (position, offset) = (start, 0)
+    let isBehind = PlainZip.isProgram(bytes) && size >= 46
+    let first = isBehind ? long(start + 42) : 0
+    guard !isBehind || first >= 8 else { throw OddZip("its records lie on its program") }
+    var (position, offset) = (start, first)
     for _ in 0..<short(end + 8) {
       let (record, folder) = try record(at: position, offset: offset, bodyEnd: start, end: end)
       // torch's reader ignores case.
@@ -83,10 +103,10 @@ private struct Directory {
     guard position == end, offset == start else {
       throw OddZip("it holds other bytes than records")
     }
-    guard found.reduce(0, { $0 + $1.size }) <= 20 * start + 1 << 20 else {
+    guard found.reduce(0, { $0 + $1.size }) <= 20 * (start - first) + 1 << 20 else {
       throw OddZip("it would unpack to far more than its size")
     }
-    return found
+    return (found, first)
   }
 
   /// Read one entry of the directory, and the header in front of its data, which has to say the same.
@@ -112,7 +132,8 @@ private struct Directory {
     let slash = name.firstIndex(of: 0x2F)!
     return (
       PlainZip.Record(
-        name: Array(name[(slash + 1)...]), size: size, content: data..<data + stored,
+        name: Array(name[(slash + 1)...]), size: size,
+        crc: UInt32(truncatingIfNeeded: long(position + 16)), content: data..<data + stored,
         isDeflated: method == 8), name[..<slash]
     )
   }

@@ -72,6 +72,8 @@ public enum Presentation: Equatable, Sendable {
   case segmentation(Segmentation)
   case depth(DepthPicture)
   case detections(Detections)
+  case points([KeyPoint])
+  case picture(MadePicture)
   case embedding(Embedding)
   case quantities([Quantity])
   case table([OutputRow])
@@ -128,7 +130,11 @@ public enum Presentation: Equatable, Sendable {
       return DepthPicture(map, on: space, placement, unit: spec.unit).map { .depth($0) }
     case .imageFeatureExtraction:
       return spec.holds == .embedding ? .embedding(Embedding(values: tensor.values)) : nil
-    case .objectDetection, .imageRegression, .imageToImage, .keypointDetection, nil:
+    case .keypointDetection:
+      return KeyPoint.all(tensor, spec, metadata.output, placement).map { .points($0) }
+    case .imageToImage:
+      return MadePicture(tensor, spec).map { .picture($0) }
+    case .objectDetection, .imageRegression, nil:
       return nil
     }
   }
@@ -149,6 +155,14 @@ public enum Presentation: Equatable, Sendable {
     return found.isEmpty ? nil : found
   }
 
+  /// Whether it is drawn, over the photo or beside it.
+  public var isDrawn: Bool {
+    switch self {
+    case .segmentation, .depth, .detections, .points, .picture: true
+    case .classes, .embedding, .quantities, .table: false
+    }
+  }
+
   /// The result in a few words: what is spoken, and what the live camera shows.
   public var summary: String {
     switch self {
@@ -164,6 +178,12 @@ public enum Presentation: Equatable, Sendable {
       let best = shown.prefix(3).map(\.text).joined(separator: ", ")
       return shown.isEmpty
         ? "No object" : "\(shown.count) object\(shown.count == 1 ? "" : "s"): \(best)"
+    case .points(let points):
+      let names = points.prefix(3).map(\.label).joined(separator: ", ")
+      return points.isEmpty
+        ? "No point" : "\(points.count) point\(points.count == 1 ? "" : "s"): \(names)"
+    case .picture(let made):
+      return "A picture of \(made.image.width) × \(made.image.height) pixels"
     case .embedding(let embedding):
       return embedding.text.map { "Cosine similarity to the previous photo: \($0)" }
         ?? "Embedding of \(embedding.values.count) numbers"

@@ -72,9 +72,20 @@ public struct Tensor: Equatable, Sendable {
     return Tensor(dtype: dtype, picked: picked)
   }
 
+  /// The rows at these places of the first dimension, of which there is one.
+  func rows(_ places: [Int]) -> Tensor {
+    let size = bytes.count / max(1, shape[0])
+    let picked = places.flatMap { bytes[$0 * size..<($0 + 1) * size] }
+    return Tensor(dtype: dtype, shape: [places.count] + shape.dropFirst(), picked: picked)
+  }
+
   private init(dtype: DType, picked: [UInt8]) {
+    self.init(dtype: dtype, shape: [picked.count / dtype.size], picked: picked)
+  }
+
+  private init(dtype: DType, shape: [Int], picked: [UInt8]) {
     self.dtype = dtype
-    shape = [picked.count / dtype.size]
+    self.shape = shape
     bytes = picked
   }
 

@@ -40,7 +40,7 @@ public enum Doubt: String, CaseIterable, Sendable {
 /// Who must have signed a model file before it is opened: minisign's public key, or anybody.
 public struct Trust: Sendable {
   private let line: String
-  private let cryptography: any Cryptography
+  let cryptography: any Cryptography
 
   /// - Parameter publicKey: the line `RW...`; a blank one demands nothing, and a mistyped one opens
   ///   nothing.
@@ -64,7 +64,7 @@ public struct Trust: Sendable {
       throw ModelError.unopened(file: name, why: readable(error))
     }
     do {
-      try vouch(PlainZip(data), key)
+      try vouch(PlainZip(data), data, key)
     } catch let error as OddZip {
       let why = "it is not a plain zip, \(error.message)"
       throw ModelError.notVouchedFor(file: name, key: shownID(key.id), doubt: .oddZip, why: why)
@@ -74,11 +74,9 @@ public struct Trust: Sendable {
     }
   }
 
-  private func vouch(_ zip: PlainZip, _ key: PublicKey) throws {
-    func record(_ name: String) -> PlainZip.Record? {
-      zip.records.first { $0.name == Array(name.utf8) }
-    }
-    guard let manifestRecord = record(Manifest.name), let signatureRecord = record(Minisig.name)
+  private func vouch(_ zip: PlainZip, _ data: Data, _ key: PublicKey) throws {
+    guard let manifestRecord = zip.record(Manifest.name),
+      let signatureRecord = zip.record(Minisig.name)
     else { throw Refusal(.unsigned, "it is not signed") }
     guard manifestRecord.size <= 16 << 20 else {
       throw Refusal(.unreadable, "its manifest is too long")
@@ -103,6 +101,10 @@ public struct Trust: Sendable {
       if left.removeValue(forKey: found.name) != hash { throw changed(found.name) }
     }
     if let missing = left.keys.first { throw changed(missing) }
+    // The metadata are signed, and the program's hash is in them.
+    if zip.start > 0, (try? ProgramFile(zip, data, cryptography, file: "")) == nil {
+      throw Refusal(.otherRecords, "its program is not as it was signed")
+    }
   }
 
   private func changed(_ name: [UInt8]) -> Refusal {

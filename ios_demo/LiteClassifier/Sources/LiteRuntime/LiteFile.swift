@@ -1,7 +1,8 @@
 import Foundation
 import LiteClassifier
 
-// On Linux the C++ core is a module of this package; in the app it comes by the bridging header.
+// On Linux the C++ core is a module of this package; in the app it comes by the bridging header. One
+// of the two implementations of `lite_core.h` is linked, torch's or ExecuTorch's.
 #if canImport(LiteCore)
   import LiteCore
 #endif
@@ -13,12 +14,17 @@ public struct LiteError: LocalizedError {
   public var errorDescription: String? { message }
 }
 
-/// A model file opened by torch's lite interpreter.
+/// A model file opened by the runtime that is linked: torch's lite interpreter, or ExecuTorch.
 ///
 /// The core takes calls from several threads and makes them wait for each other. It must not be
 /// closed while it is used: here the last reference closes it, and every call holds one.
 public final class LiteFile: ModelRuntime, @unchecked Sendable {
   private let handle: OpaquePointer
+
+  /// Told by the engine, which only ExecuTorch calls so.
+  public static var runs: FileFormat {
+    String(cString: lite_engine()) == "xnnpack" ? .program : .lite
+  }
 
   public static var version: String { String(cString: lite_torch_version()) }
 

@@ -113,6 +113,13 @@ struct IndexEntry: Decodable, Sendable, CustomTestStringConvertible {
     #expect(detector.output.tensors.map(\.space) == [.network, nil, nil])
     #expect(detector.output.tensors.map(\.varies) == [true, true, true])
     #expect(detector.classRow == nil)
+    let limits = try #require(detector.output.detection)
+    #expect(limits.scoreThreshold == 0.25)
+    #expect(limits.iouThreshold == 0.5)
+    #expect(limits.maxDetections == 300)
+    let rows = try #require(FoundRows(detector.output))
+    #expect([rows.boxes, rows.classes, rows.scores] == [0, 1, 2])
+    #expect(rows.rows == [0, 1, 2])
     let segmentation = try Metadata.read(
       Fixtures.data("contract/metadata_segmentation.json"), file: "tiny.ptl")
     // Its second output is a row of classes, but that is not what it is for.

@@ -20,19 +20,26 @@ enum Fixtures {
   }
 
   /// Decode a fixture; numbers JSON has no word for are strings there.
-  static func read<Fixture: Decodable>(_ type: Fixture.Type, _ name: String) throws -> Fixture {
+  ///
+  /// What holds a part of the metadata, whose types name their keys themselves, needs `keys` as
+  /// they are: converted ones are not found, and what is optional is nil then.
+  static func read<Fixture: Decodable>(
+    _ type: Fixture.Type, _ name: String,
+    keys: JSONDecoder.KeyDecodingStrategy = .convertFromSnakeCase
+  ) throws -> Fixture {
     let decoder = JSONDecoder()
-    decoder.keyDecodingStrategy = .convertFromSnakeCase
+    decoder.keyDecodingStrategy = keys
     decoder.nonConformingFloatDecodingStrategy = .convertFromString(
       positiveInfinity: "Infinity", negativeInfinity: "-Infinity", nan: "NaN")
     return try decoder.decode(type, from: data(name))
   }
 
   /// Decode the list under `key` of a fixture. A list that is empty would test nothing.
-  static func list<Item: Decodable>(_ type: Item.Type, _ name: String, key: String = "vectors")
-    throws -> [Item]
-  {
-    let items = try read(ListFile<Item>.self, name)
+  static func list<Item: Decodable>(
+    _ type: Item.Type, _ name: String, key: String = "vectors",
+    keys: JSONDecoder.KeyDecodingStrategy = .convertFromSnakeCase
+  ) throws -> [Item] {
+    let items = try read(ListFile<Item>.self, name, keys: keys)
     let found = key == "vectors" ? items.vectors : items.checks
     let list = try #require(found)
     try #require(!list.isEmpty)
@@ -101,6 +108,7 @@ final class FakeRuntime: ModelRuntime {
     let errorDescription: String?
   }
 
+  static let runs = FileFormat.lite
   static let version = "0.0.0-fake"
   let metadata: String
   let golden: String

@@ -322,7 +322,7 @@ func classes(_ result: RunResult) throws -> [Prediction] {
     let length = sums.reduce(0) { $0 + $1 * $1 }.squareRoot()
     #expect(abs(try #require(try similarity()) - sums[0] / length) < 1e-6)
     await model.runLive(dark)
-    guard case .embedding(let live)? = model.live?.presentation else {
+    guard case .embedding(let live)? = model.live?.result.presentation else {
       Issue.record("an embedding expected")
       return
     }
@@ -340,10 +340,93 @@ func classes(_ result: RunResult) throws -> [Prediction] {
     await model.start()
     await model.runLive(frame)
     let live = try #require(model.live)
-    #expect(try classes(live).count == 5)
+    #expect(try classes(live.result).count == 5)
+    #expect(live.frame == frame)
     #expect(model.phase == .ready, "live frames leave the photo's state alone")
     model.stopLive()
     #expect(model.live == nil)
+  }
+
+  @Test func aFrameThatTheModelRefusesIsExplained() async throws {
+    let folder = try ModelFolder([
+      "a.ptl": "metadata golden right", "b.ptl": "metadata golden wide",
+    ])
+    let model = state(folder)
+    await model.start()
+    let frame = try #require(RGBImage(width: 2, height: 2, bytes: .init(repeating: 3, count: 12)))
+    await model.runLive(frame)
+    #expect(model.live != nil && model.liveFailure == nil)
+    let thin = try #require(RGBImage(width: 1, height: 90, bytes: .init(repeating: 3, count: 270)))
+    await model.runLive(thin)
+    #expect(model.live == nil, "what was seen before is not of this frame")
+    #expect(model.liveFailure?.contains("Crop it first.") == true)
+    await model.runLive(frame)
+    #expect(model.live != nil && model.liveFailure == nil)
+    await model.select(folder.file("b.ptl"))
+    await model.runLive(frame)
+    #expect(model.liveFailure?.contains("b.ptl") == true)
+    model.stopLive()
+    #expect(model.liveFailure == nil)
+  }
+
+  @Test func aSecondStartKeepsTheModelThatWasChosen() async throws {
+    let folder = try ModelFolder([
+      "a.ptl": "metadata golden right", "b.ptl": "metadata golden right",
+    ])
+    let model = state(folder)
+    await model.start()
+    await model.select(folder.file("b.ptl"))
+    await model.start()
+    #expect(model.selected == folder.file("b.ptl"))
+  }
+
+  @Test func aFileFromElsewhereIsCopiedAndBecomesAVariant() async throws {
+    let folder = try ModelFolder(["a.ptl": "metadata golden right"])
+    let elsewhere = try ModelFolder(["from-mail.ptl": "metadata golden right"])
+    let model = state(folder)
+    await model.start()
+    for behavior in ["right", "wrong"] {
+      try Data("metadata golden \(behavior)".utf8).write(to: elsewhere.file("from-mail.ptl"))
+      await model.open(elsewhere.file("from-mail.ptl"))
+      #expect(model.files.map(\.lastPathComponent) == ["a.ptl", "from-mail.ptl"])
+      #expect(model.selected == model.files.last)
+      #expect(model.selected != elsewhere.file("from-mail.ptl"))
+      guard case .checked(let verdict) = model.badge else {
+        Issue.record("a verdict expected, got \(model.badge)")
+        return
+      }
+      #expect(verdict.passes == (behavior == "right"), "the copy of before is not judged again")
+    }
+    await model.open(elsewhere.file("holiday.mov"))
+    #expect(
+      model.phase == .failed("holiday.mov is no model file: those end in .ptl or .pte."))
+    await model.open(elsewhere.file("gone.pte"))
+    guard case .failed(let sentence) = model.phase else {
+      Issue.record("a sentence expected, got \(model.phase)")
+      return
+    }
+    #expect(sentence.hasPrefix("gone.pte could not be opened"))
+    #expect(model.model?.fileName == "from-mail.ptl", "the open model stays")
+  }
+
+  @Test func aCanceledBenchmarkLeavesWhatWasThere() async throws {
+    let folder = try ModelFolder(["a.ptl": "metadata golden slow", "b.ptl": "metadata golden slow"])
+    let model = state(folder)
+    await model.start()
+    await model.run(try photo())
+    let before = model.phase
+    let timing = Task { await model.benchmark() }
+    while model.phase == before { await Task.yield() }
+    guard case .benchmarking = model.phase else {
+      Issue.record("a benchmark expected, got \(model.phase)")
+      return
+    }
+    model.cancelBenchmark()
+    #expect(model.phase == before)
+    await timing.value
+    #expect(model.phase == before, "the file in hand ends unseen")
+    model.cancelBenchmark()
+    #expect(model.phase == before)
   }
 
   @Test func theBenchmarkTimesEveryModelAndSaysWhatItSkipped() async throws {

@@ -121,6 +121,34 @@ private struct DownsampleVector: Decodable {
     #expect(image.tensor(.rgb).bytes == image.bytes)
   }
 
+  @Test func alphaIsKeptBesideTheColors() throws {
+    let bytes: [UInt8] = [200, 100, 50, 10, 1, 2, 3, 255]
+    func read(_ order: PixelOrder, _ isPremultiplied: Bool = false) throws -> RGBImage {
+      try bytes.withUnsafeBytes {
+        try #require(
+          RGBImage(
+            pixels: $0, width: 2, height: 1, rowStride: 8, order: order,
+            isPremultiplied: isPremultiplied))
+      }
+    }
+    let image = try read(.rgba)
+    #expect(image.bytes == [200, 100, 50, 1, 2, 3], "as Pillow leaves them")
+    #expect(image.alpha == [10, 255])
+    #expect(image.tensor(.rgba).bytes == bytes)
+    #expect(image.upright(orientation: 2).tensor(.rgba).bytes == [1, 2, 3, 255, 200, 100, 50, 10])
+    #expect(try read(.rgbx).alpha == nil)
+    #expect(RGBImage(width: 1, height: 1, bytes: [1, 2, 3], alpha: [1, 2]) == nil)
+    // 8, 4, 2 of alpha 10 were 204, 102, 51; of no alpha nothing is left.
+    let scaled: [UInt8] = [8, 4, 2, 10, 9, 9, 9, 0]
+    let divided = try scaled.withUnsafeBytes {
+      try #require(
+        RGBImage(
+          pixels: $0, width: 2, height: 1, rowStride: 8, order: .rgba, isPremultiplied: true))
+    }
+    #expect(divided.bytes == [204, 102, 51, 0, 0, 0])
+    #expect(divided.alpha == [10, 0])
+  }
+
   @Test func aFrameIsShrunkByAveragingSquares() throws {
     let image = try #require(
       RGBImage(width: 5, height: 3, bytes: (0..<45).map { UInt8($0) }))

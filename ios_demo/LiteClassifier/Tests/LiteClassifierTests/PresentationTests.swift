@@ -40,6 +40,28 @@ import Testing
     #expect(shown.summary == "class 2, 62.5%")
   }
 
+  @Test func pointsAndPicturesAreDrawn() throws {
+    let points = described("out", [2, 2], ["points", "2"], "keypoints", space: "network")
+    let found = try present(
+      "keypoint-detection", [(points, .floats([1, 1, 3, 2], shape: [2, 2]))],
+      labels: ["nose", "chin"])
+    guard case .points(let placed) = found else { throw Other() }
+    // A photo of 4 x 8 that is halved.
+    #expect(placed.map { [$0.x, $0.y] } == [[2, 2], [6, 4]])
+    #expect(found.summary == "2 points: nose, chin")
+    let color = described("out", [3, 1, 2], ["C", "H", "W"], "image", space: "network")
+    let made = try present(
+      "image-to-image", [(color, .floats([0, 1, 0, 1, 0, 0.5], shape: [3, 1, 2]))])
+    guard case .picture(let picture) = made else { throw Other() }
+    #expect(picture.image.bytes == [0, 0, 0, 255, 255, 255, 128, 255])
+    #expect((picture.text(picture.black), picture.text(picture.white)) == ("0", "1"))
+    #expect(made.summary == "A picture of 2 × 1 pixels")
+    #expect(found.isDrawn && made.isDrawn)
+    let row = described("out", [2], ["classes"], "probabilities")
+    #expect(
+      try !present("image-classification", [(row, .floats([0, 1], shape: [2]))]).isDrawn)
+  }
+
   @Test func scoresOfAnotherTaskAreATableAndNeverAClass() throws {
     let row = described("out", [1, 3], ["N", "classes"], "logits")
     let shown = try present(nil, [(row, .floats([1, .nan, 5], shape: [1, 3]))])
@@ -240,9 +262,9 @@ import Testing
   }
 
   @Test(arguments: ["image-to-image", "keypoint-detection"])
-  func otherTasksAreATable(task: String) throws {
-    let image = described("out", [3, 1, 1], ["C", "H", "W"], "image", space: "network")
-    guard case .table = try present(task, [(image, .floats([0, 1, 2], shape: [3, 1, 1]))]) else {
+  func whatIsNoPictureAndNoPointIsATable(task: String) throws {
+    let values = described("out", [3, 1, 1], ["C", "H", "W"], "values", space: "network")
+    guard case .table = try present(task, [(values, .floats([0, 1, 2], shape: [3, 1, 1]))]) else {
       throw Other()
     }
   }

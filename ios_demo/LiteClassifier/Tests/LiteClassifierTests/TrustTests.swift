@@ -1,39 +1,36 @@
 import Foundation
+import TestCryptography
 import Testing
 
 @testable import LiteClassifier
 
-#if canImport(CryptoKit)
-  private let cryptography = AppleCryptography()
-#else
-  import CCrypto
+/// A stretch of the good file, [start, count], or bytes that are new.
+enum Piece: Decodable, Sendable {
+  case stretch(Int, Int)
+  case new(Data)
 
-  /// OpenSSL's, where there is no CryptoKit.
-  private struct OpenSSL: Cryptography {
-    func sha256(_ data: Data) -> Data {
-      var digest = [UInt8](repeating: 0, count: 32)
-      let done = data.withUnsafeBytes { bytes in
-        EVP_Digest(bytes.baseAddress, bytes.count, &digest, nil, EVP_sha256(), nil)
-      }
-      precondition(done == 1)
-      return Data(digest)
-    }
-
-    func isSignature(_ signature: Data, of message: Data, by key: Data) -> Bool {
-      let (raw, signed, text) = ([UInt8](key), [UInt8](signature), [UInt8](message))
-      let pointer = EVP_PKEY_new_raw_public_key(EVP_PKEY_ED25519, nil, raw, raw.count)
-      let context = EVP_MD_CTX_new()
-      defer {
-        EVP_MD_CTX_free(context)
-        EVP_PKEY_free(pointer)
-      }
-      return EVP_DigestVerifyInit(context, nil, nil, nil, pointer) == 1
-        && EVP_DigestVerify(context, signed, signed.count, text, text.count) == 1
+  init(from decoder: any Decoder) throws {
+    let container = try decoder.singleValueContainer()
+    if let text = try? container.decode(String.self) {
+      self = .new(try #require(Data(base64Encoded: text)))
+    } else {
+      let numbers = try container.decode([Int].self)
+      self = .stretch(numbers[0], numbers[1])
     }
   }
+}
 
-  private let cryptography = OpenSSL()
-#endif
+extension [Piece] {
+  /// The file that these are pieces of, where `good` is the good one.
+  func file(of good: Data) -> Data {
+    reduce(into: Data()) { made, piece in
+      switch piece {
+      case .stretch(let start, let count): made += good[start..<start + count]
+      case .new(let bytes): made += bytes
+      }
+    }
+  }
+}
 
 /// `signed.json`: files and what a reader that trusts the key says of them.
 private struct SignedFiles: Decodable {
@@ -43,22 +40,6 @@ private struct SignedFiles: Decodable {
     let pieces: [Piece]
 
     var testDescription: String { name }
-  }
-
-  /// A stretch of the good file, [start, count], or bytes that are new.
-  enum Piece: Decodable, Sendable {
-    case stretch(Int, Int)
-    case new(Data)
-
-    init(from decoder: any Decoder) throws {
-      let container = try decoder.singleValueContainer()
-      if let text = try? container.decode(String.self) {
-        self = .new(try #require(Data(base64Encoded: text)))
-      } else {
-        let numbers = try container.decode([Int].self)
-        self = .stretch(numbers[0], numbers[1])
-      }
-    }
   }
 
   let publicKey: String
@@ -71,15 +52,7 @@ private struct SignedFiles: Decodable {
 
   var goodFile: Data { get throws { try #require(Data(base64Encoded: good)) } }
 
-  func file(_ one: Case) throws -> Data {
-    let good = try goodFile
-    return one.pieces.reduce(into: Data()) { made, piece in
-      switch piece {
-      case .stretch(let start, let count): made += good[start..<start + count]
-      case .new(let bytes): made += bytes
-      }
-    }
-  }
+  func file(_ one: Case) throws -> Data { one.pieces.file(of: try goodFile) }
 }
 
 /// The verdict on a file's bytes, in the fixtures' words.

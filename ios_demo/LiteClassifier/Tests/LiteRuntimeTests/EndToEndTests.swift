@@ -1,11 +1,12 @@
 import Foundation
 import LiteClassifier
+import TestCryptography
 import Testing
 
 @testable import LiteRuntime
 
-/// Real files through the C++ core, as the app runs them. `LITE_MODELS` names a folder of `.ptl`
-/// files, or several separated by colons; `LITE_PHOTO` a photo as width, height and RGB bytes.
+/// Real files through the C++ core, as the app runs them: `.ptl` on torch, `.pte` on ExecuTorch, by
+/// what this was built against. `LITE_MODELS` names a folder of them, or several separated by colons; `LITE_PHOTO` a photo as width, height and RGB bytes.
 enum Setup {
   static let environment = ProcessInfo.processInfo.environment
 
@@ -16,9 +17,11 @@ enum Setup {
       .flatMap {
         try FileManager.default.contentsOfDirectory(at: $0, includingPropertiesForKeys: nil)
       }
-      .filter { $0.pathExtension == "ptl" }
+      .filter { $0.pathExtension == LiteFile.runs.rawValue }
       .sorted { $0.path < $1.path }
   }
+
+  static let trust = Trust(publicKey: "", cryptography: cryptography)
 
   /// A photo written by the test that starts this: two little-endian 32-bit sides, then RGB.
   static func photo() throws -> Photo {
@@ -34,12 +37,12 @@ enum Setup {
 
 @Suite(.serialized) struct EndToEndTests {
   @Test func thereAreModels() throws {
-    #expect(try !Setup.models().isEmpty, "set LITE_MODELS to a folder with .ptl files")
+    #expect(try !Setup.models().isEmpty, "set LITE_MODELS to a folder with model files")
   }
 
   @Test(arguments: try Setup.models())
   func goldenVectorsPass(file: URL) throws {
-    let model = try LoadedModel(file, runtime: LiteFile.self)
+    let model = try LoadedModel(file, runtime: LiteFile.self, trust: Setup.trust)
     let verdict = try model.check()
     #expect(verdict.passes, "\(file.lastPathComponent): \(verdict.sentence)")
     print("golden \(file.lastPathComponent) on \(LiteFile.version): \(verdict.sentence)")
@@ -47,7 +50,7 @@ enum Setup {
 
   @Test(arguments: try Setup.models())
   func aPhotoIsClassified(file: URL) throws {
-    let model = try LoadedModel(file, runtime: LiteFile.self)
+    let model = try LoadedModel(file, runtime: LiteFile.self, trust: Setup.trust)
     let result = try model.run(Setup.photo())
     #expect(result.outputs.map(\.spec) == model.metadata.output.tensors)
     let predictions = try classes(result)
@@ -61,7 +64,7 @@ enum Setup {
   @MainActor @Test func theViewModelSwitchesVariantsOnOnePhotoAndTimesThem() async throws {
     let folder = try #require(Setup.models().first).deletingLastPathComponent()
     let state = ClassifierModel(
-      folder: folder, runtime: LiteFile.self, threads: 1, app: "swift test")
+      folder: folder, runtime: LiteFile.self, trust: Setup.trust, threads: 1, app: "swift test")
     await state.start()
     await state.run(try Setup.photo())
     for file in state.files {
@@ -91,14 +94,16 @@ enum Setup {
   @Test func aDamagedFileIsASentence() throws {
     let file = try #require(Setup.models().first)
     let whole = try Data(contentsOf: file)
-    let broken = FileManager.default.temporaryDirectory.appendingPathComponent("broken.ptl")
+    let name = "broken.\(LiteFile.runs.rawValue)"
+    let broken = FileManager.default.temporaryDirectory.appendingPathComponent(name)
     defer { try? FileManager.default.removeItem(at: broken) }
     for content in [Data(), Data("no zip at all".utf8), whole.prefix(whole.count / 2)] {
       try content.write(to: broken)
       let error = try caught(ModelError.self) {
-        try LoadedModel(broken, runtime: LiteFile.self)
+        try LoadedModel(broken, runtime: LiteFile.self, trust: Setup.trust)
       }
-      #expect(error.localizedDescription.hasPrefix("broken.ptl could not be opened: "))
+      let said = LiteFile.runs == .lite ? "could not be opened: " : "is damaged or was not made by "
+      #expect(error.localizedDescription.hasPrefix("\(name) \(said)"))
     }
     #expect(throws: ModelError.self) {
       try LoadedModel(broken.appendingPathExtension("no"), runtime: LiteFile.self)
@@ -120,7 +125,7 @@ enum Setup {
 
   @Test func manyTasksShareAModel() async throws {
     let file = try #require(Setup.models().first)
-    let model = try LoadedModel(file, runtime: LiteFile.self)
+    let model = try LoadedModel(file, runtime: LiteFile.self, trust: Setup.trust)
     let photo = try Setup.photo()
     let expected = try model.run(photo).outputs
     try await withThrowingTaskGroup(of: [NamedOutput].self) { group in
@@ -131,7 +136,7 @@ enum Setup {
 }
 
 /// `LITE_EVERY_DTYPE` names a file that returns its six inputs, one of each type, as a list.
-@Suite struct TensorTests {
+@Suite(.enabled(if: LiteFile.runs == .lite)) struct TensorTests {
   @Test func everyTypeGoesInAndAListComesOut() throws {
     let path = try #require(Setup.environment["LITE_EVERY_DTYPE"])
     let file = try LiteFile(path: path)
@@ -147,8 +152,9 @@ enum Setup {
 }
 
 /// `LITE_TASKS` names a folder with a file of every task, each named like what it is shown as.
-@Suite struct TaskTests {
+@Suite(.enabled(if: LiteFile.runs == .lite)) struct TaskTests {
   static func files() throws -> [URL] {
+    guard LiteFile.runs == .lite else { return [] }
     let folder = URL(fileURLWithPath: Setup.environment["LITE_TASKS"] ?? "/nowhere")
     return try FileManager.default.contentsOfDirectory(at: folder, includingPropertiesForKeys: nil)
       .filter { $0.pathExtension == "ptl" }
@@ -156,7 +162,7 @@ enum Setup {
 
   @Test(arguments: try files())
   func aFileIsShownAsItsTaskHasIt(file: URL) throws {
-    let model = try LoadedModel(file, runtime: LiteFile.self)
+    let model = try LoadedModel(file, runtime: LiteFile.self, trust: Setup.trust)
     let name = file.deletingPathExtension().lastPathComponent
     let verdict = try model.check()
     #expect(verdict.passes, "\(name): \(verdict.sentence)")
@@ -178,6 +184,8 @@ enum Setup {
     case .detections: "detections"
     case .embedding: "embedding"
     case .quantities: "quantities"
+    case .points: "points"
+    case .picture: "picture"
     case .table: "table"
     }
   }

@@ -1,9 +1,9 @@
-"""Run `.ptl` files on the AAR's own Android libraries, in a desktop Java on Linux x86-64.
+"""Run model files on the runtimes' own Android libraries, in a desktop Java on Linux x86-64.
 
-    python tests/mobile/android/tools/desktop_native.py FILE.ptl ...
+    python tests/mobile/android/tools/desktop_native.py FILE.ptl ... FILE.pte ...
 
-The binary that ships in the APK (`libpytorch_jni_lite.so`, x86_64), loaded through the app's own
-Kotlin class and `LiteModuleLoader`, replays the golden inputs. Two things make Android's libraries
+The binaries that ship in the APK (`libpytorch_jni_lite.so` and `libexecutorch.so`, x86_64), loaded
+through the app's own Kotlin classes, replay the golden inputs. Two things make Android's libraries
 loadable by glibc: their symbol versions are stripped, and `native/bionic.c` supplies what only
 Android's C library has. Exit 1 when a file fails its golden inputs, 2 when it cannot be tried.
 """
@@ -17,7 +17,6 @@ import re
 import struct
 import subprocess
 import sys
-import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +24,8 @@ from app_tools import HERE
 from build_apk import app_classpath
 from compile import DEMO, fingerprint, joined, kotlinc
 from downloads import ToolError, cache, find_program, made, run, runtime_aar, sha256
+from runtimes import app_sources, libraries, native_libraries
 
-LIBRARIES = ("libpytorch_jni_lite.so", "libfbjni.so", "libc++_shared.so")
 SHIM_NAMES = ("libc.so", "libm.so", "libdl.so", "liblog.so", "libandroid.so")
 BIONIC = HERE / "native" / "bionic.c"
 # In both C libraries, with another contract: their capitalized namesakes are in bionic.c.
@@ -74,16 +73,15 @@ def adapt(library: bytes) -> bytes:
     return bytes(data)
 
 
-def native_folder(version: str = "auto") -> Path:
+def native_folder(runtimes: str = "lite", version: str = "auto") -> Path:
     """Return a folder with the adapted libraries and the shim, made if need be."""
-    aar = runtime_aar(version)
-    key = fingerprint([BIONIC, Path(__file__)], sha256(aar))
+    aars = libraries(runtimes, version).aars
+    key = fingerprint([BIONIC, Path(__file__)], *map(sha256, aars))
 
     def make(part: Path) -> None:
         part.mkdir()
-        with zipfile.ZipFile(aar) as content:
-            for name in LIBRARIES:
-                (part / name).write_bytes(adapt(content.read(f"jni/x86_64/{name}")))
+        for name, library in native_libraries(aars, "x86_64").items():
+            (part / name).write_bytes(adapt(library))
         command = [find_program("gcc", "gcc"), "-shared", "-fPIC", "-O1", "-Wall", "-Werror"]
         command += ["-o", str(part / SHIM_NAMES[0]), str(BIONIC), "-Wl,-soname,libc.so", "-lm"]
         run(command, what="Compiling bionic.c")
@@ -107,15 +105,23 @@ def environment(native: Path) -> dict[str, str]:
     }
 
 
-def replay(files: list[Path], version: str = "auto") -> list[dict[str, Any]]:
+def runtimes_for(files: list[Path]) -> str:
+    """Return what an app needs to be built with to open all of these files."""
+    kinds = {path.suffix == ".pte" for path in files}
+    return "both" if len(kinds) == 2 else "executorch" if True in kinds else "lite"
+
+
+def replay(
+    files: list[Path], version: str = "auto", runtimes: str | None = None
+) -> list[dict[str, Any]]:
     """Replay the golden inputs of `files`; return one report a file."""
-    sources = [
-        DEMO / "app/src/main/kotlin/dev/torchmobile/demo/LiteModuleRuntime.kt",
-        HERE / "native/Replay.kt",
-    ]
-    classpath = app_classpath(version)
+    runtimes = runtimes or runtimes_for(files)
+    sources = [HERE / "native/Replay.kt"]
+    for folder in app_sources(runtimes)[1:]:
+        sources += sorted((DEMO / folder).rglob("*.kt"))
+    classpath = app_classpath(runtimes, version)
     classes = kotlinc(sources, classpath, module="replay")
-    native = native_folder(version)
+    native = native_folder(runtimes, version)
     found = re.search(r"-([0-9.]+)\.aar$", runtime_aar(version).name)
     command = [
         find_program("java", "default-jdk-headless"), f"-Djava.library.path={native}",
@@ -143,7 +149,8 @@ def main() -> int:
         sys.stderr.write(f"No such file: {', '.join(missing)}\n")
         return 2
     try:
-        aar = runtime_aar(options.runtime)
+        runtimes = runtimes_for(options.files)
+        aars = libraries(runtimes, options.runtime).aars
         reports = replay(options.files, options.runtime)
     except (ToolError, subprocess.TimeoutExpired) as error:
         sys.stderr.write(f"{error}\n")
@@ -151,7 +158,8 @@ def main() -> int:
     if options.json:
         sys.stdout.write(json.dumps(reports) + "\n")
     else:
-        sys.stdout.write(f"{LIBRARIES[0]} (x86_64) of {aar.name}\n")
+        names = ", ".join(aar.name for aar in aars)
+        sys.stdout.write(f"the x86_64 libraries of {names}\n")
         for report in reports:
             sys.stdout.write(f"{Path(report['file']).name}: {report['sentence']}\n")
     return 0 if all(report["passes"] for report in reports) else 1

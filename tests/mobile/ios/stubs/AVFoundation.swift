@@ -40,6 +40,8 @@ public class AVCaptureSession {
   public struct Preset: Sendable {
     public static let photo = Preset()
   }
+  public static let wasInterruptedNotification = Notification.Name("interrupted")
+  public static let interruptionEndedNotification = Notification.Name("resumed")
   public init() {}
   public var sessionPreset = Preset.photo
   public var inputs: [AVCaptureInput] { [] }
@@ -74,7 +76,12 @@ public protocol AVCapturePhotoCaptureDelegate: AnyObject {
   func photoOutput(
     _ output: AVCapturePhotoOutput, didFinishProcessingPhoto photo: AVCapturePhoto,
     error: (any Error)?)
+  func photoOutput(
+    _ output: AVCapturePhotoOutput,
+    didFinishCaptureFor resolvedSettings: AVCaptureResolvedPhotoSettings, error: (any Error)?)
 }
+
+public class AVCaptureResolvedPhotoSettings {}
 
 public class AVCapturePhotoSettings {
   public init() {}
@@ -95,6 +102,21 @@ public struct AVLayerVideoGravity: Sendable {
 public class AVCaptureVideoPreviewLayer: CALayer {
   public var session: AVCaptureSession?
   public var videoGravity = AVLayerVideoGravity.resizeAspectFill
+}
+
+// MARK: Notifications
+
+extension NotificationCenter {
+  public final class Notifications: AsyncSequence {
+    public typealias Element = Notification
+    public struct AsyncIterator: AsyncIteratorProtocol {
+      public mutating func next() async -> Notification? { nil }
+    }
+    public func makeAsyncIterator() -> AsyncIterator { AsyncIterator() }
+  }
+  public func notifications(named name: Notification.Name, object: AnyObject? = nil)
+    -> Notifications
+  { Notifications() }
 }
 
 // MARK: Core Media and Core Video

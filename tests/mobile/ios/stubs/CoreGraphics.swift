@@ -13,6 +13,7 @@ public func CGColorSpaceCreateDeviceRGB() -> CGColorSpace { fatalError() }
 
 public final class CGDataProvider {
   public init?(data: CFData) {}
+  public var data: CFData? { nil }
 }
 public enum CGColorRenderingIntent { case defaultIntent }
 public struct CGBitmapInfo: OptionSet, Sendable {
@@ -29,8 +30,17 @@ public final class CGImage {
   public var width: Int { fatalError() }
   public var height: Int { fatalError() }
   public var colorSpace: CGColorSpace? { fatalError() }
+  public var alphaInfo: CGImageAlphaInfo { fatalError() }
+  public var byteOrderInfo: CGImageByteOrderInfo { fatalError() }
+  public var bitsPerComponent: Int { fatalError() }
+  public var bitsPerPixel: Int { fatalError() }
+  public var bytesPerRow: Int { fatalError() }
+  public var dataProvider: CGDataProvider? { fatalError() }
 }
-public enum CGImageAlphaInfo: UInt32 { case none, last, noneSkipLast }
+public enum CGImageAlphaInfo: UInt32 {
+  case none, premultipliedLast, premultipliedFirst, last, first, noneSkipLast, noneSkipFirst
+}
+public enum CGImageByteOrderInfo: UInt32 { case orderDefault, order32Little, order32Big }
 
 public final class CGContext {
   public init?(

@@ -162,6 +162,15 @@ public struct VStack<Content: View>: Leaf {
   ) {}
 }
 
+public struct ZStack<Content: View>: Leaf {
+  public init(@ViewBuilder content: () -> Content) {}
+}
+
+public struct Rectangle: Leaf {
+  public init() {}
+  public func fill<Style: ShapeStyle>(_ style: Style) -> some View { self }
+}
+
 public struct List<Content: View>: Leaf {
   public init(@ViewBuilder content: () -> Content) {}
 }
@@ -228,6 +237,7 @@ public struct Slider<Title: View>: Leaf {
 
 public struct Path {
   public init(_ rect: CGRect) {}
+  public init(ellipseIn rect: CGRect) {}
 }
 
 public struct FillStyle {
@@ -278,6 +288,11 @@ extension ShapeStyle where Self == HierarchicalShapeStyle {
   public static var secondary: HierarchicalShapeStyle { HierarchicalShapeStyle() }
 }
 
+public struct BackgroundStyle: ShapeStyle {}
+extension ShapeStyle where Self == BackgroundStyle {
+  public static var background: BackgroundStyle { BackgroundStyle() }
+}
+
 public struct Font: Sendable {
   public static let footnote = Font()
   public static let caption = Font()
@@ -312,9 +327,17 @@ extension View {
     -> some View
   { self }
   public func task(_ action: sending @escaping @MainActor () async -> Void) -> some View { self }
+  public func task<ID: Equatable>(
+    id: ID, _ action: sending @escaping @MainActor () async -> Void
+  ) -> some View { self }
   public func onChange<Value: Equatable>(of value: Value, _ action: @escaping () -> Void)
     -> some View
   { self }
+  public func onOpenURL(perform action: @escaping (URL) -> Void) -> some View { self }
+  public func fileImporter(
+    isPresented: Binding<Bool>, allowedContentTypes: [UTType],
+    onCompletion: @escaping (Result<URL, any Error>) -> Void
+  ) -> some View { self }
   public func fullScreenCover<Content: View>(
     isPresented: Binding<Bool>, @ViewBuilder content: @escaping () -> Content
   ) -> some View { self }
@@ -396,4 +419,10 @@ public struct SharePreview {
 
 public struct ShareLink<Item: Transferable, Content: View>: Leaf {
   public init(item: Item, preview: SharePreview, @ViewBuilder label: () -> Content) {}
+}
+
+// Foundation's on Apple's systems.
+extension URL {
+  public func startAccessingSecurityScopedResource() -> Bool { true }
+  public func stopAccessingSecurityScopedResource() {}
 }

@@ -1,7 +1,7 @@
 @_exported import SwiftUI
 
-public final class UIImage {
-  public init?(data: Data) {}
+public final class UIImage: @unchecked Sendable {
+  public init(cgImage: CGImage) {}
 }
 
 @MainActor open class UIView {

@@ -5,7 +5,9 @@ import com.google.gson.JsonObject
 import dev.torchmobile.core.BenchmarkPlan
 import dev.torchmobile.core.DemoException
 import dev.torchmobile.core.Device
+import dev.torchmobile.core.Format
 import dev.torchmobile.core.MeasuredFile
+import dev.torchmobile.core.RuntimeByFormat
 import dev.torchmobile.core.benchmark
 import dev.torchmobile.core.benchmarkJson
 import dev.torchmobile.core.openArtifact
@@ -19,7 +21,9 @@ import kotlin.system.exitProcess
  * its records, replay its golden inputs. One JSON object a file on stdout.
  */
 fun main(arguments: Array<String>) {
-    val runtime = LiteModuleRuntime(arguments[0], "x86_64")
+    val lite = liteRuntime(arguments[0], "x86_64")
+    val program = programRuntime("of the desktop", "x86_64")
+    val runtime = RuntimeByFormat(listOfNotNull(lite?.let { Format.LITE to it }, program?.let { Format.PROGRAM to it }).toMap())
     for (path in arguments.drop(1)) {
         val answer = JsonObject()
         answer.addProperty("file", path)
@@ -45,7 +49,7 @@ fun main(arguments: Array<String>) {
             val runs = benchmark(artifact, BenchmarkPlan(1, 3, listOf(1, 2)), runtime::setThreads, { null })
             val device = Device("desktop Java", System.getProperty("os.name"), "x86_64", 2, "replay")
             val file = MeasuredFile(File(path).name, "0".repeat(64), File(path).length(), artifact.loadMs)
-            answer.addProperty("benchmark", benchmarkJson(device, runtime.name, artifact.metadata, file, runs))
+            answer.addProperty("benchmark", benchmarkJson(device, runtime.nameFor(path), artifact.metadata, file, runs))
             artifact.close()
         } catch (error: DemoException) {
             answer.addProperty("passes", false)

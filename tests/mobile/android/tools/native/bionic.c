@@ -49,6 +49,19 @@ NO_ASSETS(AAsset_getLength)
 
 int *__errno(void) { return __errno_location(); }
 size_t __strlen_chk(const char *text, size_t size) { (void)size; return strlen(text); }
+char *__strchr_chk(const char *text, int byte, size_t size) { (void)size; return strchr(text, byte); }
+char *__strrchr_chk(const char *text, int byte, size_t size) { (void)size; return strrchr(text, byte); }
+ssize_t __write_chk(int file, const void *data, size_t n, size_t size) { (void)size; return write(file, data, n); }
+char *__gnu_strerror_r(int error, char *text, size_t size) { return strerror_r(error, text, size); }
+void __assert2(const char *file, int line, const char *function, const char *condition) {
+  __android_log_print(7, "assert", "%s:%d: %s: %s", file, line, function, condition);
+  abort();
+}
+int __system_property_get(const char *name, char *value) { /* no property is set on a desktop */
+  (void)name;
+  *value = 0;
+  return 0;
+}
 int pthread_atfork(void (*before)(void), void (*parent)(void), void (*child)(void)) {
   (void)before, (void)parent, (void)child; /* a desktop Java does not fork without exec */
   return 0;

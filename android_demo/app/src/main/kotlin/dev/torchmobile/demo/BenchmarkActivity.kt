@@ -25,6 +25,7 @@ class BenchmarkActivity : Activity() {
         val cores = Runtime.getRuntime().availableProcessors()
         if (savedInstanceState == null) findViewById<EditText>(R.id.threads).setText("${minOf(cores, 2)}")
         findViewById<Button>(R.id.start).setOnClickListener {
+            if (workbench.benchmarkState is BenchmarkState.Running) return@setOnClickListener workbench.cancelMeasurement()
             val threads = number(R.id.threads, 1, cores)
             workbench.measure(
                 BenchmarkPlan(number(R.id.warm_up, 0, MOST_RUNS), number(R.id.runs, 1, MOST_RUNS), (1..threads).toList()),
@@ -77,7 +78,10 @@ class BenchmarkActivity : Activity() {
                 is BenchmarkState.Failed -> state.failure.sentence
             }
         findViewById<TextView>(R.id.outcome).text = text
-        findViewById<View>(R.id.start).isEnabled = state !is BenchmarkState.Running
+        val isRunning = state is BenchmarkState.Running
+        findViewById<Button>(R.id.start).setText(if (isRunning) R.string.stop else R.string.start)
+        // A dark screen slows the phone down.
+        findViewById<View>(R.id.outcome).keepScreenOn = isRunning
         findViewById<View>(R.id.share).isEnabled = state is BenchmarkState.Done
     }
 

@@ -14,6 +14,7 @@ import android.hardware.camera2.CameraCharacteristics
 import android.hardware.camera2.CameraDevice
 import android.hardware.camera2.CameraManager
 import android.hardware.camera2.CaptureRequest
+import android.hardware.display.DisplayManager
 import android.media.Image
 import android.media.ImageReader
 import android.os.Bundle
@@ -45,7 +46,21 @@ class LiveActivity : Activity() {
     private var camera: CameraDevice? = null
     private var reader: ImageReader? = null
     private var sensorDegrees = 0
+
+    // Read where frames come in.
+    @Volatile
+    private var rotation = Surface.ROTATION_0
     private var latency = LatencyWindow()
+
+    // A turn by 180 degrees changes neither sizes nor the configuration.
+    private val turned =
+        object : DisplayManager.DisplayListener {
+            override fun onDisplayAdded(displayId: Int) = Unit
+
+            override fun onDisplayRemoved(displayId: Int) = Unit
+
+            override fun onDisplayChanged(displayId: Int) = turnPreview()
+        }
 
     override fun onCreate(savedInstanceState: Bundle?) {
         super.onCreate(savedInstanceState)
@@ -72,10 +87,13 @@ class LiveActivity : Activity() {
 
     override fun onResume() {
         super.onResume()
+        (getSystemService(Context.DISPLAY_SERVICE) as DisplayManager).registerDisplayListener(turned, Handler(mainLooper))
+        turnPreview()
         if (preview.isAvailable) open()
     }
 
     override fun onPause() {
+        (getSystemService(Context.DISPLAY_SERVICE) as DisplayManager).unregisterDisplayListener(turned)
         close()
         super.onPause()
     }
@@ -91,10 +109,12 @@ class LiveActivity : Activity() {
             sensorDegrees = manager.getCameraCharacteristics(id).get(CameraCharacteristics.SENSOR_ORIENTATION) ?: 0
             val started = HandlerThread("camera").apply { start() }
             thread = started
-            manager.openCamera(id, opened(Handler(started.looper)), Handler(mainLooper))
+            manager.openCamera(id, opened(started), Handler(mainLooper))
         } catch (error: CameraAccessException) {
+            close()
             say(Failure.CameraUnavailable(error.message ?: "another app is using it"))
         } catch (error: IllegalArgumentException) {
+            close()
             say(Failure.CameraUnavailable(error.message ?: "it was disconnected"))
         }
     }
@@ -105,11 +125,11 @@ class LiveActivity : Activity() {
             facing == CameraCharacteristics.LENS_FACING_BACK
         } ?: manager.cameraIdList.firstOrNull()
 
-    private fun opened(background: Handler) =
+    /** What the camera answers to the open that [started] this thread; the screen may have been left since. */
+    private fun opened(started: HandlerThread) =
         object : CameraDevice.StateCallback() {
             override fun onOpened(device: CameraDevice) {
-                // The screen may have been left while the camera opened.
-                if (thread == null) return device.close()
+                if (thread !== started) return device.close()
                 camera = device
                 val texture = preview.surfaceTexture ?: return close()
                 // YUV at 640 x 480 is a size every camera2 device has to offer.
@@ -117,21 +137,26 @@ class LiveActivity : Activity() {
                 turnPreview()
                 val frames = ImageReader.newInstance(WIDTH, HEIGHT, ImageFormat.YUV_420_888, 2)
                 reader = frames
-                frames.setOnImageAvailableListener({ it.acquireLatestImage()?.use(::classify) }, background)
+                frames.setOnImageAvailableListener({ it.acquireLatestImage()?.use(::classify) }, Handler(started.looper))
                 start(device, listOf(Surface(texture), frames.surface))
             }
 
-            override fun onDisconnected(device: CameraDevice) {
-                close()
-                say(Failure.CameraUnavailable("another app took it"))
-            }
+            override fun onDisconnected(device: CameraDevice) = lost(device, "another app took it")
 
             override fun onError(
                 device: CameraDevice,
                 error: Int,
+            ) = lost(device, "error $error of the camera")
+
+            private fun lost(
+                device: CameraDevice,
+                why: String,
             ) {
+                // It may not have come as far as `camera`, and a later open is not this one's to close.
+                device.close()
+                if (thread !== started) return
                 close()
-                say(Failure.CameraUnavailable("error $error of the camera"))
+                say(Failure.CameraUnavailable(why))
             }
         }
 
@@ -164,19 +189,17 @@ class LiveActivity : Activity() {
         say(Failure.CameraUnavailable(error.message ?: "it stopped"))
     }
 
-    private fun classify(frame: Image) {
-        val planes = frame.planes.map { Plane(it.buffer, it.rowStride, it.pixelStride) }
-        val image = yuvImage(frame.width, frame.height, planes[0], planes[1], planes[2])
-        runOnUiThread { classifyUpright(image) }
-    }
-
-    private fun classifyUpright(image: RgbImage) {
-        val degrees = sensorDegrees - QUARTER * displayRotation()
-        workbench.classifyFrame(image.upright(orientationOf(degrees)), ::show)
-    }
+    /** Hand a frame on; it is converted and turned on this thread, the camera's, if it is wanted at all. */
+    private fun classify(frame: Image) =
+        workbench.classifyFrame({
+            val planes = frame.planes.map { Plane(it.buffer, it.rowStride, it.pixelStride) }
+            val image = yuvImage(frame.width, frame.height, planes[0], planes[1], planes[2])
+            image.upright(orientationOf(sensorDegrees - QUARTER * rotation))
+        }, ::show)
 
     private fun show(result: Result<Prediction>) {
-        if (isDestroyed) return
+        // An answer may come when the camera has been given back.
+        if (isDestroyed || thread == null) return
         result.onFailure { say((it as? DemoException)?.failure ?: Failure.RunFailed("The model", "$it")) }
         result.onSuccess {
             latency += it.ms
@@ -206,10 +229,11 @@ class LiveActivity : Activity() {
 
     /** Turn and scale the preview so that it fills the view upright: its frames lie on their side. */
     private fun turnPreview() {
+        rotation = displayRotation()
+        if (preview.width == 0) return
         val view = RectF(0f, 0f, preview.width.toFloat(), preview.height.toFloat())
         val frame = RectF(0f, 0f, HEIGHT.toFloat(), WIDTH.toFloat())
         frame.offset(view.centerX() - frame.centerX(), view.centerY() - frame.centerY())
-        val rotation = displayRotation()
         val sideways = rotation == Surface.ROTATION_90 || rotation == Surface.ROTATION_270
         // The view stretches the frame to itself; undo that, then scale evenly.
         val matrix = Matrix().apply { setRectToRect(view, frame, Matrix.ScaleToFit.FILL) }

@@ -32,6 +32,7 @@ class MainActivity : Activity() {
     private val workbench get() = (application as DemoApplication).workbench
     private val render: () -> Unit = { show(workbench.state) }
     private var shownPhoto: Photo? = null
+    private var dialog: AlertDialog? = null
 
     override fun onCreate(savedInstanceState: Bundle?) {
         super.onCreate(savedInstanceState)
@@ -51,6 +52,12 @@ class MainActivity : Activity() {
     override fun onStop() {
         workbench.forget(render)
         super.onStop()
+    }
+
+    override fun onDestroy() {
+        // A dialog does not outlive its activity, which a rotation ends.
+        dialog?.dismiss()
+        super.onDestroy()
     }
 
     @Deprecated("The platform's way without androidx")
@@ -116,11 +123,13 @@ class MainActivity : Activity() {
     ) = findViewById<Button>(id).setOnClickListener { action() }
 
     private fun explain(text: String) {
-        AlertDialog
-            .Builder(this)
-            .setMessage(text)
-            .setPositiveButton(android.R.string.ok, null)
-            .show()
+        dialog?.dismiss()
+        dialog =
+            AlertDialog
+                .Builder(this)
+                .setMessage(text)
+                .setPositiveButton(android.R.string.ok, null)
+                .show()
     }
 
     private fun show(state: ScreenState) {
@@ -170,7 +179,7 @@ class MainActivity : Activity() {
         showModels(state.models, chosen, enabled = !busy)
         showBadges(chosen)
         showColumns(columns)
-        showPhoto(photo, drawn = columns.isNotEmpty() && columns.all { it.prediction.shown.hasPicture })
+        showPhoto(photo, drawn = columns.isNotEmpty() && columns.all { it.prediction.shown.isOverPhoto })
         val usable = !busy && chosen.isNotEmpty()
         findViewById<View>(R.id.benchmark).isEnabled = usable
         val forPhotos = usable && chosen.all { it.takesPhotos }
@@ -178,10 +187,14 @@ class MainActivity : Activity() {
     }
 
     private fun doneText(state: ScreenState.Done): String {
-        val image = state.photo.image
-        val size = getString(R.string.photo_size, image.width, image.height, state.photo.sample)
+        val sizes =
+            state.columns.distinctBy { it.photo }.map {
+                val (image, sample) = it.photo.image to it.photo.sample
+                val text = getString(R.string.photo_size, image.width, image.height, sample)
+                if (it.photo === state.photo) text else "${it.model.file.name}: $text"
+            }
         val memory = state.memoryMb?.let { getString(R.string.memory, it.roundToInt()) }
-        return listOfNotNull(size, memory).joinToString("\n")
+        return (sizes + listOfNotNull(memory)).joinToString("\n")
     }
 
     private fun showModels(
@@ -192,9 +205,11 @@ class MainActivity : Activity() {
         val first = findViewById<Spinner>(R.id.model)
         val second = findViewById<Spinner>(R.id.second)
         findViewById<View>(R.id.models).visibility = if (models.isEmpty()) View.GONE else View.VISIBLE
-        val names = models.map { it.name }
-        fill(first, names, chosen.getOrNull(0)?.file?.name, enabled)
-        fill(second, listOf(getString(R.string.alone)) + names, chosen.getOrNull(1)?.file?.name, enabled && models.size > 1)
+        // A model that was opened may have the name of one of the app's own.
+        val names = models.map { model -> if (models.count { it.name == model.name } > 1) unlike(model) else model.name }
+        val places = chosen.map { model -> models.indexOf(model.file) }
+        fill(first, names, places.getOrElse(0) { 0 }, enabled)
+        fill(second, listOf(getString(R.string.alone)) + names, places.getOrElse(1) { -1 } + 1, enabled && models.size > 1)
         val listener =
             object : AdapterView.OnItemSelectedListener {
                 override fun onItemSelected(
@@ -216,17 +231,21 @@ class MainActivity : Activity() {
         second.onItemSelectedListener = listener
     }
 
+    /** A name that says where the model is from. */
+    private fun unlike(model: ModelFile): String =
+        getString(if (model.isOpened) R.string.opened_name else R.string.built_in_name, model.name)
+
     private fun fill(
         spinner: Spinner,
         names: List<String>,
-        selected: String?,
+        selected: Int,
         enabled: Boolean,
     ) {
         spinner.onItemSelectedListener = null
         val adapter = ArrayAdapter(this, android.R.layout.simple_spinner_item, names)
         adapter.setDropDownViewResource(android.R.layout.simple_spinner_dropdown_item)
         spinner.adapter = adapter
-        spinner.setSelection(names.indexOf(selected).coerceAtLeast(0), false)
+        spinner.setSelection(selected.coerceAtLeast(0), false)
         spinner.isEnabled = enabled
     }
 

@@ -5,18 +5,22 @@ import android.net.Uri
 import android.provider.OpenableColumns
 import dev.torchmobile.core.DemoException
 import dev.torchmobile.core.Failure
+import dev.torchmobile.core.Format
 import dev.torchmobile.core.ModelFile
 import dev.torchmobile.core.PublicKey
+import dev.torchmobile.core.firstLine
 import dev.torchmobile.core.requireVouched
 import java.io.File
 import java.io.IOException
 import java.io.InputStream
 import java.security.MessageDigest
 
-private const val SUFFIX = ".ptl"
+private val SUFFIXES = Format.entries.map { ".${it.label}" }
+
+private fun isModel(name: String) = SUFFIXES.any(name::endsWith)
 
 /**
- * Copy every `.ptl` of the assets to files, once per installed version, and list them with those the
+ * Copy every model of the assets to files, once per installed version, and list them with those the
  * user opened. The library can only read records from a file, not from an asset.
  */
 fun modelFiles(context: Context): List<ModelFile> {
@@ -28,43 +32,73 @@ fun modelFiles(context: Context): List<ModelFile> {
     for (name in context.assets
         .list("")
         .orEmpty()
-        .filter { it.endsWith(SUFFIX) }) {
+        .filter(::isModel)) {
         val target = File(folder, name)
         if (!target.exists()) context.assets.open(name).use { copyWhole(it, target) }
     }
-    val all = listOf(folder, openedFolder(context)).flatMap { it.listFiles().orEmpty().sorted() }
-    return all.filter { it.name.endsWith(SUFFIX) }.map { ModelFile(it.name, it.path) }
+    val opened = openedFolder(context)
+    val all = listOf(folder, opened).flatMap { it.listFiles().orEmpty().sorted() }
+    return all.filter { isModel(it.name) }.map { ModelFile(it.name, it.path, it.parentFile == opened) }
+}
+
+/** A file that was chosen: where it was copied to, and where it goes once it has proved good. */
+class Incoming(
+    private val copied: File,
+    private val target: File,
+) {
+    val name: String get() = target.name
+    val path: String get() = copied.path
+
+    /** Put it in the place of an earlier one of its name. */
+    fun keep(): ModelFile {
+        target.parentFile?.mkdirs()
+        if (!copied.renameTo(target)) throw DemoException(Failure.DamagedModel(name, "there is no room for it"))
+        return ModelFile(target.name, target.path, isOpened = true)
+    }
+
+    fun discard() {
+        copied.delete()
+    }
 }
 
 /**
  * Copy the file the user chose with the system's picker; throw [DemoException].
  *
- * With a [key], a file that it did not sign is gone before it takes the place of one of its name.
+ * With a [key], a file that it did not sign is refused.
  */
 fun importModel(
     context: Context,
     uri: Uri,
     key: PublicKey?,
-): ModelFile {
-    val shown =
-        context.contentResolver
-            .query(uri, arrayOf(OpenableColumns.DISPLAY_NAME), null, null, null)
-            ?.use { if (it.moveToFirst()) it.getString(0) else null }
-            ?: uri.lastPathSegment
-            ?: "model"
-    // A provider's name is not to be trusted as a path.
-    val safe = shown.substringAfterLast('/').replace(Regex("[^A-Za-z0-9._-]"), "_").removeSuffix(SUFFIX)
-    val target = File(openedFolder(context), safe.take(MAX_NAME) + SUFFIX)
+): Incoming {
+    var shown = uri.lastPathSegment ?: "model"
     try {
+        displayName(context, uri)?.let { shown = it }
+        // A provider's name is not to be trusted as a path.
+        val safe = shown.substringAfterLast('/').replace(Regex("[^A-Za-z0-9._-]"), "_")
+        val suffix = SUFFIXES.firstOrNull(safe::endsWith)
+        val name = safe.removeSuffix(suffix.orEmpty()).take(MAX_NAME) + (suffix ?: SUFFIXES.first())
+        val copied = File(context.cacheDir, "incoming/$name")
         val stream = context.contentResolver.openInputStream(uri) ?: throw IOException("it cannot be opened")
-        stream.use { copyWhole(it, target) { part -> if (key != null) requireVouched(key, part.path, shown) } }
+        stream.use { copyWhole(it, copied) { part -> if (key != null) requireVouched(key, part.path, shown) } }
+        return Incoming(copied, File(openedFolder(context), name))
     } catch (error: IOException) {
         throw DemoException(Failure.DamagedModel(shown, error.message ?: "it cannot be read"), error)
     } catch (error: SecurityException) {
         throw DemoException(Failure.DamagedModel(shown, "the app may not read it"), error)
+    } catch (error: RuntimeException) {
+        // What a provider throws in its own process arrives as it is.
+        throw DemoException(Failure.DamagedModel(shown, "the app that holds it fails: ${firstLine(error)}"), error)
     }
-    return ModelFile(target.name, target.path)
 }
+
+private fun displayName(
+    context: Context,
+    uri: Uri,
+): String? =
+    context.contentResolver
+        .query(uri, arrayOf(OpenableColumns.DISPLAY_NAME), null, null, null)
+        ?.use { if (it.moveToFirst()) it.getString(0) else null }
 
 private const val MAX_NAME = 80
 

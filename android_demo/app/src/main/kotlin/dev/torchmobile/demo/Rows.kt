@@ -11,6 +11,7 @@ import android.widget.SeekBar
 import android.widget.TextView
 import dev.torchmobile.core.Detection
 import dev.torchmobile.core.Figures
+import dev.torchmobile.core.KeyPoint
 import dev.torchmobile.core.LegendEntry
 import dev.torchmobile.core.Prediction
 import dev.torchmobile.core.Shown
@@ -25,8 +26,8 @@ private const val PERCENT = 100.0
 private const val MOST_ROWS = 10
 private const val SLIDER_STEPS = 100
 
-/** Whether the result brings a picture of its own, so that the photo need not be shown as well. */
-val Shown.hasPicture: Boolean get() = this is Shown.Segments || this is Shown.Depth || this is Shown.Found
+/** Whether the result is drawn over the photo, so that the photo need not be shown as well. */
+val Shown.isOverPhoto: Boolean get() = this is Shown.Segments || this is Shown.Depth || this is Shown.Found || this is Shown.Points
 
 /**
  * Show [prediction] in [root]: its picture, its slider where [root] has one, and its rows.
@@ -62,6 +63,15 @@ fun showPrediction(
             showFound(root, shown, threshold, moved)
         }
 
+        is Shown.Points -> {
+            addPoints(rows, shown.points)
+        }
+
+        is Shown.Made -> {
+            addRow(rows, rows.context.getString(R.string.black), measured(rows, shown.made.black, shown.unit))
+            addRow(rows, rows.context.getString(R.string.white), measured(rows, shown.made.white, shown.unit))
+        }
+
         is Shown.Embedding -> {
             addRow(rows, rows.context.getString(R.string.vector, shown.vector.size), "")
             val cosine = shown.cosine
@@ -91,10 +101,13 @@ private fun showPicture(
         when (shown) {
             is Shown.Segments -> bitmapOf(shown.picture)
             is Shown.Depth -> bitmapOf(shown.picture)
+            is Shown.Points -> drawPoints(shown.image, shown.points)
+            is Shown.Made -> bitmapOf(shown.made.picture)
             else -> null
         }
     root.findViewById<ImageView>(R.id.picture).apply {
-        visibility = if (shown.hasPicture) View.VISIBLE else View.GONE
+        visibility = if (shown.isOverPhoto || shown is Shown.Made) View.VISIBLE else View.GONE
+        contentDescription = context.getString(if (shown is Shown.Made) R.string.made_spoken else R.string.picture_spoken)
         setImageBitmap(bitmap)
     }
 }
@@ -151,6 +164,22 @@ private fun showBoxes(
         addRow(rows, found.label, figure, found.score.takeIf { areShares }, color(found))
     }
 }
+
+private fun addPoints(
+    rows: ViewGroup,
+    points: List<KeyPoint>,
+) {
+    for (point in points.take(MOST_ROWS)) {
+        val figure = rows.context.getString(R.string.place, point.place.x, point.place.y)
+        addRow(rows, point.label, figure, point.score?.takeIf { it in 0.0..1.0 }, color(point))
+    }
+    val rest = points.size - MOST_ROWS
+    if (rest > 0) addRow(rows, rows.context.getString(R.string.more_points, rest), "")
+    if (points.isEmpty()) addRow(rows, rows.context.getString(R.string.no_points), "")
+}
+
+/** The color of a point, as its class would have. */
+fun color(point: KeyPoint): Int = classColor(point.index)
 
 /** The color of what was found; boxes without a class are drawn as the first. */
 fun color(found: Detection): Int = classColor(found.classIndex ?: 0)

@@ -26,6 +26,7 @@ import dev.torchmobile.core.ScreenState
 import dev.torchmobile.core.Shown
 import dev.torchmobile.core.benchmark
 import dev.torchmobile.core.benchmarkJson
+import dev.torchmobile.core.firstLine
 import dev.torchmobile.core.openArtifact
 import dev.torchmobile.core.predict
 import dev.torchmobile.core.replayGolden
@@ -57,6 +58,7 @@ class Workbench(
     var threshold: Double? = null
     private val listeners = mutableSetOf<() -> Unit>()
     private val frameInWork = AtomicBoolean(false)
+    private val isCanceled = AtomicBoolean(false)
 
     private val key by lazy { PublicKey.of(publicKey) }
 
@@ -66,6 +68,7 @@ class Workbench(
     private val latencies = mutableMapOf<String, LatencyWindow>()
     private var files = emptyList<ModelFile>()
     private var chosen = emptyList<ReadyModel>()
+    private var source: PhotoSource? = null
     private var photo: Photo? = null
 
     // By the model's path: the photo in hand and its vector, and the vector of the photo before.
@@ -93,23 +96,32 @@ class Workbench(
     /** Run [models] (one, or two side by side) on the photo in hand. */
     fun select(models: List<ModelFile>) = work { choose(models) }
 
-    /** Take a `.ptl` from the system's picker. */
+    /** Take a model from the system's picker; nothing is lost where it does not load. */
     fun openModel(uri: Uri) =
         work {
-            val file = importModel(context, uri, key)
-            // The same name may hold another model now.
+            val incoming = importModel(context, uri, key)
+            show(ScreenState.Loading(files, incoming.name))
+            val (artifact, file) =
+                try {
+                    // Under a name of its own: an earlier one of its name stays until it has loaded.
+                    val artifact = openArtifact(runtime, incoming.path, incoming.name, key)
+                    try {
+                        artifact to incoming.keep()
+                    } catch (error: DemoException) {
+                        artifact.close()
+                        throw error
+                    }
+                } finally {
+                    incoming.discard()
+                }
+            // The same name may have held another model.
             chosen = chosen.filter { it.file != file }
             forgetModel(file.path)
             ready.remove(file.path)
+            latencies.remove(file.path)
+            opened[file.path] = artifact
             files = findModels()
-            try {
-                choose(listOf(file))
-            } catch (error: DemoException) {
-                // Not left in the list: it would fail again at each start.
-                File(file.path).delete()
-                files = findModels()
-                throw error
-            }
+            choose(listOf(file))
         }
 
     /** Classify the photo at [uri] with every chosen model. */
@@ -117,25 +129,28 @@ class Workbench(
         work {
             show(ScreenState.Running(files, chosen, photo))
             if (chosen.isEmpty()) throw DemoException(Failure.NoModel)
-            chosen.firstOrNull { !it.takesPhotos }?.let { throw DemoException(Failure.NotForPhotos(it.metadata.name)) }
-            val bounds = chosen.first().metadata.input as ModelInput.Image
-            // The model that wants most pixels decides.
-            val wants = chosen.mapNotNull { it.metadata.preprocessing }.maxByOrNull { maxOf(it.height, it.width) / it.cropPct }
-            photo = readPhoto(context.contentResolver, uri, bounds, wants)
+            val next = PhotoSource(context.contentResolver, uri)
+            // One that no model can take does not push out the photo in hand.
+            decode(next)
+            source = next
             classifyInHand()
         }
 
-    /** Classify one frame of the live preview, unless the last one is still in work. */
+    /**
+     * Classify one frame of the live preview, unless the last one is still in work: then [convert] is not
+     * called, and nothing else happens. It is called at once, on this thread.
+     */
     fun classifyFrame(
-        image: RgbImage,
+        convert: () -> RgbImage,
         answer: (Result<Prediction>) -> Unit,
     ) {
         if (!frameInWork.compareAndSet(false, true)) return
+        val frame = runCatching(convert)
         worker.execute {
             val model = chosen.firstOrNull()
             val result =
                 runCatching {
-                    see(model?.file?.path ?: throw DemoException(Failure.NoModel), image)
+                    see(model?.file?.path ?: throw DemoException(Failure.NoModel), frame.getOrThrow())
                 }
             frameInWork.set(false)
             main.execute { answer(result) }
@@ -143,25 +158,35 @@ class Workbench(
     }
 
     /** Measure the first chosen model. */
-    fun measure(plan: BenchmarkPlan) =
+    fun measure(plan: BenchmarkPlan) {
+        isCanceled.set(false)
         worker.execute {
             val runs = mutableListOf<BenchmarkRun>()
-
             publish(BenchmarkState.Running(emptyList()))
-            try {
-                val model = chosen.firstOrNull() ?: throw DemoException(Failure.NoModel)
-                val artifact = opened.getValue(model.file.path)
-                benchmark(artifact, plan, runtime::setThreads, ::usedMb) {
-                    runs += it
-                    publish(BenchmarkState.Running(runs.toList()))
+            val end =
+                attempt {
+                    val model = chosen.firstOrNull() ?: throw DemoException(Failure.NoModel)
+                    val artifact = opened.getValue(model.file.path)
+                    try {
+                        benchmark(artifact, plan, runtime::setThreads, ::usedMb, isCanceled = isCanceled::get) {
+                            runs += it
+                            publish(BenchmarkState.Running(runs.toList()))
+                        }
+                    } finally {
+                        runtime.setThreads(THREADS)
+                    }
+                    if (isCanceled.get()) return@attempt publish(BenchmarkState.Idle)
+                    val file = File(model.file.path)
+                    val measured = MeasuredFile(model.file.name, sha256(file), file.length(), model.loadMs)
+                    val name = runtime.nameFor(model.file.path)
+                    publish(BenchmarkState.Done(runs, benchmarkJson(device(), name, model.metadata, measured, runs)))
                 }
-                val file = File(model.file.path)
-                val measured = MeasuredFile(model.file.name, sha256(file), file.length(), model.loadMs)
-                publish(BenchmarkState.Done(runs, benchmarkJson(device(), runtime.name, model.metadata, measured, runs)))
-            } catch (error: DemoException) {
-                publish(BenchmarkState.Failed(error.failure))
-            }
+            end?.let { publish(BenchmarkState.Failed(it)) }
         }
+    }
+
+    /** End a measurement after the inference in hand. */
+    fun cancelMeasurement() = isCanceled.set(true)
 
     private fun publish(next: BenchmarkState) =
         main.execute {
@@ -171,13 +196,22 @@ class Workbench(
 
     private fun work(job: () -> Unit) =
         worker.execute {
-            try {
-                job()
-            } catch (error: DemoException) {
-                show(ScreenState.Failed(files, chosen, photo, error.failure))
-            } catch (error: OutOfMemoryError) {
-                show(ScreenState.Failed(files, chosen, photo, Failure.OutOfMemory("this")))
-            }
+            attempt(job)?.let { show(ScreenState.Failed(files, chosen, photo, it)) }
+        }
+
+    /** Do [job]; what it throws becomes a sentence: an exception of the one worker would end the app. */
+    private fun attempt(job: () -> Unit): Failure? =
+        try {
+            job()
+            null
+        } catch (error: DemoException) {
+            error.failure
+        } catch (_: OutOfMemoryError) {
+            Failure.OutOfMemory("this")
+        } catch (error: IOException) {
+            Failure.Unexpected(firstLine(error))
+        } catch (error: RuntimeException) {
+            Failure.Unexpected(firstLine(error))
         }
 
     private fun show(next: ScreenState) =
@@ -199,24 +233,36 @@ class Workbench(
         // What is left out gives its memory back: a model is as large as its file.
         (opened.keys - models.map { it.path }.toSet()).forEach(::forgetModel)
         val forPhotos = chosen.all { it.takesPhotos }
-        if (photo == null || !forPhotos) show(ScreenState.Ready(files, chosen)) else classifyInHand()
+        if (source == null || !forPhotos) show(ScreenState.Ready(files, chosen)) else classifyInHand()
     }
 
     private fun makeReady(file: ModelFile): ReadyModel {
         show(ScreenState.Loading(files, file.name))
         val artifact = opened.getOrPut(file.path) { openArtifact(runtime, file.path, file.name, key) }
+        runtime.setThreads(THREADS)
         return ready.getOrPut(file.path) { ReadyModel(file, artifact.metadata, replayGolden(artifact), artifact.loadMs) }
     }
 
+    /** Decode [source] for each of the chosen models: each sees what it would see alone. */
+    private fun decode(source: PhotoSource): List<Photo> =
+        source.photos(
+            chosen.map {
+                val input = it.metadata.input as? ModelInput.Image ?: throw DemoException(Failure.NotForPhotos(it.metadata.name))
+                input to it.metadata.preprocessing
+            },
+        )
+
     private fun classifyInHand() {
-        val inHand = photo ?: return
+        val photos = decode(source ?: return)
+        val inHand = photos.first()
+        photo = inHand
         show(ScreenState.Running(files, chosen, inHand))
         val columns =
-            chosen.map { model ->
-                val result = see(model.file.path, inHand.image)
+            chosen.zip(photos) { model, seen ->
+                val result = see(model.file.path, seen.image)
                 val window = (latencies[model.file.path] ?: LatencyWindow()) + result.ms
                 latencies[model.file.path] = window
-                Column(model, result, window)
+                Column(model, seen, result, window)
             }
         show(ScreenState.Done(files, chosen, inHand, columns, usedMb()))
     }
@@ -251,6 +297,15 @@ class Workbench(
             app = "${context.packageName} ${context.packageManager.getPackageInfo(context.packageName, 0).versionName}",
         )
 }
+
+/** Threads of one inference, as in the iOS app: more than fast cores make a phone slower. */
+private val THREADS =
+    minOf(
+        java.lang.Runtime
+            .getRuntime()
+            .availableProcessors(),
+        4,
+    )
 
 private const val KB_PER_MB = 1000.0 / 1.024
 

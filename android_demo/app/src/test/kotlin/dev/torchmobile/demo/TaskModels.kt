@@ -17,6 +17,8 @@ internal val TASK_MODELS: Map<String, LoadedModel> by lazy {
         "detector" to Stand(imageModel("metadata_detector"), { boxes() }),
         "depth" to Stand(described("depth-estimation", "depth", "1, $SIDE, $SIDE", "C, H, W", "depth", "meters"), { listOf(slope()) }),
         "embedding" to Stand(described("image-feature-extraction", "pooled", "3", "features", "embedding"), { listOf(means(it[0])) }),
+        "points" to Stand(described("keypoint-detection", "points", "3, 3", "points, 3", "keypoints"), { listOf(points()) }),
+        "image" to Stand(described("image-to-image", "better", "3, $SIDE, $SIDE", "C, H, W", "image"), { listOf(wedge()) }),
         "regression" to Stand(described("image-regression", "age", "1", "N", "values", "years"), { listOf(row(41.5f)) }),
         "table" to Stand(described(null, "output_0", "1, $SIDE, $SIDE", "C, H, W", "values"), { listOf(slope()) }),
         "tensor" to
@@ -125,6 +127,19 @@ private fun discs(): TensorValue {
 }
 
 private fun slope() = tensor(listOf(1, SIDE.toLong(), SIDE.toLong()), *FloatArray(SIDE * SIDE) { 1f + it % SIDE / 8f })
+
+/** Three points, the last of them not sure. */
+private fun points() = tensor(listOf(3, 3), 8f, 8f, 0.9f, 24f, 8f, 0.8f, 16f, 24f, 0.3f)
+
+/** A picture whose red grows to the right and whose green grows downward. */
+private fun wedge() =
+    tensor(
+        listOf(3, SIDE.toLong(), SIDE.toLong()),
+        *FloatArray(3 * SIDE * SIDE) {
+            val place = it % (SIDE * SIDE)
+            listOf(place % SIDE, place / SIDE, 0)[it / (SIDE * SIDE)] / (SIDE - 1f)
+        },
+    )
 
 /** Three boxes in the network's pixels, the last of them not sure. */
 private fun boxes(): List<TensorValue> {

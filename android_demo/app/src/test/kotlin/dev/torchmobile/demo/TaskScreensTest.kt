@@ -157,6 +157,51 @@ class TaskScreensTest {
         assertTrue(activity.label(), "at least 70.0 %: 1 of 3" in activity.label())
     }
 
+    @Test
+    fun `key points are drawn where they lie on the photo`() {
+        val activity = launch("points")
+        activity.answer(R.id.pick, photo())
+        // The photo of 64 x 48 becomes 42 x 32, of which the network sees columns 5 to 37: (8 + 5) x 64 / 42.
+        assertEquals(listOf("point 0, 19.8, 12.0", "point 1, 44.2, 12.0", "point 2, 32.0, 36.0"), activity.rows())
+        val shown = activity.picture()
+        assertEquals(640, shown.width)
+        assertEquals(classColor(0), shown.getPixel(200, 120))
+        assertEquals(classColor(1), shown.getPixel(440, 120))
+        // Not sure: a ring, and the photo in its middle.
+        assertEquals(photoAt(32, 36), shown.getPixel(320, 360), within = 4)
+        assertTrue((300..340).any { shown.getPixel(it, 360) == classColor(2) })
+        assertEquals(View.GONE, activity.findViewById<View>(R.id.photo).visibility)
+        shootStill(activity, "points")
+    }
+
+    private fun photoAt(
+        x: Int,
+        y: Int,
+    ) = 0xFF000000.toInt() or (3 * x shl 16) or (4 * y shl 8) or 40
+
+    private fun assertEquals(
+        expected: Int,
+        actual: Int,
+        within: Int,
+    ) {
+        for (shift in listOf(0, 8, 16, 24)) {
+            assertEquals(((expected ushr shift) and 255).toDouble(), ((actual ushr shift) and 255).toDouble(), within.toDouble())
+        }
+    }
+
+    @Test
+    fun `a picture stands beside the photo`() {
+        val activity = launch("image")
+        activity.answer(R.id.pick, photo())
+        assertEquals(listOf("Black, 0.000", "White, 1.000"), activity.rows())
+        assertEquals(View.VISIBLE, activity.findViewById<View>(R.id.photo).visibility)
+        val shown = activity.picture()
+        assertEquals(listOf(32, 32), listOf(shown.width, shown.height))
+        assertEquals(0xFF000000.toInt(), shown.getPixel(0, 0))
+        assertEquals(0xFFFFFF00.toInt(), shown.getPixel(31, 31))
+        shootStill(activity, "image")
+    }
+
     private fun Activity.label() = "${column().findViewById<TextView>(R.id.threshold_label).text}"
 
     @Test

@@ -14,6 +14,8 @@ import java.util.concurrent.Executor
 class TestApplication : DemoApplication() {
     override fun runtime(): Runtime = TinyRuntime()
 
+    fun newRuntime(): Runtime = TinyRuntime()
+
     override fun worker() = Executor { it.run() }
 
     // The framework's own assets hold no model.
@@ -24,6 +26,9 @@ class TestApplication : DemoApplication() {
     companion object {
         var withoutModels = false
         var key = ""
+
+        /** What the runtime was told, in order. */
+        val threads = mutableListOf<Int>()
     }
 }
 
@@ -52,10 +57,17 @@ private class TinyRuntime : Runtime {
         }
     }
 
-    override fun setThreads(threads: Int) = Unit
+    override fun setThreads(threads: Int) {
+        TestApplication.threads += threads
+    }
 }
 
-internal fun fixture(name: String) = File(checkNotNull(System.getProperty("golden")), "contract/$name.json").readText()
+internal fun fixture(name: String) = golden("contract/$name.json")
+
+internal fun golden(name: String) = File(checkNotNull(System.getProperty("golden")), name).readText()
+
+/** A runtime as the application's own. */
+internal fun DemoApplication.madeRuntime(): Runtime = (this as TestApplication).newRuntime()
 
 /** `tiny_forward` of `tests/mobile/golden/tiny.py`; [shift] makes it wrong. */
 private fun forward(

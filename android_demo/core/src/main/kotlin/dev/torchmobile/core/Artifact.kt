@@ -7,6 +7,7 @@ import kotlin.math.roundToInt
 typealias Clock = () -> Long
 
 private const val NANOS_PER_MS = 1e6
+private const val PHOTO_AXES = 3
 
 /** A loaded file with its records read. */
 class Artifact(
@@ -16,11 +17,16 @@ class Artifact(
     val loadMs: Double,
     private val model: LoadedModel,
 ) : AutoCloseable by model {
-    /** Run `forward` and time it; a runtime's error becomes [Failure.RunFailed]. */
+    /**
+     * Run `forward` and time it; a runtime's error becomes [Failure.RunFailed].
+     *
+     * A photo out of bounds is refused here: a `.ptl` checks that itself, a `.pte` would compute on.
+     */
     fun run(
         inputs: List<TensorValue>,
         clock: Clock = System::nanoTime,
     ): Timed {
+        requireInBounds(inputs)
         val start = clock()
         val outputs =
             try {
@@ -28,9 +34,17 @@ class Artifact(
             } catch (error: OutOfMemoryError) {
                 throw DemoException(Failure.OutOfMemory(metadata.name), error)
             } catch (error: Exception) {
-                throw DemoException(Failure.RunFailed(metadata.name, firstLine(error)), error)
+                throw DemoException(Failure.RunFailed(metadata.name, firstLine(error), metadata.format), error)
             }
         return Timed(outputs, (clock() - start) / NANOS_PER_MS)
+    }
+
+    private fun requireInBounds(inputs: List<TensorValue>) {
+        val bounds = metadata.input as? ModelInput.Image ?: return
+        val shape = inputs.firstOrNull()?.shape?.takeIf { it.size == PHOTO_AXES } ?: return
+        val (height, width) = shape
+        val why = refusal(width, height, bounds) ?: return
+        throw DemoException(Failure.PhotoOutOfBounds(width.toInt(), height.toInt(), why, bounds))
     }
 }
 
@@ -78,6 +92,7 @@ data class GoldenReport(
     val top1: Double?,
     val tolerance: Tolerance,
     val firstProblem: String?,
+    val format: Format = Format.LITE,
 ) {
     val passes: Boolean get() = cases > 0 && passed == cases
 }
@@ -88,12 +103,15 @@ fun replayGolden(artifact: Artifact): GoldenReport {
     val metadata = artifact.metadata
     // The classes of one row lie along the last axis, whatever batch of one is in front.
     val ranked =
-        metadata.outputs.indexOfFirst { isRowOfClasses(metadata.task, it) && it.classAxis == it.axes.lastIndex }
+        metadata.outputs
+            .indexOfFirst { isRowOfClasses(metadata.task, it) && it.classAxis == it.axes.lastIndex }
+            .takeIf { it >= 0 }
+    val found = if (ranked == null) foundRows(metadata.outputs, metadata.detection) else null
     val comparisons =
         golden.cases.map { case ->
             case.name to
                 try {
-                    compare(case.expected, artifact.run(case.inputs).outputs, golden.tolerance, ranked.takeIf { it >= 0 })
+                    compare(case.expected, artifact.run(case.inputs).outputs, golden.tolerance, ranked, found)
                 } catch (error: DemoException) {
                     Comparison(Problem.COUNT, error.failure.sentence)
                 }
@@ -106,6 +124,7 @@ fun replayGolden(artifact: Artifact): GoldenReport {
         top1 = agreements.takeIf { it.isNotEmpty() }?.average(),
         tolerance = golden.tolerance,
         firstProblem = comparisons.firstOrNull { !it.second.passes }?.let { "${it.first}: ${it.second.detail}" },
+        format = metadata.format,
     )
 }
 
@@ -142,5 +161,5 @@ val GoldenReport.sentence: String
                 (if (figures.isEmpty()) "" else "$figures. ") +
                 "First: $firstProblem. This phone computes different results than the computer that " +
                 "exported the file, so don't trust its predictions. On the computer, " +
-                "`python -m runtime_check FILE --run-on arm64-2.1.0` shows where the difference starts."
+                "`python -m runtime_check FILE --run-on ${format.runOn}` shows where the difference starts."
         }

@@ -47,7 +47,7 @@ data class MeasuredFile(
 /**
  * Time the first golden input of [artifact]; report each finished run to [finished].
  *
- * [usedMb] reads the process's memory (null: unknown); the peak is its highest reading after an
+ * Once [isCanceled], the run in hand ends without a result, and those left are not begun. [usedMb] reads the process's memory (null: unknown); the peak is its highest reading after an
  * inference less the one before the first.
  */
 fun benchmark(
@@ -56,33 +56,37 @@ fun benchmark(
     setThreads: (Int) -> Unit,
     usedMb: () -> Double?,
     clock: Clock = System::nanoTime,
+    isCanceled: () -> Boolean = { false },
     finished: (BenchmarkRun) -> Unit = {},
 ): List<BenchmarkRun> {
     val inputs =
         artifact.golden.cases
             .first()
             .inputs
-    return plan.threads.map { threads ->
+    val runs = mutableListOf<BenchmarkRun>()
+    for (threads in plan.threads) {
         setThreads(threads)
         val before = usedMb()
         var peak = before
-        val first = artifact.run(inputs, clock).ms
-        repeat(plan.warmUp) { artifact.run(inputs, clock) }
-        val samples =
-            List(plan.runs) {
-                artifact.run(inputs, clock).ms.also {
-                    val now = usedMb()
-                    if (now != null && now > (peak ?: 0.0)) peak = now
-                }
-            }
-        BenchmarkRun(
-            threads = threads,
-            inputShape = inputs.first().shape,
-            samplesMs = samples,
-            firstMs = first,
-            peakMb = peak?.let { it - (before ?: 0.0) },
-        ).also(finished)
+        val times = mutableListOf<Double>()
+        while (times.size < 1 + plan.warmUp + plan.runs) {
+            if (isCanceled()) return runs
+            times += artifact.run(inputs, clock).ms
+            if (times.size <= 1 + plan.warmUp) continue
+            val now = usedMb()
+            if (now != null && now > (peak ?: 0.0)) peak = now
+        }
+        runs +=
+            BenchmarkRun(
+                threads = threads,
+                inputShape = inputs.first().shape,
+                samplesMs = times.takeLast(plan.runs),
+                firstMs = times.first(),
+                peakMb = peak?.let { it - (before ?: 0.0) },
+            )
+        finished(runs.last())
     }
+    return runs
 }
 
 /** The JSON that `python -m runtime_check bench --import` reads. */

@@ -2,6 +2,7 @@ package dev.torchmobile.core
 
 import kotlin.math.abs
 import kotlin.math.max
+import kotlin.math.min
 
 /** Why two sets of outputs differ; the names are those of `runtime_check.compare`. */
 enum class Problem { EMPTY, COUNT, SHAPE, DTYPE, NONFINITE, VALUES }
@@ -24,20 +25,36 @@ data class Comparison(
 /**
  * Compare [actual] with [expected], output by output; comparing nothing is a failure.
  *
- * Of a sampled output the values at its places are compared, and its smallest, largest and mean
- * value: what is wrong elsewhere shows in those. Integers and bools are compared exactly, but for the share
- * of them that the tolerance lets flip. [ranked] is
- * the output whose last axis ranks classes; null: none does.
+ * Of a sampled output the values at its places are compared, its smallest, largest and mean value, and
+ * how many are not finite: what is wrong elsewhere shows in those. Integers and bools are compared exactly,
+ * but for the share of them that the tolerance lets flip: two at least of a sample, whose mean moves no
+ * further than that share can move it. [ranked] is the output whose last axis ranks classes; null: none
+ * does. [found] says which outputs are boxes: those are compared in pairs ([pairBoxes]), and none on both
+ * sides are the same.
  */
 fun compare(
     expected: List<Expected>,
     actual: List<TensorValue>,
     tolerance: Tolerance,
     ranked: Int?,
+    found: FoundRows? = null,
 ): Comparison {
     if (expected.size != actual.size) {
         return Comparison(Problem.COUNT, "${expected.size} outputs expected, ${actual.size} came")
     }
+    if (found == null || !expected.all(Expected::isWhole)) return compareInPlace(expected, actual, tolerance, ranked)
+    val (one, other) = pairBoxes(found, expected.map { it.held }, actual, tolerance)
+    val nothing = one.map { it.shape } == other.map { it.shape } && one.sumOf { it.count } == 0
+    if (nothing) return Comparison(null, "")
+    return compareInPlace(one.map { Expected(it.shape, it) }, other, tolerance, ranked)
+}
+
+private fun compareInPlace(
+    expected: List<Expected>,
+    actual: List<TensorValue>,
+    tolerance: Tolerance,
+    ranked: Int?,
+): Comparison {
     for ((one, other) in expected.zip(actual)) {
         if (one.shape != other.shape) {
             return Comparison(Problem.SHAPE, "shape ${other.shape}, expected ${one.shape}")
@@ -76,6 +93,9 @@ private class Found {
 
 private const val SUM_NOISE = 1e-12
 
+// As many of the whole numbers of a sample may differ, where some may: a share of it may be less than one.
+private const val LEAST_FLIPS = 2
+
 private fun compareValues(
     expected: List<Expected>,
     actual: List<TensorValue>,
@@ -97,10 +117,13 @@ private fun compareValues(
             if (exact && wanted == other.double(at) && one.held.long(index) != other.long(at)) found.outside++
         }
         val mayFlip = exact && tolerance.flips > 0
-        if (mayFlip && found.outside - before <= tolerance.flips * one.held.count) found.outside = before
+        val most = max(tolerance.flips * one.held.count, if (one.isWhole) 0.0 else LEAST_FLIPS.toDouble())
+        if (mayFlip && found.outside - before <= most) found.outside = before
         // A map whose pixels may take another class has no fixed figures.
         one.figures?.takeIf { !mayFlip }?.let { stated ->
             val here = figures(other)
+            // NaN has no part in the other figures; at places that are not held it shows here alone.
+            found.unlike += abs(stated.nonfinite - here.nonfinite)
             for (figure in listOf(Figures::minimum, Figures::maximum, Figures::mean)) {
                 val wanted = figure(stated) ?: continue
                 // The mean's terms were added in another order.
@@ -109,6 +132,7 @@ private fun compareValues(
             }
         }
     }
+    if (found.unlike == 0 && found.outside == 0) meansApart(expected, actual, tolerance)?.let { return it }
     val top1 =
         ranked
             ?.takeIf { found.unlike == 0 && expected.all(Expected::isWhole) }
@@ -128,7 +152,34 @@ private fun compareValues(
     }
 }
 
-/** The smallest, largest and mean finite value of [tensor]; nulls where none is. */
+/**
+ * Compare the means of sampled maps whose pixels may take another class; null where they fit.
+ *
+ * Where a share of the classes flips, the mean moves by that share of the span of both sides at most.
+ */
+private fun meansApart(
+    expected: List<Expected>,
+    actual: List<TensorValue>,
+    tolerance: Tolerance,
+): Comparison? {
+    val loose = expected.indices.filter { !expected[it].isWhole && !expected[it].held.dtype.isFloat }
+    if (tolerance.flips == 0.0 || loose.isEmpty()) return null
+    var apart = 0.0
+    var fits = true
+    for (index in loose) {
+        val stated = expected[index].figures
+        val (low, high, mean) = stated ?: Figures(null, null, null)
+        if (low == null || high == null || mean == null) return Comparison(Problem.EMPTY, "an output states no figures")
+        val here = figures(actual[index])
+        val span = max(high, here.maximum ?: high) - min(low, here.minimum ?: low)
+        val distance = abs(mean - (here.mean ?: mean))
+        apart = max(apart, distance)
+        fits = fits && distance <= tolerance.flips * span
+    }
+    return if (fits) null else Comparison(Problem.VALUES, "other classes where no place is held", apart)
+}
+
+/** The smallest, largest and mean finite value of [tensor], nulls where none is, and how many are not finite. */
 fun figures(tensor: TensorValue): Figures {
     var minimum = Double.POSITIVE_INFINITY
     var maximum = Double.NEGATIVE_INFINITY
@@ -142,7 +193,8 @@ fun figures(tensor: TensorValue): Figures {
         sum += value
         count++
     }
-    return if (count == 0) Figures(null, null, null) else Figures(minimum, maximum, sum / count)
+    val nonfinite = tensor.count - count
+    return if (count == 0) Figures(null, null, null, nonfinite) else Figures(minimum, maximum, sum / count, nonfinite)
 }
 
 /** Share of rows (all dimensions but the last) whose best class agrees; null below two classes. */

@@ -4,8 +4,8 @@ import kotlin.math.ceil
 import kotlin.math.max
 import kotlin.math.min
 
-/** Why a photo cannot be taken: too small after decoding, or too long for its width. */
-enum class Refusal { SMALL, LONG }
+/** Why a photo cannot be taken: too small after decoding, too long for its width, or too large undecoded. */
+enum class Refusal { SMALL, LONG, LARGE }
 
 /** Decode both sides divided by [sample], a power of two (`inSampleSize`). */
 data class DownsamplePlan(
@@ -49,6 +49,22 @@ fun downsamplePlan(
     while (ceilDiv(long, sample) > bounds.maxSide) sample *= 2
     val small = ceilDiv(short, sample) < bounds.minSide
     return DownsamplePlan(sample.toInt(), if (small) Refusal.SMALL else null)
+}
+
+/** Why pixels of [width] x [height] are not for a model with these [bounds]; null where they are. */
+fun refusal(
+    width: Long,
+    height: Long,
+    bounds: ModelInput.Image,
+): Refusal? {
+    val short = min(width, height)
+    val long = max(width, height)
+    return when {
+        short < bounds.minSide -> Refusal.SMALL
+        long > bounds.maxSide -> Refusal.LARGE
+        long > bounds.maxAspect * short -> Refusal.LONG
+        else -> null
+    }
 }
 
 /** The most pixels a decoded photo can have: its short side times its long side at their bounds. */

@@ -8,7 +8,7 @@ sealed interface Failure {
     data object NoModel : Failure {
         override val sentence =
             "There is no model in this app yet. On your computer run " +
-                "`python -m exporter --install android_demo` and build again, or open a .ptl file."
+                "`python -m exporter --install android_demo` and build again, or open a .ptl or .pte file."
     }
 
     data class DamagedModel(
@@ -56,6 +56,15 @@ sealed interface Failure {
                 "It runs on arm64-v8a and x86_64."
     }
 
+    data class RuntimeAbsent(
+        val file: String,
+        val format: Format,
+    ) : Failure {
+        override val sentence =
+            "$file is for ${format.runtime}, which this app was built without. Build it with `runtimes=both` in " +
+                "gradle.properties, or export the model with `--format ${format.other.label}`."
+    }
+
     data class PhotoUnreadable(
         val detail: String,
     ) : Failure {
@@ -80,6 +89,11 @@ sealed interface Failure {
                     "This photo ($width x $height) is too long and narrow: the model takes up to " +
                         "${bounds.maxAspect} times as long as wide. Crop it."
                 }
+
+                Refusal.LARGE -> {
+                    "This photo ($width x $height) is too large: the model takes up to " +
+                        "${bounds.maxSide} pixels per side. Make it smaller."
+                }
             }
     }
 
@@ -94,16 +108,23 @@ sealed interface Failure {
     data class RunFailed(
         val model: String,
         val detail: String,
+        val format: Format = Format.LITE,
     ) : Failure {
         override val sentence =
             "$model loaded but did not run: $detail. Check the file on your computer with " +
-                "`python -m runtime_check FILE --run-on arm64-2.1.0`."
+                "`python -m runtime_check FILE --run-on ${format.runOn}`."
     }
 
     data class OutOfMemory(
         val what: String,
     ) : Failure {
         override val sentence = "Not enough memory for $what. Close other apps, or choose a smaller one."
+    }
+
+    data class Unexpected(
+        val detail: String,
+    ) : Failure {
+        override val sentence = "This did not work: $detail. Try again, or choose another file."
     }
 
     data class CameraUnavailable(

@@ -1,10 +1,11 @@
 package dev.torchmobile.core
 
-/** Smallest, largest and mean value of a whole tensor, of those that are finite. */
+/** Smallest, largest and mean value of a whole tensor, of those that are finite, and how many are not. */
 data class Figures(
     val minimum: Double?,
     val maximum: Double?,
     val mean: Double?,
+    val nonfinite: Int = 0,
 )
 
 /**
@@ -66,7 +67,9 @@ internal fun expected(node: JsonNode): Expected {
     if (stride == 1) return Expected(shape, held(node, shape))
     val count = TensorValue.elementCount(shape) ?: node.field("shape").wrong("a shape")
     val places = (count - start + stride - 1).coerceAtLeast(0) / stride
-    val figures = Figures(figure(node, "minimum"), figure(node, "maximum"), figure(node, "mean"))
+    val nonfinite = node.optional("nonfinite")?.int() ?: 0
+    if (nonfinite < 0) node.field("nonfinite").wrong("not below zero")
+    val figures = Figures(figure(node, "minimum"), figure(node, "maximum"), figure(node, "mean"), nonfinite)
     return Expected(shape, held(node, listOf(places)), start, stride, figures)
 }
 

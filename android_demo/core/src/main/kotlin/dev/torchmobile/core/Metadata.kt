@@ -80,6 +80,9 @@ data class Metadata(
     val model: String,
     val license: String?,
     val tolerance: Tolerance,
+    val detection: DetectionLimits? = null,
+    val format: Format = Format.LITE,
+    val program: Program? = null,
 ) {
     /** The label of class [index] of [classes]; its number where there are no labels, or for others. */
     fun label(
@@ -100,6 +103,9 @@ private fun metadata(root: JsonNode): Metadata {
     val quantization = root.field("quantization")
     val producedBy = root.field("produced_by")
     val provenance = root.field("provenance")
+    val program = root.optional("program")?.let(::program)
+    val format = root.optional("format")?.oneOf(Format.entries) { it.label } ?: Format.LITE
+    if ((format == Format.PROGRAM) != (program != null)) throw FieldException("field `program`: stated for a .pte, and for no other file")
     return Metadata(
         name = root.field("name").string(),
         task = root.optional("task")?.let { node -> node.oneOf(Task.entries) { it.label } },
@@ -114,6 +120,9 @@ private fun metadata(root: JsonNode): Metadata {
         model = provenance.field("model").string(),
         license = provenance.optional("license")?.string(),
         tolerance = tolerance(root.field("tolerance")),
+        detection = detection(output),
+        format = format,
+        program = program,
     )
 }
 

@@ -74,7 +74,7 @@ internal fun outputTensors(output: JsonNode): List<OutputTensor> {
     return tensors
 }
 
-private fun outputTensor(node: JsonNode): OutputTensor {
+internal fun outputTensor(node: JsonNode): OutputTensor {
     val shape = node.shape()
     val axes = node.field("axes").list().map(JsonNode::string)
     if (axes.size != shape.size) node.field("axes").fault("${axes.size} axes for a shape of ${shape.size}")

@@ -1,5 +1,6 @@
 package dev.torchmobile.core
 
+import java.io.ByteArrayOutputStream
 import java.io.EOFException
 import java.io.IOException
 import java.io.RandomAccessFile
@@ -17,6 +18,7 @@ internal class OddZip(
 internal class ZipRecord(
     val name: List<Byte>,
     val size: Long,
+    val crc: Long,
     private val start: Long,
     private val stored: Long,
     private val deflated: Boolean,
@@ -28,6 +30,17 @@ internal class ZipRecord(
     ) {
         if (deflated) return inflate(file, take)
         blocks(file, take)
+    }
+
+    /** The whole content, or null where it is more than [most] bytes. */
+    fun content(
+        file: RandomAccessFile,
+        most: Int,
+    ): ByteArray? {
+        if (size > most) return null
+        val bytes = ByteArrayOutputStream()
+        read(file) { block, count -> bytes.write(block, 0, count) }
+        return bytes.toByteArray()
     }
 
     private fun blocks(
@@ -72,15 +85,36 @@ internal class ZipRecord(
     }
 }
 
+/** The [records] of a zip in its order; [start] bytes of a program are in front of it. */
+internal class PlainZip(
+    val start: Long,
+    val records: List<ZipRecord>,
+) {
+    fun find(name: String): ZipRecord? = records.find { it.name == name.toByteArray().asList() }
+}
+
+/** Whether a file begins as an ExecuTorch program does. */
+internal fun isProgram(file: RandomAccessFile): Boolean {
+    if (file.length() < PROGRAM_HEAD) return false
+    return file.at(0, PROGRAM_HEAD).int(PROGRAM_HEAD - 4) == PROGRAM_SIGNATURE
+}
+
+/** Whether the last bytes of [file] are the end of a zip without a comment. */
+internal fun endsWithZip(file: RandomAccessFile): Boolean {
+    if (file.length() < END) return false
+    return file.at(file.length() - END, END).int(0) == END_SIGNATURE
+}
+
 /**
- * The records of the zip in [file], in its order; throw [OddZip].
+ * The records of the zip in [file]; throw [OddZip].
  *
  * Zip readers disagree on crafted files, so what is verified here need not be what the runtime
  * loads. Only the plain form that `exporter` writes is taken: record behind record from the first
  * byte, then the directory, then the end, all saying the same, with no extra field, comment, 64-bit
  * size or size after the data. `check_zip` of the Python side is the same idea with more forms.
+ * Behind an ExecuTorch program the first byte is the one that the directory names: [PlainZip.start].
  */
-internal fun readPlainZip(file: RandomAccessFile): List<ZipRecord> {
+internal fun readPlainZip(file: RandomAccessFile): PlainZip {
     val length = file.length()
     if (length < END) throw OddZip("it is too short")
     val end = file.at(length - END, END)
@@ -94,20 +128,23 @@ internal fun readPlainZip(file: RandomAccessFile): List<ZipRecord> {
     if (start + size + END != length || size > MAX_DIRECTORY) throw OddZip("its directory does not lie where its end record says")
     val directory = file.at(start, size.toInt())
     if (size >= LOCATOR && directory.int((size - LOCATOR).toInt()) == LOCATOR_SIGNATURE) throw OddZip("it has a second end record")
-    return records(file, directory, count, start)
+    val behind = isProgram(file) && size >= CENTRAL
+    val first = if (behind) directory.unsigned(FIRST_OFFSET) else 0
+    if (behind && first < PROGRAM_HEAD) throw OddZip("its records lie on its program")
+    return PlainZip(first, records(file, directory, count, first..start))
 }
 
 private fun records(
     file: RandomAccessFile,
     directory: ByteBuffer,
     count: Int,
-    bodyEnd: Long,
+    body: LongRange,
 ): List<ZipRecord> {
     val found = mutableListOf<ZipRecord>()
     val names = mutableSetOf<List<Byte>>()
     var root: List<Byte>? = null
     var position = 0
-    var offset = 0L
+    var offset = body.first
     repeat(count) {
         if (position + CENTRAL > directory.limit()) throw OddZip("its directory ends early")
         val nameSize = directory.short(position + 28)
@@ -132,8 +169,12 @@ private fun records(
         offset += LOCAL + nameSize + directory.unsigned(position + 20)
         position = next
     }
-    if (position != directory.limit() || offset != bodyEnd) throw OddZip("it holds other bytes than records")
-    if (found.sumOf { it.size } > MAX_EXPANSION * bodyEnd + MARGIN) throw OddZip("it would unpack to far more than its size")
+    if (position != directory.limit() || offset != body.last) throw OddZip("it holds other bytes than records")
+    if (found.sumOf { it.size } >
+        MAX_EXPANSION * (body.last - body.first) + MARGIN
+    ) {
+        throw OddZip("it would unpack to far more than its size")
+    }
     return found
 }
 
@@ -153,7 +194,8 @@ private fun record(
             stored == FULL ||
             size == FULL
     if (odd || !isPlain(name)) throw OddZip("a record is encrypted, packed in an unknown way or has an odd name")
-    return ZipRecord(name.drop(name.indexOf(SLASH) + 1), size, start, stored, method == DEFLATED)
+    val crc = directory.unsigned(at + 16)
+    return ZipRecord(name.drop(name.indexOf(SLASH) + 1), size, crc, start, stored, method == DEFLATED)
 }
 
 /** A name of two parts or more, none of them a step in the file system, without control characters. */
@@ -193,12 +235,17 @@ private fun ByteBuffer.bytes(
 private const val BLOCK = 1 shl 16
 private const val END = 22
 private const val CENTRAL = 46
+private const val FIRST_OFFSET = 42
 private const val LOCAL = 30
 private const val LOCATOR = 20
 private const val END_SIGNATURE = 0x06054b50
 private const val CENTRAL_SIGNATURE = 0x02014b50
 private const val LOCAL_SIGNATURE = 0x04034b50
 private const val LOCATOR_SIGNATURE = 0x07064b50
+
+// "ET12", little-endian, behind the four bytes of a flatbuffer's root.
+private const val PROGRAM_SIGNATURE = 0x32315445
+private const val PROGRAM_HEAD = 8
 private const val STORED = 0
 private const val DEFLATED = 8
 

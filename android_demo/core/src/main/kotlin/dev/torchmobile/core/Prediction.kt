@@ -51,6 +51,18 @@ sealed interface Shown {
         val detections: List<Detection>,
     ) : Shown
 
+    /** Key points of [image], in the output's order. */
+    class Points(
+        val image: RgbImage,
+        val points: List<KeyPoint>,
+    ) : Shown
+
+    /** A picture of the network's own, to stand beside the photo. */
+    class Made(
+        val made: MadePicture,
+        val unit: String?,
+    ) : Shown
+
     /** A vector, and its cosine to that of the photo before; null for the first. */
     class Embedding(
         val vector: DoubleArray,
@@ -113,6 +125,8 @@ private fun shown(
                 Task.SEGMENTATION -> classMap(output, metadata.labels)?.let { segments(image, it, placement) }
                 Task.DEPTH -> depth(image, output, placement)
                 Task.EMBEDDING -> embedding(output, previous)
+                Task.KEYPOINTS -> keyPoints(output, metadata.labels, placement)?.let { Shown.Points(image, it) }
+                Task.IMAGE -> madePicture(output)?.let { Shown.Made(it, output.spec.unit) }
                 else -> null
             }
         if (shown != null) return shown to setOf(output)

@@ -85,8 +85,8 @@ fun rgbImage(
 /**
  * Turn a stored image upright by its EXIF [orientation] (1 to 8; others count as 1).
  *
- * Orientations 5 to 8 swap the sides. For each upright pixel the stored one is named, as in the
- * EXIF 2.32 specification, tag 0x0112.
+ * Orientations 5 to 8 swap the sides. For each upright pixel the stored one is found, as in the
+ * EXIF 2.32 specification, tag 0x0112; nothing is allocated for a pixel.
  */
 fun RgbImage.upright(orientation: Int): RgbImage {
     if (orientation !in 2..8) return this
@@ -95,27 +95,28 @@ fun RgbImage.upright(orientation: Int): RgbImage {
     val newWidth = if (swapped) height else width
     val turned = ByteArray(bytes.size)
     val turnedAlpha = alpha?.let { ByteArray(it.size) }
+    // The stored pixel of the first upright one, and how far it is to the next in its row and column.
+    val last = height * width - 1
+    val (first, across, down) =
+        when (orientation) {
+            2 -> Triple(width - 1, -1, width)
+            3 -> Triple(last, -1, -width)
+            4 -> Triple(last - (width - 1), 1, -width)
+            5 -> Triple(0, width, 1)
+            6 -> Triple(last - (width - 1), -width, 1)
+            7 -> Triple(last, -width, -1)
+            else -> Triple(width - 1, width, -1)
+        }
     var at = 0
     for (y in 0 until newHeight) {
+        var pixel = first + y * down
         for (x in 0 until newWidth) {
-            val flippedX = newWidth - 1 - x
-            val flippedY = newHeight - 1 - y
-            val (fromY, fromX) =
-                when (orientation) {
-                    2 -> y to flippedX
-                    3 -> flippedY to flippedX
-                    4 -> flippedY to x
-                    5 -> x to y
-                    6 -> flippedX to y
-                    7 -> flippedX to flippedY
-                    else -> x to flippedY
-                }
-            val pixel = fromY * width + fromX
             turnedAlpha?.set(at / 3, checkNotNull(alpha)[pixel])
             val from = 3 * pixel
             turned[at++] = bytes[from]
             turned[at++] = bytes[from + 1]
             turned[at++] = bytes[from + 2]
+            pixel += across
         }
     }
     return RgbImage(newHeight, newWidth, turned, turnedAlpha)

@@ -1,9 +1,10 @@
 package dev.torchmobile.core
 
-/** One model that can be chosen: its file name and where it lies. */
+/** One model that can be chosen: its file name, where it lies, and whether a person opened it. */
 data class ModelFile(
     val name: String,
     val path: String,
+    val isOpened: Boolean,
 )
 
 /** A model ready for photos, with the badge it earned on this phone. */
@@ -22,9 +23,10 @@ class Photo(
     val sample: Int,
 )
 
-/** One column of the side-by-side result. */
+/** One column of the side-by-side result; [photo] is what this model saw. */
 data class Column(
     val model: ReadyModel,
+    val photo: Photo,
     val prediction: Prediction,
     val latency: LatencyWindow,
 )

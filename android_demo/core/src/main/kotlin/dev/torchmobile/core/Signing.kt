@@ -71,16 +71,16 @@ fun requireVouched(
 
 private fun vouch(
     file: RandomAccessFile,
-    records: List<ZipRecord>,
+    zip: PlainZip,
     key: PublicKey,
     refuse: (Doubt, String) -> Nothing,
 ) {
-    val own = listOf(MANIFEST, SIGNATURE).map { name -> records.find { it.name == name.toByteArray().asList() } }
+    val own = listOf(zip.find(MANIFEST), zip.find(SIGNATURE))
     val (manifestRecord, signatureRecord) = own
     if (manifestRecord == null || signatureRecord == null) refuse(Doubt.UNSIGNED, "it is not signed")
-    val manifest = content(file, manifestRecord, MAX_MANIFEST) ?: refuse(Doubt.UNREADABLE, "its manifest is too long")
+    val manifest = manifestRecord.content(file, MAX_MANIFEST) ?: refuse(Doubt.UNREADABLE, "its manifest is too long")
     val signature =
-        content(file, signatureRecord, MAX_SIGNATURE)?.let(::parseSignature)
+        signatureRecord.content(file, MAX_SIGNATURE)?.let(::parseSignature)
             ?: refuse(Doubt.UNREADABLE, "its signature cannot be read")
     if (!signature.id.contentEquals(key.keyId)) refuse(Doubt.OTHER_KEY, "key ${shownId(signature.id)} signed it")
     val good =
@@ -88,20 +88,11 @@ private fun vouch(
             ed25519Verifies(key.key, signature.ofComment, signature.bytes + signature.comment)
     if (!good) refuse(Doubt.WRONG_SIGNATURE, "its signature does not fit")
     val listed = parseManifest(manifest) ?: refuse(Doubt.UNREADABLE, "its manifest cannot be read")
-    val found = records.filter { it !in own }.associate { it.name to sha256(file, it) }
+    val found = zip.records.filter { it !in own }.associate { it.name to sha256(file, it) }
     val changed = (listed.keys + found.keys).find { listed[it] != found[it] }
     if (changed != null) refuse(Doubt.OTHER_RECORDS, "its record ${String(changed.toByteArray())} is not as it was signed")
-}
-
-private fun content(
-    file: RandomAccessFile,
-    record: ZipRecord,
-    most: Int,
-): ByteArray? {
-    if (record.size > most) return null
-    val bytes = java.io.ByteArrayOutputStream()
-    record.read(file) { block, count -> bytes.write(block, 0, count) }
-    return bytes.toByteArray()
+    // The metadata are signed, and the program's hash is in them.
+    if (zip.start > 0 && programDoubt(file, zip) != null) refuse(Doubt.OTHER_RECORDS, "its program is not as it was signed")
 }
 
 private fun sha256(
@@ -110,7 +101,7 @@ private fun sha256(
 ): String {
     val digest = MessageDigest.getInstance("SHA-256")
     record.read(file) { block, count -> digest.update(block, 0, count) }
-    return digest.digest().joinToString("") { "%02x".format(it) }
+    return hex(digest.digest())
 }
 
 /** What is in a minisign file; nothing in it is verified yet. */

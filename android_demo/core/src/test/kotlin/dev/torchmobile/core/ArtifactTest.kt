@@ -135,6 +135,11 @@ class ArtifactTest {
         assertEquals(listOf(5, 5), runs.map { it.samplesMs.size })
         assertEquals(1.0, runs[0].medianMs, 0.0)
         assertEquals(5.0, runs[0].peakMb!!, 0.0)
+        // Stopped in the second run: the first is what there is.
+        var asked = 0
+        val stopped =
+            benchmark(artifact, BenchmarkPlan(0, 2, listOf(1, 2, 3)), runtime::setThreads, { null }, isCanceled = { ++asked > 4 })
+        assertEquals(listOf(1), stopped.map { it.threads })
     }
 
     @Test

@@ -80,6 +80,10 @@ class ContractTest {
         assertEquals(listOf(Holds.BOXES, Holds.CLASS_INDEX, Holds.SCORES), detector.outputs.map { it.holds })
         assertEquals(listOf(null, null, null), detector.outputs.map { it.classAxis })
         assertTrue(detector.outputs.all { it.varies })
+        assertEquals(DetectionLimits(0.25, 0.5, 300), detector.detection)
+        val rows = FoundRows(boxes = 0, scores = 2, classes = 1, rows = listOf(0, 1, 2), detector.detection)
+        assertEquals(rows, foundRows(detector.outputs, detector.detection))
+        assertNull(parseMetadata(Fixtures.text("contract/metadata.json"), "x.ptl").detection)
     }
 
     @Test

@@ -9,10 +9,12 @@ import dev.torchmobile.core.METADATA_KEY
 import dev.torchmobile.core.Runtime
 import dev.torchmobile.core.TensorValue
 import dev.torchmobile.core.firstLine
+import dev.torchmobile.core.fromChannelsLast
 import org.pytorch.DType
 import org.pytorch.Device
 import org.pytorch.IValue
 import org.pytorch.LiteModuleLoader
+import org.pytorch.MemoryFormat
 import org.pytorch.Module
 import org.pytorch.PyTorchAndroid
 import org.pytorch.Tensor
@@ -21,7 +23,7 @@ import java.nio.ByteBuffer
 import java.nio.ByteOrder
 
 /**
- * Runs artifacts on PyTorch's lite interpreter: the only class that touches `org.pytorch`.
+ * Runs artifacts on PyTorch's lite interpreter: the only file that touches that library.
  *
  * Nothing of `android.*` is used, so that the same class runs in a desktop Java on the AAR's own
  * x86_64 libraries.
@@ -46,8 +48,19 @@ class LiteModuleRuntime(
         return LiteModel(module, records[METADATA_KEY].orEmpty(), records[GOLDEN_KEY].orEmpty())
     }
 
-    override fun setThreads(threads: Int) = PyTorchAndroid.setNumThreads(threads)
+    override fun setThreads(threads: Int) =
+        try {
+            PyTorchAndroid.setNumThreads(threads)
+        } catch (error: LinkageError) {
+            throw DemoException(Failure.UnsupportedAbi(abis), error)
+        }
 }
+
+/** What runs `.ptl` files. */
+fun liteRuntime(
+    version: String,
+    abis: String,
+): Runtime? = LiteModuleRuntime(version, abis)
 
 private class LiteModel(
     private val module: Module,
@@ -87,6 +100,17 @@ private fun values(result: IValue): List<TensorValue> =
 
 private fun value(tensor: Tensor): TensorValue {
     val shape = tensor.shape().toList()
+    val lying = asItLies(tensor, shape)
+    val isChannelsLast = tensor.memoryFormat() == MemoryFormat.CHANNELS_LAST || tensor.memoryFormat() == MemoryFormat.CHANNELS_LAST_3D
+    if (!isChannelsLast) return lying
+    return TensorValue(lying.dtype, shape, fromChannelsLast(lying.bytes, lying.dtype.size, shape))
+}
+
+/** The elements of [tensor] in the order of its memory, which C order need not be. */
+private fun asItLies(
+    tensor: Tensor,
+    shape: List<Long>,
+): TensorValue {
     if (tensor.dtype() == DType.FLOAT32) return TensorValue.of(tensor.dataAsFloatArray, shape)
     val count = tensor.numel().toInt()
     val (dtype, size) =

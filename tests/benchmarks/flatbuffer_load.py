@@ -1,6 +1,6 @@
-"""Load one model file and run it once: the part of `tests.benchmarks.formats` in a fresh process.
+"""Load a model file and run it once: what `tests.benchmarks.flatbuffer` does in a fresh process.
 
-python -m tests.benchmarks.formats_load lite|onnxruntime FILE
+python -m tests.benchmarks.flatbuffer_load lite|onnxruntime FILE
 """
 
 from __future__ import annotations

@@ -5,6 +5,7 @@ import android.graphics.Canvas
 import android.graphics.Color
 import android.graphics.Paint
 import dev.torchmobile.core.Detection
+import dev.torchmobile.core.KeyPoint
 import dev.torchmobile.core.RgbImage
 import java.util.Locale
 import kotlin.math.max
@@ -13,15 +14,14 @@ private const val MOST_BOXES = 100
 private const val LEAST_SIDE = 640
 private const val LINE_SHARE = 160f
 private const val TEXT_SHARE = 26f
+private const val POINT_SHARE = 70f
 
 /** The photo with the boxes of [found] and their labels; a small photo is enlarged for them. */
 fun drawBoxes(
     image: RgbImage,
     found: List<Detection>,
 ): Bitmap {
-    val times = max(1, LEAST_SIDE / max(image.height, image.width))
-    val photo = bitmapOf(image)
-    val picture = Bitmap.createScaledBitmap(photo, times * image.width, times * image.height, true).copy(Bitmap.Config.ARGB_8888, true)
+    val (picture, times) = enlarged(image)
     val canvas = Canvas(picture)
     val side = max(picture.height, picture.width)
     val line = Paint(Paint.ANTI_ALIAS_FLAG).apply { style = Paint.Style.STROKE }
@@ -42,4 +42,34 @@ fun drawBoxes(
         canvas.drawText(label, left, foot - text.descent() / 2, text)
     }
     return picture
+}
+
+/** The photo with [points]: filled where they are sure, else rings; a small photo is enlarged for them. */
+fun drawPoints(
+    image: RgbImage,
+    points: List<KeyPoint>,
+): Bitmap {
+    val (picture, times) = enlarged(image)
+    val canvas = Canvas(picture)
+    val radius = max(picture.height, picture.width) / POINT_SHARE
+    val paint = Paint(Paint.ANTI_ALIAS_FLAG)
+    paint.strokeWidth = radius / 3
+    for (point in points.reversed()) {
+        val (x, y) = listOf(point.place.x, point.place.y).map { (times * it).toFloat() }
+        paint.style = if (point.isSure) Paint.Style.FILL else Paint.Style.STROKE
+        // A dark rim: the photo may have the color.
+        paint.color = Color.BLACK
+        canvas.drawCircle(x, y, radius + radius / 4, paint)
+        paint.color = color(point)
+        canvas.drawCircle(x, y, radius, paint)
+    }
+    return picture
+}
+
+/** The photo to draw on, and how many times larger than [image] it is. */
+private fun enlarged(image: RgbImage): Pair<Bitmap, Double> {
+    val photo = bitmapOf(image)
+    val times = max(1, LEAST_SIDE / max(photo.height, photo.width))
+    val scaled = Bitmap.createScaledBitmap(photo, times * photo.width, times * photo.height, true)
+    return scaled.copy(Bitmap.Config.ARGB_8888, true) to scaled.width / image.width.toDouble()
 }

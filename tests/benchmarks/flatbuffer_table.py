@@ -1,4 +1,4 @@
-"""The table of `tests.benchmarks.formats`: medians of the rounds, and the conclusion from them."""
+"""The table of `tests.benchmarks.flatbuffer`: medians of the rounds, and what follows from them."""
 
 from __future__ import annotations
 
@@ -129,7 +129,7 @@ def render(
         "",
         f"One thread; medians of {rounds} rounds, interleaved, a fresh process for each load, the "
         f"file in the page cache; torch {torch}, load average {os.getloadavg()[1]:.1f}; "
-        "`python -m tests.benchmarks.formats`. Memory is growth since before the load. "
+        "`python -m tests.benchmarks.flatbuffer`. Memory is growth since before the load. "
         "Flatbuffer files are mapped, not read: their pages are resident, and the system may drop "
         "them; `no file behind it` is what it has to keep. The 2.1.0 runtimes drop float weights "
         "once XNNPACK has packed them, as phone builds do; Python cannot, and keeps both.",

@@ -1,0 +1,1 @@
+"""ExecuTorch programs (`.pte`): what is lowered, and how it is packed."""

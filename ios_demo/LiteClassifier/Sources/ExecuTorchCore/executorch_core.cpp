@@ -1,0 +1,1 @@
+../../../../runtime_check/native/executorch_core.cpp

@@ -1,0 +1,1 @@
+../../../../../runtime_check/native/lite_core.h

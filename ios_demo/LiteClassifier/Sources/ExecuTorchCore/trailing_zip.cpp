@@ -1,0 +1,1 @@
+../../../../runtime_check/native/trailing_zip.cpp

@@ -1,0 +1,1 @@
+../../../../runtime_check/native/core_common.h
