@@ -108,10 +108,11 @@ def program_table(rows: dict[str, dict[str, Any]]) -> str:
     out = [
         "# timm's families as ExecuTorch programs",
         "",
-        f"**fp32: {good} of {len(rows)}** exported and verified: bare network and softmax, random "
-        "weights, BatchNorm statistics randomized; the saved file, run by ExecuTorch's own runtime "
-        "in a fresh process, agrees with eager on five pictures. `max |d|` is of probabilities. "
-        "`XNNPACK` is the number of pieces that it computes; the rest are calls of ExecuTorch's "
+        f"**fp32: {good} of {len(rows)}** exported and verified: bare network, random weights, "
+        "BatchNorm statistics randomized; the saved file, run by ExecuTorch's own runtime in a "
+        "fresh process, agrees with eager on five pictures. `max |d|` is of what the network "
+        "gives, whatever its size; `dB` is the signal over that difference. `XNNPACK` is the "
+        "number of pieces that it computes; the rest are calls of ExecuTorch's "
         "portable operators.",
         "",
         "Regenerate with `python -m tests.benchmarks.families --format pte`.",
