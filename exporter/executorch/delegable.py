@@ -19,6 +19,7 @@ from torch.export import ExportedProgram
 
 from ..rewrites.passes import PASSES, PassEffect
 from .constants import fold_constants
+from .crops import plain_crops
 from .finite import finite_padding
 from .graph import Editor, aten, calls, replace, static_shape, tidy
 from .norms import plain_group_norms, plain_layer_norms
@@ -195,5 +196,6 @@ def rewrite_program(
         )
     fold_constants(exported)
     finite_padding(exported)
+    plain_crops(exported)
     own_dequantize(exported)
     return effects
