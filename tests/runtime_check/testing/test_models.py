@@ -140,7 +140,7 @@ def test_drawn_quantization_recipes_hold_stage_by_stage(tmp_path: Path) -> None:
     the ledger must show that none of them strays further from float than quantizing did.
     """
     exporter = pytest.importorskip("exporter")
-    from exporter.errors import NothingQuantized
+    from exporter.errors import NothingQuantized, NothingToVerify
 
     quantized = []
 
@@ -167,6 +167,8 @@ def test_drawn_quantization_recipes_hold_stage_by_stage(tmp_path: Path) -> None:
             )
         except NothingQuantized:
             return  # a stack of convolutions has nothing for dynamic quantization
+        except NothingToVerify:
+            return  # rounding moves drawn weights' outputs by more than a tenth of their span
         rows = {row.stage: row.max_abs for row in artifact.metadata.ledger}
         step = artifact.metadata.tolerance.step
         assert step is not None
