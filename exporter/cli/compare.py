@@ -103,7 +103,7 @@ def compare(
         bool | None,
         typer.Option(
             "--count/--no-count",
-            help="Count ARM64 instructions; done unless told where the device runtime is installed.",
+            help="Count ARM64 instructions; unless told, where the device runtime is installed.",
             rich_help_panel=_PANEL,
         ),
     ] = None,
@@ -209,7 +209,7 @@ def _show(found: Comparison, out: Path) -> None:
     table = Table(box=None, pad_edge=False)
     table.add_column("file", no_wrap=True)
     for _, heading in fields:
-        table.add_column(heading, justify="right", no_wrap=True)
+        table.add_column(Text(heading), justify="right", min_width=len(heading))
     table.add_column("front of", no_wrap=True)
     for row in rows:
         if row.failed:
@@ -225,8 +225,8 @@ def _show(found: Comparison, out: Path) -> None:
         stdout.print(Text(f"ms: {found.timing}", style="dim"))
     for row in rows:
         if row.failed:
-            name = Text(f"{row.name}.{row.format} failed: ", style="yellow")
-            stdout.print(name.append(printable(row.reason, lines=True), style="default"))
+            failed = Text(f"{row.name}.{row.format} failed: ", style="yellow")
+            stdout.print(failed.append(printable(row.reason, lines=True), style="default"))
     if found.picked_why:
         stdout.print(Text(found.picked_why, style="bold" if found.picked else "yellow"))
     if found.picked:

@@ -17,11 +17,11 @@ _TOP, _BOTTOM = 16.0, PIXELS - 12.0
 # From which ratio of largest to smallest cost the axis is logarithmic.
 _LOG_FROM = 8.0
 _SHAPES = 6
-# What the axis is called, and what a value is divided by.
-_AXES: dict[Cost, tuple[str, float]] = {
-    "mb": ("MB", 1.0),
-    "ms": ("ms, one thread of this computer", 1.0),
-    "instructions": ("million ARM64 instructions", 1e6),
+# What the plot and its axis are called, and what a value is divided by.
+_AXES: dict[Cost, tuple[str, str, float]] = {
+    "mb": ("File size", "MB", 1.0),
+    "ms": ("Time on this computer", "ms, one thread", 1.0),
+    "instructions": ("Work on a phone's processor", "million ARM64 instructions", 1e6),
 }
 WORTHS: dict[Worth, str] = {
     "accuracy": "Accuracy",
@@ -49,6 +49,7 @@ class Scatter:
 
     cost: Cost
     title: str
+    axis: str
     dots: tuple[Dot, ...]
     steps: tuple[tuple[float, float], ...]
     x_ticks: tuple[tuple[float, str], ...]
@@ -65,7 +66,7 @@ def series_of(rows: Sequence[Row]) -> dict[str, int]:
 
 def scatter(rows: Sequence[Row], cost: Cost, by: Worth, limits: Limits) -> Scatter | None:
     """Lay out the rows that have both figures; None where these are fewer than two."""
-    unit = _AXES[cost][1]
+    title, axis, unit = _AXES[cost]
     points = [
         (getattr(row, cost) / unit, value, row)
         for row in rows
@@ -76,13 +77,12 @@ def scatter(rows: Sequence[Row], cost: Cost, by: Worth, limits: Limits) -> Scatt
     series = series_of(rows)
     across = _Axis.over([x for x, _, _ in points], _LEFT, _RIGHT, log=True)
     up = _Axis.over([y for _, y, _ in points], _BOTTOM, _TOP, most=None if by == "sqnr_db" else 1.0)
-    write = writer(by)
     dots = [
         Dot(
             x=across.place(x),
             y=up.place(y),
             series=series[row.recipe],
-            title=f"{row.file}: {significant(x)} {_AXES[cost][0]}, {write(y)}",
+            title=f"{row.file}: {significant(x)} {axis}, {writer(by)(y)}",
             on_front=cost in row.fronts,
         )
         for x, y, row in points
@@ -90,19 +90,22 @@ def scatter(rows: Sequence[Row], cost: Cost, by: Worth, limits: Limits) -> Scatt
     front = sorted((dot.x, dot.y) for dot in dots if dot.on_front)
     return Scatter(
         cost=cost,
-        title=f"{WORTHS[by]} against {_AXES[cost][0]}",
+        title=title,
+        axis=axis,
         dots=tuple(_labeled(dots, [row for _, _, row in points])),
         steps=tuple(_steps(front)),
         x_ticks=across.ticks(significant_tick),
-        y_ticks=up.ticks(write),
+        y_ticks=up.ticks(writer(by, tick=True)),
         limit=_limit(cost, limits, across),
         described="; ".join(dot.title for dot in dots if dot.on_front),
     )
 
 
-def writer(by: Worth) -> Callable[[float], str]:
-    """Return what writes a worth for people."""
-    return percent if by != "sqnr_db" else lambda value: f"{value:.1f}"
+def writer(by: Worth, *, tick: bool = False) -> Callable[[float], str]:
+    """Return what writes a worth for people; at a `tick` of an axis without zeros behind it."""
+    if by == "sqnr_db":
+        return "{:.6g}".format if tick else "{:.1f} dB".format
+    return (lambda value: f"{100 * value:.6g}%") if tick else percent
 
 
 def significant_tick(value: float) -> str:
@@ -160,8 +163,8 @@ class _Axis:
 
 
 def _round_values(low: float, high: float) -> list[float]:
-    """Return multiples of 1, 2 or 5 times a power of ten, four to eight of them."""
-    rough = (high - low) / 5
+    """Return multiples of 1, 2 or 5 times a power of ten, three to seven of them."""
+    rough = (high - low) / 6
     power = 10.0 ** math.floor(math.log10(rough))
     step = next(m * power for m in (1, 2, 5, 10) if m * power >= rough)
     first = math.ceil(low / step)
@@ -171,7 +174,7 @@ def _round_values(low: float, high: float) -> list[float]:
 def _powers(low: float, high: float) -> list[float]:
     """Return 1, 2 and 5 times powers of ten; of many powers, the powers alone."""
     first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
-    factors = (1, 2, 5) if last - first <= 3 else (1,)
+    factors = (1, 2, 5) if high / low < 300 else (1,)
     return [m * 10.0**n for n in range(first, last + 1) for m in factors]
 
 

@@ -31,7 +31,7 @@ Outputs = Sequence[Tensor]
 
 
 def from_ledger(row: LedgerRow, metric: Metric) -> Quality:
-    """Take what the ledger says of the saved file: its few golden inputs, where there are no images.
+    """Take what the ledger says of the saved file on its few golden inputs: there are no images.
 
     Shares of five inputs are no figure to choose by; they are there so that a wreck shows.
     """

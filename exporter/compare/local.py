@@ -43,7 +43,7 @@ class Resources:
 
 
 def _cores() -> int:
-    if sys.platform == "linux":
+    if hasattr(os, "sched_getaffinity"):  # what a container or `taskset` leaves
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 

@@ -96,7 +96,7 @@ def _weigh_one(model: str) -> int | None:
         if not is_factory(model):
             return parameter_bytes(model, exportable=False)
         module = build(model).module
-    except BaseException as error:  # noqa: BLE001  the trial says what is wrong with it
+    except BaseException as error:
         if isinstance(error, KeyboardInterrupt):
             raise
         return None

@@ -1,4 +1,4 @@
-"""Write `compare.html`: one file with its styles, drawings and the few lines that sort its table."""
+"""Write `compare.html`: one file with its styles, its drawings and the lines that sort it."""
 
 from __future__ import annotations
 

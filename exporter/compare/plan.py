@@ -7,7 +7,7 @@ import math
 import re
 import sys
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -106,6 +106,21 @@ class Trial:
         parts = [self.choice.name, "" if self.recipe == "none" else self.recipe]
         return "-".join(
             [*filter(None, parts), *([str(self.input_size)] if self.input_size else [])]
+        )
+
+    def absolute(self) -> Trial:
+        """Return the same with absolute paths."""
+
+        def full(path: Path | None) -> Path | None:
+            return None if path is None else path.absolute()
+
+        weights, labels = full(self.choice.weights), full(self.choice.labels)
+        photos = self.calibration
+        return replace(
+            self,
+            choice=replace(self.choice, weights=weights, labels=labels),
+            calibration=photos.absolute() if isinstance(photos, Path) else photos,
+            evaluate=full(self.evaluate),
         )
 
     @property

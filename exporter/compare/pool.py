@@ -76,7 +76,7 @@ class _Pool:
         return self.memory if task.memory is None else task.memory
 
     def start(self, index: int, task: Task) -> None:
-        out, errors = tempfile.TemporaryFile(), tempfile.TemporaryFile()
+        out, errors = tempfile.TemporaryFile(), tempfile.TemporaryFile()  # noqa: SIM115  `close` does
         process = subprocess.Popen(
             task.command,
             stdin=subprocess.PIPE,  # closed when this process ends, however that is

@@ -109,7 +109,7 @@ class Row(Frozen):
     ms: float | None = Field(default=None, description="median of one thread on `device`")
     instructions: int | None = None
     counted_on: str = ""
-    fronts: list[Cost] = []
+    fronts: list[Cost] = Field(default=[])
     within: bool | None = None
     seconds: float | None = None
     peak_mb: float | None = None

@@ -97,6 +97,8 @@ def jobs_of(plan: ComparePlan, out: Path, runtimes: Mapping[Format, str]) -> lis
         key = key_of(trial, contents, code)
         name = f"{trial.name[:_LONGEST]}-{trial.format}-{key[:_SHOWN_KEY]}"
         folder = out.absolute() / TRIALS / name
+        # Where a process starts does not matter then, nor is a folder `noise` taken for the word.
+        trial = trial.absolute()
         count_on = runtimes.get(trial.format, "")
         jobs.append(Job(trial=trial, key=key, folder=folder, count_on=count_on))
     return jobs
