@@ -82,7 +82,7 @@ def tasks_of(jobs: Sequence[Job]) -> list[Task]:
             command=(
                 sys.executable, "-W", "ignore", "-m", "exporter.compare.trial", job.to_json(),
             ),
-            memory=memory.estimate(weights[job.trial.choice.model], job.trial.format),
+            memory=memory.estimate(job.trial, weights[job.trial.choice.model]),
         )
         for job in jobs
     ]  # fmt: skip

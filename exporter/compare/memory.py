@@ -9,14 +9,17 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from runtime_check.options import Format
+from .plan import Trial
 
-# Python with torch and timm, and the process that checks the file beside it.
-_IMPORTS = 1_100_000_000
+# Python with torch and timm, and the process that checks the file beside it, as `peak_mb` in
+# `compare.json` counts them: the libraries that both map, twice.
+_IMPORTS = 1_700_000_000
 # An export holds up to ten times the weights of small models, and up to five of large ones
 # (`tests/benchmarks/export_cost.md`): activations of five inputs are most of it in small ones.
 _TIMES_WEIGHTS = 5
-_ACTIVATIONS = 300_000_000
+_ACTIVATIONS = 300_000_000  # at `_SIDE`; they grow with the picture's area
+_CALIBRATING = 1_300_000_000  # those of calibration images, at `_SIDE`
+_SIDE = 224
 # What lowering for ExecuTorch takes on top: its compiler, and one more copy.
 _COMPILER = 900_000_000
 # Left to everything else on the machine.
@@ -24,12 +27,14 @@ _SHARE = 0.9
 _SECONDS = 900
 
 
-def estimate(weights: int | None, format: Format) -> int | None:
+def estimate(trial: Trial, weights: int | None) -> int | None:
     """Return the bytes that an export takes, for `weights` bytes; None where these are unknown."""
     if weights is None:
         return None
-    lowering = _COMPILER + weights if format == "pte" else 0
-    return _IMPORTS + _ACTIVATIONS + _TIMES_WEIGHTS * weights + lowering
+    lowering = _COMPILER + weights if trial.format == "pte" else 0
+    area = max(1.0, ((trial.input_size or _SIDE) / _SIDE) ** 2)
+    activations = area * (_ACTIVATIONS + (_CALIBRATING if trial.calibrates else 0))
+    return _IMPORTS + int(activations) + _TIMES_WEIGHTS * weights + lowering
 
 
 def available() -> int:

@@ -81,11 +81,11 @@ def test_failures_come_back_and_the_limits_are_said(
     (trial,) = plan("no_such_model").trials()
     jobs = [Job(trial=trial, key=key, folder=tmp_path / key) for key in "ab"]
     said: list[str] = []
-    found = run_local(jobs, Resources(jobs=2, memory=2_000_000_000), said.append)
+    found = run_local(jobs, Resources(jobs=2, memory=3_000_000_000), said.append)
     assert {key: "no_such_model" in result.reason for key, result in found.items()} == {
         "a": True, "b": True,
     }  # fmt: skip
     assert said[0] == (
-        "2 exports, 1 at a time on 2 cores (the largest takes about 1.5 GB, 2.0 GB are free)"
+        "2 exports, 1 at a time on 2 cores (the largest takes about 2.1 GB, 3.0 GB are free)"
     )
     assert said[1].startswith("1 of 2: no_such_model.ptl failed: ")
