@@ -145,23 +145,26 @@ def _alone() -> Iterator[int]:
         os.close(kept)
 
 
-def _end_with_parent() -> None:
-    """End this process in order when its stdin closes: the parent is gone, or wants that."""
+def _end_with_parent(done: threading.Event) -> None:
+    """End this process in order when its stdin closes before it is `done`: the parent is gone."""
 
     def watch() -> None:
         while os.read(0, 1024):  # not by sys.stdin, whose lock Python wants when it ends
             pass
-        os.kill(os.getpid(), signal.SIGTERM)
+        if not done.is_set():
+            os.kill(os.getpid(), signal.SIGTERM)
 
     threading.Thread(target=watch, daemon=True).start()
 
 
 def main(argument: str) -> None:
     """Run the job in `argument` and print its result as JSON."""
+    done = threading.Event()
     with command_line(), _alone() as out:
-        _end_with_parent()
+        _end_with_parent(done)
         sys.path[:0] = [""]  # factories are looked for where the command was started
         result = run_trial(_JOB.validate_json(argument))
+        done.set()
         os.write(out, result.model_dump_json().encode())
 
 
