@@ -11,7 +11,7 @@ import typer
 from runtime_check.people import people_errors, refuse_old_names, run_app
 
 from ..errors import ExportError, UsageError, did_you_mean
-from . import export, inspect, migrate, sign
+from . import compare, export, inspect, migrate, sign
 from .options import RENAMED
 
 app = typer.Typer(
@@ -22,8 +22,8 @@ app = typer.Typer(
 )
 app.callback(invoke_without_command=True)(export.default)
 COMMANDS = (
-    export.export, inspect.inspect, inspect.models, inspect.recipes, inspect.doctor, sign.sign,
-    sign.keygen, migrate.migrate,
+    export.export, compare.compare, inspect.inspect, inspect.models, inspect.recipes,
+    inspect.doctor, sign.sign, sign.keygen, migrate.migrate,
 )  # fmt: skip
 for command in COMMANDS:
     app.command()(command)

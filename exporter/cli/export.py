@@ -41,7 +41,7 @@ def default(
     from ..api import export as run_export
     from ..options import DEFAULT_MODEL
 
-    formats = _formats(format)
+    formats = formats_named(format)
     with progress(not (json or quiet)) as (on_step, _):
         artifacts = [
             run_export(DEFAULT_MODEL, out=out, format=each, install=install or (), on_step=on_step)
@@ -73,7 +73,7 @@ def _show(artifacts: Sequence[Artifact]) -> None:
         show_files(artifacts)
 
 
-def _formats(text: str) -> tuple[Format, ...]:
+def formats_named(text: str) -> tuple[Format, ...]:
     """Read `--format`: one, or several with commas between, each once."""
     known: dict[str, Format] = {"ptl": "ptl", "pte": "pte"}
     formats = []
@@ -158,7 +158,7 @@ def export(
     from ..options import Budget, PreprocessingChoice
     from ..recipes import recipes_named
 
-    formats = _formats(format)
+    formats = formats_named(format)
     recipe = recipes_named(
         quantize,
         training=train is not None,
