@@ -206,11 +206,13 @@ def test_ktlint_is_content(run_tool: RunTool) -> None:
 
 
 def test_gradle_files_parse(tools: None) -> None:
-    """The catalog as TOML, XML as XML; the scripts are parsed by ktlint's rung."""
+    """The catalog as TOML, XML as XML; the scripts are run by Gradle or parsed by ktlint."""
     catalog = tomllib.loads((DEMO / "gradle/libs.versions.toml").read_text(encoding="utf-8"))
     for entry in (*catalog["libraries"].values(), *catalog["plugins"].values()):
         assert entry["version"]["ref"] in catalog["versions"]
-    scripts = "".join(path.read_text(encoding="utf-8") for path in DEMO.rglob("*.gradle.kts"))
+    files = [path for end in ("gradle", "gradle.kts") for path in DEMO.rglob(f"*.{end}")]
+    assert len(files) >= 4
+    scripts = "".join(path.read_text(encoding="utf-8") for path in files)
     for alias in re.findall(r"libs\.(?!versions|plugins)([a-z.]+)", scripts):
         assert alias.replace(".", "-") in catalog["libraries"], alias
     for alias in re.findall(r"libs\.plugins\.([a-z.]+)", scripts):
