@@ -20,6 +20,8 @@ android {
 
     defaultConfig {
         applicationId = "dev.torchmobile.demo"
+        // `.ci/emulator.sh` runs it: the golden vectors of every model in the assets.
+        testInstrumentationRunner = "dev.torchmobile.demo.GoldenInstrumentation"
         minSdk =
             libs.versions.minSdk
                 .get()
