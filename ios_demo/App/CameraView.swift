@@ -26,10 +26,10 @@ struct CameraView: View {
           .accessibilityLabel("Camera preview")
           // The frame that a drawing is of hides the preview, which is ahead of it.
           .overlay {
-            if let live = model.live, live.result.presentation.isDrawn { LivePicture(live: live) }
+            if let live = model.live, live.result.content.isDrawn { LivePicture(live: live) }
           }
       }
-      if let text = notice ?? model.liveFailure ?? model.live?.result.presentation.summary {
+      if let text = notice ?? model.liveFailure ?? model.live?.result.content.summary {
         Text(text)
           .padding()
       }
@@ -99,7 +99,7 @@ private struct LivePicture: View {
   var body: some View {
     ZStack {
       Rectangle().fill(.background)
-      if case .picture(let made) = live.result.presentation {
+      if case .picture(let made) = live.result.content {
         MadeImage(made: made)
       } else if let frame = RGBAImage(live.frame).drawn {
         Image(decorative: frame, scale: 1)

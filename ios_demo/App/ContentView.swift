@@ -19,11 +19,12 @@ struct ContentView: View {
       List {
         ModelSection(model: model)
         if let picture {
-          PhotoSection(picture: picture, result: model.phase.result, threshold: threshold)
+          PhotoSection(picture: picture, result: model.first.phase.result, threshold: threshold)
         }
         PhaseSection(
-          phase: model.phase, takesPhotos: model.photoRefusal == nil,
-          cancel: { model.cancelBenchmark() }, threshold: $threshold)
+          phase: model.first.phase, takesPhotos: model.first.photoRefusal == nil,
+          threshold: $threshold)
+        BenchmarkSection(timing: model.timing) { model.cancelBenchmark() }
       }
       .navigationTitle("Lite Demo")
       .toolbar {
@@ -31,14 +32,14 @@ struct ContentView: View {
           PhotosPicker(selection: $pick, matching: .images) {
             Label("Choose a photo", systemImage: "photo.on.rectangle")
           }
-          .disabled(isBusy || model.photoRefusal != nil)
+          .disabled(isBusy || model.first.photoRefusal != nil)
           Spacer()
           Button {
             showsCamera = true
           } label: {
             Label("Open the camera", systemImage: "camera")
           }
-          .disabled(isBusy || model.model == nil || model.photoRefusal != nil)
+          .disabled(isBusy || model.first.model == nil || model.first.photoRefusal != nil)
           Spacer()
           Button {
             choosesFile = true
@@ -62,10 +63,10 @@ struct ContentView: View {
       if let pick { await use(pick) }
     }
     // Another model's scores may have another scale.
-    .onChange(of: model.selected) { threshold = nil }
-    .onChange(of: model.phase) {
+    .onChange(of: model.first.selected) { threshold = nil }
+    .onChange(of: model.first.phase) {
       // What a sighted person sees change is spoken.
-      if let text = model.phase.announcement {
+      if let text = model.first.phase.announcement {
         AccessibilityNotification.Announcement(text).post()
       }
     }
@@ -83,10 +84,8 @@ struct ContentView: View {
   }
 
   private var isBusy: Bool {
-    switch model.phase {
-    case .opening, .benchmarking: true
-    default: false
-    }
+    if case .opening = model.first.phase { return true }
+    return model.isTiming
   }
 
   /// Open a file that may lie outside the app's own folders.
@@ -99,7 +98,7 @@ struct ContentView: View {
   private func use(_ item: PhotosPickerItem) async {
     do {
       guard let data = try await item.loadTransferable(type: Data.self) else {
-        throw ModelError.input(why: "This picture could not be fetched. Choose another one.")
+        throw VisionError.photoUnreadable(why: "the library did not hand it over")
       }
       guard !Task.isCancelled else { return }
       await use(data)
@@ -137,28 +136,24 @@ private struct ModelSection: View {
       if !model.files.isEmpty {
         Picker("Variant", selection: selection) {
           ForEach(model.files, id: \.self) { file in
-            Text(file.lastPathComponent).tag(Optional(file))
+            Text(model.title(file)).tag(Optional(file))
           }
         }
-        .disabled(isBenchmarking)
+        .disabled(model.isTiming)
         .accessibilityHint("The model you choose runs on the photo again")
       }
-      BadgeRow(badge: model.badge)
-      if let refusal = model.photoRefusal {
+      BadgeRow(badge: model.first.badge)
+      if let refusal = model.first.photoRefusal {
         Label(refusal, systemImage: "photo")
       }
     }
   }
 
-  private var isBenchmarking: Bool {
-    if case .benchmarking = model.phase { true } else { false }
-  }
-
   private var selection: Binding<URL?> {
     Binding(
-      get: { model.selected },
+      get: { model.first.selected },
       set: { file in
-        guard let file, file != model.selected else { return }
+        guard let file, file != model.first.selected else { return }
         Task { await model.select(file) }
       })
   }
@@ -166,7 +161,7 @@ private struct ModelSection: View {
 
 /// The golden-vector badge.
 private struct BadgeRow: View {
-  let badge: ClassifierModel.Badge
+  let badge: ModelSlot.Badge
 
   var body: some View {
     switch badge {
@@ -201,14 +196,13 @@ private struct BadgeRow: View {
 
 /// What the last thing done came to.
 private struct PhaseSection: View {
-  let phase: ClassifierModel.Phase
+  let phase: ModelSlot.Phase
   let takesPhotos: Bool
-  let cancel: () -> Void
   @Binding var threshold: Double?
 
   var body: some View {
     switch phase {
-    case .noModels:
+    case .empty:
       message(
         "No model is installed. Run “python -m exporter --install ios_demo” in the project, then "
           + "build the app again, or open a .ptl or .pte file.", "shippingbox")
@@ -222,15 +216,6 @@ private struct PhaseSection: View {
       working("Running the model")
     case .finished(let result):
       ResultSection(result: result, threshold: $threshold)
-    case .benchmarking(let done, let count):
-      Section("Benchmark") {
-        ProgressView(value: Double(done), total: Double(count)) {
-          Text("Timing model \(done + 1) of \(count)")
-        }
-        Button("Cancel") { cancel() }
-      }
-    case .benchmarked(let benchmark):
-      BenchmarkSection(benchmark: benchmark)
     case .failed(let sentence):
       message(sentence, "exclamationmark.triangle")
     }
@@ -253,8 +238,34 @@ private struct PhaseSection: View {
   }
 }
 
-/// Times of every model, to look at and to share.
+/// A benchmark that runs, or what it came to.
 private struct BenchmarkSection: View {
+  let timing: ClassifierModel.Timing
+  let cancel: () -> Void
+
+  var body: some View {
+    switch timing {
+    case .none:
+      EmptyView()
+    case .running(let done, let count):
+      Section("Benchmark") {
+        ProgressView(value: Double(done), total: Double(count)) {
+          Text("Timing model \(done + 1) of \(count)")
+        }
+        Button("Cancel") { cancel() }
+      }
+    case .canceling:
+      Section("Benchmark") { Text("Ending after the inference in hand") }
+    case .finished(let benchmark):
+      TimesSection(benchmark: benchmark)
+    case .failed(let sentence):
+      Section("Benchmark") { Label(sentence, systemImage: "exclamationmark.triangle") }
+    }
+  }
+}
+
+/// Times of every model, to look at and to share.
+private struct TimesSection: View {
   let benchmark: Benchmark
 
   var body: some View {
@@ -293,23 +304,21 @@ struct BenchmarkFile: Transferable {
   }
 }
 
-extension ClassifierModel.Phase {
+extension ModelSlot.Phase {
   /// What VoiceOver says when this state is reached; nil for states that pass by.
   var announcement: String? {
     switch self {
     case .finished(let result):
-      result.presentation.summary
-    case .benchmarked:
-      "The benchmark is done."
+      result.content.summary
     case .failed(let sentence):
       sentence
-    case .noModels, .opening, .ready, .running, .benchmarking:
+    case .empty, .opening, .ready, .running:
       nil
     }
   }
 
   /// What came out for the photo; nil in every other state.
-  fileprivate var result: RunResult? {
+  fileprivate var result: VisionResult? {
     if case .finished(let result) = self { result } else { nil }
   }
 }

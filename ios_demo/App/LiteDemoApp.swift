@@ -9,8 +9,6 @@ struct LiteDemoApp: App {
     folder: Bundle.main.bundleURL.appendingPathComponent("Models", isDirectory: true),
     runtime: LiteFile.self,
     trust: Trust(publicKey: Bundle.main.modelPublicKey, cryptography: AppleCryptography()),
-    // More threads than fast cores make a phone slower.
-    threads: min(ProcessInfo.processInfo.activeProcessorCount, 4),
     app: Bundle.main.nameAndVersion,
     digest: sha256
   )

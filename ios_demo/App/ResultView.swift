@@ -7,7 +7,7 @@ import UIKit
 struct PhotoSection: View {
   let picture: UIImage
   /// What came out for this photo; nil while nothing has.
-  let result: RunResult?
+  let result: VisionResult?
   /// The score that a box must have to be drawn; nil: the one to begin with.
   let threshold: Double?
 
@@ -22,7 +22,7 @@ struct PhotoSection: View {
           .overlay {
             if let result { ResultDrawing(result: result, threshold: threshold) }
           }
-        if case .picture(let made)? = result?.presentation {
+        if case .picture(let made)? = result?.content {
           MadeImage(made: made)
         }
       }
@@ -48,22 +48,22 @@ struct MadeImage: View {
 
 /// What a result draws over the photo or the frame that it is of; nothing for other results.
 struct ResultDrawing: View {
-  let result: RunResult
+  let result: VisionResult
   let threshold: Double?
 
   var body: some View {
-    switch result.presentation {
-    case .segmentation(let segmentation):
+    switch result.content {
+    case .classMap(let segmentation):
       OverlayImage(image: segmentation.mask)
     case .depth(let depth):
       OverlayImage(image: depth.image)
-    case .detections(let detections):
+    case .boxes(let detections):
       BoxesOverlay(
         detections: detections.above(detections.threshold(threshold)), width: result.width,
         height: result.height)
-    case .points(let points):
+    case .keyPoints(let points):
       PointsOverlay(points: points, width: result.width, height: result.height)
-    case .classes, .picture, .embedding, .quantities, .table:
+    case .classes, .picture, .embedding, .numbers, .tensors:
       EmptyView()
     }
   }
@@ -168,25 +168,25 @@ extension RGBColor {
 
 /// What the outputs mean for the task, and what they cost.
 struct ResultSection: View {
-  let result: RunResult
+  let result: VisionResult
   @Binding var threshold: Double?
 
   var body: some View {
-    switch result.presentation {
+    switch result.content {
     case .classes(let predictions):
       Section("Top \(predictions.count)") {
         ForEach(predictions) { PredictionRow(prediction: $0) }
       }
-    case .segmentation(let segmentation):
+    case .classMap(let segmentation):
       LegendSection(legend: segmentation.legend)
     case .depth(let depth):
       Section("Depth") {
         LegendRow(color: .ofShare(0), label: "Smallest", value: depth.text(depth.minimum))
         LegendRow(color: .ofShare(1), label: "Largest", value: depth.text(depth.maximum))
       }
-    case .detections(let detections):
+    case .boxes(let detections):
       DetectionSection(detections: detections, threshold: $threshold)
-    case .points(let points):
+    case .keyPoints(let points):
       Section("\(points.count) points") {
         ForEach(points) {
           LegendRow(color: .ofClass($0.index), label: $0.label, value: $0.text)
@@ -204,11 +204,11 @@ struct ResultSection: View {
           value: embedding.text ?? "Choose another photo")
         LabeledContent("Numbers", value: "\(embedding.values.count)")
       }
-    case .quantities(let quantities):
+    case .numbers(let quantities):
       Section("Result") {
         ForEach(quantities) { LabeledContent($0.name, value: $0.text) }
       }
-    case .table(let rows):
+    case .tensors(let rows):
       Section("Outputs") {
         ForEach(rows) { OutputRowView(row: $0) }
       }

@@ -142,5 +142,5 @@ public func CVPixelBufferGetBaseAddress(_ buffer: CVPixelBuffer) -> UnsafeMutabl
 public func CVPixelBufferGetBytesPerRow(_ buffer: CVPixelBuffer) -> Int { 0 }
 public func CVPixelBufferGetWidth(_ buffer: CVPixelBuffer) -> Int { 0 }
 public func CVPixelBufferGetHeight(_ buffer: CVPixelBuffer) -> Int { 0 }
-public var kCVPixelBufferPixelFormatTypeKey: NSString { "" }
-public var kCVPixelFormatType_32BGRA: UInt32 { 0 }
+nonisolated(unsafe) public let kCVPixelBufferPixelFormatTypeKey: NSString = ""
+public let kCVPixelFormatType_32BGRA: UInt32 = 0

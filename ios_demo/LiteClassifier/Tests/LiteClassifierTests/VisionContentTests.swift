@@ -3,11 +3,11 @@ import Testing
 
 @testable import LiteClassifier
 
-@Suite struct PresentationTests {
+@Suite struct VisionContentTests {
   /// Present tensors as the metadata describes them, on a photo of 4 x 8 that is halved.
   private func shown(
     _ task: String?, _ outputs: [([String: Any], Tensor?)], labels: [String]? = nil
-  ) throws -> (shown: Presentation, others: [OutputRow]) {
+  ) throws -> (shown: VisionContent, others: [OutputRow]) {
     let metadata = try described(task, outputs.map(\.0), labels: labels)
     let named = try zip(metadata.output.tensors, outputs).map { spec, output in
       NamedOutput(spec: spec, tensor: try #require(output.1))
@@ -15,17 +15,17 @@ import Testing
     let placement = Placement(
       height: 4, width: 8, resizedHeight: 2, resizedWidth: 4, top: 0, left: 0, networkHeight: 2,
       networkWidth: 4)
-    return Presentation.of(named, metadata: metadata, placement: placement, k: 2)
+    return VisionContent.of(named, metadata: metadata, placement: placement, k: 2)
   }
 
   private func present(
     _ task: String?, _ outputs: [([String: Any], Tensor?)], labels: [String]? = nil
-  ) throws -> Presentation {
+  ) throws -> VisionContent {
     try shown(task, outputs, labels: labels).shown
   }
 
-  private func found(_ presentation: Presentation) throws -> Detections {
-    guard case .detections(let detections) = presentation else { throw Other() }
+  private func found(_ content: VisionContent) throws -> Detections {
+    guard case .boxes(let detections) = content else { throw Other() }
     return detections
   }
 
@@ -45,7 +45,7 @@ import Testing
     let found = try present(
       "keypoint-detection", [(points, .floats([1, 1, 3, 2], shape: [2, 2]))],
       labels: ["nose", "chin"])
-    guard case .points(let placed) = found else { throw Other() }
+    guard case .keyPoints(let placed) = found else { throw Other() }
     // A photo of 4 x 8 that is halved.
     #expect(placed.map { [$0.x, $0.y] } == [[2, 2], [6, 4]])
     #expect(found.summary == "2 points: nose, chin")
@@ -65,7 +65,7 @@ import Testing
   @Test func scoresOfAnotherTaskAreATableAndNeverAClass() throws {
     let row = described("out", [1, 3], ["N", "classes"], "logits")
     let shown = try present(nil, [(row, .floats([1, .nan, 5], shape: [1, 3]))])
-    guard case .table(let rows) = shown else { throw Other() }
+    guard case .tensors(let rows) = shown else { throw Other() }
     #expect(rows.map(\.name) == ["out"])
     #expect(rows.map(\.shape) == ["1 × 3"])
     #expect(rows.map(\.axes) == ["N × classes"])
@@ -74,7 +74,9 @@ import Testing
     #expect(shown.summary == "1 output: out, 1 × 3")
     let map = described("map", [2, 2, 2], ["C", "H", "W"], "logits", space: "network")
     let scores = Tensor.floats(.init(repeating: 0, count: 8), shape: [2, 2, 2])
-    guard case .table = try present("image-classification", [(map, scores)]) else { throw Other() }
+    guard case .tensors = try present("image-classification", [(map, scores)]) else {
+      throw Other()
+    }
   }
 
   @Test func aTableSaysTheUnitAndWhatIsNotANumber() throws {
@@ -82,7 +84,7 @@ import Testing
     let empty = described("none", [0], ["boxes"], "values")
     let shown = try present(
       nil, [(scalar, .floats([41.5], shape: [])), (empty, .floats([], shape: [0]))])
-    guard case .table(let rows) = shown else { throw Other() }
+    guard case .tensors(let rows) = shown else { throw Other() }
     #expect(rows.map(\.shape) == ["a scalar", "0"])
     #expect(rows.map(\.range) == ["min 41.5, mean 41.5, max 41.5 years", "no finite value"])
   }
@@ -92,13 +94,13 @@ import Testing
     let scores = Tensor.floats([1, 0, 0, 1], shape: [2, 1, 2])
     let labels = ["background", "cat"]
     let shown = try present("image-segmentation", [(map, scores)], labels: labels)
-    guard case .segmentation(let segmentation) = shown else { throw Other() }
+    guard case .classMap(let segmentation) = shown else { throw Other() }
     #expect(segmentation.legend.map(\.label) == labels)
     #expect((segmentation.mask.width, segmentation.mask.height) == (8, 4))
     #expect(shown.summary == "background 50.0%, cat 50.0%")
     // Nobody said which picture the map lies on: it cannot be drawn.
     let lost = described("out", [2, 1, 2], ["C", "H", "W"], "logits")
-    guard case .table = try present("image-segmentation", [(lost, scores)], labels: labels) else {
+    guard case .tensors = try present("image-segmentation", [(lost, scores)], labels: labels) else {
       throw Other()
     }
   }
@@ -108,7 +110,7 @@ import Testing
     let aux = described("aux", [2, 1, 2], ["C", "H", "W"], "logits", space: "network")
     let scores = Tensor.floats([1, 0, 0, 1], shape: [2, 1, 2])
     let (shown, others) = try shown("image-segmentation", [(map, scores), (aux, scores)])
-    guard case .segmentation = shown else { throw Other() }
+    guard case .classMap = shown else { throw Other() }
     #expect(others.map(\.name) == ["aux"])
     let boxes = described("boxes", [1, 4], ["boxes", "4"], "boxes", space: "photo")
     let found = try self.shown(
@@ -210,7 +212,7 @@ import Testing
     #expect(detections.above(detections.threshold(0.7)).count == 2)
     // Nobody said which picture they lie on.
     let lost = described("boxes", [2, 4], ["boxes", "4"], "boxes")
-    guard case .table = try present("object-detection", [(lost, corners)]) else { throw Other() }
+    guard case .tensors = try present("object-detection", [(lost, corners)]) else { throw Other() }
   }
 
   @Test func classesMayComeBeforeBoxes() throws {
@@ -240,7 +242,7 @@ import Testing
   @Test func numbersHaveTheirUnit() throws {
     let age = described("age", [1], ["1"], "values", unit: "years")
     let shown = try present("image-regression", [(age, .floats([41.27], shape: [1]))])
-    guard case .quantities(let quantities) = shown else { throw Other() }
+    guard case .numbers(let quantities) = shown else { throw Other() }
     #expect(quantities.map(\.name) == ["age"])
     #expect(quantities.map(\.text) == ["41.27 years"])
     #expect(shown.summary == "age: 41.27 years")
@@ -250,21 +252,21 @@ import Testing
     let two = described("pose", [2], ["features"], "values")
     let pair = Tensor.floats([1, 2], shape: [2])
     let labeled = try present("image-regression", [(two, pair)], labels: ["yaw", "pitch"])
-    guard case .quantities(let named) = labeled else { throw Other() }
+    guard case .numbers(let named) = labeled else { throw Other() }
     #expect(named.map(\.name) == ["yaw", "pitch"])
-    guard case .quantities(let counted) = try present("image-regression", [(two, pair)]) else {
+    guard case .numbers(let counted) = try present("image-regression", [(two, pair)]) else {
       throw Other()
     }
     #expect(counted.map(\.name) == ["pose 1", "pose 2"])
     let many = described("out", [17], ["features"], "values")
     let row = Tensor.floats(.init(repeating: 1, count: 17), shape: [17])
-    guard case .table = try present("image-regression", [(many, row)]) else { throw Other() }
+    guard case .tensors = try present("image-regression", [(many, row)]) else { throw Other() }
   }
 
   @Test(arguments: ["image-to-image", "keypoint-detection"])
   func whatIsNoPictureAndNoPointIsATable(task: String) throws {
     let values = described("out", [3, 1, 1], ["C", "H", "W"], "values", space: "network")
-    guard case .table = try present(task, [(values, .floats([0, 1, 2], shape: [3, 1, 1]))]) else {
+    guard case .tensors = try present(task, [(values, .floats([0, 1, 2], shape: [3, 1, 1]))]) else {
       throw Other()
     }
   }

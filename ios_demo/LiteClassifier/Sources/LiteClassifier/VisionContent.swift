@@ -67,16 +67,16 @@ public struct OutputRow: Equatable, Sendable, Identifiable {
 }
 
 /// How the outputs of a run are shown: by the task, and as a table where nothing else fits.
-public enum Presentation: Equatable, Sendable {
+public enum VisionContent: Equatable, Sendable {
   case classes([Prediction])
-  case segmentation(Segmentation)
+  case classMap(Segmentation)
   case depth(DepthPicture)
-  case detections(Detections)
-  case points([KeyPoint])
+  case boxes(Detections)
+  case keyPoints([KeyPoint])
   case picture(MadePicture)
   case embedding(Embedding)
-  case quantities([Quantity])
-  case table([OutputRow])
+  case numbers([Quantity])
+  case tensors([OutputRow])
 
   /// Numbers that a regression may have to be shown one by one.
   private static let mostQuantities = 16
@@ -86,28 +86,28 @@ public enum Presentation: Equatable, Sendable {
   /// Returns the outputs that do not show in it as well, as rows of a table.
   static func of(
     _ outputs: [NamedOutput], metadata: Metadata, placement: Placement, k: Int
-  ) -> (shown: Presentation, others: [OutputRow]) {
+  ) -> (shown: VisionContent, others: [OutputRow]) {
     for (index, output) in outputs.enumerated() {
       guard let shown = ofOne(output, index, metadata, placement, k) else { continue }
       let others = outputs.indices.filter { $0 != index }
       return (shown, others.map { OutputRow(outputs[$0]) })
     }
-    let ofAll: Presentation? =
+    let ofAll: VisionContent? =
       switch metadata.task {
       case .objectDetection:
-        Detections(outputs, placement, metadata.output).map { .detections($0) }
+        Detections(outputs, placement, metadata.output).map { .boxes($0) }
       case .imageRegression:
-        quantities(outputs, metadata.output).map { .quantities($0) }
+        quantities(outputs, metadata.output).map { .numbers($0) }
       default:
         nil
       }
-    return (ofAll ?? .table(outputs.map(OutputRow.init)), [])
+    return (ofAll ?? .tensors(outputs.map(OutputRow.init)), [])
   }
 
   /// What one output shows by itself for the task; nil where that is nothing.
   private static func ofOne(
     _ output: NamedOutput, _ index: Int, _ metadata: Metadata, _ placement: Placement, _ k: Int
-  ) -> Presentation? {
+  ) -> VisionContent? {
     let (spec, tensor) = (output.spec, output.tensor)
     switch metadata.task {
     case .imageClassification, .multiLabelClassification:
@@ -122,7 +122,7 @@ public enum Presentation: Equatable, Sendable {
       let isPlaced = metadata.output.added.contains {
         $0.output == index && $0.function == .resize
       }
-      return .segmentation(Segmentation(map, on: space, placement, onlySeen: isPlaced))
+      return .classMap(Segmentation(map, on: space, placement, onlySeen: isPlaced))
     case .depthEstimation:
       guard spec.holds == .depth, let space = spec.space, let map = ValueMap(tensor, spec) else {
         return nil
@@ -131,7 +131,7 @@ public enum Presentation: Equatable, Sendable {
     case .imageFeatureExtraction:
       return spec.holds == .embedding ? .embedding(Embedding(values: tensor.values)) : nil
     case .keypointDetection:
-      return KeyPoint.all(tensor, spec, metadata.output, placement).map { .points($0) }
+      return KeyPoint.all(tensor, spec, metadata.output, placement).map { .keyPoints($0) }
     case .imageToImage:
       return MadePicture(tensor, spec).map { .picture($0) }
     case .objectDetection, .imageRegression, nil:
@@ -158,8 +158,8 @@ public enum Presentation: Equatable, Sendable {
   /// Whether it is drawn, over the photo or beside it.
   public var isDrawn: Bool {
     switch self {
-    case .segmentation, .depth, .detections, .points, .picture: true
-    case .classes, .embedding, .quantities, .table: false
+    case .classMap, .depth, .boxes, .keyPoints, .picture: true
+    case .classes, .embedding, .numbers, .tensors: false
     }
   }
 
@@ -168,17 +168,17 @@ public enum Presentation: Equatable, Sendable {
     switch self {
     case .classes(let predictions):
       return predictions.first.map { "\($0.label), \($0.text)" } ?? "No class"
-    case .segmentation(let segmentation):
+    case .classMap(let segmentation):
       let shares = segmentation.legend.prefix(3).map { "\($0.label) \(percent($0.share))" }
       return shares.isEmpty ? "Nothing is segmented" : shares.joined(separator: ", ")
     case .depth(let depth):
       return "Depth from \(decimal(depth.minimum)) to \(depth.text(depth.maximum))"
-    case .detections(let detections):
+    case .boxes(let detections):
       let shown = detections.above(detections.threshold(nil))
       let best = shown.prefix(3).map(\.text).joined(separator: ", ")
       return shown.isEmpty
         ? "No object" : "\(shown.count) object\(shown.count == 1 ? "" : "s"): \(best)"
-    case .points(let points):
+    case .keyPoints(let points):
       let names = points.prefix(3).map(\.label).joined(separator: ", ")
       return points.isEmpty
         ? "No point" : "\(points.count) point\(points.count == 1 ? "" : "s"): \(names)"
@@ -187,9 +187,9 @@ public enum Presentation: Equatable, Sendable {
     case .embedding(let embedding):
       return embedding.text.map { "Cosine similarity to the previous photo: \($0)" }
         ?? "Embedding of \(embedding.values.count) numbers"
-    case .quantities(let quantities):
+    case .numbers(let quantities):
       return quantities.prefix(3).map { "\($0.name): \($0.text)" }.joined(separator: ", ")
-    case .table(let rows):
+    case .tensors(let rows):
       return "\(rows.count) output\(rows.count == 1 ? "" : "s"): "
         + rows.prefix(3).map { "\($0.name), \($0.shape)" }.joined(separator: "; ")
     }
