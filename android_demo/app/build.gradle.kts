@@ -42,13 +42,6 @@ android {
         }
     }
 
-    sourceSets {
-        getByName("main").kotlin.srcDirs(
-            if (hasLite) "src/lite/kotlin" else "src/noLite/kotlin",
-            if (hasExecutorch) "src/executorch/kotlin" else "src/noExecutorch/kotlin",
-        )
-    }
-
     packaging {
         // Both runtimes bring these two, and an app can have only one of each. Which is taken is the
         // plugin's choice: `preflight.py` says whether they are aligned to 16 KB pages.
@@ -88,11 +81,12 @@ kotlin {
 
 dependencies {
     implementation(project(":core"))
+    implementation(project(":runtime:photos"))
     if (hasLite) {
-        implementation(libs.pytorch) {
+        implementation(project(":runtime:lite")) {
             // ExecuTorch's fbjni has these classes too, in a newer version.
             if (hasExecutorch) exclude(group = "com.facebook.fbjni", module = "fbjni-java-only")
         }
     }
-    if (hasExecutorch) implementation(libs.executorch)
+    if (hasExecutorch) implementation(project(":runtime:executorch"))
 }

@@ -24,7 +24,6 @@ from pathlib import Path
 import tomllib
 from compile import (
     DEMO,
-    compile_core,
     core_classpath,
     framework_classes,
     java_classes,
@@ -44,7 +43,8 @@ from downloads import (
     run,
     runtime_aar,
 )
-from runtimes import CHOICES, app_sources, libraries, native_libraries
+from libraries import jar, services
+from runtimes import CHOICES, libraries, native_libraries, own_libraries
 
 ABIS = ("arm64-v8a", "x86_64")
 PACKAGE = "dev.torchmobile.demo"
@@ -133,14 +133,15 @@ def link_resources(folder: Path, build: Build) -> Linked:
 
 def app_classpath(runtimes: str = CHOICES[0], version: str = "auto") -> list[Path]:
     """Return what :app needs at run time besides its own classes and the framework."""
-    return [compile_core(), *core_classpath(), *libraries(runtimes, version).classes]
+    own = [jar(name, version) for name in own_libraries(runtimes)]
+    return [*own, *core_classpath(), *libraries(runtimes, version).classes]
 
 
 def compile_app(r_java: Path, runtimes: str = CHOICES[0], version: str = "auto") -> list[Path]:
     """Compile :app and its `R`; return both folders of class files."""
     sources = sorted(r_java.rglob("R.java"))
     classpath = [*app_classpath(runtimes, version), framework_classes()]
-    kotlin = kotlinc([*kotlin_sources(*app_sources(runtimes)), *sources], classpath, module="app")
+    kotlin = kotlinc([*kotlin_sources("app/src/main/kotlin"), *sources], classpath, module="app")
 
     def make(part: Path) -> None:
         command = [find_program("javac", "default-jdk-headless"), "--release", "11"]
@@ -150,19 +151,22 @@ def compile_app(r_java: Path, runtimes: str = CHOICES[0], version: str = "auto")
 
 
 def dex(folder: Path, classes: list[Path], build: Build, rules: Path) -> Path:
-    """Turn class files into `classes.dex`: D8 for debug, R8 (shrunk, minified) for release."""
-    jar = folder / "app.jar"
-    with zipfile.ZipFile(jar, "w") as archive:
-        for root in [*classes, compile_core()]:
+    """Turn class files into `classes.dex`: D8 for debug, R8 (shrunk, minified) for release.
+
+    R8 reads what the libraries want kept in their jars, `META-INF/proguard`, as Gradle's does.
+    """
+    app = folder / "app.jar"
+    with zipfile.ZipFile(app, "w") as archive:
+        for root in classes:
             for path in sorted(root.rglob("*.class")):
                 archive.write(path, path.relative_to(root))
-    jars = [*core_classpath(), *libraries(build.runtimes, build.runtime).classes]
+    jars = app_classpath(build.runtimes, build.runtime)
     out = folder / "dex"
     out.mkdir()
     java = [find_program("java", "default-jdk-headless"), "-Xmx2g", "-cp", str(from_wheel(R8))]
     common = ["--lib", str(framework_classes()), "--lib", str(java_classes())]
     common += ["--min-api", versions()["minSdk"], "--output", str(out)]
-    inputs = [str(jar), *map(str, jars)]
+    inputs = [str(app), *map(str, jars)]
     if build.debuggable:
         run([*java, "com.android.tools.r8.D8", "--debug", *common, *inputs], what="D8")
     else:
@@ -174,13 +178,16 @@ def dex(folder: Path, classes: list[Path], build: Build, rules: Path) -> Path:
     return out
 
 
-def pack(resources: Path, dexes: Path, aars: list[Path], target: Path) -> None:
+def pack(resources: Path, dexes: Path, build: Build, target: Path) -> None:
     """Write the unsigned APK: stored entries begin at 4 bytes, libraries at a page."""
+    aars = libraries(build.runtimes, build.runtime).aars
     with zipfile.ZipFile(target, "w") as apk, zipfile.ZipFile(resources) as base:
         for info in base.infolist():
             _add(apk, info.filename, base.read(info), stored=info.compress_type == 0)
         for path in sorted(dexes.glob("*.dex")):
             _add(apk, path.name, path.read_bytes(), stored=False)
+        for name, data in services(own_libraries(build.runtimes)).items():
+            _add(apk, name, data, stored=False)
         for abi in ABIS:
             for name, library in sorted(native_libraries(aars, abi).items()):
                 _add(apk, f"lib/{abi}/{name}", library, stored=True, align=PAGE)
@@ -230,8 +237,7 @@ def build_apk(build: Build) -> Path:
         build.out.parent.mkdir(parents=True, exist_ok=True)
         dexes = dex(folder, classes, build, linked.rules)
         unsigned = folder / "unsigned.apk"
-        aars = libraries(build.runtimes, build.runtime).aars
-        pack(linked.apk, dexes, aars, unsigned)
+        pack(linked.apk, dexes, build, unsigned)
         signed = folder / "signed.apk"
         sign(unsigned, signed)
         shutil.copyfile(signed, build.out)

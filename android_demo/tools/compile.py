@@ -63,11 +63,6 @@ def core_classpath() -> list[Path]:
     return maven("core")
 
 
-def compile_core() -> Path:
-    """Compile :core."""
-    return kotlinc(kotlin_sources("core/src/main/kotlin"), core_classpath(), module="core")
-
-
 def aar_classes(aar: Path) -> Path:
     """Return `classes.jar` of an AAR."""
 

@@ -1,4 +1,11 @@
-package dev.torchmobile.core
+package dev.torchmobile.demo
+
+import android.graphics.Bitmap
+import dev.torchmobile.core.BenchmarkRun
+import dev.torchmobile.core.LatencyWindow
+import dev.torchmobile.core.Metadata
+import dev.torchmobile.core.Skipped
+import dev.torchmobile.core.Verification
 
 /** One model that can be chosen: its file name, where it lies, and whether a person opened it. */
 data class ModelFile(
@@ -7,27 +14,21 @@ data class ModelFile(
     val isOpened: Boolean,
 )
 
-/** A model ready for photos, with the badge it earned on this phone. */
+/** A model ready for use, with the badge it earned on this phone; [refusal] says why it takes no photos. */
 data class ReadyModel(
     val file: ModelFile,
     val metadata: Metadata,
-    val golden: GoldenReport,
-    val loadMs: Double,
+    val verification: Verification,
+    val loadMilliseconds: Double,
+    val refusal: String?,
 ) {
-    val takesPhotos: Boolean get() = metadata.input is ModelInput.Image
+    val takesPhotos: Boolean get() = refusal == null
 }
 
-/** A photo as the model sees it; [sample] is how much smaller it was decoded. */
-class Photo(
-    val image: RgbImage,
-    val sample: Int,
-)
-
-/** One column of the side-by-side result; [photo] is what this model saw. */
+/** One column of the side-by-side result. */
 data class Column(
     val model: ReadyModel,
-    val photo: Photo,
-    val prediction: Prediction,
+    val shown: ShownResult,
     val latency: LatencyWindow,
 )
 
@@ -49,13 +50,13 @@ sealed interface ScreenState {
     data class Running(
         override val models: List<ModelFile>,
         val chosen: List<ReadyModel>,
-        val photo: Photo?,
+        val photo: Bitmap?,
     ) : ScreenState
 
     data class Done(
         override val models: List<ModelFile>,
         val chosen: List<ReadyModel>,
-        val photo: Photo,
+        val photo: Bitmap,
         val columns: List<Column>,
         val memoryMb: Double?,
     ) : ScreenState
@@ -64,8 +65,8 @@ sealed interface ScreenState {
     data class Failed(
         override val models: List<ModelFile>,
         val chosen: List<ReadyModel>,
-        val photo: Photo?,
-        val failure: Failure,
+        val photo: Bitmap?,
+        val sentence: String,
     ) : ScreenState
 }
 
@@ -79,10 +80,11 @@ sealed interface BenchmarkState {
 
     data class Done(
         val runs: List<BenchmarkRun>,
+        val skipped: List<Skipped>,
         val json: String,
     ) : BenchmarkState
 
     data class Failed(
-        val failure: Failure,
+        val sentence: String,
     ) : BenchmarkState
 }

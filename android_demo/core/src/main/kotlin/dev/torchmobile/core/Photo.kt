@@ -4,7 +4,7 @@ package dev.torchmobile.core
  * A photo that can be decoded at several sizes, [width] x [height] pixels when it is upright.
  *
  * [decode] gives it upright, both sides divided by `sample`, a power of two, and may throw [VisionError]; the
- * model chooses the sample. `dev.torchmobile:photos` makes one of an Android `Uri` or `Bitmap`.
+ * model chooses the sample. `dev.torchmobile:runtime-photos` makes one of an Android `Uri` or `Bitmap`.
  */
 class Photo(
     val width: Int,

@@ -38,6 +38,9 @@ class VisionModel internal constructor(
     /** The file's name, as sentences have it. */
     val file: String get() = path.name
 
+    /** What runs it, as a benchmark names it. */
+    val runtimeName: String get() = runtime.name
+
     /** Whether it takes photos; otherwise it takes tensors, and only [run] with named tensors and [verify] work. */
     val takesPhotos: Boolean get() = metadata.input is ModelInput.Image
 
