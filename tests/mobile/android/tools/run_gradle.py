@@ -22,12 +22,15 @@ from pathlib import Path
 
 from app_tools import HERE
 from compile import DEMO, fingerprint
-from downloads import ToolError, cache, find_program, made, maven, run, sha256
+from downloads import ToolError, cache, find_program, made, maven, pins, run, sha256
 
 LAUNCHER = HERE / "gradle" / "RunGradle.java"
 VERIFICATION = HERE / "gradle" / "verification-metadata.xml"
 # What Google's repository alone has, and what asks for it: these lines go, the rest is run as is.
 GOOGLES = re.compile(r'(?m)^.*(":app"|google\(\)|plugins\.android\.).*\n')
+# Maven Central, as it is reached here, has another version of the lite interpreter, which the tools
+# take too, and no ExecuTorch.
+ABSENT = 'include ":runtime:executorch"\n'
 # What Gradle's own start script opens of Java.
 OPENED = (
     "java.base/java.lang",
@@ -114,10 +117,20 @@ def project(folder: Path, *, verified: bool = True) -> Path:
         text, count = GOOGLES.subn("", (copy / name).read_text(encoding="utf-8"))
         if not count:
             raise ToolError(f"{name} has nothing of Google's: its copy was to be cut.")
-        (copy / name).write_text(text, encoding="utf-8")
+        (copy / name).write_text(text.replace(ABSENT, ""), encoding="utf-8")
+    catalog = copy / "gradle" / "libs.versions.toml"
+    text = catalog.read_text(encoding="utf-8")
+    served = f'pytorch = "{pinned_runtime()}"'
+    catalog.write_text(re.sub(r'(?m)^pytorch = ".*"$', served, text), encoding="utf-8")
     if verified:
         shutil.copyfile(VERIFICATION, copy / "gradle" / VERIFICATION.name)
     return copy
+
+
+def pinned_runtime() -> str:
+    """Return the version of the lite interpreter that was served here."""
+    (pin,) = [pin for pin in pins() if "runtime" in pin.groups]
+    return pin.coordinates.split(":")[2]
 
 
 def gradle(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:

@@ -248,7 +248,11 @@ class MainActivity : Activity() {
         for (model in chosen) {
             val view = layoutInflater.inflate(R.layout.badge, badges, false) as TextView
             view.text =
-                getString(if (model.verification.passes) R.string.badge_pass else R.string.badge_fail, model.file.name, model.verification.sentence)
+                getString(
+                    if (model.verification.passes) R.string.badge_pass else R.string.badge_fail,
+                    model.file.name,
+                    model.verification.sentence,
+                )
             view.setBackgroundResource(if (model.verification.passes) R.drawable.badge_pass else R.drawable.badge_fail)
             view.setOnClickListener { explain(about(model)) }
             badges.addView(view)

@@ -16,7 +16,8 @@ object Problem {
         "There is no model in this app yet. On your computer run " +
             "`python -m exporter --install android_demo` and build again, or open a .ptl or .pte file."
 
-    fun processor(abis: String) = "The runtime's library for this phone's processor ($abis) is not in the app. It runs on arm64-v8a and x86_64."
+    fun processor(abis: String) =
+        "The runtime's library for this phone's processor ($abis) is not in the app. It runs on arm64-v8a and x86_64."
 
     fun camera(why: String) = "The camera cannot be used: $why."
 

@@ -86,7 +86,14 @@ class PhotosScreensTest {
 
     @Test
     fun `one size is decoded once, and another one anew`() {
-        val bytes = decoded(vectors["photos"].asJsonArray.first().asJsonObject["bytes"].asString)
+        val bytes =
+            decoded(
+                vectors["photos"]
+                    .asJsonArray
+                    .first()
+                    .asJsonObject["bytes"]
+                    .asString,
+            )
         val resolver = RuntimeEnvironment.getApplication().contentResolver
         val uri = Uri.parse("content://tests/again.png")
         var reads = 0

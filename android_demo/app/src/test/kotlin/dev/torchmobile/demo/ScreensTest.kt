@@ -166,7 +166,7 @@ class ScreensTest {
         for ((text, words) in mapOf(
             "damaged" to "bad.ptl does not load: failed finding central directory.",
             "newer" to "has schema version 3.0, and this app reads 2.x. Update the app.",
-            "unsupported" to "this phone's processor (mips)",
+            "unsupported" to "The runtime's library for this phone's processor (armeabi-v7a) is not in the app.",
         )) {
             activity.answer(R.id.open, content("bad.ptl", text.toByteArray()))
             assertTrue(activity.text(R.id.status), words in activity.text(R.id.status))

@@ -157,7 +157,13 @@ class VisionModel internal constructor(
     companion object {
         /** What one inference uses where nothing else is said: more than the fast cores make a phone slower. */
         @JvmStatic
-        val usualThreads: Int = minOf(java.lang.Runtime.getRuntime().availableProcessors(), MOST_THREADS)
+        val usualThreads: Int =
+            minOf(
+                java.lang.Runtime
+                    .getRuntime()
+                    .availableProcessors(),
+                MOST_THREADS,
+            )
 
         /**
          * Open a `.ptl` or `.pte` file of the exporter.

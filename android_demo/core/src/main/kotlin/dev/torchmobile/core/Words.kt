@@ -63,7 +63,11 @@ private fun withExponent(
 ): String = trimmed(rounded.movePointLeft(exponent).toPlainString()) + suffix(exponent)
 
 private fun suffix(exponent: Int): String {
-    val digits = kotlin.math.abs(exponent).toString().padStart(2, '0')
+    val digits =
+        kotlin.math
+            .abs(exponent)
+            .toString()
+            .padStart(2, '0')
     return "e${if (exponent < 0) "-" else "+"}$digits"
 }
 

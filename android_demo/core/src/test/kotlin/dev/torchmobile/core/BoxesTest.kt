@@ -47,7 +47,12 @@ class BoxesTest {
     @Test
     fun `what has no area or no place is left out`() {
         val nan = Float.NaN
-        val found = detections(listOf(boxes(5, 5, 5, 9, nan, 0, 1, 1, 500, 0, 600, 9, 1, 1, 2, 2), scores(1, 1, 1, 0.5)), null, placed)!!.boxes
+        val found =
+            detections(
+                listOf(boxes(5, 5, 5, 9, nan, 0, 1, 1, 500, 0, 600, 9, 1, 1, 2, 2), scores(1, 1, 1, 0.5)),
+                null,
+                placed,
+            )!!.boxes
         assertEquals(listOf(0.5), found.map { it.score })
         assertNull(detections(listOf(boxes(1, 1, 2, 2, space = null)), null, placed))
         assertNull(detections(listOf(scores(1)), null, placed))

@@ -45,7 +45,12 @@ class SentencesTest {
                 assertEquals(failure.sentence, VisionError(failure).message)
                 failure::class
             }
-        assertTrue("$seen", Failure::class.java.declaredClasses.filter { Failure::class.java.isAssignableFrom(it) }.size == seen.toSet().size)
+        assertTrue(
+            "$seen",
+            Failure::class.java.declaredClasses
+                .filter { Failure::class.java.isAssignableFrom(it) }
+                .size == seen.toSet().size,
+        )
     }
 
     @Test

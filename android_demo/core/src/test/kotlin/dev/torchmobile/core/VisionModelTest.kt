@@ -204,7 +204,10 @@ class VisionModelTest {
 
     @Test
     fun `the usual threads are four at most`() {
-        val cores = java.lang.Runtime.getRuntime().availableProcessors()
+        val cores =
+            java.lang.Runtime
+                .getRuntime()
+                .availableProcessors()
         assertEquals(minOf(cores, 4), VisionModel.usualThreads)
     }
 }
