@@ -2,6 +2,7 @@
 
     python android_demo/tools/build_apk.py                # debug
     python android_demo/tools/build_apk.py --release      # minified by R8
+    python android_demo/tools/build_apk.py --abi arm64-v8a    # for phones alone: half the size
 
 From the sources the Gradle project uses: resources linked by aapt2, Kotlin compiled against the
 runtimes' own classes and the Android framework, dexed by D8 or R8, packed with the runtimes' native
@@ -40,6 +41,7 @@ from downloads import (
     from_wheel,
     made,
     maven,
+    require_programs,
     run,
     runtime_aar,
 )
@@ -63,6 +65,7 @@ class Build:
     assets: Path
     runtimes: str = CHOICES[0]
     public_key: str = ""  # minisign's, that models have to be signed with
+    abis: tuple[str, ...] = ABIS
 
 
 def versions() -> dict[str, str]:
@@ -144,7 +147,7 @@ def compile_app(r_java: Path, runtimes: str = CHOICES[0], version: str = "auto")
     kotlin = kotlinc([*kotlin_sources("app/src/main/kotlin"), *sources], classpath, module="app")
 
     def make(part: Path) -> None:
-        command = [find_program("javac", "default-jdk-headless"), "--release", "11"]
+        command = [find_program("javac"), "--release", "11"]
         run([*command, "-d", str(part), *map(str, sources)], what="Compiling R.java")
 
     return [kotlin, made(kotlin.with_name(f"{kotlin.name}-r"), make)]
@@ -163,7 +166,7 @@ def dex(folder: Path, classes: list[Path], build: Build, rules: Path) -> Path:
     jars = app_classpath(build.runtimes, build.runtime)
     out = folder / "dex"
     out.mkdir()
-    java = [find_program("java", "default-jdk-headless"), "-Xmx2g", "-cp", str(from_wheel(R8))]
+    java = [find_program("java"), "-Xmx2g", "-cp", str(from_wheel(R8))]
     common = ["--lib", str(framework_classes()), "--lib", str(java_classes())]
     common += ["--min-api", versions()["minSdk"], "--output", str(out)]
     inputs = [str(app), *map(str, jars)]
@@ -188,7 +191,7 @@ def pack(resources: Path, dexes: Path, build: Build, target: Path) -> None:
             _add(apk, path.name, path.read_bytes(), stored=False)
         for name, data in services(own_libraries(build.runtimes)).items():
             _add(apk, name, data, stored=False)
-        for abi in ABIS:
+        for abi in build.abis:
             for name, library in sorted(native_libraries(aars, abi).items()):
                 _add(apk, f"lib/{abi}/{name}", library, stored=True, align=PAGE)
 
@@ -211,7 +214,7 @@ def sign(unsigned: Path, target: Path) -> None:
 
     def make(part: Path) -> None:
         command = [
-            find_program("keytool", "default-jdk-headless"), "-genkeypair", "-keystore", str(part),
+            find_program("keytool"), "-genkeypair", "-keystore", str(part),
             "-storepass", secret, "-keypass", secret, "-alias", "debug", "-keyalg", "RSA",
             "-keysize", "2048", "-validity", "10000", "-dname", "CN=Android Debug",
         ]  # fmt: skip
@@ -219,17 +222,20 @@ def sign(unsigned: Path, target: Path) -> None:
 
     store = made(cache() / "debug.keystore", make)
     command = [
-        find_program("apksigner", "apksigner"), "sign", "--ks", str(store),
+        find_program("apksigner"), "sign", "--ks", str(store),
         "--ks-pass", f"pass:{secret}", "--min-sdk-version", versions()["minSdk"],
         "--out", str(target), str(unsigned),
     ]  # fmt: skip
     run(command, what="Signing")
-    find_program("zipalign", "zipalign")
-    run(["zipalign", "-c", "-p", "4", str(target)], what="Checking the alignment")
+    run([find_program("zipalign"), "-c", "-p", "4", str(target)], what="Checking the alignment")
 
 
 def build_apk(build: Build) -> Path:
-    """Build, sign and check one APK; raise `ToolError`. Nothing half-written is left."""
+    """Build, sign and check one APK; raise `ToolError`. Nothing half-written is left.
+
+    What is missing is said before a minute of compiling, and all of it at once.
+    """
+    require_programs("java", "javac", "keytool", "apksigner", "zipalign")
     with tempfile.TemporaryDirectory(dir=cache()) as scratch:
         folder = Path(scratch)
         linked = link_resources(folder, build)
@@ -259,6 +265,9 @@ def main() -> int:
         "--assets", type=Path, default=MAIN / "assets", help="folder of .ptl and .pte files to pack"
     )
     parser.add_argument(
+        "--abi", choices=ABIS, action="append", help="of phones or emulators; default: both"
+    )
+    parser.add_argument(
         "--public-key",
         default="",
         metavar="RW...",
@@ -277,6 +286,7 @@ def main() -> int:
             out=out,
             assets=options.assets,
             public_key=options.public_key,
+            abis=tuple(sorted(set(options.abi or ABIS))),
         )
         build_apk(build)
     except (ToolError, subprocess.TimeoutExpired) as error:

@@ -46,7 +46,7 @@ def kotlinc(
 
     def make(part: Path) -> None:
         command = [
-            find_program("java", "default-jdk-headless"), "-Xmx1500m",
+            find_program("java"), "-Xmx1500m",
             "-cp", joined(maven("kotlinc")), "org.jetbrains.kotlin.cli.jvm.K2JVMCompiler",
             "-no-stdlib", "-no-reflect", "-Werror", "-module-name", module,
             "-jvm-target", JVM_TARGET, "-cp", joined(classpath), "-d", str(part),
@@ -92,7 +92,7 @@ def framework_classes() -> Path:
 
 def java_classes() -> Path:
     """Return `java.*` as a jar for D8 and R8: android-all leaves it to the Java it runs on."""
-    home = Path(find_program("javac", "default-jdk-headless")).resolve().parents[1]
+    home = Path(find_program("javac")).resolve().parents[1]
 
     def make(part: Path) -> None:
         with zipfile.ZipFile(part, "w") as classes:

@@ -105,6 +105,58 @@ def test_the_libraries_of_the_chosen_runtimes_are_packed(apk_of: tuple[str, Path
                 assert packed.read(f"lib/{abi}/{name}") == data
 
 
+@pytest.fixture(scope="module")
+def apk_for_phones(run_tool: RunTool, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """The debug app of one ABI, and what building it said."""
+    folder = tmp_path_factory.mktemp("phones")
+    (folder / "assets").mkdir()
+    path = folder / "demo.apk"
+    result = run_tool(
+        "build_apk.py", "--abi", "arm64-v8a", "-o", path, "--assets", folder / "assets"
+    )
+    assert result.returncode == 0, result.stdout + result.stderr
+    return path, result.stdout
+
+
+def test_an_apk_for_phones_has_their_libraries_alone(
+    apk_for_phones: tuple[Path, str], run_tool: RunTool
+) -> None:
+    path, _ = apk_for_phones
+    with zipfile.ZipFile(path) as packed:
+        folders = {name.split("/")[1] for name in packed.namelist() if name.startswith("lib/")}
+    assert folders == {"arm64-v8a"}
+    result = run_tool("preflight.py", path)
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert "ok       ABIs: arm64-v8a\n" in result.stdout
+    assert "ok       arm64-v8a, what phones are, is among them" in result.stdout
+
+
+@pytest.mark.parametrize("allowed", [True, False])
+def test_a_camera_that_the_permission_implies_is_found(
+    allowed: bool, tools: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The manifest, and the same one without its lines on the camera."""
+    import build_apk
+    from preflight import check_manifest
+
+    main = tmp_path / "main"
+    shutil.copytree(build_apk.MAIN, main, ignore=shutil.ignore_patterns("kotlin", "assets"))
+    if not allowed:
+        manifest = main / "AndroidManifest.xml"
+        text, count = re.subn(r"<uses-feature[^>]*/>", "", manifest.read_text(encoding="utf-8"))
+        assert count == 3
+        manifest.write_text(text, encoding="utf-8")
+    monkeypatch.setattr(build_apk, "MAIN", main)
+    (tmp_path / "assets").mkdir()
+    build = build_apk.Build(
+        debuggable=True, runtime="auto", out=tmp_path / "none", assets=tmp_path / "assets"
+    )
+    linked = build_apk.link_resources(tmp_path, build)
+    (finding,) = [f for f in check_manifest(linked.apk) if "features" in f.what]
+    assert finding.verdict == ("ok" if allowed else "FAIL")
+    assert ("android.hardware.camera" in finding.what) == (not allowed)
+
+
 def test_the_native_libraries_are_the_aars_own(apk: Path, tools: None) -> None:
     from downloads import runtime_aar
 

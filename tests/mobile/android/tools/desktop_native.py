@@ -81,7 +81,7 @@ def native_folder(runtimes: str = "lite", version: str = "auto") -> Path:
         part.mkdir()
         for name, library in native_libraries(aars, "x86_64").items():
             (part / name).write_bytes(adapt(library))
-        command = [find_program("gcc", "gcc"), "-shared", "-fPIC", "-O1", "-Wall", "-Werror"]
+        command = [find_program("gcc"), "-shared", "-fPIC", "-O1", "-Wall", "-Werror"]
         command += ["-o", str(part / SHIM_NAMES[0]), str(BIONIC), "-Wl,-soname,libc.so", "-lm"]
         run(command, what="Compiling bionic.c")
         for name in SHIM_NAMES[1:]:
@@ -120,7 +120,7 @@ def replay(
     classes = kotlinc(sources, classpath, module="replay")
     native = native_folder(runtimes, version)
     command = [
-        find_program("java", "default-jdk-headless"), f"-Djava.library.path={native}",
+        find_program("java"), f"-Djava.library.path={native}",
         "-cp", joined([classes, *classpath]), "dev.torchmobile.replay.ReplayKt",
         *map(str, files),
     ]  # fmt: skip

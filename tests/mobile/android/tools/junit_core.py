@@ -28,7 +28,7 @@ def command() -> list[str]:
     )
     classpath = [compile_core_tests(), classes("core"), *core_classpath(), *maven("junit")]
     return [
-        find_program("java", "default-jdk-headless"), f"-Dgolden={GOLDEN}",
+        find_program("java"), f"-Dgolden={GOLDEN}",
         "-cp", joined(classpath), "org.junit.runner.JUnitCore", *tests,
     ]  # fmt: skip
 

@@ -97,7 +97,7 @@ def launcher(home: Path) -> Path:
     """Compile what stands for Gradle's command line; return the folder of class files."""
 
     def make(part: Path) -> None:
-        command = [find_program("javac", "default-jdk-headless"), "-Xlint:all,-path", "-Werror"]
+        command = [find_program("javac"), "-Xlint:all,-path", "-Werror"]
         command += ["-d", str(part), "-cp", f"{home / 'lib'}/*", str(LAUNCHER)]
         run(command, what="Compiling Gradle's launcher")
 
@@ -136,7 +136,7 @@ def pinned_runtime() -> str:
 def gradle(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Run tasks in the copy that `project` made; Gradle's output is in `stdout`."""
     home = distribution()
-    command = [find_program("java", "default-jdk-headless"), "-Xmx1500m"]
+    command = [find_program("java"), "-Xmx1500m"]
     command += [f"--add-opens={package}=ALL-UNNAMED" for package in OPENED]
     command += ["-cp", f"{launcher(home)}{os.pathsep}{home / 'lib'}/*", "RunGradle"]
     command += [str(folder), str(home), str(user_home())]
