@@ -19,7 +19,9 @@ def gradle_tools(tools: None) -> None:
     from run_gradle import ready
 
     if not ready():
-        pytest.skip("Kotlin's plugin is not here: python tests/mobile/android/tools/run_gradle.py")
+        pytest.skip(
+            "Kotlin's plugin is not here: python tests/mobile/android/tools/run_gradle.py --prepare"
+        )
 
 
 @pytest.fixture(scope="module")

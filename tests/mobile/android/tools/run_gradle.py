@@ -1,11 +1,12 @@
 """Run the real Gradle on the app's build files, :app left out, from what Maven Central has of it.
 
+    python tests/mobile/android/tools/run_gradle.py --prepare     # once: downloads
     python tests/mobile/android/tools/run_gradle.py assemble
 
 `dev.gradleplugins:gradle-api` is all of Gradle's classes in one jar, but for its command line and
 its Kotlin DSL. Gradle looks for its modules in the folder of a distribution; `distribution` lays
 out such a folder: the jar, the few libraries that are not inside it, and an empty jar for every
-other name. The first run downloads Kotlin's plugin from Maven Central, each file checked against
+other name. What the build needs, Kotlin's plugin above all, comes from Maven Central, each file checked against
 `gradle/verification-metadata.xml`; `--write-verification` (on a copy of its own) writes that anew.
 """
 
@@ -152,24 +153,39 @@ def gradle(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+def _prepared() -> Path:
+    """Return the file that says: what the libraries' builds download is in `user_home`."""
+    scripts = [path for path in DEMO.rglob("*.gradle") if "build" not in path.parts]
+    pinned = [VERIFICATION, DEMO / "gradle" / "libs.versions.toml", *sorted(scripts)]
+    return user_home() / f"prepared-{fingerprint(pinned)}"
+
+
 def ready() -> bool:
-    """Whether a run needs no network: Kotlin's plugin was downloaded once."""
-    return (user_home() / "caches" / "modules-2" / "files-2.1").is_dir()
+    """Whether a run needs no network: `--prepare` was here, with the same versions."""
+    return _prepared().is_file()
 
 
 def main() -> int:
-    """Run the given tasks, or write the hashes anew; exit with Gradle's code."""
-    writes = "--write-verification" in sys.argv
+    """Run the given tasks, or prepare, or write the hashes anew; exit with Gradle's code."""
+    arguments = sys.argv[1:]
+    writes = "--write-verification" in arguments
+    prepares = arguments == ["--prepare"]
+    if prepares and ready():
+        return 0
+    if prepares:
+        arguments = ["assemble", "testClasses"]
     with tempfile.TemporaryDirectory() as scratch:
         try:
             copy = project(Path(scratch), verified=not writes)
-            done = gradle(copy, *sys.argv[1:])
+            done = gradle(copy, *arguments)
         except ToolError as error:
             sys.stderr.write(f"{error}\n")
             return 2
         sys.stdout.write(done.stdout)
         if writes and done.returncode == 0:
             shutil.copyfile(copy / "gradle" / VERIFICATION.name, VERIFICATION)
+        if prepares and done.returncode == 0:
+            _prepared().touch()
     return done.returncode
 
 

@@ -2,16 +2,10 @@ package dev.torchmobile.demo
 
 import android.app.Activity
 import android.app.Instrumentation
-import android.os.Build
 import android.os.Bundle
-import dev.torchmobile.core.DemoException
-import dev.torchmobile.core.Format
-import dev.torchmobile.core.ModelFile
-import dev.torchmobile.core.Runtime
-import dev.torchmobile.core.RuntimeByFormat
-import dev.torchmobile.core.openArtifact
-import dev.torchmobile.core.replayGolden
-import dev.torchmobile.core.sentence
+import dev.torchmobile.core.VisionError
+import dev.torchmobile.core.VisionModel
+import java.io.File
 
 private const val STARTED = 1
 private const val PASSED = 0
@@ -55,21 +49,15 @@ class GoldenInstrumentation : Instrumentation() {
         sendStatus(STARTED, test)
         val (passes, sentence) =
             try {
-                openArtifact(runtime(), model.path, model.name).use { replayGolden(it) }.let { it.passes to it.sentence }
-            } catch (error: DemoException) {
+                val found = VisionModel.open(File(model.path)).use { it.verify() }
+                found.passes to found.sentence
+            } catch (error: VisionError) {
                 false to error.failure.sentence
             }
         test.putAll(said("${model.name}: $sentence"))
         if (!passes) test.putString("stack", sentence)
         sendStatus(if (passes) PASSED else FAILED, test)
         return passes
-    }
-
-    private fun runtime(): Runtime {
-        val abis = Build.SUPPORTED_ABIS.joinToString()
-        val lite = liteRuntime("", abis)
-        val program = programRuntime("", abis)
-        return RuntimeByFormat(listOfNotNull(lite?.let { Format.LITE to it }, program?.let { Format.PROGRAM to it }).toMap())
     }
 }
 
