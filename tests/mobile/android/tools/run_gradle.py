@@ -6,8 +6,8 @@
 `dev.gradleplugins:gradle-api` is all of Gradle's classes in one jar, but for its command line and
 its Kotlin DSL. Gradle looks for its modules in the folder of a distribution; `distribution` lays
 out such a folder: the jar, the few libraries that are not inside it, and an empty jar for every
-other name. What the build needs, Kotlin's plugin above all, comes from Maven Central, each file checked against
-`gradle/verification-metadata.xml`; `--write-verification` (on a copy of its own) writes that anew.
+other name. What the build needs, Kotlin's plugin above all, comes from Maven Central, each file
+checked against `gradle/verification-metadata.xml`; `--write-verification` writes that anew.
 """
 
 from __future__ import annotations
