@@ -14,48 +14,42 @@ struct ContentView: View {
   /// The score that a box must have; nil until the slider is moved, and after another model.
   @State private var threshold: Double?
 
+  @Environment(\.horizontalSizeClass) private var width
+  @Environment(\.verticalSizeClass) private var height
+
   var body: some View {
     NavigationStack {
-      List {
-        ModelSection(model: model)
-        if let picture {
-          PhotoSection(picture: picture, result: model.first.phase.result, threshold: threshold)
+      screen
+        .navigationTitle("Lite Demo")
+        .toolbar {
+          ToolbarItemGroup(placement: .bottomBar) {
+            PhotosPicker(selection: $pick, matching: .images) {
+              Label("Choose a photo", systemImage: "photo.on.rectangle")
+            }
+            .disabled(isBusy || model.first.photoRefusal != nil)
+            Spacer()
+            Button {
+              showsCamera = true
+            } label: {
+              Label("Open the camera", systemImage: "camera")
+            }
+            .disabled(isBusy || model.first.model == nil || model.first.photoRefusal != nil)
+            Spacer()
+            Button {
+              choosesFile = true
+            } label: {
+              Label("Open a model file", systemImage: "folder")
+            }
+            .disabled(isBusy)
+            Spacer()
+            Button {
+              Task { await model.benchmark() }
+            } label: {
+              Label("Time all models", systemImage: "stopwatch")
+            }
+            .disabled(isBusy || model.files.isEmpty)
+          }
         }
-        PhaseSection(
-          phase: model.first.phase, takesPhotos: model.first.photoRefusal == nil,
-          threshold: $threshold)
-        BenchmarkSection(timing: model.timing) { model.cancelBenchmark() }
-      }
-      .navigationTitle("Lite Demo")
-      .toolbar {
-        ToolbarItemGroup(placement: .bottomBar) {
-          PhotosPicker(selection: $pick, matching: .images) {
-            Label("Choose a photo", systemImage: "photo.on.rectangle")
-          }
-          .disabled(isBusy || model.first.photoRefusal != nil)
-          Spacer()
-          Button {
-            showsCamera = true
-          } label: {
-            Label("Open the camera", systemImage: "camera")
-          }
-          .disabled(isBusy || model.first.model == nil || model.first.photoRefusal != nil)
-          Spacer()
-          Button {
-            choosesFile = true
-          } label: {
-            Label("Open a model file", systemImage: "folder")
-          }
-          .disabled(isBusy)
-          Spacer()
-          Button {
-            Task { await model.benchmark() }
-          } label: {
-            Label("Time all models", systemImage: "stopwatch")
-          }
-          .disabled(isBusy || model.files.isEmpty)
-        }
-      }
     }
     .task { await model.start() }
     // Another choice ends the work on the one before.
@@ -64,11 +58,11 @@ struct ContentView: View {
     }
     // Another model's scores may have another scale.
     .onChange(of: model.first.selected) { threshold = nil }
-    .onChange(of: model.first.phase) {
-      // What a sighted person sees change is spoken.
-      if let text = model.first.phase.announcement {
-        AccessibilityNotification.Announcement(text).post()
-      }
+    // What a sighted person sees change is spoken.
+    .onChange(of: model.first.phase) { speak(model.first.phase.announcement) }
+    .onChange(of: model.second.phase) { speak(model.second.phase.announcement) }
+    .onChange(of: model.timing) {
+      if case .finished = model.timing { speak(String(localized: "The benchmark is done.")) }
     }
     .fileImporter(isPresented: $choosesFile, allowedContentTypes: UTType.models) { chosen in
       switch chosen {
@@ -83,9 +77,62 @@ struct ContentView: View {
     }
   }
 
+  /// A phone that is held upright has one column; lying, and on an iPad, there is room for two.
+  @ViewBuilder private var screen: some View {
+    let isWide = width == .regular || height == .compact
+    let hasTwo = model.second.phase != .empty
+    if isWide, hasTwo {
+      HStack {
+        List {
+          ModelSection(model: model)
+          first(title: true)
+          benchmark
+        }
+        List { second }
+      }
+    } else if isWide, let picture {
+      HStack {
+        PhotoView(picture: picture, result: model.first.phase.result, threshold: threshold)
+          .padding()
+        List {
+          ModelSection(model: model)
+          first(title: false, photo: false)
+          benchmark
+        }
+      }
+    } else {
+      List {
+        ModelSection(model: model)
+        first(title: hasTwo)
+        if hasTwo { second }
+        benchmark
+      }
+    }
+  }
+
+  private func first(title: Bool, photo: Bool = true) -> some View {
+    SlotSections(
+      slot: model.first, title: title ? model.first.selected.map(model.title) : nil,
+      picture: photo ? picture : nil, threshold: $threshold)
+  }
+
+  private var second: some View {
+    SlotSections(
+      slot: model.second, title: model.second.selected.map(model.title), picture: picture,
+      threshold: $threshold)
+  }
+
+  private var benchmark: some View {
+    BenchmarkSection(timing: model.timing) { model.cancelBenchmark() }
+  }
+
   private var isBusy: Bool {
     if case .opening = model.first.phase { return true }
     return model.isTiming
+  }
+
+  private func speak(_ text: String?) {
+    if let text { AccessibilityNotification.Announcement(text).post() }
   }
 
   /// Open a file that may lie outside the app's own folders.
@@ -127,70 +174,30 @@ extension UTType {
   ]
 }
 
-/// Which model is used, and whether it computes here what it computed in Python.
-private struct ModelSection: View {
-  let model: ClassifierModel
+/// One model's photo and what came out for it.
+private struct SlotSections: View {
+  let slot: ModelSlot
+  /// Where there are two.
+  let title: String?
+  let picture: UIImage?
+  @Binding var threshold: Double?
 
   var body: some View {
-    Section("Model") {
-      if !model.files.isEmpty {
-        Picker("Variant", selection: selection) {
-          ForEach(model.files, id: \.self) { file in
-            Text(model.title(file)).tag(Optional(file))
-          }
-        }
-        .disabled(model.isTiming)
-        .accessibilityHint("The model you choose runs on the photo again")
-      }
-      BadgeRow(badge: model.first.badge)
-      if let refusal = model.first.photoRefusal {
-        Label(refusal, systemImage: "photo")
+    if let title {
+      Section {
+        Text(title)
+          .font(.headline)
+          .accessibilityAddTraits(.isHeader)
       }
     }
-  }
-
-  private var selection: Binding<URL?> {
-    Binding(
-      get: { model.first.selected },
-      set: { file in
-        guard let file, file != model.first.selected else { return }
-        Task { await model.select(file) }
-      })
-  }
-}
-
-/// The golden-vector badge.
-private struct BadgeRow: View {
-  let badge: ModelSlot.Badge
-
-  var body: some View {
-    switch badge {
-    case .none:
-      EmptyView()
-    case .checking:
-      HStack {
-        ProgressView()
-        Text("Replaying the golden vectors")
+    if let picture {
+      Section {
+        PhotoView(picture: picture, result: slot.phase.result, threshold: threshold)
+          .frame(maxHeight: 320)
+          .frame(maxWidth: .infinity)
       }
-      .accessibilityElement(children: .combine)
-    case .checked(let verdict):
-      row(
-        verdict.sentence, verdict.passes ? "checkmark.seal.fill" : "xmark.seal.fill",
-        verdict.passes ? .green : .red, verdict.passes ? "Parity passed." : "Parity failed.")
-    case .failed(let sentence):
-      row(sentence, "xmark.seal.fill", .red, "Parity not checked.")
     }
-  }
-
-  private func row(_ text: String, _ symbol: String, _ color: Color, _ spoken: String) -> some View
-  {
-    Label {
-      Text(text).font(.footnote)
-    } icon: {
-      Image(systemName: symbol).foregroundStyle(color)
-    }
-    .accessibilityElement(children: .ignore)
-    .accessibilityLabel("\(spoken) \(text)")
+    PhaseSection(phase: slot.phase, takesPhotos: slot.photoRefusal == nil, threshold: $threshold)
   }
 }
 
@@ -204,8 +211,8 @@ private struct PhaseSection: View {
     switch phase {
     case .empty:
       message(
-        "No model is installed. Run “python -m exporter --install ios_demo” in the project, then "
-          + "build the app again, or open a .ptl or .pte file.", "shippingbox")
+        "No model is installed. Open a .ptl or .pte file, or install one on a computer: README.md.",
+        "shippingbox")
     case .opening(let name):
       working("Opening \(name)")
     case .ready:
@@ -217,17 +224,19 @@ private struct PhaseSection: View {
     case .finished(let result):
       ResultSection(result: result, threshold: $threshold)
     case .failed(let sentence):
-      message(sentence, "exclamationmark.triangle")
+      Section {
+        Label(sentence, systemImage: "exclamationmark.triangle")
+      }
     }
   }
 
-  private func message(_ text: String, _ symbol: String) -> some View {
+  private func message(_ text: LocalizedStringKey, _ symbol: String) -> some View {
     Section {
       Label(text, systemImage: symbol)
     }
   }
 
-  private func working(_ text: String) -> some View {
+  private func working(_ text: LocalizedStringKey) -> some View {
     Section {
       HStack {
         ProgressView()
@@ -235,72 +244,6 @@ private struct PhaseSection: View {
       }
       .accessibilityElement(children: .combine)
     }
-  }
-}
-
-/// A benchmark that runs, or what it came to.
-private struct BenchmarkSection: View {
-  let timing: ClassifierModel.Timing
-  let cancel: () -> Void
-
-  var body: some View {
-    switch timing {
-    case .none:
-      EmptyView()
-    case .running(let done, let count):
-      Section("Benchmark") {
-        ProgressView(value: Double(done), total: Double(count)) {
-          Text("Timing model \(done + 1) of \(count)")
-        }
-        Button("Cancel") { cancel() }
-      }
-    case .canceling:
-      Section("Benchmark") { Text("Ending after the inference in hand") }
-    case .finished(let benchmark):
-      TimesSection(benchmark: benchmark)
-    case .failed(let sentence):
-      Section("Benchmark") { Label(sentence, systemImage: "exclamationmark.triangle") }
-    }
-  }
-}
-
-/// Times of every model, to look at and to share.
-private struct TimesSection: View {
-  let benchmark: Benchmark
-
-  var body: some View {
-    ForEach(benchmark.devices.flatMap(\.runs)) { run in
-      Section(run.label) {
-        LabeledContent("Median", value: String(format: "%.1f ms", run.medianMs))
-        LabeledContent("95th percentile", value: String(format: "%.1f ms", run.p95Ms))
-        if let load = run.loadMs {
-          LabeledContent("Opening the file", value: String(format: "%.0f ms", load))
-        }
-        if let peak = run.peakMb {
-          LabeledContent("Peak memory", value: String(format: "%.0f MB", peak))
-        }
-      }
-    }
-    ForEach(benchmark.devices.flatMap(\.skipped), id: \.label) { skipped in
-      Section(skipped.label) {
-        Label(skipped.reason, systemImage: "exclamationmark.triangle")
-      }
-    }
-    Section {
-      ShareLink(item: BenchmarkFile(benchmark: benchmark), preview: SharePreview("Benchmark")) {
-        Label("Share the benchmark as JSON", systemImage: "square.and.arrow.up")
-      }
-    }
-  }
-}
-
-/// The JSON file that `python -m runtime_check bench --import` reads.
-struct BenchmarkFile: Transferable {
-  let benchmark: Benchmark
-
-  static var transferRepresentation: some TransferRepresentation {
-    DataRepresentation(exportedContentType: .json) { try $0.benchmark.json() }
-      .suggestedFileName("benchmark.json")
   }
 }
 
@@ -318,7 +261,7 @@ extension ModelSlot.Phase {
   }
 
   /// What came out for the photo; nil in every other state.
-  fileprivate var result: VisionResult? {
+  var result: VisionResult? {
     if case .finished(let result) = self { result } else { nil }
   }
 }

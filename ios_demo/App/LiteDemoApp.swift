@@ -3,6 +3,11 @@ import Foundation
 import LiteClassifier
 import SwiftUI
 
+// Where the Swift package brings the runtime; else LiteFile.swift is a source of this target.
+#if canImport(LiteRuntime)
+  import LiteRuntime
+#endif
+
 @main
 struct LiteDemoApp: App {
   @State private var model = ClassifierModel(

@@ -4,7 +4,7 @@ import SwiftUI
 import UIKit
 
 /// The photo, with what the model sees in it drawn over it, or the picture it makes beside it.
-struct PhotoSection: View {
+struct PhotoView: View {
   let picture: UIImage
   /// What came out for this photo; nil while nothing has.
   let result: VisionResult?
@@ -12,22 +12,18 @@ struct PhotoSection: View {
   let threshold: Double?
 
   var body: some View {
-    Section {
-      HStack {
-        Image(uiImage: picture)
-          .resizable()
-          .scaledToFit()
-          .accessibilityLabel("The photo")
-          // Before the frames, which may be wider than the photo.
-          .overlay {
-            if let result { ResultDrawing(result: result, threshold: threshold) }
-          }
-        if case .picture(let made)? = result?.content {
-          MadeImage(made: made)
+    HStack {
+      Image(uiImage: picture)
+        .resizable()
+        .scaledToFit()
+        .accessibilityLabel("The photo")
+        // Before any frame, which may be wider than the photo.
+        .overlay {
+          if let result { ResultDrawing(result: result, threshold: threshold) }
         }
+      if case .picture(let made)? = result?.content {
+        MadeImage(made: made)
       }
-      .frame(maxHeight: 320)
-      .frame(maxWidth: .infinity)
     }
   }
 }
@@ -201,7 +197,7 @@ struct ResultSection: View {
       Section("Embedding") {
         LabeledContent(
           "Cosine similarity to the previous photo",
-          value: embedding.text ?? "Choose another photo")
+          value: embedding.text ?? String(localized: "Choose another photo"))
         LabeledContent("Numbers", value: "\(embedding.values.count)")
       }
     case .numbers(let quantities):
@@ -228,17 +224,37 @@ struct ResultSection: View {
   }
 }
 
+/// A label and its value; below each other where large type leaves no room beside it.
+private struct ValueRow: View {
+  let label: String
+  let value: String
+
+  var body: some View {
+    ViewThatFits(in: .horizontal) {
+      HStack {
+        Text(label)
+        Spacer()
+        number
+      }
+      VStack(alignment: .leading) {
+        Text(label)
+        number
+      }
+    }
+  }
+
+  private var number: some View {
+    Text(value).monospacedDigit().foregroundStyle(.secondary)
+  }
+}
+
 /// One class: label, score, bar.
 private struct PredictionRow: View {
   let prediction: Prediction
 
   var body: some View {
     VStack(alignment: .leading) {
-      HStack {
-        Text(prediction.label)
-        Spacer()
-        Text(prediction.text).monospacedDigit().foregroundStyle(.secondary)
-      }
+      ValueRow(label: prediction.label, value: prediction.text)
       if let bar = prediction.bar {
         ProgressView(value: bar)
       }
@@ -278,9 +294,7 @@ private struct LegendRow: View {
       } else {
         Image(systemName: "square.dashed").foregroundStyle(.secondary)
       }
-      Text(label)
-      Spacer()
-      Text(value).monospacedDigit().foregroundStyle(.secondary)
+      ValueRow(label: label, value: value)
     }
     .accessibilityElement(children: .ignore)
     .accessibilityLabel(label)
@@ -298,7 +312,7 @@ private struct DetectionSection: View {
     Section("\(shown.count) of \(detections.all.count) boxes") {
       if let range = detections.range {
         VStack(alignment: .leading) {
-          Text(String(format: "Score of at least %.2f", current)).monospacedDigit()
+          Text("Score of at least \(String(format: "%.2f", current))").monospacedDigit()
           Slider(value: slider, in: range) {
             Text("Smallest score that is shown")
           }
@@ -325,11 +339,7 @@ private struct OutputRowView: View {
 
   var body: some View {
     VStack(alignment: .leading) {
-      HStack {
-        Text(row.name)
-        Spacer()
-        Text("\(row.dtype) \(row.shape)").monospacedDigit().foregroundStyle(.secondary)
-      }
+      ValueRow(label: row.name, value: row.dtype + " " + row.shape)
       if !row.axes.isEmpty {
         Text(row.axes).font(.footnote).foregroundStyle(.secondary)
       }

@@ -194,9 +194,9 @@ public final class ClassifierModel {
     var skipped: [Benchmark.Skipped] = []
     let (source, digest) = (source, digest)
     for (index, file) in files.enumerated() {
-      if Task.isCancelled { return .none }
       timing = .running(done: index, of: files.count)
       do {
+        try Task.checkCancellation()
         let sha256 = await Task.detached { digest(file) }.value
         runs += try await VisionModel.benchmark(
           file, runtime: source.runtime, trust: source.trust, plan: plan, sha256: sha256,

@@ -19,15 +19,16 @@ public protocol ModelRuntime: AnyObject, Sendable {
 }
 
 /// A thread for work that blocks: an actor's own, so that a model that computes for a second does
-/// not hold one of the few threads that Swift runs all tasks on.
-final class BlockingExecutor: SerialExecutor {
+/// not hold one of the few threads that Swift runs all tasks on. An app's camera is such work, too.
+public final class BlockingExecutor: SerialExecutor {
   private let queue: DispatchQueue
 
-  init(label: String) {
+  /// The label is what a debugger shows.
+  public init(label: String) {
     queue = DispatchQueue(label: label, qos: .userInitiated)
   }
 
-  func enqueue(_ job: consuming ExecutorJob) {
+  public func enqueue(_ job: consuming ExecutorJob) {
     let job = UnownedJob(job)
     queue.async { job.runSynchronously(on: self.asUnownedSerialExecutor()) }
   }

@@ -29,7 +29,9 @@ public func cosineSimilarity(_ one: [Double], _ other: [Double]) -> Double? {
 public struct Quantity: Equatable, Sendable, Identifiable {
   public let id: Int
   public let name: String
-  /// With its unit.
+  public let value: Double
+  public let unit: String?
+  /// The number with its unit.
   public let text: String
 }
 
@@ -148,7 +150,7 @@ public enum VisionContent: Equatable, Sendable {
         let name =
           labels ? output.label(index) : single ? one.spec.name : "\(one.spec.name) \(index + 1)"
         let text = one.spec.unit.map { "\(decimal(value)) \($0)" } ?? decimal(value)
-        found.append(Quantity(id: found.count, name: name, text: text))
+        found.append(Quantity(id: found.count, name: name, value: value, unit: one.spec.unit, text: text))
         if found.count > mostQuantities { return nil }
       }
     }

@@ -91,8 +91,7 @@ public actor VisionModel {
 
   private nonisolated func refusal(_ tensors: [Metadata.InputTensor]) -> VisionError {
     let wanted = tensors.map { tensor in
-      let shape = tensor.shape.map(String.init).joined(separator: " x ")
-      return "\(tensor.name): \(tensor.dtype.rawValue) \(shape)"
+      "\(tensor.name): \(inWords(tensor.dtype, tensor.shape))"
     }
     return .takesTensors(file: fileName, inputs: wanted.joined(separator: ", "))
   }
@@ -163,17 +162,15 @@ public actor VisionModel {
   private func named(_ tensors: [Tensor]) throws -> [NamedOutput] {
     let specs = metadata.output.tensors
     guard tensors.count == specs.count else {
-      throw failed(
-        "\(tensors.count) outputs came, and field output.tensors describes \(specs.count)")
+      throw failed("\(tensors.count) outputs came, and the metadata states \(specs.count)")
     }
-    return try zip(specs, tensors).enumerated().map { index, pair in
-      let (spec, tensor) = pair
+    return try zip(specs, tensors).map { spec, tensor in
       let fits =
         spec.varies ? tensor.shape.count == spec.shape.count : tensor.shape == spec.shape
       guard fits, tensor.dtype == spec.dtype else {
         throw failed(
-          "field output.tensors.\(index) (\(spec.name)): \(tensor.dtype.rawValue) of shape "
-            + "\(tensor.shape) came, and it says \(spec.dtype.rawValue) of \(spec.shape)")
+          "output \(spec.name) is \(inWords(tensor.dtype, tensor.shape)), and not "
+            + inWords(spec.dtype, spec.shape))
       }
       return NamedOutput(spec: spec, tensor: tensor)
     }
@@ -182,4 +179,9 @@ public actor VisionModel {
   private nonisolated func failed(_ why: String) -> VisionError {
     .runFailed(file: fileName, why: why, format: metadata.format)
   }
+}
+
+/// A tensor's type and shape, as "float32 1 x 5".
+private func inWords(_ dtype: DType, _ shape: [Int]) -> String {
+  "\(dtype.rawValue) \(shape.map(String.init).joined(separator: " x "))"
 }

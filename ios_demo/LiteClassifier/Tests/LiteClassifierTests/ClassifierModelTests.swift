@@ -109,8 +109,7 @@ import Testing
     #expect(
       model.first.phase
         == .failed(
-          "d.ptl loaded but did not run: field output.tensors.0 (logits): float32 of shape [6] came, "
-            + "and it says float32 of [5]. \(check)"))
+          "d.ptl loaded but did not run: output logits is float32 6, and not float32 5. \(check)"))
     await model.select(folder.file("c.ptl"))
     guard case .finished = model.first.phase else {
       Issue.record("a result expected, got \(model.first.phase)")

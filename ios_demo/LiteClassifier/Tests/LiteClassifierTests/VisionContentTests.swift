@@ -185,7 +185,7 @@ import Testing
         "object-detection",
         [(boxes, .floats([0, 0, 1, 1], shape: [1, 4])), (scores, .floats([7], shape: [1]))]))
     #expect(detections.range == 6.5...7.5)
-    #expect(detections.above(detections.threshold(nil)).map(\.text) == ["object 7"])
+    #expect(detections.above(detections.threshold(nil)).map(\.text) == ["box 7"])
   }
 
   @Test func aPhotoWithoutObjectsIsNoError() throws {
@@ -206,7 +206,7 @@ import Testing
     let detections = try found(
       present(
         "object-detection", [(boxes, corners), (scores, .floats([1, 1, 1], shape: [3]))]))
-    #expect(detections.all.map(\.text) == ["object", "object"])
+    #expect(detections.all.map(\.text) == ["box", "box"])
     #expect(detections.all.map(\.id) == [0, 1])
     #expect(detections.range == nil)
     #expect(detections.above(detections.threshold(0.7)).count == 2)

@@ -83,7 +83,7 @@ func classes(_ result: VisionResult) throws -> [Prediction] {
     let error = try await caught(VisionError.self) { try await model.run(Photo(image)) }
     #expect(
       error.localizedDescription.hasPrefix(
-        "x.ptl loaded but did not run: 2 outputs came, and field output.tensors describes 1. "))
+        "x.ptl loaded but did not run: 2 outputs came, and the metadata states 1. "))
   }
 
   @Test func aShapeThatVariesMayDifferButNotItsRank() async throws {

@@ -39,11 +39,13 @@ public class AVCaptureDeviceInput: AVCaptureInput {
 public class AVCaptureSession {
   public struct Preset: Sendable {
     public static let photo = Preset()
+    public static let vga640x480 = Preset()
   }
   public static let wasInterruptedNotification = Notification.Name("interrupted")
   public static let interruptionEndedNotification = Notification.Name("resumed")
   public init() {}
   public var sessionPreset = Preset.photo
+  public func canSetSessionPreset(_ preset: Preset) -> Bool { false }
   public var inputs: [AVCaptureInput] { [] }
   public var isRunning: Bool { false }
   public func canAddInput(_ input: AVCaptureInput) -> Bool { false }
