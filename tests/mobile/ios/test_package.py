@@ -68,7 +68,7 @@ def test_the_lite_interpreter_comes_with_the_product(
     assert binary.get("path") == settings.get("xcframework")
     assert binary.get("checksum") == settings.get("checksum")
     core = target(manifest, "LiteCore")
-    assert [list(one.values())[0][0] for one in core["dependencies"]] == ["LibTorchLite"]
+    assert [next(iter(one.values()))[0] for one in core["dependencies"]] == ["LibTorchLite"]
     assert "-all_load" in json.dumps(core["settings"])
 
 

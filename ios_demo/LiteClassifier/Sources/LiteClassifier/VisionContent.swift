@@ -150,7 +150,8 @@ public enum VisionContent: Equatable, Sendable {
         let name =
           labels ? output.label(index) : single ? one.spec.name : "\(one.spec.name) \(index + 1)"
         let text = one.spec.unit.map { "\(decimal(value)) \($0)" } ?? decimal(value)
-        found.append(Quantity(id: found.count, name: name, value: value, unit: one.spec.unit, text: text))
+        found.append(
+          Quantity(id: found.count, name: name, value: value, unit: one.spec.unit, text: text))
         if found.count > mostQuantities { return nil }
       }
     }
