@@ -177,8 +177,10 @@ struct ResultSection: View {
       LegendSection(legend: segmentation.legend)
     case .depth(let depth):
       Section("Depth") {
-        LegendRow(color: .ofShare(0), label: "Smallest", value: depth.text(depth.minimum))
-        LegendRow(color: .ofShare(1), label: "Largest", value: depth.text(depth.maximum))
+        LegendRow(
+          color: .ofShare(0), label: String(localized: "Smallest"), value: depth.text(depth.minimum))
+        LegendRow(
+          color: .ofShare(1), label: String(localized: "Largest"), value: depth.text(depth.maximum))
       }
     case .boxes(let detections):
       DetectionSection(detections: detections, threshold: $threshold)
