@@ -178,7 +178,8 @@ struct ResultSection: View {
     case .depth(let depth):
       Section("Depth") {
         LegendRow(
-          color: .ofShare(0), label: String(localized: "Smallest"), value: depth.text(depth.minimum))
+          color: .ofShare(0), label: String(localized: "Smallest"), value: depth.text(depth.minimum)
+        )
         LegendRow(
           color: .ofShare(1), label: String(localized: "Largest"), value: depth.text(depth.maximum))
       }
