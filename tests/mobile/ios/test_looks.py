@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import numpy as np
 from PIL import Image
 
-from . import icon
+from .icon import FILE, icon
 from .tools import APP
 
 CATALOG = APP / "App/Localizable.xcstrings"
@@ -31,12 +31,12 @@ def shown() -> Iterator[str]:
 
 
 def test_the_icon_is_the_one_that_is_drawn() -> None:
-    with Image.open(icon.FILE) as committed:
+    with Image.open(FILE) as committed:
         assert (committed.size, committed.mode) == ((1024, 1024), "RGB")
-        apart = np.asarray(committed, np.int16) - np.asarray(icon.icon(), np.int16)
+        apart = np.asarray(committed, np.int16) - np.asarray(icon(), np.int16)
     assert np.abs(apart).max() <= 2
-    contents = json.loads((icon.FILE.parent / "Contents.json").read_text(encoding="utf-8"))
-    assert [one["filename"] for one in contents["images"]] == [icon.FILE.name]
+    contents = json.loads((FILE.parent / "Contents.json").read_text(encoding="utf-8"))
+    assert [one["filename"] for one in contents["images"]] == [FILE.name]
 
 
 def test_every_text_is_in_both_languages() -> None:
