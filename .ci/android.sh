@@ -26,6 +26,8 @@ if ((${#missing[@]})); then
 fi
 
 python android_demo/tools/prepare.py
+# Gradle downloads Kotlin's plugin by itself, each file checked by its SHA-256.
+python tests/mobile/android/tools/run_gradle.py --prepare
 if [[ "${1:-}" == setup ]]; then
   exit
 fi

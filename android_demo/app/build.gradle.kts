@@ -20,6 +20,8 @@ android {
 
     defaultConfig {
         applicationId = "dev.torchmobile.demo"
+        // `.ci/emulator.sh` runs it: the golden vectors of every model in the assets.
+        testInstrumentationRunner = "dev.torchmobile.demo.GoldenInstrumentation"
         minSdk =
             libs.versions.minSdk
                 .get()
@@ -38,13 +40,6 @@ android {
         ndk {
             abiFilters += listOf("arm64-v8a", "x86_64")
         }
-    }
-
-    sourceSets {
-        getByName("main").kotlin.srcDirs(
-            if (hasLite) "src/lite/kotlin" else "src/noLite/kotlin",
-            if (hasExecutorch) "src/executorch/kotlin" else "src/noExecutorch/kotlin",
-        )
     }
 
     packaging {
@@ -86,11 +81,12 @@ kotlin {
 
 dependencies {
     implementation(project(":core"))
+    implementation(project(":runtime:photos"))
     if (hasLite) {
-        implementation(libs.pytorch) {
+        implementation(project(":runtime:lite")) {
             // ExecuTorch's fbjni has these classes too, in a newer version.
             if (hasExecutorch) exclude(group = "com.facebook.fbjni", module = "fbjni-java-only")
         }
     }
-    if (hasExecutorch) implementation(libs.executorch)
+    if (hasExecutorch) implementation(project(":runtime:executorch"))
 }

@@ -2,6 +2,7 @@
 
     python android_demo/tools/build_apk.py                # debug
     python android_demo/tools/build_apk.py --release      # minified by R8
+    python android_demo/tools/build_apk.py --abi arm64-v8a    # for phones alone: half the size
 
 From the sources the Gradle project uses: resources linked by aapt2, Kotlin compiled against the
 runtimes' own classes and the Android framework, dexed by D8 or R8, packed with the runtimes' native
@@ -24,7 +25,6 @@ from pathlib import Path
 import tomllib
 from compile import (
     DEMO,
-    compile_core,
     core_classpath,
     framework_classes,
     java_classes,
@@ -41,10 +41,12 @@ from downloads import (
     from_wheel,
     made,
     maven,
+    require_programs,
     run,
     runtime_aar,
 )
-from runtimes import CHOICES, app_sources, libraries, native_libraries
+from libraries import jar, services
+from runtimes import CHOICES, libraries, native_libraries, own_libraries
 
 ABIS = ("arm64-v8a", "x86_64")
 PACKAGE = "dev.torchmobile.demo"
@@ -63,6 +65,7 @@ class Build:
     assets: Path
     runtimes: str = CHOICES[0]
     public_key: str = ""  # minisign's, that models have to be signed with
+    abis: tuple[str, ...] = ABIS
 
 
 def versions() -> dict[str, str]:
@@ -133,36 +136,40 @@ def link_resources(folder: Path, build: Build) -> Linked:
 
 def app_classpath(runtimes: str = CHOICES[0], version: str = "auto") -> list[Path]:
     """Return what :app needs at run time besides its own classes and the framework."""
-    return [compile_core(), *core_classpath(), *libraries(runtimes, version).classes]
+    own = [jar(name, version) for name in own_libraries(runtimes)]
+    return [*own, *core_classpath(), *libraries(runtimes, version).classes]
 
 
 def compile_app(r_java: Path, runtimes: str = CHOICES[0], version: str = "auto") -> list[Path]:
     """Compile :app and its `R`; return both folders of class files."""
     sources = sorted(r_java.rglob("R.java"))
     classpath = [*app_classpath(runtimes, version), framework_classes()]
-    kotlin = kotlinc([*kotlin_sources(*app_sources(runtimes)), *sources], classpath, module="app")
+    kotlin = kotlinc([*kotlin_sources("app/src/main/kotlin"), *sources], classpath, module="app")
 
     def make(part: Path) -> None:
-        command = [find_program("javac", "default-jdk-headless"), "--release", "11"]
+        command = [find_program("javac"), "--release", "11"]
         run([*command, "-d", str(part), *map(str, sources)], what="Compiling R.java")
 
     return [kotlin, made(kotlin.with_name(f"{kotlin.name}-r"), make)]
 
 
 def dex(folder: Path, classes: list[Path], build: Build, rules: Path) -> Path:
-    """Turn class files into `classes.dex`: D8 for debug, R8 (shrunk, minified) for release."""
-    jar = folder / "app.jar"
-    with zipfile.ZipFile(jar, "w") as archive:
-        for root in [*classes, compile_core()]:
+    """Turn class files into `classes.dex`: D8 for debug, R8 (shrunk, minified) for release.
+
+    R8 reads what the libraries want kept in their jars, `META-INF/proguard`, as Gradle's does.
+    """
+    app = folder / "app.jar"
+    with zipfile.ZipFile(app, "w") as archive:
+        for root in classes:
             for path in sorted(root.rglob("*.class")):
                 archive.write(path, path.relative_to(root))
-    jars = [*core_classpath(), *libraries(build.runtimes, build.runtime).classes]
+    jars = app_classpath(build.runtimes, build.runtime)
     out = folder / "dex"
     out.mkdir()
-    java = [find_program("java", "default-jdk-headless"), "-Xmx2g", "-cp", str(from_wheel(R8))]
+    java = [find_program("java"), "-Xmx2g", "-cp", str(from_wheel(R8))]
     common = ["--lib", str(framework_classes()), "--lib", str(java_classes())]
     common += ["--min-api", versions()["minSdk"], "--output", str(out)]
-    inputs = [str(jar), *map(str, jars)]
+    inputs = [str(app), *map(str, jars)]
     if build.debuggable:
         run([*java, "com.android.tools.r8.D8", "--debug", *common, *inputs], what="D8")
     else:
@@ -174,14 +181,17 @@ def dex(folder: Path, classes: list[Path], build: Build, rules: Path) -> Path:
     return out
 
 
-def pack(resources: Path, dexes: Path, aars: list[Path], target: Path) -> None:
+def pack(resources: Path, dexes: Path, build: Build, target: Path) -> None:
     """Write the unsigned APK: stored entries begin at 4 bytes, libraries at a page."""
+    aars = libraries(build.runtimes, build.runtime).aars
     with zipfile.ZipFile(target, "w") as apk, zipfile.ZipFile(resources) as base:
         for info in base.infolist():
             _add(apk, info.filename, base.read(info), stored=info.compress_type == 0)
         for path in sorted(dexes.glob("*.dex")):
             _add(apk, path.name, path.read_bytes(), stored=False)
-        for abi in ABIS:
+        for name, data in services(own_libraries(build.runtimes)).items():
+            _add(apk, name, data, stored=False)
+        for abi in build.abis:
             for name, library in sorted(native_libraries(aars, abi).items()):
                 _add(apk, f"lib/{abi}/{name}", library, stored=True, align=PAGE)
 
@@ -204,7 +214,7 @@ def sign(unsigned: Path, target: Path) -> None:
 
     def make(part: Path) -> None:
         command = [
-            find_program("keytool", "default-jdk-headless"), "-genkeypair", "-keystore", str(part),
+            find_program("keytool"), "-genkeypair", "-keystore", str(part),
             "-storepass", secret, "-keypass", secret, "-alias", "debug", "-keyalg", "RSA",
             "-keysize", "2048", "-validity", "10000", "-dname", "CN=Android Debug",
         ]  # fmt: skip
@@ -212,17 +222,20 @@ def sign(unsigned: Path, target: Path) -> None:
 
     store = made(cache() / "debug.keystore", make)
     command = [
-        find_program("apksigner", "apksigner"), "sign", "--ks", str(store),
+        find_program("apksigner"), "sign", "--ks", str(store),
         "--ks-pass", f"pass:{secret}", "--min-sdk-version", versions()["minSdk"],
         "--out", str(target), str(unsigned),
     ]  # fmt: skip
     run(command, what="Signing")
-    find_program("zipalign", "zipalign")
-    run(["zipalign", "-c", "-p", "4", str(target)], what="Checking the alignment")
+    run([find_program("zipalign"), "-c", "-p", "4", str(target)], what="Checking the alignment")
 
 
 def build_apk(build: Build) -> Path:
-    """Build, sign and check one APK; raise `ToolError`. Nothing half-written is left."""
+    """Build, sign and check one APK; raise `ToolError`. Nothing half-written is left.
+
+    What is missing is said before a minute of compiling, and all of it at once.
+    """
+    require_programs("java", "javac", "keytool", "apksigner", "zipalign")
     with tempfile.TemporaryDirectory(dir=cache()) as scratch:
         folder = Path(scratch)
         linked = link_resources(folder, build)
@@ -230,8 +243,7 @@ def build_apk(build: Build) -> Path:
         build.out.parent.mkdir(parents=True, exist_ok=True)
         dexes = dex(folder, classes, build, linked.rules)
         unsigned = folder / "unsigned.apk"
-        aars = libraries(build.runtimes, build.runtime).aars
-        pack(linked.apk, dexes, aars, unsigned)
+        pack(linked.apk, dexes, build, unsigned)
         signed = folder / "signed.apk"
         sign(unsigned, signed)
         shutil.copyfile(signed, build.out)
@@ -253,6 +265,9 @@ def main() -> int:
         "--assets", type=Path, default=MAIN / "assets", help="folder of .ptl and .pte files to pack"
     )
     parser.add_argument(
+        "--abi", choices=ABIS, action="append", help="of phones or emulators; default: both"
+    )
+    parser.add_argument(
         "--public-key",
         default="",
         metavar="RW...",
@@ -271,6 +286,7 @@ def main() -> int:
             out=out,
             assets=options.assets,
             public_key=options.public_key,
+            abis=tuple(sorted(set(options.abi or ABIS))),
         )
         build_apk(build)
     except (ToolError, subprocess.TimeoutExpired) as error:

@@ -46,7 +46,7 @@ def kotlinc(
 
     def make(part: Path) -> None:
         command = [
-            find_program("java", "default-jdk-headless"), "-Xmx1500m",
+            find_program("java"), "-Xmx1500m",
             "-cp", joined(maven("kotlinc")), "org.jetbrains.kotlin.cli.jvm.K2JVMCompiler",
             "-no-stdlib", "-no-reflect", "-Werror", "-module-name", module,
             "-jvm-target", JVM_TARGET, "-cp", joined(classpath), "-d", str(part),
@@ -61,11 +61,6 @@ def kotlinc(
 def core_classpath() -> list[Path]:
     """Return what :core compiles against and needs at run time."""
     return maven("core")
-
-
-def compile_core() -> Path:
-    """Compile :core."""
-    return kotlinc(kotlin_sources("core/src/main/kotlin"), core_classpath(), module="core")
 
 
 def aar_classes(aar: Path) -> Path:
@@ -97,7 +92,7 @@ def framework_classes() -> Path:
 
 def java_classes() -> Path:
     """Return `java.*` as a jar for D8 and R8: android-all leaves it to the Java it runs on."""
-    home = Path(find_program("javac", "default-jdk-headless")).resolve().parents[1]
+    home = Path(find_program("javac")).resolve().parents[1]
 
     def make(part: Path) -> None:
         with zipfile.ZipFile(part, "w") as classes:

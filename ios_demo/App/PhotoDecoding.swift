@@ -29,7 +29,7 @@ extension Photo {
       let width = properties[kCGImagePropertyPixelWidth as String] as? Int,
       let height = properties[kCGImagePropertyPixelHeight as String] as? Int
     else {
-      throw ModelError.input(why: "This picture cannot be decoded. Choose another one.")
+      throw VisionError.photoUnreadable(why: "it cannot be decoded")
     }
     let orientation = properties[kCGImagePropertyOrientation as String] as? Int ?? 1
     let isTurned = (5...8).contains(orientation)
@@ -48,7 +48,7 @@ private func decodeStored(_ data: Data, longSide: Int?) throws -> RGBImage {
       ?? CGImageSourceCreateImageAtIndex(source, 0, nil),
     let pixels = rgb(image)
   else {
-    throw ModelError.input(why: "This picture cannot be decoded. Choose another one.")
+    throw VisionError.photoUnreadable(why: "it cannot be decoded")
   }
   return pixels
 }

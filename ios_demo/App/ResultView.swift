@@ -4,30 +4,26 @@ import SwiftUI
 import UIKit
 
 /// The photo, with what the model sees in it drawn over it, or the picture it makes beside it.
-struct PhotoSection: View {
+struct PhotoView: View {
   let picture: UIImage
   /// What came out for this photo; nil while nothing has.
-  let result: RunResult?
+  let result: VisionResult?
   /// The score that a box must have to be drawn; nil: the one to begin with.
   let threshold: Double?
 
   var body: some View {
-    Section {
-      HStack {
-        Image(uiImage: picture)
-          .resizable()
-          .scaledToFit()
-          .accessibilityLabel("The photo")
-          // Before the frames, which may be wider than the photo.
-          .overlay {
-            if let result { ResultDrawing(result: result, threshold: threshold) }
-          }
-        if case .picture(let made)? = result?.presentation {
-          MadeImage(made: made)
+    HStack {
+      Image(uiImage: picture)
+        .resizable()
+        .scaledToFit()
+        .accessibilityLabel("The photo")
+        // Before any frame, which may be wider than the photo.
+        .overlay {
+          if let result { ResultDrawing(result: result, threshold: threshold) }
         }
+      if case .picture(let made)? = result?.content {
+        MadeImage(made: made)
       }
-      .frame(maxHeight: 320)
-      .frame(maxWidth: .infinity)
     }
   }
 }
@@ -48,22 +44,22 @@ struct MadeImage: View {
 
 /// What a result draws over the photo or the frame that it is of; nothing for other results.
 struct ResultDrawing: View {
-  let result: RunResult
+  let result: VisionResult
   let threshold: Double?
 
   var body: some View {
-    switch result.presentation {
-    case .segmentation(let segmentation):
+    switch result.content {
+    case .classMap(let segmentation):
       OverlayImage(image: segmentation.mask)
     case .depth(let depth):
       OverlayImage(image: depth.image)
-    case .detections(let detections):
+    case .boxes(let detections):
       BoxesOverlay(
         detections: detections.above(detections.threshold(threshold)), width: result.width,
         height: result.height)
-    case .points(let points):
+    case .keyPoints(let points):
       PointsOverlay(points: points, width: result.width, height: result.height)
-    case .classes, .picture, .embedding, .quantities, .table:
+    case .classes, .picture, .embedding, .numbers, .tensors:
       EmptyView()
     }
   }
@@ -168,25 +164,28 @@ extension RGBColor {
 
 /// What the outputs mean for the task, and what they cost.
 struct ResultSection: View {
-  let result: RunResult
+  let result: VisionResult
   @Binding var threshold: Double?
 
   var body: some View {
-    switch result.presentation {
+    switch result.content {
     case .classes(let predictions):
       Section("Top \(predictions.count)") {
         ForEach(predictions) { PredictionRow(prediction: $0) }
       }
-    case .segmentation(let segmentation):
+    case .classMap(let segmentation):
       LegendSection(legend: segmentation.legend)
     case .depth(let depth):
       Section("Depth") {
-        LegendRow(color: .ofShare(0), label: "Smallest", value: depth.text(depth.minimum))
-        LegendRow(color: .ofShare(1), label: "Largest", value: depth.text(depth.maximum))
+        LegendRow(
+          color: .ofShare(0), label: String(localized: "Smallest"), value: depth.text(depth.minimum)
+        )
+        LegendRow(
+          color: .ofShare(1), label: String(localized: "Largest"), value: depth.text(depth.maximum))
       }
-    case .detections(let detections):
+    case .boxes(let detections):
       DetectionSection(detections: detections, threshold: $threshold)
-    case .points(let points):
+    case .keyPoints(let points):
       Section("\(points.count) points") {
         ForEach(points) {
           LegendRow(color: .ofClass($0.index), label: $0.label, value: $0.text)
@@ -201,14 +200,14 @@ struct ResultSection: View {
       Section("Embedding") {
         LabeledContent(
           "Cosine similarity to the previous photo",
-          value: embedding.text ?? "Choose another photo")
+          value: embedding.text ?? String(localized: "Choose another photo"))
         LabeledContent("Numbers", value: "\(embedding.values.count)")
       }
-    case .quantities(let quantities):
+    case .numbers(let quantities):
       Section("Result") {
         ForEach(quantities) { LabeledContent($0.name, value: $0.text) }
       }
-    case .table(let rows):
+    case .tensors(let rows):
       Section("Outputs") {
         ForEach(rows) { OutputRowView(row: $0) }
       }
@@ -228,17 +227,37 @@ struct ResultSection: View {
   }
 }
 
+/// A label and its value; below each other where large type leaves no room beside it.
+private struct ValueRow: View {
+  let label: String
+  let value: String
+
+  var body: some View {
+    ViewThatFits(in: .horizontal) {
+      HStack {
+        Text(label)
+        Spacer()
+        number
+      }
+      VStack(alignment: .leading) {
+        Text(label)
+        number
+      }
+    }
+  }
+
+  private var number: some View {
+    Text(value).monospacedDigit().foregroundStyle(.secondary)
+  }
+}
+
 /// One class: label, score, bar.
 private struct PredictionRow: View {
   let prediction: Prediction
 
   var body: some View {
     VStack(alignment: .leading) {
-      HStack {
-        Text(prediction.label)
-        Spacer()
-        Text(prediction.text).monospacedDigit().foregroundStyle(.secondary)
-      }
+      ValueRow(label: prediction.label, value: prediction.text)
       if let bar = prediction.bar {
         ProgressView(value: bar)
       }
@@ -278,9 +297,7 @@ private struct LegendRow: View {
       } else {
         Image(systemName: "square.dashed").foregroundStyle(.secondary)
       }
-      Text(label)
-      Spacer()
-      Text(value).monospacedDigit().foregroundStyle(.secondary)
+      ValueRow(label: label, value: value)
     }
     .accessibilityElement(children: .ignore)
     .accessibilityLabel(label)
@@ -298,7 +315,7 @@ private struct DetectionSection: View {
     Section("\(shown.count) of \(detections.all.count) boxes") {
       if let range = detections.range {
         VStack(alignment: .leading) {
-          Text(String(format: "Score of at least %.2f", current)).monospacedDigit()
+          Text("Score of at least \(String(format: "%.2f", current))").monospacedDigit()
           Slider(value: slider, in: range) {
             Text("Smallest score that is shown")
           }
@@ -325,11 +342,7 @@ private struct OutputRowView: View {
 
   var body: some View {
     VStack(alignment: .leading) {
-      HStack {
-        Text(row.name)
-        Spacer()
-        Text("\(row.dtype) \(row.shape)").monospacedDigit().foregroundStyle(.secondary)
-      }
+      ValueRow(label: row.name, value: row.dtype + " " + row.shape)
       if !row.axes.isEmpty {
         Text(row.axes).font(.footnote).foregroundStyle(.secondary)
       }

@@ -26,6 +26,8 @@ from .golden.photos import photo_vectors
 from .golden.pixels import orientation_vectors, pixel_vectors
 from .golden.program_errors import program_errors
 from .golden.programs import program_files
+from .golden.results import result_vectors
+from .golden.sentences import sentences
 from .golden.signed import signed_files
 from .golden.tiny import tiny_forward
 
@@ -40,7 +42,8 @@ def golden_files() -> dict[str, str]:
     for part in (
         contract_files, golden_checks, pixel_vectors, orientation_vectors, top_k_vectors,
         statistics_vectors, downsample_vectors, geometry_vectors, palette_vectors, drawn_vectors,
-        photo_vectors, benchmark_files, signed_files, program_files, program_errors,
+        photo_vectors, benchmark_files, signed_files, program_files, program_errors, sentences,
+        result_vectors,
     ):  # fmt: skip
         made.update(part())
     return made

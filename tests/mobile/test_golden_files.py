@@ -16,6 +16,7 @@ from runtime_check.artifact.metadata import Metadata, SampledData, parse_golden,
 from runtime_check.bench.format import read_bench
 from runtime_check.errors import Doubt, NotVouchedFor, UnreadableArtifact, UnsupportedSchema
 from runtime_check.signing import read_public_key
+from runtime_check.tasks import Task
 
 from .golden.tiny import Json
 from .golden_files import FOLDER, golden_files, tiny_forward
@@ -95,6 +96,30 @@ def test_the_checks_hold_both_verdicts_and_every_problem() -> None:
 def test_the_benchmark_is_one_the_tool_imports(platform: str) -> None:
     path: Path = FOLDER / f"benchmark_{platform}.json"
     assert read_bench(path).devices[0].device.platform == platform
+
+
+RESULTS = json.loads((FOLDER / "results.json").read_text(encoding="utf-8"))["cases"]
+
+
+def test_the_results_are_of_every_task_and_of_every_kind() -> None:
+    assert {case["task"] for case in RESULTS} == {None, *get_args(Task)}
+    assert {case["content"]["kind"] for case in RESULTS} == {
+        "classes", "class_map", "depth", "boxes", "key_points", "picture", "embedding", "numbers",
+        "tensors",
+    }  # fmt: skip
+    assert len({case["name"] for case in RESULTS}) == len(RESULTS)
+
+
+@pytest.mark.parametrize("case", RESULTS, ids=lambda case: str(case["name"]))
+def test_a_result_is_of_metadata_that_the_contract_knows(case: Json) -> None:
+    record = json.loads((FOLDER / "contract/metadata.json").read_text(encoding="utf-8"))
+    record.update(task=case["task"], output=case["output"])
+    metadata = parse_metadata(json.dumps(record).encode())
+    assert len(case["outputs"]) == len(metadata.output.tensors)
+    for given, spec in zip(case["outputs"], metadata.output.tensors, strict=True):
+        array = SampledData.model_validate(given).array()
+        assert str(array.dtype) == spec.dtype
+        assert spec.varies or list(array.shape) == spec.shape
 
 
 SIGNED = json.loads((FOLDER / "signed.json").read_text(encoding="utf-8"))

@@ -1,6 +1,6 @@
 """The app's own tools, those of its tests, and the artifacts its rungs run on.
 
-Nothing is downloaded here: `python android_demo/tools/prepare.py` does that once, about 700 MB.
+Nothing is downloaded here: `python android_demo/tools/prepare.py` does that once, about 1.2 GB.
 """
 
 from __future__ import annotations

@@ -41,7 +41,8 @@ def test_the_apk_passes_its_preflight(apk: Path, run_tool: RunTool) -> None:
     for said in (
         "signed (v2, v3)", "package dev.torchmobile.demo", "Android API 24 and later, target 36",
         "permissions: ['android.permission.CAMERA']", "ABIs: arm64-v8a, x86_64",
-        "model.ptl: 0.0 MB, stored", "every class, method and field referred to is there",
+        "1 runtimes are named and there", "model.ptl: 0.0 MB, stored",
+        "every class, method and field referred to is there",
         "and on Android 7.0 (API 24) all of Android's is there",
     ):  # fmt: skip
         assert f"ok       {said}" in result.stdout.replace("assets/", ""), said
@@ -80,7 +81,8 @@ def test_with_executorch_alone_every_library_fits_16_kb_pages(
     aligned = "ok       all libraries are aligned to 16 KB pages"
     assert (aligned in result.stdout) == (choice == "executorch"), result.stdout
     assert "ok       assets/model.pte: 0.0 MB, stored" in result.stdout
-    kept = {"executorch": 6, "both": 9}[choice]
+    kept, named = {"executorch": (6, 1), "both": (9, 2)}[choice]
+    assert f"ok       {named} runtimes are named and there" in result.stdout
     assert f"ok       {kept} classes native code looks up are kept" in result.stdout
     failed = [line for line in result.stdout.splitlines() if line.startswith("FAIL")]
     # Of the lite interpreter only its own library is left: the other two are newer ones.
@@ -101,6 +103,58 @@ def test_the_libraries_of_the_chosen_runtimes_are_packed(apk_of: tuple[str, Path
             assert set(found) == names
             for name, data in found.items():
                 assert packed.read(f"lib/{abi}/{name}") == data
+
+
+@pytest.fixture(scope="module")
+def apk_for_phones(run_tool: RunTool, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """The debug app of one ABI, and what building it said."""
+    folder = tmp_path_factory.mktemp("phones")
+    (folder / "assets").mkdir()
+    path = folder / "demo.apk"
+    result = run_tool(
+        "build_apk.py", "--abi", "arm64-v8a", "-o", path, "--assets", folder / "assets"
+    )
+    assert result.returncode == 0, result.stdout + result.stderr
+    return path, result.stdout
+
+
+def test_an_apk_for_phones_has_their_libraries_alone(
+    apk_for_phones: tuple[Path, str], run_tool: RunTool
+) -> None:
+    path, _ = apk_for_phones
+    with zipfile.ZipFile(path) as packed:
+        folders = {name.split("/")[1] for name in packed.namelist() if name.startswith("lib/")}
+    assert folders == {"arm64-v8a"}
+    result = run_tool("preflight.py", path)
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert "ok       ABIs: arm64-v8a\n" in result.stdout
+    assert "ok       arm64-v8a, what phones are, is among them" in result.stdout
+
+
+@pytest.mark.parametrize("allowed", [True, False])
+def test_a_camera_that_the_permission_implies_is_found(
+    allowed: bool, tools: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The manifest, and the same one without its lines on the camera."""
+    import build_apk
+    from preflight import check_manifest
+
+    main = tmp_path / "main"
+    shutil.copytree(build_apk.MAIN, main, ignore=shutil.ignore_patterns("kotlin", "assets"))
+    if not allowed:
+        manifest = main / "AndroidManifest.xml"
+        text, count = re.subn(r"<uses-feature[^>]*/>", "", manifest.read_text(encoding="utf-8"))
+        assert count == 3
+        manifest.write_text(text, encoding="utf-8")
+    monkeypatch.setattr(build_apk, "MAIN", main)
+    (tmp_path / "assets").mkdir()
+    build = build_apk.Build(
+        debuggable=True, runtime="auto", out=tmp_path / "none", assets=tmp_path / "assets"
+    )
+    linked = build_apk.link_resources(tmp_path, build)
+    (finding,) = [f for f in check_manifest(linked.apk) if "features" in f.what]
+    assert finding.verdict == ("ok" if allowed else "FAIL")
+    assert ("android.hardware.camera" in finding.what) == (not allowed)
 
 
 def test_the_native_libraries_are_the_aars_own(apk: Path, tools: None) -> None:
@@ -160,7 +214,7 @@ def test_what_is_no_apk_is_refused_in_words(run_tool: RunTool, tmp_path: Path) -
 
 def test_no_literal_of_a_model_in_the_app() -> None:
     """No mean, size or label: those come from the metadata."""
-    folders = ("app/src/main", "core/src/main")
+    folders = ("app/src/main", "core/src/main", "runtime/photos/src/main")
     sources = [path for folder in folders for path in (DEMO / folder).rglob("*.kt")]
     assert len(sources) > 15
     for path in sources:
@@ -169,30 +223,55 @@ def test_no_literal_of_a_model_in_the_app() -> None:
         assert "import org.pytorch" not in text, path
 
 
-def test_each_runtime_is_touched_by_one_file_that_can_be_left_out() -> None:
+def test_each_runtime_is_touched_by_one_file_of_a_library_of_its_own() -> None:
     found = {}
-    for path in (DEMO / "app/src").rglob("*.kt"):
-        imports = re.findall(r"(?m)^import (org\.pytorch(?:\.executorch)?)\.", path.read_text())
-        if imports:
-            found[path.relative_to(DEMO / "app/src").parts[0], path.name] = set(imports)
+    for folder in ("app", "core", "runtime"):
+        for path in (DEMO / folder).rglob("*.kt"):
+            imports = re.findall(r"(?m)^import (org\.pytorch(?:\.executorch)?)\.", path.read_text())
+            if imports:
+                found[path.relative_to(DEMO).parts[:2], path.name] = set(imports)
     assert found == {
-        ("lite", "LiteModuleRuntime.kt"): {"org.pytorch"},
-        ("executorch", "ExecuTorchRuntime.kt"): {"org.pytorch.executorch"},
+        (("runtime", "lite"), "LiteModuleRuntime.kt"): {"org.pytorch"},
+        (("runtime", "executorch"), "ExecuTorchRuntime.kt"): {"org.pytorch.executorch"},
     }
 
 
-def test_gradle_and_the_tools_take_the_same_folders(tools: None) -> None:
-    from runtimes import CHOICES, app_sources
+def test_gradle_and_the_tools_take_the_same_libraries(tools: None) -> None:
+    from libraries import LIBRARIES
+    from runtimes import CHOICES, own_libraries
 
     script = (DEMO / "app/build.gradle.kts").read_text(encoding="utf-8")
-    named = set(re.findall(r'"(src/\w+/kotlin)"', script))
-    taken = {folder for choice in CHOICES for folder in app_sources(choice)}
-    assert taken == {f"app/{name}" for name in named} | {"app/src/main/kotlin"}
-    assert all((DEMO / folder).is_dir() for folder in taken)
+    settings = (DEMO / "settings.gradle").read_text(encoding="utf-8")
+    named = set(re.findall(r'project\(":([\w:]+)"\)', script))
+    taken = {LIBRARIES[name].folder for choice in CHOICES for name in own_libraries(choice)}
+    assert {name.replace(":", "/") for name in named} == taken
+    included = set(re.findall(r'(?m)^include ":([\w:]+)"', settings)) - {"app"}
+    assert {name.replace(":", "/") for name in included} == {
+        library.folder for library in LIBRARIES.values()
+    }
+    for library in LIBRARIES.values():
+        gradle = (DEMO / library.folder / "build.gradle").read_text(encoding="utf-8")
+        used = {LIBRARIES[name].folder for name in library.uses}
+        assert {
+            name.replace(":", "/") for name in re.findall(r'project\(":([\w:]+)"\)', gradle)
+        } == used
     assert re.search(r'runtimes in listOf\("lite", "executorch", "both"\)', script)
     assert CHOICES == ("lite", "executorch", "both")
     properties = (DEMO / "gradle.properties").read_text(encoding="utf-8")
     assert f"\nruntimes={CHOICES[0]}\n" in properties
+
+
+def test_the_apk_names_its_runtime_and_r8_kept_the_class(apk: Path, tools: None) -> None:
+    from preflight import check_services
+
+    with zipfile.ZipFile(apk) as packed:
+        said = packed.read("META-INF/services/dev.torchmobile.core.Runtime").decode().split()
+    assert said == ["dev.torchmobile.runtime.lite.LiteModuleRuntime"]
+    (finding,) = check_services(apk, {"Ldev/torchmobile/runtime/lite/LiteModuleRuntime;"})
+    assert finding.verdict == "ok"
+    (lost,) = check_services(apk, {"La/a;"})
+    assert lost.verdict == "FAIL"
+    assert "LiteModuleRuntime" in lost.what
 
 
 def test_core_knows_no_android() -> None:
@@ -206,11 +285,13 @@ def test_ktlint_is_content(run_tool: RunTool) -> None:
 
 
 def test_gradle_files_parse(tools: None) -> None:
-    """The catalog as TOML, XML as XML; the scripts are parsed by ktlint's rung."""
+    """The catalog as TOML, XML as XML; the scripts are run by Gradle or parsed by ktlint."""
     catalog = tomllib.loads((DEMO / "gradle/libs.versions.toml").read_text(encoding="utf-8"))
     for entry in (*catalog["libraries"].values(), *catalog["plugins"].values()):
         assert entry["version"]["ref"] in catalog["versions"]
-    scripts = "".join(path.read_text(encoding="utf-8") for path in DEMO.rglob("*.gradle.kts"))
+    files = [path for end in ("gradle", "gradle.kts") for path in DEMO.rglob(f"*.{end}")]
+    assert len(files) >= 4
+    scripts = "".join(path.read_text(encoding="utf-8") for path in files)
     for alias in re.findall(r"libs\.(?!versions|plugins)([a-z.]+)", scripts):
         assert alias.replace(".", "-") in catalog["libraries"], alias
     for alias in re.findall(r"libs\.plugins\.([a-z.]+)", scripts):

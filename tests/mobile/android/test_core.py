@@ -30,10 +30,11 @@ def test_junit_passes_on_the_shared_fixtures(run_tool: RunTool) -> None:
 
 @pytest.fixture(scope="module")
 def kotlin(tools: None) -> Iterator[Kotlin]:
-    from compile import compile_core, core_classpath, joined
+    from compile import core_classpath, joined
     from junit_core import compile_core_tests
+    from libraries import classes
 
-    classpath = joined([compile_core_tests(), compile_core(), *core_classpath()])
+    classpath = joined([compile_core_tests(), classes("core"), *core_classpath()])
     command = ["java", "-cp", classpath, "dev.torchmobile.core.ServerKt"]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         yield process
@@ -85,14 +86,15 @@ def test_the_comparison_can_fail(kotlin: Kotlin) -> None:
 
 
 def test_a_file_that_the_exporter_signed_is_vouched_for(tools: None, tmp_path: Path) -> None:
-    from compile import compile_core, core_classpath, joined
+    from compile import core_classpath, joined
     from junit_core import compile_core_tests
+    from libraries import classes
 
     net = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.ReLU())
     keys = make_keys(tmp_path / "release")
     signed = exporter.export(net, out=tmp_path / "a", input_shape=(1, 3, 8, 8), sign=keys.secret)
     plain = exporter.export(net, out=tmp_path / "b", input_shape=(1, 3, 8, 8))
-    classpath = joined([compile_core_tests(), compile_core(), *core_classpath()])
+    classpath = joined([compile_core_tests(), classes("core"), *core_classpath()])
     done = subprocess.run(
         ["java", "-cp", classpath, "dev.torchmobile.core.VouchKt", keys.key.line,
          str(signed.path), str(plain.path)],

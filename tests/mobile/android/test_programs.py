@@ -134,7 +134,7 @@ def test_bench_import_reads_what_the_app_shares(reports: Reports, tmp_path: Path
     path.write_text(reports["good"]["benchmark"], encoding="utf-8")
     (device,) = read_bench(path).devices
     assert [run.threads for run in device.runs] == [1, 2]
-    assert {run.runtime for run in device.runs} == {"ExecuTorch of the desktop"}
+    assert {run.runtime for run in device.runs} == {"ExecuTorch"}
 
 
 def test_both_runtimes_in_one_app(
@@ -190,4 +190,4 @@ def test_the_command(run_tool: RunTool, files: dict[str, Path]) -> None:
     result = run_tool("desktop_native.py", files["good"])
     assert result.returncode == 0, result.stderr
     assert "react-native-executorch-0.9.0" in result.stdout
-    assert "Verified on this phone: 3 of 3" in result.stdout
+    assert "Verified on this device: 3 of 3" in result.stdout

@@ -78,19 +78,19 @@ def export_every_task(folder: Path) -> list[Path]:
     """Export a file of every task into `folder`; return their paths."""
     labels = ["background", "cat", "dog"]
     made: dict[str, tuple[Callable[[], nn.Module], dict[str, Any]]] = {
-        "segmentation": (lambda: Pixels(3), {"labels": labels}),
+        "class_map": (lambda: Pixels(3), {"labels": labels}),
         "classmap": (lambda: Pixels(3), {"labels": labels, "output": "class_map"}),
         "depth": (lambda: Pixels(1), {"task": "depth-estimation", "unit": "m"}),
-        "detections": (Detector, {"labels": labels}),
+        "boxes": (Detector, {"labels": labels}),
         "embedding": (lambda: Vector(6, normalized=True), {}),
-        "quantities": (
+        "numbers": (
             lambda: Vector(1, normalized=False), {"task": "image-regression", "unit": "years"},
         ),
         "classes": (
             lambda: Vector(3, normalized=False),
             {"task": "image-classification", "labels": labels},
         ),
-        "table": (lambda: Vector(3, normalized=False), {}),
+        "tensors": (lambda: Vector(3, normalized=False), {}),
     }  # fmt: skip
     photo = {"input_shape": (1, 3, SIDE, SIDE), "preprocessing": CHOICE}
     paths = []
@@ -100,6 +100,6 @@ def export_every_task(folder: Path) -> list[Path]:
         paths.append(artifact.path)
     torch.manual_seed(0)
     two = exporter.export(
-        TwoInputs().eval(), out=folder, name="tensors", input="tensor", example=_example(folder)
+        TwoInputs().eval(), out=folder, name="two_inputs", input="tensor", example=_example(folder)
     )
     return [*paths, two.path]

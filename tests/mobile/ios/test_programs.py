@@ -76,7 +76,7 @@ def test_golden_vectors_are_replayed_by_the_apps_own_classes(
     assert passed_tests(ran.output) >= 7
     name = getattr(programs, which).name
     assert re.search(
-        rf"golden {name} on 1\.5\.1: This device computes what Python computes: 5 of 5", ran.output
+        rf"golden {name} on 1\.5\.1: Verified on this device: 5 of 5 golden inputs", ran.output
     )
 
 

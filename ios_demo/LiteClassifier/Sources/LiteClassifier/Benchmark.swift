@@ -80,45 +80,67 @@ public struct Benchmark: Codable, Equatable, Sendable {
 
 /// How a benchmark is taken.
 public struct BenchmarkPlan: Sendable {
+  /// Inferences before those that count.
   public var warmUp = 3
   public var samples = 30
-  public var threads: Int
+  /// Each of these numbers of threads is timed by itself.
+  public var threads: [Int]
 
-  public init(threads: Int) { self.threads = threads }
+  public init(threads: [Int] = threadCounts(cores: ProcessInfo.processInfo.activeProcessorCount)) {
+    self.threads = threads
+  }
+
+  /// 1, 2 and 4 threads, as far as there are cores.
+  public static func threadCounts(cores: Int) -> [Int] {
+    [1, 2, 4].filter { $0 == 1 || $0 <= cores }
+  }
 }
 
-extension LoadedModel {
-  /// Open `file` afresh and time it on its own first golden input. Blocks until done.
+extension VisionModel {
+  /// Time `file` on its own first golden input, opened afresh for every number of threads.
   ///
-  /// Memory is watched while it loads and warms up, not while it is timed.
+  /// Memory is watched while the file loads and warms up, not while it is timed. A canceled task
+  /// ends after the inference in hand, with `CancellationError`. However it ends, inferences use
+  /// `threadsAfterwards` threads again.
   public static func benchmark(
-    _ file: URL, runtime: any ModelRuntime.Type, trust: Trust? = nil, plan: BenchmarkPlan,
-    sha256: String?
-  ) throws -> Benchmark.Run {
-    try runtime.setThreads(plan.threads)
-    let before = residentMegabytes()
-    let watch = MemoryWatch()
-    let model: LoadedModel
-    let inputs: [Tensor]
-    let first: Double
-    do {
+    _ file: URL, runtime: any ModelRuntime.Type, trust: Trust? = nil,
+    plan: BenchmarkPlan = BenchmarkPlan(), sha256: String? = nil,
+    threadsAfterwards: Int = defaultThreads
+  ) async throws -> [Benchmark.Run] {
+    // What was set before must have been possible.
+    defer { try? runtime.setThreads(threadsAfterwards) }
+    var runs: [Benchmark.Run] = []
+    for threads in plan.threads {
+      let watch = MemoryWatch()
       defer { watch.stop() }
-      model = try LoadedModel(file, runtime: runtime, trust: trust)
-      inputs = try model.golden().cases[0].inputs
-      (_, first) = try milliseconds { try model.forward(inputs) }
-      for _ in 0..<plan.warmUp { _ = try model.forward(inputs) }
+      let model = try await open(file, runtime: runtime, threads: threads, trust: trust)
+      var run = try await model.timed(plan, threads, watch)
+      await model.close()
+      run.runtime = "\(runtime.runs.runtime) \(runtime.version)"
+      run.sha256 = sha256
+      runs.append(run)
     }
-    let samples = try (0..<plan.samples).map { _ in
-      try milliseconds { try model.forward(inputs) }.1
+    return runs
+  }
+
+  private func timed(_ plan: BenchmarkPlan, _ threads: Int, _ watch: MemoryWatch) throws
+    -> Benchmark.Run
+  {
+    let inputs = try golden().cases[0].inputs
+    func once() throws -> Double {
+      try Task.checkCancellation()
+      return try milliseconds { try forward(inputs) }.1
     }
-    let peak = before.flatMap { start in watch.peak.map { max($0 - start, 0) } }
+    let first = try once()
+    for _ in 0..<plan.warmUp { _ = try once() }
+    watch.stop()
+    let samples = try (0..<plan.samples).map { _ in try once() }
     return Benchmark.Run(
-      label: "\(model.fileName), \(plan.threads) thread\(plan.threads == 1 ? "" : "s")",
-      runtime: "\(runtime.runs.runtime) \(runtime.version)", model: model.metadata.name,
-      file: model.fileName, sha256: sha256, quantization: model.metadata.quantization.method,
-      threads: plan.threads, inputShape: inputs.first?.shape ?? [], samplesMs: samples,
-      loadMs: model.loadMilliseconds, firstMs: first, peakMb: peak,
-      sizeMb: Double(model.sizeBytes) / 1e6)
+      label: "\(fileName), \(threads) thread\(threads == 1 ? "" : "s")",
+      runtime: metadata.format.runtime, model: metadata.name, file: fileName,
+      quantization: metadata.quantization.method, threads: threads,
+      inputShape: inputs.first?.shape ?? [], samplesMs: samples, loadMs: loadMilliseconds,
+      firstMs: first, peakMb: watch.rise, sizeMb: Double(sizeBytes) / 1e6)
   }
 }
 
@@ -127,6 +149,7 @@ private final class MemoryWatch: @unchecked Sendable {
   // Both are only touched with the lock held.
   private var running = true
   private var highest: Double?
+  private let before = residentMegabytes()
   private let lock = NSLock()
 
   init() {
@@ -138,15 +161,19 @@ private final class MemoryWatch: @unchecked Sendable {
   @discardableResult private func look() -> Bool {
     let now = residentMegabytes()
     return lock.withLock {
-      if let now { highest = max(highest ?? 0, now) }
+      if let now, running { highest = max(highest ?? 0, now) }
       return running
     }
   }
 
+  /// Look a last time; stopping again is fine.
   func stop() {
     look()
     lock.withLock { running = false }
   }
 
-  var peak: Double? { lock.withLock { highest } }
+  /// How far memory rose, in MB; nil where it cannot be read.
+  var rise: Double? {
+    before.flatMap { start in lock.withLock { highest }.map { max($0 - start, 0) } }
+  }
 }

@@ -1,200 +1,145 @@
 import Foundation
 import Observation
 
-/// The state behind the screen: which model, which photo, what came out.
+/// The state behind the screen: which models, which photo, what came out.
 ///
-/// All work happens off the main thread; an answer that a newer request has overtaken is dropped.
+/// All work happens off the main thread.
 @MainActor @Observable
 public final class ClassifierModel {
-  /// What the screen shows. Every error is a sentence.
-  public enum Phase: Equatable, Sendable {
-    /// No model is installed.
-    case noModels
-    case opening(String)
-    /// A model is open and waits for a photo, or takes none: see `photoRefusal`.
-    case ready
-    case running
-    case finished(RunResult)
-    case benchmarking(done: Int, of: Int)
-    case benchmarked(Benchmark)
-    case failed(String)
-  }
-
-  /// Whether this device computes what Python computes, for the model in use.
-  public enum Badge: Equatable, Sendable {
-    case none
-    case checking
-    case checked(GoldenVerdict)
-    /// The vectors could not be replayed; the sentence says why.
-    case failed(String)
-  }
-
-  public private(set) var phase = Phase.noModels
-  public private(set) var badge = Badge.none
-  /// Installed model files by name: the variants to switch between.
-  public private(set) var files: [URL] = []
-  public private(set) var selected: URL?
-  /// The open model; nil while none is, or while one is being opened.
-  public private(set) var model: LoadedModel?
-  public private(set) var hasPhoto = false
   /// A frame of the live camera, and what the model makes of it.
   public struct LiveFrame: Equatable, Sendable {
     public let frame: RGBImage
-    public let result: RunResult
+    public let result: VisionResult
   }
 
+  /// Where a benchmark of the installed models stands. Every error is a sentence.
+  public enum Timing: Equatable, Sendable {
+    case none
+    case running(done: Int, of: Int)
+    /// Ends after the inference in hand.
+    case canceling
+    case finished(Benchmark)
+    case failed(String)
+  }
+
+  /// The model in use.
+  public let first: ModelSlot
+  /// Another one that runs on the same photos; its slot is empty until one is chosen.
+  public let second: ModelSlot
+  /// Installed model files by name: the variants to switch between.
+  public private(set) var files: [URL] = []
+  /// Whether the folder was looked through.
+  public private(set) var hasLooked = false
+  public private(set) var hasPhoto = false
+  public private(set) var timing = Timing.none
   /// What the live camera sees; nil when it is off, and while the model cannot answer.
   public private(set) var live: LiveFrame?
   /// Why the model gave no answer to the last frame, in a sentence.
   public private(set) var liveFailure: String?
 
   private let folder: URL
-  private let runtime: any ModelRuntime.Type
-  private let trust: Trust?
-  private let threads: Int
+  private let source: ModelSource
   private let app: String
   private let digest: @Sendable (URL) -> String?
   private var photo: Photo?
-  /// What the model in use made of the last photo.
-  private var last: RunResult?
-  private var verdicts: [URL: GoldenVerdict] = [:]
-  private var request = 0
   private var liveIsBusy = false
+  private var measuring: Task<Void, Never>?
 
   /// - Parameters:
   ///   - folder: where `--install` put the model files.
+  ///   - runtime: what runs them.
   ///   - trust: who must have signed a file before it is opened; nil for anybody, and then no `.pte`
   ///     is opened, as nothing can tell whether it is whole.
   ///   - threads: how many one inference uses.
   ///   - app: name and version, for benchmarks.
   ///   - digest: the SHA-256 of a file, for benchmarks; nil where it is not available.
   public init(
-    folder: URL, runtime: any ModelRuntime.Type, trust: Trust? = nil, threads: Int, app: String,
+    folder: URL, runtime: any ModelRuntime.Type, trust: Trust? = nil,
+    threads: Int = VisionModel.defaultThreads, app: String,
     digest: @escaping @Sendable (URL) -> String? = { _ in nil }
   ) {
     self.folder = folder
-    self.runtime = runtime
-    self.trust = trust
-    self.threads = threads
+    source = ModelSource(runtime: runtime, trust: trust, threads: threads)
+    first = ModelSlot(source)
+    second = ModelSlot(source)
     self.app = app
     self.digest = digest
   }
 
   /// Find the installed models and open the first, once: a view may ask again.
   public func start() async {
-    guard selected == nil else { return }
+    guard first.selected == nil else { return }
     let found = try? FileManager.default.contentsOfDirectory(
       at: folder, includingPropertiesForKeys: nil)
     files = (found ?? []).filter { FileFormat(rawValue: $0.pathExtension) != nil }
       .sorted { $0.lastPathComponent < $1.lastPathComponent }
-    guard let first = files.first else {
-      phase = .noModels
-      return
-    }
-    await select(first)
+    hasLooked = true
+    if let file = files.first { await select(file) }
+  }
+
+  /// What a file is called in a list: by its name, and where it came from if another one has it too.
+  public func title(_ file: URL) -> String {
+    let name = file.lastPathComponent
+    let isShared = files.count { $0.lastPathComponent == name } > 1
+    return isShared && file.deletingLastPathComponent() == openedFolder ? "\(name) (opened)" : name
   }
 
   /// Copy a model file from elsewhere, and open the copy; it is one of the variants from then on.
   ///
   /// Copies lie in a temporary folder: they last until the system clears it.
   public func open(_ file: URL) async {
-    let mine = newRequest()
-    phase = .opening(file.lastPathComponent)
+    cancelBenchmark()
+    let mine = first.awaits(file.lastPathComponent)
     do {
-      let copy = try await offMain { try copied(file) }
-      guard mine == request else { return }
+      let copy = try await Task.detached(priority: .userInitiated) { try copied(file) }.value
+      guard first.isLatest(mine) else { return }
       // What was found out about a file of this name is of another one.
-      verdicts[copy] = nil
+      source.verdicts[copy] = nil
       if !files.contains(copy) { files.append(copy) }
       await select(copy)
     } catch {
-      fail(error, mine)
+      first.fail(error, mine)
     }
   }
-
-  /// Why the model in use takes no photo, in a sentence; nil where it takes one, or none is open.
-  public var photoRefusal: String? { model?.photoRefusal }
 
   /// Open another variant and run it on the same photo.
   ///
   /// On a model's first use its golden vectors are replayed.
   public func select(_ file: URL) async {
-    let mine = newRequest()
-    selected = file
-    // The old model goes before the new one comes: two at once may be too much memory.
-    model = nil
     stopLive()
-    last = nil
-    badge = .none
-    phase = .opening(file.lastPathComponent)
-    do {
-      let (runtime, trust, threads) = (runtime, trust, threads)
-      let opened = try await offMain {
-        try runtime.setThreads(threads)
-        return try LoadedModel(file, runtime: runtime, trust: trust)
-      }
-      guard mine == request else { return }
-      model = opened
-      await check(opened, mine)
-      guard mine == request else { return }
-      if photo != nil, opened.photoRefusal == nil { await run(mine) } else { phase = .ready }
-    } catch {
-      fail(error, mine)
-    }
+    await first.select(file) { photo }
   }
 
-  private func check(_ opened: LoadedModel, _ mine: Int) async {
-    if let known = verdicts[opened.file] {
-      badge = .checked(known)
-      return
-    }
-    badge = .checking
-    do {
-      let verdict = try await offMain { try opened.check() }
-      verdicts[opened.file] = verdict
-      if mine == request { badge = .checked(verdict) }
-    } catch {
-      if mine == request { badge = .failed(error.localizedDescription) }
-    }
+  /// Run another model beside the first one, on the same photos; nil for none.
+  public func compare(with file: URL?) async {
+    guard let file else { return await second.clear() }
+    await second.select(file) { photo }
   }
 
-  /// Run the model in use on a photo.
+  /// Run the models in use on a photo.
   public func run(_ photo: Photo) async {
     self.photo = photo
     hasPhoto = true
-    // While a model is being opened the photo waits; `select` runs it.
-    guard model != nil else { return }
-    await run(newRequest())
-  }
-
-  private func run(_ mine: Int) async {
-    guard let model, let photo else { return }
-    phase = .running
-    do {
-      let result = try await offMain { try model.run(photo) }
-      guard mine == request else { return }
-      phase = .finished(result.compared(to: last))
-      last = result
-    } catch {
-      fail(error, mine)
-    }
+    // One after the other: together they would only wait for each other's cores.
+    await first.run(photo)
+    await second.run(photo)
   }
 
   /// Show what went wrong before a photo existed, such as a picture that cannot be decoded.
-  public func report(_ error: any Error) { fail(error, newRequest()) }
+  public func report(_ error: any Error) { first.report(error) }
 
   /// Run the model on a camera frame; frames that come while one is in work are dropped.
   public func runLive(_ frame: RGBImage) async {
-    guard let model, !liveIsBusy else { return }
+    guard let model = first.model, !liveIsBusy else { return }
     liveIsBusy = true
     defer { liveIsBusy = false }
     do {
-      let result = try await offMain { try model.run(Photo(frame)) }
-      guard model === self.model else { return }
-      live = LiveFrame(frame: frame, result: result.compared(to: last))
+      let result = try await model.run(Photo(frame))
+      guard model === first.model else { return }
+      live = LiveFrame(frame: frame, result: result.compared(to: first.last))
       liveFailure = nil
     } catch {
-      guard model === self.model else { return }
+      guard model === first.model else { return }
       live = nil
       liveFailure = error.localizedDescription
     }
@@ -206,76 +151,100 @@ public final class ClassifierModel {
     liveFailure = nil
   }
 
+  /// Whether a benchmark has the models: they are closed until it ends.
+  public var isTiming: Bool {
+    switch timing {
+    case .running, .canceling: true
+    case .none, .finished, .failed: false
+    }
+  }
+
   /// Time every installed model, one after the other, on this device.
-  public func benchmark() async {
-    let mine = newRequest()
-    let plan = BenchmarkPlan(threads: threads)
+  ///
+  /// The models in use are closed meanwhile, so that their memory is not in the figures; what they
+  /// made of the photo stays on the screen.
+  public func benchmark(_ plan: BenchmarkPlan = BenchmarkPlan()) async {
+    guard !isTiming else { return }
+    timing = .running(done: 0, of: files.count)
+    let task = Task { await measure(plan) }
+    measuring = task
+    await task.value
+    measuring = nil
+  }
+
+  /// End the benchmark after the inference in hand, without a result.
+  public func cancelBenchmark() {
+    guard case .running = timing else { return }
+    timing = .canceling
+    measuring?.cancel()
+  }
+
+  private func measure(_ plan: BenchmarkPlan) async {
+    stopLive()
+    await first.suspend()
+    await second.suspend()
+    let outcome = await measured(plan)
+    await first.resume()
+    await second.resume()
+    timing = outcome
+  }
+
+  private func measured(_ plan: BenchmarkPlan) async -> Timing {
     var runs: [Benchmark.Run] = []
     var skipped: [Benchmark.Skipped] = []
+    let (source, digest) = (source, digest)
     for (index, file) in files.enumerated() {
-      phase = .benchmarking(done: index, of: files.count)
+      timing = .running(done: index, of: files.count)
       do {
-        let (runtime, trust, digest) = (runtime, trust, digest)
-        runs.append(
-          try await offMain {
-            try LoadedModel.benchmark(
-              file, runtime: runtime, trust: trust, plan: plan, sha256: digest(file))
-          })
+        try Task.checkCancellation()
+        let sha256 = await Task.detached { digest(file) }.value
+        runs += try await VisionModel.benchmark(
+          file, runtime: source.runtime, trust: source.trust, plan: plan, sha256: sha256,
+          threadsAfterwards: source.threads)
+      } catch is CancellationError {
+        return .none
       } catch {
         skipped.append(
           Benchmark.Skipped(label: file.lastPathComponent, reason: error.localizedDescription))
       }
-      guard mine == request else { return }
     }
     guard !runs.isEmpty else {
-      phase = .failed(skipped.first?.reason ?? "No model is installed, so nothing was timed.")
-      return
+      return .failed(skipped.first?.reason ?? "No model is installed, so nothing was timed.")
     }
-    phase = .benchmarked(
+    return .finished(
       Benchmark(devices: [
         Benchmark.DeviceRuns(device: .current(app: app), runs: runs, skipped: skipped)
       ]))
   }
-
-  /// Leave the benchmark, which ends after the file in hand, and show what was there before.
-  public func cancelBenchmark() {
-    guard case .benchmarking = phase else { return }
-    _ = newRequest()
-    phase = last.map { .finished($0) } ?? (model == nil ? .noModels : .ready)
-  }
-
-  private func newRequest() -> Int {
-    request += 1
-    return request
-  }
-
-  private func fail(_ error: any Error, _ mine: Int) {
-    if mine == request { phase = .failed(error.localizedDescription) }
-  }
 }
 
-/// Copy a model file into a folder of our own; return the copy. Throws `ModelError`.
+/// A file that was chosen and is no model.
+struct NoModelFile: LocalizedError {
+  let name: String
+  var errorDescription: String? { "\(name) is no model file: those end in .ptl or .pte." }
+}
+
+private let openedFolder = FileManager.default.temporaryDirectory
+  .appendingPathComponent("Opened", isDirectory: true)
+
+/// Copy a model file into a folder of our own; return the copy.
 private func copied(_ file: URL) throws -> URL {
   let name = file.lastPathComponent
-  guard FileFormat(rawValue: file.pathExtension) != nil else {
-    throw ModelError.input(why: "\(name) is no model file: those end in .ptl or .pte.")
+  guard let format = FileFormat(rawValue: file.pathExtension) else {
+    throw NoModelFile(name: name)
   }
   let manager = FileManager.default
-  let folder = manager.temporaryDirectory.appendingPathComponent("Opened", isDirectory: true)
-  let copy = folder.appendingPathComponent(name)
+  let copy = openedFolder.appendingPathComponent(name)
+  // A copy that fails halfway must not replace what is there.
+  let partial = openedFolder.appendingPathComponent(".\(name).partial")
   do {
-    try manager.createDirectory(at: folder, withIntermediateDirectories: true)
-    if manager.fileExists(atPath: copy.path) { try manager.removeItem(at: copy) }
-    try manager.copyItem(at: file, to: copy)
+    try manager.createDirectory(at: openedFolder, withIntermediateDirectories: true)
+    try? manager.removeItem(at: partial)
+    try manager.copyItem(at: file, to: partial)
+    try? manager.removeItem(at: copy)
+    try manager.moveItem(at: partial, to: copy)
   } catch {
-    throw ModelError.unopened(file: name, why: readable(error))
+    throw VisionError.cannotOpen(file: name, why: readable(error), format: format)
   }
   return copy
-}
-
-/// Run blocking work on another thread than the main one.
-private func offMain<Result: Sendable>(_ work: @escaping @Sendable () throws -> Result) async throws
-  -> Result
-{
-  try await Task.detached(priority: .userInitiated, operation: work).value
 }

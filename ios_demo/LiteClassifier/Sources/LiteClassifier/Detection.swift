@@ -56,7 +56,7 @@ public struct Detections: Equatable, Sendable {
       guard box.left < box.right, box.top < box.bottom else { return nil }
       return Detection(
         id: index, box: box, classIndex: of.index,
-        label: of.index.map { output.label($0, places: found.places) } ?? "object",
+        label: of.index.map { output.label($0, places: found.places) } ?? "box",
         score: of.score,
         scoreText: of.score.map { found.areShares ? percent($0) : decimal($0) } ?? "")
     }

@@ -11,12 +11,12 @@ public struct Golden: Decodable, Equatable, Sendable {
     public let expected: [SampledTensor]
   }
 
-  /// Read and check a record; throw `ModelError` that names `file`.
+  /// Read and check a record; throw `VisionError` that names `file`.
   public static func read(_ json: Data, file: String) throws -> Golden {
     let golden = try readRecord(Golden.self, json, record: "golden.json", file: file)
     guard !golden.cases.isEmpty else {
-      throw ModelError.damaged(
-        file: file, record: "golden.json", why: "field cases: there is not one to compare")
+      throw VisionError.damaged(
+        file: file, why: "extra/golden.json: field cases: there is not one to compare")
     }
     return golden
   }
@@ -122,7 +122,7 @@ private struct Versioned: Decodable {
   enum CodingKeys: String, CodingKey { case version = "schema_version" }
 }
 
-/// Read a record of our major version; throw `ModelError` that names the file and the field.
+/// Read a record of our major version; throw `VisionError` that names the file and the field.
 func readRecord<Record: Decodable>(
   _ type: Record.Type, _ json: Data, record: String, file: String
 ) throws -> Record {
@@ -130,15 +130,17 @@ func readRecord<Record: Decodable>(
   do {
     let version = try decoder.decode(Versioned.self, from: json).version
     guard let major = Int(version.prefix { $0 != "." }) else {
-      throw ModelError.damaged(
-        file: file, record: record, why: "field schema_version: “\(version)” is not a version")
+      throw VisionError.damaged(
+        file: file, why: "extra/\(record): field schema_version: “\(version)” is not a version")
     }
     guard major == Metadata.schemaMajor else {
-      throw ModelError.unsupported(file: file, record: record, version: version)
+      throw major > Metadata.schemaMajor
+        ? VisionError.schemaNewer(file: file, version: version)
+        : VisionError.schemaOlder(file: file, version: version)
     }
     return try decoder.decode(type, from: json)
   } catch let error as DecodingError {
-    throw ModelError.damaged(file: file, record: record, why: describe(error))
+    throw VisionError.damaged(file: file, why: "extra/\(record): \(describe(error))")
   }
 }
 

@@ -6,6 +6,8 @@ public struct Comparison: Equatable, Sendable {
 
   /// What is wrong; nil when the outputs are equal within the tolerance.
   public let problem: Problem?
+  /// The same in a few words; empty where nothing is wrong.
+  public let detail: String
   /// The largest distance over pairs of finite numbers; nil where there is none.
   public let maxAbs: Double?
   /// The share of rows whose best class agrees; nil where there are no classes to rank.
@@ -26,30 +28,40 @@ public struct Comparison: Equatable, Sendable {
     classes: Metadata.ClassRow? = nil, found: FoundRows? = nil
   ) -> Comparison {
     guard expected.count == actual.count else {
-      return Comparison(problem: .count, maxAbs: nil, top1: nil)
+      return unlike(.count, "\(expected.count) outputs expected, \(actual.count) came")
     }
     guard let found, expected.allSatisfy(\.isWhole) else {
       return inPlace(expected, actual, tolerance, classes, ranks: found == nil)
     }
     let (one, other) = found.paired(expected.map(\.held), actual, tolerance)
     if one.map(\.shape) == other.map(\.shape), one.allSatisfy({ $0.count == 0 }) {
-      return Comparison(problem: nil, maxAbs: nil, top1: nil)
+      return Comparison(problem: nil, detail: "", maxAbs: nil, top1: nil)
     }
     return inPlace(one.map { SampledTensor($0) }, other, tolerance, classes, ranks: false)
+  }
+
+  /// What differs before any values are compared.
+  private static func unlike(_ problem: Problem, _ detail: String, _ maxAbs: Double? = nil)
+    -> Comparison
+  {
+    Comparison(problem: problem, detail: detail, maxAbs: maxAbs, top1: nil)
   }
 
   private static func inPlace(
     _ expected: [SampledTensor], _ actual: [Tensor], _ tolerance: Tolerance,
     _ classes: Metadata.ClassRow?, ranks: Bool
   ) -> Comparison {
-    func unlike(_ problem: Problem, _ maxAbs: Double? = nil) -> Comparison {
-      Comparison(problem: problem, maxAbs: maxAbs, top1: nil)
-    }
     for (one, other) in zip(expected, actual) {
-      if one.shape != other.shape { return unlike(.shape) }
-      if one.dtype != other.dtype { return unlike(.dtype) }
+      if one.shape != other.shape {
+        return unlike(.shape, "shape \(other.shape), expected \(one.shape)")
+      }
+      if one.dtype != other.dtype {
+        return unlike(.dtype, "\(other.dtype.rawValue), expected \(one.dtype.rawValue)")
+      }
     }
-    if actual.allSatisfy({ $0.count == 0 }) { return unlike(.empty) }
+    if actual.allSatisfy({ $0.count == 0 }) {
+      return unlike(.empty, "there is nothing to compare")
+    }
     var distances = Distances()
     for (index, (one, other)) in zip(expected, actual).enumerated() {
       if one.dtype.isExact {
@@ -58,22 +70,17 @@ public struct Comparison: Equatable, Sendable {
         distances.add(one, other) { tolerance.bound($0, output: index) }
       }
     }
-    if distances.alike, distances.within, !distances.means.isEmpty {
-      if distances.means.contains(where: { $0 == nil }) { return unlike(.empty) }
-      let means = distances.means.compactMap { $0 }
-      if means.contains(where: { $0.apart > $0.bound }) {
-        return unlike(.values, means.map(\.apart).max())
-      }
-    }
+    if let problem = distances.ofMeans { return problem }
     let problem: Problem? = !distances.alike ? .nonfinite : distances.within ? nil : .values
     let output = classes?.output ?? 0
     let canRank = ranks && expected.indices.contains(output) && expected.allSatisfy(\.isWhole)
     guard distances.alike, canRank else {
-      return Comparison(problem: problem, maxAbs: distances.maxAbs, top1: nil)
+      return Comparison(
+        problem: problem, detail: distances.detail, maxAbs: distances.maxAbs, top1: nil)
     }
     let axis = classes?.axis ?? expected[output].shape.count - 1
     return Comparison(
-      problem: problem, maxAbs: distances.maxAbs,
+      problem: problem, detail: distances.detail, maxAbs: distances.maxAbs,
       top1: agreement(expected[output], actual[output], axis: axis))
   }
 
@@ -91,12 +98,37 @@ public struct Comparison: Equatable, Sendable {
 /// What a comparison adds up over outputs.
 private struct Distances {
   var maxAbs: Double?
-  /// Whether every finite pair is within the tolerance.
-  var within = true
-  /// Whether what is not finite is the same on both sides.
-  var alike = true
+  /// How many finite pairs are further apart than the tolerance.
+  private(set) var outside = 0
+  /// How many values are not finite on one side only.
+  private(set) var unlike = 0
   /// How far the means of sampled classes that may flip are apart, and may be; nil without figures.
-  var means: [(apart: Double, bound: Double)?] = []
+  private var means: [(apart: Double, bound: Double)?] = []
+
+  /// Whether every finite pair is within the tolerance.
+  var within: Bool { outside == 0 }
+  /// Whether what is not finite is the same on both sides.
+  var alike: Bool { unlike == 0 }
+
+  /// What is wrong, in a few words.
+  var detail: String {
+    if !alike { return "\(unlike) values are NaN or infinite on one side only" }
+    return within ? "" : "\(outside) values are outside the tolerance"
+  }
+
+  /// What the means alone say of classes that may flip; nil where that is nothing.
+  var ofMeans: Comparison? {
+    guard alike, within, !means.isEmpty else { return nil }
+    let known = means.compactMap { $0 }
+    if known.count < means.count {
+      return Comparison(
+        problem: .empty, detail: "an output states no figures", maxAbs: nil, top1: nil)
+    }
+    guard known.contains(where: { $0.apart > $0.bound }) else { return nil }
+    return Comparison(
+      problem: .values, detail: "other classes where no place is held",
+      maxAbs: known.map(\.apart).max(), top1: nil)
+  }
 
   /// Add an output; `bound` is what a value may differ by.
   mutating func add(_ expected: SampledTensor, _ actual: Tensor, _ bound: (Double) -> Double) {
@@ -119,7 +151,7 @@ private struct Distances {
     }
     // A share of a sample may be less than one value of it.
     let most = max(flips * Double(places.count), expected.isWhole || flips == 0 ? 0 : 2)
-    within = within && Double(differing) <= most
+    if Double(differing) > most { outside += differing }
     if expected.isWhole { return }
     let figures = Figures(actual)
     if flips == 0 { return addFigures(expected, figures) { _ in 0 } }
@@ -135,7 +167,7 @@ private struct Distances {
     _ expected: SampledTensor, _ figures: Figures, _ bound: (Double) -> Double
   ) {
     // NaN has no part in the other figures; at places that are not held it shows here alone.
-    alike = alike && figures.nonfinite == expected.nonfinite
+    unlike += abs(figures.nonfinite - expected.nonfinite)
     // Two ways to add up the same numbers differ by the rounding of float64.
     let rounding = 1e-12 * max(abs(expected.minimum ?? 0), abs(expected.maximum ?? 0))
     for (wanted, got, slack) in [
@@ -149,12 +181,12 @@ private struct Distances {
 
   private mutating func add(_ wanted: Double, _ got: Double, _ bound: (Double) -> Double) {
     guard wanted.isFinite, got.isFinite else {
-      alike = alike && (wanted == got || (wanted.isNaN && got.isNaN))
+      if wanted != got, !(wanted.isNaN && got.isNaN) { unlike += 1 }
       return
     }
     let distance = abs(wanted - got)
     maxAbs = max(maxAbs ?? 0, distance)
-    within = within && distance <= bound(wanted)
+    if !(distance <= bound(wanted)) { outside += 1 }
   }
 }
 
@@ -172,50 +204,5 @@ public struct Figures: Equatable, Sendable {
     minimum = finite.min()
     maximum = finite.max()
     mean = finite.isEmpty ? nil : finite.reduce(0, +) / Double(finite.count)
-  }
-}
-
-/// What replaying a model's golden vectors on this device gave: the badge.
-public struct GoldenVerdict: Equatable, Sendable {
-  public let cases: Int
-  public let failed: [String]
-  public let maxAbs: Double?
-  /// Of a classifier; nil for every other task.
-  public let top1: Double?
-
-  public var passes: Bool { failed.isEmpty && cases > 0 }
-
-  /// Run `forward` on every golden input and compare. `classes`: which output ranks classes, `found`:
-  /// which ones are boxes.
-  public static func replay(
-    _ golden: Golden, classes: Metadata.ClassRow?, found: FoundRows? = nil,
-    forward: ([Tensor]) throws -> [Tensor]
-  ) rethrows -> GoldenVerdict {
-    var failed: [String] = []
-    var maxAbs: Double?
-    var agreements: [Double] = []
-    for golden_case in golden.cases {
-      let comparison = Comparison.between(
-        expected: golden_case.expected, actual: try forward(golden_case.inputs),
-        tolerance: golden.tolerance, classes: classes, found: found)
-      if !comparison.passes { failed.append(golden_case.name) }
-      if let distance = comparison.maxAbs { maxAbs = max(maxAbs ?? 0, distance) }
-      if classes != nil, let top1 = comparison.top1 { agreements.append(top1) }
-    }
-    return GoldenVerdict(
-      cases: golden.cases.count, failed: failed, maxAbs: maxAbs,
-      top1: agreements.isEmpty ? nil : agreements.reduce(0, +) / Double(agreements.count))
-  }
-
-  /// The verdict in one sentence.
-  public var sentence: String {
-    let distance = maxAbs.map { ", max|d| " + scientific($0) } ?? ""
-    let agreement = top1.map { ", top-1 agreement \(percent($0))" } ?? ""
-    if passes {
-      return "This device computes what Python computes: \(cases) of \(cases) golden vectors"
-        + "\(distance)\(agreement)."
-    }
-    return "This device does not compute what Python computes: \(failed.count) of \(cases) golden "
-      + "vectors differ (\(failed.joined(separator: ", ")))\(distance)\(agreement)."
   }
 }

@@ -236,7 +236,7 @@ public struct Metadata: Decodable, Equatable, Sendable {
     return nil
   }
 
-  /// Read and check a record; throw `ModelError` that names `file`.
+  /// Read and check a record; throw `VisionError` that names `file`.
   public static func read(_ json: Data, file: String) throws -> Metadata {
     let metadata = try readRecord(Metadata.self, json, record: "metadata.json", file: file)
     let places = metadata.output.tensors.compactMap { tensor in
@@ -244,9 +244,11 @@ public struct Metadata: Decodable, Equatable, Sendable {
     }
     // An axis of another number beside one that fits has no labels, which is fine.
     if let labels = metadata.output.labels, !places.isEmpty, !places.contains(labels.count) {
-      throw ModelError.damaged(
-        file: file, record: "metadata.json",
-        why: "field output.labels: \(labels.count) labels for \(places[0]) classes")
+      throw VisionError.damaged(
+        file: file,
+        why:
+          "extra/metadata.json: field output.labels: \(labels.count) labels for \(places[0]) classes"
+      )
     }
     return metadata
   }

@@ -198,7 +198,26 @@ public enum DecodingPlan: Equatable, Sendable {
   case sample(Int)
   case refused(Refusal)
 
-  public enum Refusal: String, Sendable { case small, long }
+  public enum Refusal: String, Sendable {
+    case small, long, large
+
+    /// The sentence for a photo of this size, in pixels.
+    func error(width: Int, height: Int, bounds: Metadata.ImageBounds) -> VisionError {
+      switch self {
+      case .small: .photoTooSmall(width: width, height: height, limit: bounds.minSide)
+      case .long: .photoTooLong(width: width, height: height, limit: bounds.maxAspect)
+      case .large: .photoTooLarge(width: width, height: height, limit: bounds.maxSide)
+      }
+    }
+  }
+
+  /// Why a model does not take an image of this size, in pixels; nil where it does.
+  static func refusal(width: Int, height: Int, bounds: Metadata.ImageBounds) -> Refusal? {
+    let (short, long) = (min(width, height), max(width, height))
+    if short < bounds.minSide { return .small }
+    if long > bounds.maxSide { return .large }
+    return long > bounds.maxAspect * short ? .long : nil
+  }
 
   /// The short side that should remain: twice what the in-graph resize makes of it, so that the
   /// resize still averages at least two pixels into one. Nil: as many as there are.
@@ -226,19 +245,5 @@ public enum DecodingPlan: Equatable, Sendable {
 
   private static func ceilDivide(_ value: Int, _ divisor: Int) -> Int {
     (value + divisor - 1) / divisor
-  }
-
-  /// Why a photo of this size is refused, in one sentence with what to do.
-  public static func sentence(
-    _ refusal: Refusal, width: Int, height: Int, bounds: Metadata.ImageBounds
-  ) -> String {
-    switch refusal {
-    case .small:
-      "This photo is \(width) × \(height) pixels; the model needs at least \(bounds.minSide) on "
-        + "each side. Choose a larger one."
-    case .long:
-      "This photo is \(width) × \(height) pixels, more than \(bounds.maxAspect) times as long as "
-        + "wide. Crop it first."
-    }
   }
 }

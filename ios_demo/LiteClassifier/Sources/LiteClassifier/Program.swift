@@ -28,14 +28,11 @@ public enum FileFormat: String, Decodable, Sendable {
   /// What runs it, in a sentence.
   var maker: String { self == .lite ? "PyTorch's lite interpreter" : "ExecuTorch" }
 
-  /// The value of MODEL_RUNTIME in `Runtime.xcconfig`.
+  /// The value of MODEL_RUNTIME in `Runtime.xcconfig` and `Runtime.json`.
   var setting: String { self == .lite ? "lite" : "executorch" }
 
-  /// A runtime's error in words; `loading` before there is an input.
-  func words(_ error: any Error, loading: Bool) -> String {
-    let text = readable(error)
-    return self == .program ? programError(text, loading: loading) : text
-  }
+  /// What `python -m runtime_check --run-on` calls the runtime that phones have for it.
+  var runOn: String { self == .lite ? "arm64-2.1.0" : "arm64-executorch" }
 }
 
 extension Metadata {
@@ -79,16 +76,17 @@ public struct ProgramFile: Sendable {
   public let metadata: Data
   public let golden: Data
 
-  /// Read `file` with the cryptography of `trust`, which must be there. Throws `ModelError`.
+  /// Read `file` with the cryptography of `trust`, which must be there. Throws `VisionError`.
   init(_ file: URL, trust: Trust?) throws {
     guard let trust else {
-      throw ModelError.unopened(
-        file: file.lastPathComponent, why: "no cryptography was given to hash its program with")
+      throw VisionError.cannotOpen(
+        file: file.lastPathComponent, why: "no cryptography was given to hash its program with",
+        format: .program)
     }
     try self.init(file, cryptography: trust.cryptography)
   }
 
-  /// Read `file`. Throws `ModelError`.
+  /// Read `file`. Throws `VisionError`.
   public init(_ file: URL, cryptography: any Cryptography) throws {
     let name = file.lastPathComponent
     do {
@@ -97,11 +95,11 @@ public struct ProgramFile: Sendable {
       guard PlainZip.isEnd(data) else { throw OddZip(Self.alone) }
       try self.init(Self.zip(data), data, cryptography, file: name)
     } catch let error as OddZip {
-      throw ModelError.notWhole(file: name, why: error.message)
-    } catch let error as ModelError {
+      throw VisionError.damaged(file: name, why: error.message)
+    } catch let error as VisionError {
       throw error
     } catch {
-      throw ModelError.unopened(file: name, why: readable(error))
+      throw VisionError.cannotOpen(file: name, why: readable(error), format: .program)
     }
   }
 

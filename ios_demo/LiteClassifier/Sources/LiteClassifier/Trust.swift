@@ -49,27 +49,27 @@ public struct Trust: Sendable {
     self.cryptography = cryptography
   }
 
-  /// Refuse `file` unless the key signed exactly the records in it. Throws `ModelError`.
+  /// Refuse `file` unless the key signed exactly the records in it. Throws `VisionError`.
   ///
   /// Everything in the file is read and hashed, nothing is loaded. Format:
   /// `runtime_check/signing.py`.
   func require(_ file: URL) throws {
     if line.isEmpty { return }
-    guard let key = PublicKey(line) else { throw ModelError.badPublicKey(line) }
+    guard let key = PublicKey(line) else { throw VisionError.badPublicKey(line) }
     let name = file.lastPathComponent
     let data: Data
     do {
       data = try Data(contentsOf: file, options: .mappedIfSafe)
     } catch {
-      throw ModelError.unopened(file: name, why: readable(error))
+      throw VisionError.cannotOpen(file: name, why: readable(error), format: .lite)
     }
     do {
       try vouch(PlainZip(data), data, key)
     } catch let error as OddZip {
       let why = "it is not a plain zip, \(error.message)"
-      throw ModelError.notVouchedFor(file: name, key: shownID(key.id), doubt: .oddZip, why: why)
+      throw VisionError.notVouchedFor(file: name, key: shownID(key.id), doubt: .oddZip, why: why)
     } catch let error as Refusal {
-      throw ModelError.notVouchedFor(
+      throw VisionError.notVouchedFor(
         file: name, key: shownID(key.id), doubt: error.doubt, why: error.why)
     }
   }

@@ -102,7 +102,7 @@ extension Tensor {
 
 /// A runtime without torch. A "model file" is text: the names of a metadata and of a golden record,
 /// beside the file or among the fixtures, then what it does: `right`, `wrong` (adds one to class 0),
-/// `throws`, `wide` (six scores), `two` (the right scores twice) or `slow` (right, but late).
+/// `throws` (for the tall one of the golden images: `halting`), `wide` (six scores), `two` (the right scores twice) or `slow` (right, but late).
 final class FakeRuntime: ModelRuntime {
   struct Failure: LocalizedError {
     let errorDescription: String?
@@ -138,6 +138,10 @@ final class FakeRuntime: ModelRuntime {
     switch behavior {
     case "throws":
       throw Failure(errorDescription: "the image must have three channels")
+    case "halting" where inputs[0].shape[0] > inputs[0].shape[1]:
+      throw Failure(errorDescription: "it stopped.")
+    case "empty":
+      throw Failure(errorDescription: "std::bad_alloc")
     case "wrong":
       var values = output.values.map(Float.init)
       values[0] += 1
@@ -152,6 +156,19 @@ final class FakeRuntime: ModelRuntime {
     default:
       return [output]
     }
+  }
+}
+
+/// A value that several threads share.
+final class Locked<Value: Sendable>: @unchecked Sendable {
+  private var held: Value
+  private let lock = NSLock()
+
+  init(_ value: Value) { held = value }
+
+  var value: Value {
+    get { lock.withLock { held } }
+    set { lock.withLock { held = newValue } }
   }
 }
 
@@ -177,11 +194,25 @@ final class ModelFolder: Sendable {
 }
 
 /// Run `body`, which must throw an error of this type, and return the error.
-func caught<Failure: Error, Result>(_ type: Failure.Type, _ body: () throws -> Result) throws
+func caught<Failure: Error, Result: Sendable>(_ type: Failure.Type, _ body: () throws -> Result)
+  throws
   -> Failure
 {
   do {
     _ = try body()
+  } catch let error as Failure {
+    return error
+  }
+  throw NothingThrown()
+}
+
+/// The same for a body that waits.
+func caught<Failure: Error, Result: Sendable>(
+  _ type: Failure.Type, isolation: isolated (any Actor)? = #isolation,
+  _ body: () async throws -> Result
+) async throws -> Failure {
+  do {
+    _ = try await body()
   } catch let error as Failure {
     return error
   }

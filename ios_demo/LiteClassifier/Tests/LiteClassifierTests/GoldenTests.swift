@@ -50,24 +50,27 @@ struct GoldenCheckVector: Decodable, Sendable, CustomTestStringConvertible {
 
   @Test func theTinyModelPasses() throws {
     let golden = try Golden.read(Fixtures.data("contract/golden.json"), file: "tiny.ptl")
-    let verdict = try GoldenVerdict.replay(golden, classes: Self.row) { [try tinyForward($0[0])] }
+    let verdict = Verification.replay(golden, classes: Self.row, format: .lite) {
+      [try tinyForward($0[0])]
+    }
     #expect(verdict.passes)
     #expect(verdict.cases == 3)
     #expect(verdict.maxAbs == 0)
     #expect(verdict.top1 == 1)
-    #expect(verdict.sentence.contains("3 of 3 golden vectors, max|d| 0.0e+00"))
+    #expect(verdict.allowed == golden.tolerance.atol && !verdict.several)
+    #expect(verdict.firstProblem == nil)
   }
 
   @Test func aWrongModelFailsAndNamesTheVectors() throws {
     let golden = try Golden.read(Fixtures.data("contract/golden.json"), file: "tiny.ptl")
-    let verdict = try GoldenVerdict.replay(golden, classes: Self.row) { inputs in
+    let verdict = Verification.replay(golden, classes: Self.row, format: .lite) { inputs in
       let right = try tinyForward(inputs[0])
       return inputs[0].shape[0] == 4
         ? [right] : [try #require(Tensor.floats([1, 0, 0, 0, 0], shape: [5]))]
     }
     #expect(!verdict.passes)
-    #expect(verdict.failed == ["tall", "sampled"])
-    #expect(verdict.sentence.contains("2 of 3 golden vectors differ (tall, sampled)"))
+    #expect(verdict.passed == 1)
+    #expect(verdict.firstProblem == "tall: 5 values are outside the tolerance")
   }
 
   private func tolerance(_ atol: Double, outputs: [Double] = [], flips: Double = 0) throws

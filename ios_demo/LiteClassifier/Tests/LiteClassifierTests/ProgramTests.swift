@@ -41,7 +41,7 @@ private func isVouchedFor(_ data: Data, key: String) throws -> Bool {
   do {
     try Trust(publicKey: key, cryptography: cryptography).require(file)
     return true
-  } catch let error as ModelError {
+  } catch let error as VisionError {
     guard case .notVouchedFor = error else { throw error }
     return false
   }
@@ -59,7 +59,7 @@ private func isVouchedFor(_ data: Data, key: String) throws -> Bool {
       #expect(try isVouchedFor(data, key: files.publicKey))
     } else {
       #expect(one.verdict == "damaged")
-      let error = try caught(ModelError.self) { _ = try opened(data) }
+      let error = try caught(VisionError.self) { _ = try opened(data) }
       #expect(!one.says.isEmpty && error.localizedDescription.contains(one.says))
       #expect(error.localizedDescription.hasPrefix("tiny.pte"))
     }
@@ -79,7 +79,7 @@ private func isVouchedFor(_ data: Data, key: String) throws -> Bool {
     for index in 8..<(try files.size) {
       var changed = good
       changed[index] &+= 1
-      #expect(throws: ModelError.self, "byte \(index)") { try opened(changed) }
+      #expect(throws: VisionError.self, "byte \(index)") { try opened(changed) }
       #expect(try !isVouchedFor(changed, key: files.publicKey), "byte \(index)")
     }
   }
@@ -136,64 +136,65 @@ private final class TinyProgram: ModelRuntime {
     return (folder, file)
   }
 
-  @Test func aProgramIsRunAndItsGoldenVectorsAreReplayed() throws {
+  @Test func aProgramIsRunAndItsGoldenVectorsAreReplayed() async throws {
     let (folder, file) = try written(ProgramFiles.read().goodFile, "tiny.pte")
     defer { withExtendedLifetime(folder) {} }
-    let model = try LoadedModel(file, runtime: TinyProgram.self, trust: trust)
-    #expect(try model.check().passes)
-    let error = try caught(ModelError.self) { _ = try model.forward([]) }
+    let model = try await VisionModel.open(file, runtime: TinyProgram.self, trust: trust)
+    #expect(try await model.verify().passes)
+    let error = try await caught(VisionError.self) { _ = try await model.forward([]) }
     #expect(
       error.localizedDescription
-        == "tiny.pte could not be run: the inputs are of another type than the program was made "
-        + "for, or not as many (0x12)")
+        == "tiny.pte loaded but did not run: the inputs are of another type than the program was "
+        + "made for, or not as many (0x12). Check it on a computer with "
+        + "`python -m runtime_check FILE --run-on arm64-executorch`.")
   }
 
-  @Test func theRuntimeDoesNotSeeWhatIsNotWhole() throws {
+  @Test func theRuntimeDoesNotSeeWhatIsNotWhole() async throws {
     let good = try ProgramFiles.read().goodFile
     var changed = good
     changed[20] &+= 1
     // A name that the runtime would refuse in other words.
     let (folder, file) = try written(changed, "other.pte")
     defer { withExtendedLifetime(folder) {} }
-    let error = try caught(ModelError.self) {
-      _ = try LoadedModel(file, runtime: TinyProgram.self, trust: trust)
+    let error = try await caught(VisionError.self) {
+      _ = try await VisionModel.open(file, runtime: TinyProgram.self, trust: trust)
     }
     #expect(error.localizedDescription.contains("its program is not the one"))
     try good.write(to: file)
-    let refused = try caught(ModelError.self) {
-      _ = try LoadedModel(file, runtime: TinyProgram.self, trust: trust)
+    let refused = try await caught(VisionError.self) {
+      _ = try await VisionModel.open(file, runtime: TinyProgram.self, trust: trust)
     }
     #expect(
-      refused.localizedDescription.hasSuffix(
-        "The runtime says: it calls an operator that this runtime does not have (0x14: kernel 'a' "
-          + "not found)"))
-    let unhashed = try caught(ModelError.self) {
-      _ = try LoadedModel(file, runtime: TinyProgram.self)
+      refused.localizedDescription.hasPrefix(
+        "other.pte does not load: it calls an operator that this runtime does not have (0x14: "
+          + "kernel 'a' not found). It is damaged, or"))
+    let unhashed = try await caught(VisionError.self) {
+      _ = try await VisionModel.open(file, runtime: TinyProgram.self)
     }
     #expect(unhashed.localizedDescription.contains("no cryptography was given"))
   }
 
-  @Test func aFileForTheOtherRuntimeIsNamed() throws {
+  @Test func aFileForTheOtherRuntimeIsNamed() async throws {
     let good = try ProgramFiles.read().goodFile
     let (folder, file) = try written(good, "tiny.pte")
     defer { withExtendedLifetime(folder) {} }
-    let program = try caught(ModelError.self) {
-      _ = try LoadedModel(file, runtime: FakeRuntime.self, trust: trust)
+    let program = try await caught(VisionError.self) {
+      _ = try await VisionModel.open(file, runtime: FakeRuntime.self, trust: trust)
     }
     #expect(
       program.localizedDescription
-        == "tiny.pte is for ExecuTorch, which this app was built without. Build it with MODEL_RUNTIME "
-        + "= executorch in Runtime.xcconfig, or export the model with “--format ptl”.")
+        == "tiny.pte is for ExecuTorch, which this app was built without. Build it with "
+        + "MODEL_RUNTIME = executorch, or export the model with `--format ptl`.")
     try good.dropFirst(ProgramFiles.read().size).write(to: file)
-    let lite = try caught(ModelError.self) {
-      _ = try LoadedModel(file, runtime: TinyProgram.self, trust: trust)
+    let lite = try await caught(VisionError.self) {
+      _ = try await VisionModel.open(file, runtime: TinyProgram.self, trust: trust)
     }
     #expect(lite.localizedDescription.hasPrefix("tiny.pte is for PyTorch's lite interpreter, "))
     // What is neither is damaged, for whichever runtime there is.
     for content in [Data(), Data("neither one".utf8)] {
       try content.write(to: file)
-      let neither = try caught(ModelError.self) {
-        _ = try LoadedModel(file, runtime: TinyProgram.self, trust: trust)
+      let neither = try await caught(VisionError.self) {
+        _ = try await VisionModel.open(file, runtime: TinyProgram.self, trust: trust)
       }
       #expect(neither.localizedDescription.contains("does not begin as an ExecuTorch program"))
     }

@@ -63,7 +63,7 @@ private func verdict(_ data: Data, key: String) throws -> String {
   do {
     try Trust(publicKey: key, cryptography: cryptography).require(file)
     return "signed"
-  } catch let error as ModelError {
+  } catch let error as VisionError {
     guard case .notVouchedFor(_, _, let doubt, _) = error else { throw error }
     #expect(error.localizedDescription.hasPrefix("tiny.ptl was not opened: "))
     return doubt.rawValue
@@ -102,41 +102,42 @@ private func verdict(_ data: Data, key: String) throws -> String {
     let folder = try ModelFolder([:])
     try files.goodFile.write(to: folder.file("x.ptl"))
     let trust = Trust(publicKey: files.otherPublicKey, cryptography: cryptography)
-    let error = try caught(ModelError.self) { try trust.require(folder.file("x.ptl")) }
+    let error = try caught(VisionError.self) { try trust.require(folder.file("x.ptl")) }
     #expect(error.localizedDescription.contains("key \(files.keyId) signed it"))
   }
 
-  @Test func aBlankKeyDemandsNothing() throws {
+  @Test func aBlankKeyDemandsNothing() async throws {
     let folder = try ModelFolder(["x.ptl": "metadata golden right"])
     let trust = Trust(publicKey: " \n", cryptography: cryptography)
-    _ = try LoadedModel(folder.file("x.ptl"), runtime: FakeRuntime.self, trust: trust)
+    _ = try await VisionModel.open(
+      folder.file("x.ptl"), runtime: FakeRuntime.self, trust: trust)
   }
 
   @Test(arguments: ["x", "RWQ=", "RWAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"])
-  func aKeyThatIsNoneOpensNothing(line: String) throws {
+  func aKeyThatIsNoneOpensNothing(line: String) async throws {
     let folder = try ModelFolder(["x.ptl": "metadata golden right"])
     let trust = Trust(publicKey: line, cryptography: cryptography)
-    let error = try caught(ModelError.self) {
-      try LoadedModel(folder.file("x.ptl"), runtime: FakeRuntime.self, trust: trust)
+    let error = try await caught(VisionError.self) {
+      try await VisionModel.open(folder.file("x.ptl"), runtime: FakeRuntime.self, trust: trust)
     }
     #expect(error == .badPublicKey(line))
   }
 
-  @Test func whatNobodyVouchedForDoesNotReachTheRuntime() throws {
+  @Test func whatNobodyVouchedForDoesNotReachTheRuntime() async throws {
     let key = try SignedFiles.read().publicKey
     let folder = try ModelFolder(["x.ptl": "metadata golden right"])
     let trust = Trust(publicKey: key, cryptography: cryptography)
-    let error = try caught(ModelError.self) {
-      try LoadedModel(folder.file("x.ptl"), runtime: FakeRuntime.self, trust: trust)
+    let error = try await caught(VisionError.self) {
+      try await VisionModel.open(folder.file("x.ptl"), runtime: FakeRuntime.self, trust: trust)
     }
     guard case .notVouchedFor(_, _, .oddZip, _) = error else {
       Issue.record("\(error)")
       return
     }
-    let plan = BenchmarkPlan(threads: 1)
-    let timed = try caught(ModelError.self) {
-      try LoadedModel.benchmark(
-        folder.file("x.ptl"), runtime: FakeRuntime.self, trust: trust, plan: plan, sha256: nil)
+    let plan = BenchmarkPlan(threads: [1])
+    let timed = try await caught(VisionError.self) {
+      try await VisionModel.benchmark(
+        folder.file("x.ptl"), runtime: FakeRuntime.self, trust: trust, plan: plan)
     }
     #expect(timed == error)
   }
@@ -147,12 +148,12 @@ private func verdict(_ data: Data, key: String) throws -> String {
     let model = ClassifierModel(
       folder: folder.url, runtime: FakeRuntime.self, trust: trust, threads: 1, app: "t 1")
     await model.start()
-    guard case .failed(let sentence) = model.phase else {
-      Issue.record("\(model.phase)")
+    guard case .failed(let sentence) = model.first.phase else {
+      Issue.record("\(model.first.phase)")
       return
     }
     #expect(sentence.hasPrefix("x.ptl was not opened: "))
-    #expect(model.model == nil)
+    #expect(model.first.model == nil)
   }
 
   /// A file of the exporter, as it ships: `SIGNED_FILE`, by the key `SIGNED_KEY`.

@@ -41,17 +41,17 @@ enum Setup {
   }
 
   @Test(arguments: try Setup.models())
-  func goldenVectorsPass(file: URL) throws {
-    let model = try LoadedModel(file, runtime: LiteFile.self, trust: Setup.trust)
-    let verdict = try model.check()
+  func goldenVectorsPass(file: URL) async throws {
+    let model = try await VisionModel.open(file, trust: Setup.trust)
+    let verdict = try await model.verify()
     #expect(verdict.passes, "\(file.lastPathComponent): \(verdict.sentence)")
     print("golden \(file.lastPathComponent) on \(LiteFile.version): \(verdict.sentence)")
   }
 
   @Test(arguments: try Setup.models())
-  func aPhotoIsClassified(file: URL) throws {
-    let model = try LoadedModel(file, runtime: LiteFile.self, trust: Setup.trust)
-    let result = try model.run(Setup.photo())
+  func aPhotoIsClassified(file: URL) async throws {
+    let model = try await VisionModel.open(file, trust: Setup.trust)
+    let result = try await model.run(Setup.photo())
     #expect(result.outputs.map(\.spec) == model.metadata.output.tensors)
     let predictions = try classes(result)
     #expect(predictions.count == 5)
@@ -69,29 +69,29 @@ enum Setup {
     await state.run(try Setup.photo())
     for file in state.files {
       await state.select(file)
-      guard case .finished(let result) = state.phase else {
-        Issue.record("\(file.lastPathComponent): \(state.phase)")
+      guard case .finished(let result) = state.first.phase else {
+        Issue.record("\(file.lastPathComponent): \(state.first.phase)")
         continue
       }
       #expect(try classes(result).count == 5)
-      guard case .checked(let verdict) = state.badge else {
-        Issue.record("\(file.lastPathComponent): \(state.badge)")
+      guard case .checked(let verdict) = state.first.badge else {
+        Issue.record("\(file.lastPathComponent): \(state.first.badge)")
         continue
       }
       #expect(verdict.passes)
     }
-    await state.benchmark()
-    guard case .benchmarked(let benchmark) = state.phase else {
-      Issue.record("no benchmark: \(state.phase)")
+    await state.benchmark(BenchmarkPlan(threads: [1, 2]))
+    guard case .finished(let benchmark) = state.timing else {
+      Issue.record("no benchmark: \(state.timing)")
       return
     }
-    #expect(benchmark.devices.first?.runs.count == state.files.count)
+    #expect(benchmark.devices.first?.runs.count == 2 * state.files.count)
     if let path = Setup.environment["LITE_BENCHMARK"] {
       try benchmark.json().write(to: URL(fileURLWithPath: path))
     }
   }
 
-  @Test func aDamagedFileIsASentence() throws {
+  @Test func aDamagedFileIsASentence() async throws {
     let file = try #require(Setup.models().first)
     let whole = try Data(contentsOf: file)
     let name = "broken.\(LiteFile.runs.rawValue)"
@@ -99,24 +99,24 @@ enum Setup {
     defer { try? FileManager.default.removeItem(at: broken) }
     for content in [Data(), Data("no zip at all".utf8), whole.prefix(whole.count / 2)] {
       try content.write(to: broken)
-      let error = try caught(ModelError.self) {
-        try LoadedModel(broken, runtime: LiteFile.self, trust: Setup.trust)
+      let error = try await caught(VisionError.self) {
+        try await VisionModel.open(broken, trust: Setup.trust)
       }
-      let said = LiteFile.runs == .lite ? "could not be opened: " : "is damaged or was not made by "
+      let said = LiteFile.runs == .lite ? "does not load: " : "is damaged or was not made by "
       #expect(error.localizedDescription.hasPrefix("\(name) \(said)"))
     }
-    #expect(throws: ModelError.self) {
-      try LoadedModel(broken.appendingPathExtension("no"), runtime: LiteFile.self)
+    await #expect(throws: VisionError.self) {
+      try await VisionModel.open(broken.appendingPathExtension("no"))
     }
   }
 
-  @Test func wrongInputsAreSentences() throws {
+  @Test func wrongInputsAreSentences() async throws {
     let model = try LiteFile(path: try #require(Setup.models().first).path)
     #expect(try model.extra("no-such-record") == nil)
     let gray = try #require(
       Tensor(dtype: .uint8, shape: [4, 4], bytes: .init(repeating: 0, count: 16)))
     for inputs in [[], [gray], [gray, gray]] {
-      let error = try caught(LiteError.self) { try model.forward(inputs) }
+      let error = try await caught(LiteError.self) { try model.forward(inputs) }
       #expect(!error.localizedDescription.isEmpty)
       print("refused \(inputs.count): \(error.localizedDescription)")
     }
@@ -125,11 +125,11 @@ enum Setup {
 
   @Test func manyTasksShareAModel() async throws {
     let file = try #require(Setup.models().first)
-    let model = try LoadedModel(file, runtime: LiteFile.self, trust: Setup.trust)
+    let model = try await VisionModel.open(file, trust: Setup.trust)
     let photo = try Setup.photo()
-    let expected = try model.run(photo).outputs
+    let expected = try await model.run(photo).outputs
     try await withThrowingTaskGroup(of: [NamedOutput].self) { group in
-      for _ in 0..<8 { group.addTask { try model.run(photo).outputs } }
+      for _ in 0..<8 { group.addTask { try await model.run(photo).outputs } }
       for try await outputs in group { #expect(outputs == expected) }
     }
   }
@@ -161,48 +161,49 @@ enum Setup {
   }
 
   @Test(arguments: try files())
-  func aFileIsShownAsItsTaskHasIt(file: URL) throws {
-    let model = try LoadedModel(file, runtime: LiteFile.self, trust: Setup.trust)
+  func aFileIsShownAsItsTaskHasIt(file: URL) async throws {
+    let model = try await VisionModel.open(file, trust: Setup.trust)
     let name = file.deletingPathExtension().lastPathComponent
-    let verdict = try model.check()
+    let verdict = try await model.verify()
     #expect(verdict.passes, "\(name): \(verdict.sentence)")
     #expect((verdict.top1 != nil) == (name == "classes"))
-    guard model.photoRefusal == nil else {
-      print("shown \(name) as tensors: \(model.photoRefusal ?? "")")
+    if let refusal = model.photoRefusal {
+      print("shown \(name) as \(name): \(refusal.localizedDescription)")
       return
     }
-    let result = try model.run(Setup.photo())
+    let result = try await model.run(Setup.photo())
     #expect(result.outputs.map(\.spec) == model.metadata.output.tensors)
-    print("shown \(name) as \(kind(result.presentation)): \(result.presentation.summary)")
+    print("shown \(name) as \(kind(result.content)): \(result.content.summary)")
   }
 
-  private func kind(_ presentation: Presentation) -> String {
-    switch presentation {
+  private func kind(_ content: VisionContent) -> String {
+    switch content {
     case .classes: "classes"
-    case .segmentation: "segmentation"
+    case .classMap: "class_map"
     case .depth: "depth"
-    case .detections: "detections"
+    case .boxes: "boxes"
     case .embedding: "embedding"
-    case .quantities: "quantities"
-    case .points: "points"
+    case .numbers: "numbers"
+    case .keyPoints: "key_points"
     case .picture: "picture"
-    case .table: "table"
+    case .tensors: "tensors"
     }
   }
 }
 
 /// The classes of a result, which must have some.
-func classes(_ result: RunResult) throws -> [Prediction] {
-  guard case .classes(let predictions) = result.presentation else { throw NothingThrown() }
+func classes(_ result: VisionResult) throws -> [Prediction] {
+  guard case .classes(let predictions) = result.content else { throw NothingThrown() }
   return predictions
 }
 
 /// Run `body`, which must throw an error of this type, and return the error.
-func caught<Failure: Error, Result>(_ type: Failure.Type, _ body: () throws -> Result) throws
-  -> Failure
-{
+func caught<Failure: Error, Result: Sendable>(
+  _ type: Failure.Type, isolation: isolated (any Actor)? = #isolation,
+  _ body: () async throws -> Result
+) async throws -> Failure {
   do {
-    _ = try body()
+    _ = try await body()
   } catch let error as Failure {
     return error
   }

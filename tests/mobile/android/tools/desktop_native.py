@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import re
 import struct
 import subprocess
 import sys
@@ -22,9 +21,9 @@ from typing import Any
 
 from app_tools import HERE
 from build_apk import app_classpath
-from compile import DEMO, fingerprint, joined, kotlinc
-from downloads import ToolError, cache, find_program, made, run, runtime_aar, sha256
-from runtimes import app_sources, libraries, native_libraries
+from compile import fingerprint, joined, kotlinc
+from downloads import ToolError, cache, find_program, made, run, sha256
+from runtimes import libraries, native_libraries
 
 SHIM_NAMES = ("libc.so", "libm.so", "libdl.so", "liblog.so", "libandroid.so")
 BIONIC = HERE / "native" / "bionic.c"
@@ -82,7 +81,7 @@ def native_folder(runtimes: str = "lite", version: str = "auto") -> Path:
         part.mkdir()
         for name, library in native_libraries(aars, "x86_64").items():
             (part / name).write_bytes(adapt(library))
-        command = [find_program("gcc", "gcc"), "-shared", "-fPIC", "-O1", "-Wall", "-Werror"]
+        command = [find_program("gcc"), "-shared", "-fPIC", "-O1", "-Wall", "-Werror"]
         command += ["-o", str(part / SHIM_NAMES[0]), str(BIONIC), "-Wl,-soname,libc.so", "-lm"]
         run(command, what="Compiling bionic.c")
         for name in SHIM_NAMES[1:]:
@@ -117,16 +116,13 @@ def replay(
     """Replay the golden inputs of `files`; return one report a file."""
     runtimes = runtimes or runtimes_for(files)
     sources = [HERE / "native/Replay.kt"]
-    for folder in app_sources(runtimes)[1:]:
-        sources += sorted((DEMO / folder).rglob("*.kt"))
     classpath = app_classpath(runtimes, version)
     classes = kotlinc(sources, classpath, module="replay")
     native = native_folder(runtimes, version)
-    found = re.search(r"-([0-9.]+)\.aar$", runtime_aar(version).name)
     command = [
-        find_program("java", "default-jdk-headless"), f"-Djava.library.path={native}",
-        "-cp", joined([classes, *classpath]), "dev.torchmobile.demo.ReplayKt",
-        found[1] if found else version, *map(str, files),
+        find_program("java"), f"-Djava.library.path={native}",
+        "-cp", joined([classes, *classpath]), "dev.torchmobile.replay.ReplayKt",
+        *map(str, files),
     ]  # fmt: skip
     result = subprocess.run(
         command, capture_output=True, text=True, timeout=300, check=False, env=environment(native)

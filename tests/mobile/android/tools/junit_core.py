@@ -7,13 +7,14 @@ import sys
 from pathlib import Path
 
 from app_tools import GOLDEN
-from compile import DEMO, compile_core, core_classpath, joined, kotlin_sources, kotlinc
+from compile import DEMO, core_classpath, joined, kotlin_sources, kotlinc
 from downloads import ToolError, find_program, maven
+from libraries import classes
 
 
 def compile_core_tests() -> Path:
     """Compile the JUnit tests of :core."""
-    core = compile_core()
+    core = classes("core")
     classpath = [core, *core_classpath(), *maven("junit")]
     sources = kotlin_sources("core/src/test/kotlin")
     return kotlinc(sources, classpath, module="core-test", friends=[core])
@@ -25,9 +26,9 @@ def command() -> list[str]:
         str(path.relative_to(DEMO / "core/src/test/kotlin").with_suffix("")).replace("/", ".")
         for path in (DEMO / "core/src/test/kotlin").rglob("*Test.kt")
     )
-    classpath = [compile_core_tests(), compile_core(), *core_classpath(), *maven("junit")]
+    classpath = [compile_core_tests(), classes("core"), *core_classpath(), *maven("junit")]
     return [
-        find_program("java", "default-jdk-headless"), f"-Dgolden={GOLDEN}",
+        find_program("java"), f"-Dgolden={GOLDEN}",
         "-cp", joined(classpath), "org.junit.runner.JUnitCore", *tests,
     ]  # fmt: skip
 

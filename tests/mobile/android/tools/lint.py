@@ -17,7 +17,7 @@ PATTERNS = ("**/*.kt", "**/*.kts", "!**/build/**", f"{HERE}/**/*.kt")
 
 def command(*, write: bool = False) -> list[str]:
     """Return the command; `write` puts right what can be put right."""
-    java = find_program("java", "default-jdk-headless")
+    java = find_program("java")
     # ktlint's compiler looks into Java's own modules.
     opened = ["--add-opens=java.base/java.lang=ALL-UNNAMED"]
     # The app's own rules for the Kotlin of the tests too, which no .editorconfig is above.

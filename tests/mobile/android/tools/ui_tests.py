@@ -66,7 +66,7 @@ def run_ui_tests(
         )
         native = native_folder() if real else None
         command = [
-            find_program("java", "default-jdk-headless"), "-Xmx2g",
+            find_program("java"), "-Xmx2g",
             "-Drobolectric.offline=true", f"-Drobolectric.dependency.dir={offline(folder)}",
             f"-Dgolden={GOLDEN}", f"-Dscreenshots={screenshots}", f"-Djava.io.tmpdir={folder}",
             *([f"-Dphoto={photo}", f"-Djava.library.path={native}"] if native else []),

@@ -39,11 +39,13 @@ public class AVCaptureDeviceInput: AVCaptureInput {
 public class AVCaptureSession {
   public struct Preset: Sendable {
     public static let photo = Preset()
+    public static let vga640x480 = Preset()
   }
   public static let wasInterruptedNotification = Notification.Name("interrupted")
   public static let interruptionEndedNotification = Notification.Name("resumed")
   public init() {}
   public var sessionPreset = Preset.photo
+  public func canSetSessionPreset(_ preset: Preset) -> Bool { false }
   public var inputs: [AVCaptureInput] { [] }
   public var isRunning: Bool { false }
   public func canAddInput(_ input: AVCaptureInput) -> Bool { false }
@@ -142,5 +144,5 @@ public func CVPixelBufferGetBaseAddress(_ buffer: CVPixelBuffer) -> UnsafeMutabl
 public func CVPixelBufferGetBytesPerRow(_ buffer: CVPixelBuffer) -> Int { 0 }
 public func CVPixelBufferGetWidth(_ buffer: CVPixelBuffer) -> Int { 0 }
 public func CVPixelBufferGetHeight(_ buffer: CVPixelBuffer) -> Int { 0 }
-public var kCVPixelBufferPixelFormatTypeKey: NSString { "" }
-public var kCVPixelFormatType_32BGRA: UInt32 { 0 }
+nonisolated(unsafe) public let kCVPixelBufferPixelFormatTypeKey: NSString = ""
+public let kCVPixelFormatType_32BGRA: UInt32 = 0

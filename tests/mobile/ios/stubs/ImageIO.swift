@@ -14,9 +14,9 @@ public func CGImageSourceCreateThumbnailAtIndex(
   _ source: CGImageSource, _ index: Int, _ options: CFDictionary?
 ) -> CGImage? { nil }
 
-public var kCGImagePropertyPixelWidth: CFString { "" }
-public var kCGImagePropertyPixelHeight: CFString { "" }
-public var kCGImagePropertyOrientation: CFString { "" }
-public var kCGImageSourceCreateThumbnailFromImageAlways: CFString { "" }
-public var kCGImageSourceThumbnailMaxPixelSize: CFString { "" }
-public var kCGImageSourceCreateThumbnailWithTransform: CFString { "" }
+nonisolated(unsafe) public let kCGImagePropertyPixelWidth: CFString = ""
+nonisolated(unsafe) public let kCGImagePropertyPixelHeight: CFString = ""
+nonisolated(unsafe) public let kCGImagePropertyOrientation: CFString = ""
+nonisolated(unsafe) public let kCGImageSourceCreateThumbnailFromImageAlways: CFString = ""
+nonisolated(unsafe) public let kCGImageSourceThumbnailMaxPixelSize: CFString = ""
+nonisolated(unsafe) public let kCGImageSourceCreateThumbnailWithTransform: CFString = ""

@@ -104,7 +104,11 @@ extension State where Value: ExpressibleByNilLiteral {
 
 public struct EnvironmentValues {
   public var dismiss: DismissAction { fatalError() }
+  public var horizontalSizeClass: UserInterfaceSizeClass? { nil }
+  public var verticalSizeClass: UserInterfaceSizeClass? { nil }
 }
+
+public enum UserInterfaceSizeClass: Sendable { case compact, regular }
 
 @MainActor public struct DismissAction {
   public func callAsFunction() {}
@@ -112,8 +116,25 @@ public struct EnvironmentValues {
 
 // MARK: Views
 
+/// A text to be looked up in the catalog; what is put into it becomes a placeholder there.
+public struct LocalizedStringKey: ExpressibleByStringInterpolation, Equatable {
+  public init(stringLiteral value: String) {}
+  public init(stringInterpolation: StringInterpolation) {}
+  public struct StringInterpolation: StringInterpolationProtocol {
+    public init(literalCapacity: Int, interpolationCount: Int) {}
+    public mutating func appendLiteral(_ literal: String) {}
+    public mutating func appendInterpolation(_ text: String) {}
+    public mutating func appendInterpolation(_ number: Int) {}
+  }
+}
+
+extension String {
+  public init(localized key: String) { self = key }
+}
+
 public struct Text: Leaf {
-  public init<Content: StringProtocol>(_ content: Content) {}
+  public init(_ key: LocalizedStringKey) {}
+  @_disfavoredOverload public init<Content: StringProtocol>(_ content: Content) {}
   public func monospacedDigit() -> Text { self }
   public func font(_ font: Font?) -> Text { self }
   public func foregroundStyle<Style: ShapeStyle>(_ style: Style) -> Text { self }
@@ -135,7 +156,9 @@ public struct Label<Title: View, Icon: View>: Leaf {
 }
 
 extension Label where Title == Text, Icon == Image {
-  public init<Content: StringProtocol>(_ title: Content, systemImage: String) {}
+  public init(_ title: LocalizedStringKey, systemImage: String) {}
+  @_disfavoredOverload public init<Content: StringProtocol>(_ title: Content, systemImage: String) {
+  }
 }
 
 public struct Button<Content: View>: Leaf {
@@ -143,11 +166,44 @@ public struct Button<Content: View>: Leaf {
 }
 
 extension Button where Content == Text {
-  public init<Title: StringProtocol>(_ title: Title, action: @escaping @MainActor () -> Void) {}
+  public init(_ title: LocalizedStringKey, action: @escaping @MainActor () -> Void) {}
+  @_disfavoredOverload public init<Title: StringProtocol>(
+    _ title: Title, action: @escaping @MainActor () -> Void
+  ) {}
 }
 
 public struct HStack<Content: View>: Leaf {
   public init(@ViewBuilder content: () -> Content) {}
+}
+
+public struct HStackLayout {
+  public init() {}
+}
+
+public struct VStackLayout {
+  public init() {}
+}
+
+/// One of several layouts, with the same views in it.
+public struct AnyLayout {
+  public init(_ layout: HStackLayout) {}
+  public init(_ layout: VStackLayout) {}
+  @MainActor public func callAsFunction<Content: View>(@ViewBuilder _ content: () -> Content)
+    -> some View
+  { content() }
+}
+
+public struct ViewThatFits<Content: View>: Leaf {
+  public init(in axes: Axis.Set = .all, @ViewBuilder content: () -> Content) {}
+}
+
+public enum Axis {
+  public struct Set: OptionSet, Sendable {
+    public let rawValue: Int8
+    public init(rawValue: Int8) { self.rawValue = rawValue }
+    public static let horizontal = Set(rawValue: 1)
+    public static let all = Set(rawValue: 3)
+  }
 }
 
 public struct Alignment {
@@ -176,8 +232,11 @@ public struct List<Content: View>: Leaf {
 }
 
 public struct Section<Content: View>: Leaf {
+  public init(_ title: LocalizedStringKey, @ViewBuilder content: () -> Content) {}
   public init(@ViewBuilder content: () -> Content) {}
-  public init<Title: StringProtocol>(_ title: Title, @ViewBuilder content: () -> Content) {}
+  @_disfavoredOverload public init<Title: StringProtocol>(
+    _ title: Title, @ViewBuilder content: () -> Content
+  ) {}
 }
 
 public struct NavigationStack<Content: View>: Leaf {
@@ -198,7 +257,10 @@ extension ForEach where Data.Element: Identifiable, ID == Data.Element.ID {
 public struct Picker<Title: View, Selection: Hashable, Content: View>: Leaf {}
 
 extension Picker where Title == Text {
-  public init<Name: StringProtocol>(
+  public init(
+    _ title: LocalizedStringKey, selection: Binding<Selection>, @ViewBuilder content: () -> Content
+  ) {}
+  @_disfavoredOverload public init<Name: StringProtocol>(
     _ title: Name, selection: Binding<Selection>, @ViewBuilder content: () -> Content
   ) {}
 }
@@ -219,11 +281,17 @@ extension ProgressView {
 public struct LabeledContent<Title: View, Content: View>: Leaf {}
 
 extension LabeledContent where Title == Text, Content == Text {
-  public init<Name: StringProtocol, Value: StringProtocol>(_ title: Name, value: Value) {}
+  @_disfavoredOverload public init<Name: StringProtocol, Value: StringProtocol>(
+    _ title: Name, value: Value
+  ) {}
+  public init<Value: StringProtocol>(_ title: LocalizedStringKey, value: Value) {}
 }
 
 public struct ContentUnavailableView: Leaf {
-  public init<Title: StringProtocol>(_ title: Title, systemImage: String, description: Text?) {}
+  public init(_ title: LocalizedStringKey, systemImage: String, description: Text?) {}
+  @_disfavoredOverload public init<Title: StringProtocol>(
+    _ title: Title, systemImage: String, description: Text?
+  ) {}
 }
 
 public struct Slider<Title: View>: Leaf {
@@ -297,6 +365,7 @@ public struct Font: Sendable {
   public static let footnote = Font()
   public static let caption = Font()
   public static let largeTitle = Font()
+  public static let headline = Font()
 }
 
 public struct Edge {
@@ -322,7 +391,10 @@ extension View {
   public func ignoresSafeArea(edges: Edge.Set = .all) -> some View { self }
   public func disabled(_ disabled: Bool) -> some View { self }
   public func tag<Value: Hashable>(_ tag: Value) -> some View { self }
-  public func navigationTitle<Title: StringProtocol>(_ title: Title) -> some View { self }
+  public func navigationTitle(_ key: LocalizedStringKey) -> some View { self }
+  @_disfavoredOverload public func navigationTitle<Title: StringProtocol>(_ title: Title)
+    -> some View
+  { self }
   public func toolbar<Content: ToolbarContent>(@ToolbarContentBuilder content: () -> Content)
     -> some View
   { self }
@@ -358,6 +430,10 @@ public struct ToolbarItemGroup<Content: View>: ToolbarContent {
 
 // MARK: Accessibility
 
+public struct AccessibilityTraits: Sendable {
+  public static let isHeader = AccessibilityTraits()
+}
+
 public struct AccessibilityChildBehavior {
   public static let ignore = AccessibilityChildBehavior()
   public static let combine = AccessibilityChildBehavior()
@@ -365,10 +441,17 @@ public struct AccessibilityChildBehavior {
 
 extension View {
   public func accessibilityElement(children: AccessibilityChildBehavior) -> some View { self }
-  public func accessibilityLabel<Text: StringProtocol>(_ label: Text) -> some View { self }
+  public func accessibilityLabel(_ key: LocalizedStringKey) -> some View { self }
+  @_disfavoredOverload public func accessibilityLabel<Text: StringProtocol>(_ label: Text)
+    -> some View
+  { self }
   public func accessibilityValue<Text: StringProtocol>(_ value: Text) -> some View { self }
+  public func accessibilityAddTraits(_ traits: AccessibilityTraits) -> some View { self }
   public func accessibilityHidden(_ hidden: Bool) -> some View { self }
-  public func accessibilityHint<Text: StringProtocol>(_ hint: Text) -> some View { self }
+  public func accessibilityHint(_ key: LocalizedStringKey) -> some View { self }
+  @_disfavoredOverload public func accessibilityHint<Text: StringProtocol>(_ hint: Text)
+    -> some View
+  { self }
 }
 
 public enum AccessibilityNotification {
@@ -414,7 +497,8 @@ extension Data: Transferable {
 }
 
 public struct SharePreview {
-  public init<Title: StringProtocol>(_ title: Title) {}
+  public init(_ title: LocalizedStringKey) {}
+  @_disfavoredOverload public init<Title: StringProtocol>(_ title: Title) {}
 }
 
 public struct ShareLink<Item: Transferable, Content: View>: Leaf {
@@ -425,4 +509,11 @@ public struct ShareLink<Item: Transferable, Content: View>: Leaf {
 extension URL {
   public func startAccessingSecurityScopedResource() -> Bool { true }
   public func stopAccessingSecurityScopedResource() {}
+}
+
+// MARK: Previews
+
+@MainActor @preconcurrency public protocol PreviewProvider {
+  associatedtype Previews: View
+  @ViewBuilder static var previews: Previews { get }
 }

@@ -10,11 +10,12 @@ import android.widget.EditText
 import android.widget.TextView
 import dev.torchmobile.core.BenchmarkPlan
 import dev.torchmobile.core.BenchmarkRun
-import dev.torchmobile.core.BenchmarkState
+import dev.torchmobile.core.Skipped
+import dev.torchmobile.core.threadCounts
 
 private const val MOST_RUNS = 1000
 
-/** Warm-up, N runs, threads 1 to n; the result as JSON for `python -m runtime_check bench --import`. */
+/** Warm-up, N runs, 1, 2 and 4 threads as far as there are cores; the result as JSON for `python -m runtime_check bench --import`. */
 class BenchmarkActivity : Activity() {
     private val workbench get() = (application as DemoApplication).workbench
     private val render: () -> Unit = { show(workbench.benchmarkState) }
@@ -28,7 +29,7 @@ class BenchmarkActivity : Activity() {
             if (workbench.benchmarkState is BenchmarkState.Running) return@setOnClickListener workbench.cancelMeasurement()
             val threads = number(R.id.threads, 1, cores)
             workbench.measure(
-                BenchmarkPlan(number(R.id.warm_up, 0, MOST_RUNS), number(R.id.runs, 1, MOST_RUNS), (1..threads).toList()),
+                BenchmarkPlan(number(R.id.warm_up, 0, MOST_RUNS), number(R.id.runs, 1, MOST_RUNS), threadCounts(threads)),
             )
         }
         findViewById<Button>(R.id.share).setOnClickListener { share() }
@@ -74,8 +75,8 @@ class BenchmarkActivity : Activity() {
             when (state) {
                 BenchmarkState.Idle -> getString(R.string.benchmark_idle)
                 is BenchmarkState.Running -> (state.finished.map(::line) + getString(R.string.benchmark_running)).joinToString("\n")
-                is BenchmarkState.Done -> state.runs.joinToString("\n", transform = ::line)
-                is BenchmarkState.Failed -> state.failure.sentence
+                is BenchmarkState.Done -> (state.runs.map(::line) + state.skipped.map(::line)).joinToString("\n")
+                is BenchmarkState.Failed -> state.sentence
             }
         findViewById<TextView>(R.id.outcome).text = text
         val isRunning = state is BenchmarkState.Running
@@ -87,4 +88,6 @@ class BenchmarkActivity : Activity() {
 
     private fun line(run: BenchmarkRun): String =
         getString(R.string.benchmark_line, run.threads, run.medianMs, run.p95Ms, run.samplesMs.size)
+
+    private fun line(skipped: Skipped): String = getString(R.string.benchmark_skipped, skipped.threads, skipped.reason)
 }

@@ -23,12 +23,8 @@ import android.os.HandlerThread
 import android.view.Surface
 import android.view.TextureView
 import android.widget.TextView
-import dev.torchmobile.core.DemoException
-import dev.torchmobile.core.Failure
 import dev.torchmobile.core.LatencyWindow
 import dev.torchmobile.core.Plane
-import dev.torchmobile.core.Prediction
-import dev.torchmobile.core.RgbImage
 import dev.torchmobile.core.orientationOf
 import dev.torchmobile.core.upright
 import dev.torchmobile.core.yuvImage
@@ -103,19 +99,19 @@ class LiveActivity : Activity() {
         val manager = getSystemService(Context.CAMERA_SERVICE) as CameraManager
         try {
             if (checkSelfPermission(Manifest.permission.CAMERA) != PackageManager.PERMISSION_GRANTED) {
-                return say(Failure.CameraUnavailable(getString(R.string.camera_refused)))
+                return say(Problem.camera(getString(R.string.camera_refused)))
             }
-            val id = backCamera(manager) ?: return say(Failure.CameraUnavailable(getString(R.string.no_camera)))
+            val id = backCamera(manager) ?: return say(Problem.camera(getString(R.string.no_camera)))
             sensorDegrees = manager.getCameraCharacteristics(id).get(CameraCharacteristics.SENSOR_ORIENTATION) ?: 0
             val started = HandlerThread("camera").apply { start() }
             thread = started
             manager.openCamera(id, opened(started), Handler(mainLooper))
         } catch (error: CameraAccessException) {
             close()
-            say(Failure.CameraUnavailable(error.message ?: "another app is using it"))
+            say(Problem.camera(error.message ?: "another app is using it"))
         } catch (error: IllegalArgumentException) {
             close()
-            say(Failure.CameraUnavailable(error.message ?: "it was disconnected"))
+            say(Problem.camera(error.message ?: "it was disconnected"))
         }
     }
 
@@ -156,7 +152,7 @@ class LiveActivity : Activity() {
                 device.close()
                 if (thread !== started) return
                 close()
-                say(Failure.CameraUnavailable(why))
+                say(Problem.camera(why))
             }
         }
 
@@ -177,16 +173,16 @@ class LiveActivity : Activity() {
                     } catch (_: IllegalStateException) {
                         // The screen was left while the camera started.
                     } catch (error: CameraAccessException) {
-                        say(Failure.CameraUnavailable(error.message ?: "it stopped"))
+                        say(Problem.camera(error.message ?: "it stopped"))
                     }
                 }
 
-                override fun onConfigureFailed(session: CameraCaptureSession) = say(Failure.CameraUnavailable("it refuses the preview"))
+                override fun onConfigureFailed(session: CameraCaptureSession) = say(Problem.camera("it refuses the preview"))
             },
             Handler(mainLooper),
         )
     } catch (error: CameraAccessException) {
-        say(Failure.CameraUnavailable(error.message ?: "it stopped"))
+        say(Problem.camera(error.message ?: "it stopped"))
     }
 
     /** Hand a frame on; it is converted and turned on this thread, the camera's, if it is wanted at all. */
@@ -197,20 +193,20 @@ class LiveActivity : Activity() {
             image.upright(orientationOf(sensorDegrees - QUARTER * rotation))
         }, ::show)
 
-    private fun show(result: Result<Prediction>) {
+    private fun show(result: Result<ShownResult>) {
         // An answer may come when the camera has been given back.
         if (isDestroyed || thread == null) return
-        result.onFailure { say((it as? DemoException)?.failure ?: Failure.RunFailed("The model", "$it")) }
+        result.onFailure { say(it.message ?: Problem.unexpected("$it")) }
         result.onSuccess {
-            latency += it.ms
-            showPrediction(findViewById(R.id.live_result), it, workbench.threshold)
+            latency += it.result.milliseconds
+            showResult(findViewById(R.id.live_result), it, workbench.threshold)
             findViewById<TextView>(R.id.live_status).text =
-                getString(R.string.latency, latency.median ?: it.ms, latency.samples.size)
+                getString(R.string.latency, latency.median ?: it.result.milliseconds, latency.samples.size)
         }
     }
 
-    private fun say(failure: Failure) {
-        findViewById<TextView>(R.id.live_status).text = failure.sentence
+    private fun say(sentence: String) {
+        findViewById<TextView>(R.id.live_status).text = sentence
     }
 
     private fun close() {

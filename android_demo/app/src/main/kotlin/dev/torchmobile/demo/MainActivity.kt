@@ -7,6 +7,7 @@ import android.content.ActivityNotFoundException
 import android.content.ClipData
 import android.content.Intent
 import android.content.pm.PackageManager
+import android.graphics.Bitmap
 import android.net.Uri
 import android.os.Bundle
 import android.provider.MediaStore
@@ -18,20 +19,13 @@ import android.widget.ImageView
 import android.widget.LinearLayout
 import android.widget.Spinner
 import android.widget.TextView
-import dev.torchmobile.core.Column
-import dev.torchmobile.core.Failure
-import dev.torchmobile.core.ModelFile
-import dev.torchmobile.core.Photo
-import dev.torchmobile.core.ReadyModel
-import dev.torchmobile.core.ScreenState
-import dev.torchmobile.core.sentence
 import kotlin.math.roundToInt
 
 /** One photo, one or two models: badge, top-5, latency, memory. */
 class MainActivity : Activity() {
     private val workbench get() = (application as DemoApplication).workbench
     private val render: () -> Unit = { show(workbench.state) }
-    private var shownPhoto: Photo? = null
+    private var shownPhoto: Bitmap? = null
     private var dialog: AlertDialog? = null
 
     override fun onCreate(savedInstanceState: Bundle?) {
@@ -136,7 +130,7 @@ class MainActivity : Activity() {
         val busy = state is ScreenState.Loading || state is ScreenState.Running
         findViewById<View>(R.id.busy).visibility = if (busy) View.VISIBLE else View.INVISIBLE
         val chosen: List<ReadyModel>
-        val photo: Photo?
+        val photo: Bitmap?
         var columns = emptyList<Column>()
         val status: String
         when (state) {
@@ -149,8 +143,7 @@ class MainActivity : Activity() {
             is ScreenState.Ready -> {
                 chosen = state.chosen
                 photo = null
-                val other = chosen.firstOrNull { !it.takesPhotos }
-                status = other?.let { Failure.NotForPhotos(it.metadata.name).sentence } ?: getString(R.string.ready)
+                status = chosen.firstNotNullOfOrNull { it.refusal } ?: getString(R.string.ready)
             }
 
             is ScreenState.Running -> {
@@ -169,7 +162,7 @@ class MainActivity : Activity() {
             is ScreenState.Failed -> {
                 chosen = state.chosen
                 photo = state.photo
-                status = state.failure.sentence
+                status = state.sentence
             }
         }
         findViewById<TextView>(R.id.status).apply {
@@ -179,7 +172,7 @@ class MainActivity : Activity() {
         showModels(state.models, chosen, enabled = !busy)
         showBadges(chosen)
         showColumns(columns)
-        showPhoto(photo, drawn = columns.isNotEmpty() && columns.all { it.prediction.shown.isOverPhoto })
+        showPhoto(photo, drawn = columns.isNotEmpty() && columns.all { it.shown.isOverPhoto })
         val usable = !busy && chosen.isNotEmpty()
         findViewById<View>(R.id.benchmark).isEnabled = usable
         val forPhotos = usable && chosen.all { it.takesPhotos }
@@ -188,10 +181,10 @@ class MainActivity : Activity() {
 
     private fun doneText(state: ScreenState.Done): String {
         val sizes =
-            state.columns.distinctBy { it.photo }.map {
-                val (image, sample) = it.photo.image to it.photo.sample
-                val text = getString(R.string.photo_size, image.width, image.height, sample)
-                if (it.photo === state.photo) text else "${it.model.file.name}: $text"
+            state.columns.distinctBy { it.shown.result.sample }.mapIndexed { index, column ->
+                val result = column.shown.result
+                val text = getString(R.string.photo_size, result.width, result.height, result.sample)
+                if (index == 0) text else "${column.model.file.name}: $text"
             }
         val memory = state.memoryMb?.let { getString(R.string.memory, it.roundToInt()) }
         return (sizes + listOfNotNull(memory)).joinToString("\n")
@@ -255,8 +248,12 @@ class MainActivity : Activity() {
         for (model in chosen) {
             val view = layoutInflater.inflate(R.layout.badge, badges, false) as TextView
             view.text =
-                getString(if (model.golden.passes) R.string.badge_pass else R.string.badge_fail, model.file.name, model.golden.sentence)
-            view.setBackgroundResource(if (model.golden.passes) R.drawable.badge_pass else R.drawable.badge_fail)
+                getString(
+                    if (model.verification.passes) R.string.badge_pass else R.string.badge_fail,
+                    model.file.name,
+                    model.verification.sentence,
+                )
+            view.setBackgroundResource(if (model.verification.passes) R.drawable.badge_pass else R.drawable.badge_fail)
             view.setOnClickListener { explain(about(model)) }
             badges.addView(view)
         }
@@ -274,20 +271,20 @@ class MainActivity : Activity() {
             metadata.exporter,
             metadata.license ?: "?",
             metadata.tolerance.basis,
-            model.loadMs.roundToInt(),
+            model.loadMilliseconds.roundToInt(),
         )
     }
 
     /** Show the photo, unless every result has [drawn] it already. */
     private fun showPhoto(
-        photo: Photo?,
+        photo: Bitmap?,
         drawn: Boolean,
     ) {
         val view = findViewById<ImageView>(R.id.photo)
         view.visibility = if (photo == null || drawn) View.GONE else View.VISIBLE
         if (photo === shownPhoto) return
         shownPhoto = photo
-        view.setImageBitmap(photo?.let { bitmapOf(it.image) })
+        view.setImageBitmap(photo)
     }
 
     private fun showColumns(columns: List<Column>) {
@@ -295,11 +292,11 @@ class MainActivity : Activity() {
         results.removeAllViews()
         for (column in columns) {
             val view = layoutInflater.inflate(R.layout.column, results, false) as LinearLayout
-            val latency = column.latency.median ?: column.prediction.ms
+            val latency = column.latency.median ?: column.shown.result.milliseconds
             view.findViewById<TextView>(R.id.title).text = column.model.file.name
             view.findViewById<TextView>(R.id.latency).text =
                 getString(R.string.latency, latency, column.latency.samples.size)
-            showPrediction(view, column.prediction, workbench.threshold) { workbench.threshold = it }
+            showResult(view, column.shown, workbench.threshold) { workbench.threshold = it }
             results.addView(view)
         }
     }

@@ -3,10 +3,7 @@ package dev.torchmobile.demo
 import android.content.Context
 import android.net.Uri
 import android.provider.OpenableColumns
-import dev.torchmobile.core.DemoException
-import dev.torchmobile.core.Failure
 import dev.torchmobile.core.Format
-import dev.torchmobile.core.ModelFile
 import dev.torchmobile.core.PublicKey
 import dev.torchmobile.core.firstLine
 import dev.torchmobile.core.requireVouched
@@ -52,7 +49,7 @@ class Incoming(
     /** Put it in the place of an earlier one of its name. */
     fun keep(): ModelFile {
         target.parentFile?.mkdirs()
-        if (!copied.renameTo(target)) throw DemoException(Failure.DamagedModel(name, "there is no room for it"))
+        if (!copied.renameTo(target)) throw DemoException(Problem.file(name, "there is no room for it"))
         return ModelFile(target.name, target.path, isOpened = true)
     }
 
@@ -62,7 +59,7 @@ class Incoming(
 }
 
 /**
- * Copy the file the user chose with the system's picker; throw [DemoException].
+ * Copy the file the user chose with the system's picker; throw [DemoException] or `VisionError`.
  *
  * With a [key], a file that it did not sign is refused.
  */
@@ -83,12 +80,12 @@ fun importModel(
         stream.use { copyWhole(it, copied) { part -> if (key != null) requireVouched(key, part.path, shown) } }
         return Incoming(copied, File(openedFolder(context), name))
     } catch (error: IOException) {
-        throw DemoException(Failure.DamagedModel(shown, error.message ?: "it cannot be read"), error)
+        throw DemoException(Problem.file(shown, error.message ?: "it cannot be read"), error)
     } catch (error: SecurityException) {
-        throw DemoException(Failure.DamagedModel(shown, "the app may not read it"), error)
+        throw DemoException(Problem.file(shown, "the app may not read it"), error)
     } catch (error: RuntimeException) {
         // What a provider throws in its own process arrives as it is.
-        throw DemoException(Failure.DamagedModel(shown, "the app that holds it fails: ${firstLine(error)}"), error)
+        throw DemoException(Problem.file(shown, "the app that holds it fails: ${firstLine(error)}"), error)
     }
 }
 

@@ -9,124 +9,113 @@ import android.widget.ImageView
 import android.widget.ProgressBar
 import android.widget.SeekBar
 import android.widget.TextView
-import dev.torchmobile.core.Detection
-import dev.torchmobile.core.Figures
+import dev.torchmobile.core.Content
 import dev.torchmobile.core.KeyPoint
 import dev.torchmobile.core.LegendEntry
-import dev.torchmobile.core.Prediction
-import dev.torchmobile.core.Shown
-import dev.torchmobile.core.TableRow
-import dev.torchmobile.core.atLeast
+import dev.torchmobile.core.OutputRow
 import dev.torchmobile.core.classColor
-import dev.torchmobile.core.scoreRange
+import dev.torchmobile.core.decimal
+import dev.torchmobile.core.percent
 import kotlin.math.roundToInt
 
 private const val BAR_STEPS = 1000
-private const val PERCENT = 100.0
 private const val MOST_ROWS = 10
 private const val SLIDER_STEPS = 100
 
-/** Whether the result is drawn over the photo, so that the photo need not be shown as well. */
-val Shown.isOverPhoto: Boolean get() = this is Shown.Segments || this is Shown.Depth || this is Shown.Found || this is Shown.Points
-
 /**
- * Show [prediction] in [root]: its picture, its slider where [root] has one, and its rows.
+ * Show [shown] in [root]: its picture, its slider where [root] has one, and its rows.
  *
  * Boxes are those whose score is at least [threshold], or in the upper half of the range where that is
  * null; [moved] hears of another.
  */
-fun showPrediction(
+fun showResult(
     root: View,
-    prediction: Prediction,
+    shown: ShownResult,
     threshold: Double?,
     moved: (Double) -> Unit = {},
 ) {
     val rows = root.findViewById<ViewGroup>(R.id.rows)
-    val shown = prediction.shown
     rows.removeAllViews()
     showPicture(root, shown)
-    when (shown) {
-        is Shown.Classes -> {
-            shown.top.forEach { addRow(rows, it.label, score(rows, it.score, shown.areShares), it.score.takeIf { shown.areShares }) }
+    when (val content = shown.result.content) {
+        is Content.Classes -> {
+            content.classes.forEach { addRow(rows, it.label, it.text, it.bar) }
         }
 
-        is Shown.Segments -> {
-            addLegend(rows, shown.legend)
+        is Content.ClassMap -> {
+            addLegend(rows, content.legend)
         }
 
-        is Shown.Depth -> {
-            addRow(rows, rows.context.getString(R.string.nearest), measured(rows, shown.range.minimum, shown.unit))
-            addRow(rows, rows.context.getString(R.string.farthest), measured(rows, shown.range.maximum, shown.unit))
+        is Content.Depth -> {
+            addRow(rows, rows.context.getString(R.string.nearest), content.minimumText)
+            addRow(rows, rows.context.getString(R.string.farthest), content.maximumText)
         }
 
-        is Shown.Found -> {
-            showFound(root, shown, threshold, moved)
+        is Content.Boxes -> {
+            showFound(root, shown, content, threshold, moved)
         }
 
-        is Shown.Points -> {
-            addPoints(rows, shown.points)
+        is Content.KeyPoints -> {
+            addPoints(rows, content.points)
         }
 
-        is Shown.Made -> {
-            addRow(rows, rows.context.getString(R.string.black), measured(rows, shown.made.black, shown.unit))
-            addRow(rows, rows.context.getString(R.string.white), measured(rows, shown.made.white, shown.unit))
+        is Content.Picture -> {
+            addRow(rows, rows.context.getString(R.string.black), content.blackText)
+            addRow(rows, rows.context.getString(R.string.white), content.whiteText)
         }
 
-        is Shown.Embedding -> {
-            addRow(rows, rows.context.getString(R.string.vector, shown.vector.size), "")
-            val cosine = shown.cosine
-            if (cosine == null) {
-                addRow(rows, rows.context.getString(R.string.no_cosine), "")
-            } else {
-                addRow(rows, rows.context.getString(R.string.cosine), rows.context.getString(R.string.score, cosine), cosine)
-            }
+        is Content.Embedding -> {
+            addEmbedding(rows, content)
         }
 
-        is Shown.Numbers -> {
-            shown.lines.forEach { addRow(rows, it.name, measured(rows, it.value, it.unit)) }
+        is Content.Numbers -> {
+            content.numbers.forEach { addRow(rows, it.name, it.text) }
         }
 
-        Shown.Outputs -> {
-            Unit
+        is Content.Tensors -> {
+            content.rows.forEach { addTensor(rows, it) }
         }
     }
-    prediction.table.forEach { addTensor(rows, it) }
+    shown.result.others.forEach { addTensor(rows, it) }
 }
 
 private fun showPicture(
     root: View,
-    shown: Shown,
+    shown: ShownResult,
+) = root.findViewById<ImageView>(R.id.picture).run {
+    visibility = if (shown.picture == null) View.GONE else View.VISIBLE
+    contentDescription = context.getString(if (shown.isOverPhoto) R.string.picture_spoken else R.string.made_spoken)
+    setImageBitmap(shown.picture)
+}
+
+private fun addEmbedding(
+    rows: ViewGroup,
+    embedding: Content.Embedding,
 ) {
-    val bitmap =
-        when (shown) {
-            is Shown.Segments -> bitmapOf(shown.picture)
-            is Shown.Depth -> bitmapOf(shown.picture)
-            is Shown.Points -> drawPoints(shown.image, shown.points)
-            is Shown.Made -> bitmapOf(shown.made.picture)
-            else -> null
-        }
-    root.findViewById<ImageView>(R.id.picture).apply {
-        visibility = if (shown.isOverPhoto || shown is Shown.Made) View.VISIBLE else View.GONE
-        contentDescription = context.getString(if (shown is Shown.Made) R.string.made_spoken else R.string.picture_spoken)
-        setImageBitmap(bitmap)
+    addRow(rows, rows.context.getString(R.string.vector, embedding.values.size), "")
+    val text = embedding.text
+    if (text == null) {
+        addRow(rows, rows.context.getString(R.string.no_cosine), "")
+    } else {
+        addRow(rows, rows.context.getString(R.string.cosine), text, embedding.cosine)
     }
 }
 
 private fun showFound(
     root: View,
-    shown: Shown.Found,
+    shown: ShownResult,
+    found: Content.Boxes,
     chosen: Double?,
     moved: (Double) -> Unit,
 ) {
-    val range = scoreRange(shown.detections)
-    val threshold = (chosen ?: ((range.start + range.endInclusive) / 2)).coerceIn(range)
-    showBoxes(root, shown, threshold)
+    val threshold = found.threshold(chosen)
+    showBoxes(root, shown, found, threshold)
+    val range = found.range ?: return
     val slider = root.findViewById<SeekBar>(R.id.threshold) ?: return
-    if (shown.detections.all { it.score == null }) return
     slider.visibility = View.VISIBLE
     root.findViewById<View>(R.id.threshold_label).visibility = View.VISIBLE
     val length = range.endInclusive - range.start
-    slider.progress = if (length > 0) (SLIDER_STEPS * (threshold - range.start) / length).roundToInt() else 0
+    slider.progress = (SLIDER_STEPS * (threshold - range.start) / length).roundToInt()
     slider.setOnSeekBarChangeListener(
         object : SeekBar.OnSeekBarChangeListener {
             override fun onProgressChanged(
@@ -136,7 +125,7 @@ private fun showFound(
             ) {
                 val now = range.start + length * progress / SLIDER_STEPS
                 moved(now)
-                showBoxes(root, shown, now)
+                showBoxes(root, shown, found, now)
             }
 
             override fun onStartTrackingTouch(bar: SeekBar) = Unit
@@ -149,19 +138,24 @@ private fun showFound(
 /** Draw and list the boxes that are sure enough. */
 private fun showBoxes(
     root: View,
-    shown: Shown.Found,
+    shown: ShownResult,
+    found: Content.Boxes,
     threshold: Double,
 ) {
-    val kept = shown.detections.atLeast(threshold)
-    val areShares = scoreRange(shown.detections) == 0.0..1.0
+    val kept = found.above(threshold)
+    val areShares = found.range == 0.0..1.0
     val rows = root.findViewById<ViewGroup>(R.id.rows)
-    root.findViewById<ImageView>(R.id.picture).setImageBitmap(drawBoxes(shown.image, kept))
+    shown.picture?.let { root.findViewById<ImageView>(R.id.picture).setImageBitmap(drawBoxes(it, shown.result.width, kept)) }
     root.findViewById<TextView>(R.id.threshold_label)?.text =
-        root.context.getString(R.string.threshold, score(rows, threshold, areShares), kept.size, shown.detections.size)
+        root.context.getString(
+            R.string.threshold,
+            if (areShares) percent(threshold) else decimal(threshold),
+            kept.size,
+            found.boxes.size,
+        )
     rows.removeAllViews()
-    for (found in kept.take(MOST_ROWS)) {
-        val figure = found.score?.let { score(rows, it, areShares) } ?: ""
-        addRow(rows, found.label, figure, found.score.takeIf { areShares }, color(found))
+    for (one in kept.take(MOST_ROWS)) {
+        addRow(rows, one.label, one.text.orEmpty(), one.score.takeIf { areShares }, one.color)
     }
 }
 
@@ -170,19 +164,12 @@ private fun addPoints(
     points: List<KeyPoint>,
 ) {
     for (point in points.take(MOST_ROWS)) {
-        val figure = rows.context.getString(R.string.place, point.place.x, point.place.y)
-        addRow(rows, point.label, figure, point.score?.takeIf { it in 0.0..1.0 }, color(point))
+        addRow(rows, point.label, point.text, point.score?.takeIf { it in 0.0..1.0 }, classColor(point.index))
     }
     val rest = points.size - MOST_ROWS
     if (rest > 0) addRow(rows, rows.context.getString(R.string.more_points, rest), "")
     if (points.isEmpty()) addRow(rows, rows.context.getString(R.string.no_points), "")
 }
-
-/** The color of a point, as its class would have. */
-fun color(point: KeyPoint): Int = classColor(point.index)
-
-/** The color of what was found; boxes without a class are drawn as the first. */
-fun color(found: Detection): Int = classColor(found.classIndex ?: 0)
 
 private fun addLegend(
     rows: ViewGroup,
@@ -190,25 +177,13 @@ private fun addLegend(
 ) {
     for (entry in legend.take(MOST_ROWS)) {
         val label = if (entry.color == null) rows.context.getString(R.string.not_drawn, entry.label) else entry.label
-        addRow(rows, label, score(rows, entry.share, true), entry.share, entry.color ?: Color.GRAY)
+        addRow(rows, label, entry.text, entry.share, entry.color ?: Color.GRAY)
     }
     val rest = legend.drop(MOST_ROWS)
     if (rest.isNotEmpty()) {
-        addRow(rows, rows.context.getString(R.string.more_classes, rest.size), score(rows, rest.sumOf { it.share }, true))
+        addRow(rows, rows.context.getString(R.string.more_classes, rest.size), percent(rest.sumOf { it.share }))
     }
 }
-
-private fun score(
-    rows: ViewGroup,
-    score: Double,
-    isShare: Boolean,
-): String = if (isShare) rows.context.getString(R.string.share, PERCENT * score) else rows.context.getString(R.string.score, score)
-
-private fun measured(
-    rows: ViewGroup,
-    value: Double?,
-    unit: String?,
-): String = if (value == null) "" else rows.context.getString(R.string.with_unit, value, unit ?: "").trim()
 
 /** Add a row: label, figure, and a bar where there is a [share] of 1; in [color], or the theme's. */
 private fun addRow(
@@ -234,23 +209,14 @@ private fun addRow(
 
 private fun addTensor(
     rows: ViewGroup,
-    line: TableRow,
+    line: OutputRow,
 ) {
     val context = rows.context
     val view = LayoutInflater.from(context).inflate(R.layout.tensor, rows, false)
-    val tensor = context.getString(R.string.tensor, line.name, line.dtype.label, line.shape.joinToString(", "))
-    val named = if (line.axes.isEmpty()) tensor else context.getString(R.string.axes, tensor, line.axes.joinToString(" × "))
-    val said = figures(rows, line.figures)
+    val tensor = context.getString(R.string.tensor, line.name, line.dtype.label, line.shape)
+    val named = if (line.axes.isEmpty()) tensor else context.getString(R.string.axes, tensor, line.axes)
     view.findViewById<TextView>(R.id.tensor).text = named
-    view.findViewById<TextView>(R.id.figures).text = said
-    view.contentDescription = context.getString(R.string.row_spoken, named, said)
+    view.findViewById<TextView>(R.id.figures).text = line.range
+    view.contentDescription = context.getString(R.string.row_spoken, named, line.range)
     rows.addView(view)
-}
-
-private fun figures(
-    rows: ViewGroup,
-    figures: Figures,
-): String {
-    val minimum = figures.minimum ?: return rows.context.getString(R.string.no_figures)
-    return rows.context.getString(R.string.figures, minimum, figures.mean, figures.maximum)
 }

@@ -1,35 +1,29 @@
 package dev.torchmobile.demo
 
 import android.content.Context
+import android.graphics.Bitmap
 import android.net.Uri
 import android.os.Build
 import android.os.Debug
-import dev.torchmobile.core.Artifact
 import dev.torchmobile.core.BenchmarkPlan
 import dev.torchmobile.core.BenchmarkRun
-import dev.torchmobile.core.BenchmarkState
-import dev.torchmobile.core.Column
-import dev.torchmobile.core.DemoException
+import dev.torchmobile.core.Content
 import dev.torchmobile.core.Device
 import dev.torchmobile.core.Failure
+import dev.torchmobile.core.Format
 import dev.torchmobile.core.LatencyWindow
 import dev.torchmobile.core.MeasuredFile
-import dev.torchmobile.core.ModelFile
-import dev.torchmobile.core.ModelInput
 import dev.torchmobile.core.Photo
-import dev.torchmobile.core.Prediction
 import dev.torchmobile.core.PublicKey
-import dev.torchmobile.core.ReadyModel
 import dev.torchmobile.core.RgbImage
 import dev.torchmobile.core.Runtime
-import dev.torchmobile.core.ScreenState
-import dev.torchmobile.core.Shown
+import dev.torchmobile.core.VisionError
+import dev.torchmobile.core.VisionModel
+import dev.torchmobile.core.VisionResult
 import dev.torchmobile.core.benchmark
 import dev.torchmobile.core.benchmarkJson
-import dev.torchmobile.core.firstLine
-import dev.torchmobile.core.openArtifact
-import dev.torchmobile.core.predict
-import dev.torchmobile.core.replayGolden
+import dev.torchmobile.runtime.photos.photo
+import dev.torchmobile.runtime.photos.toBitmap
 import java.io.File
 import java.io.IOException
 import java.util.concurrent.Executor
@@ -44,7 +38,7 @@ import java.util.concurrent.atomic.AtomicBoolean
  */
 class Workbench(
     private val context: Context,
-    private val runtime: Runtime,
+    private val runtimes: List<Runtime>,
     private val worker: Executor,
     private val main: Executor,
     publicKey: String,
@@ -63,17 +57,17 @@ class Workbench(
     private val key by lazy { PublicKey.of(publicKey) }
 
     // Touched on the worker only.
-    private val opened = mutableMapOf<String, Artifact>()
+    private val opened = mutableMapOf<String, VisionModel>()
     private val ready = mutableMapOf<String, ReadyModel>()
     private val latencies = mutableMapOf<String, LatencyWindow>()
     private var files = emptyList<ModelFile>()
     private var chosen = emptyList<ReadyModel>()
-    private var source: PhotoSource? = null
-    private var photo: Photo? = null
+    private var source: Photo? = null
+    private var shownPhoto: Bitmap? = null
 
-    // By the model's path: the photo in hand and its vector, and the vector of the photo before.
-    private val embeddings = mutableMapOf<String, Pair<RgbImage, DoubleArray>>()
-    private val previous = mutableMapOf<String, DoubleArray>()
+    // By the model's path: the photo in hand and its embedding, and that of the photo before.
+    private val embeddings = mutableMapOf<String, Pair<Photo, VisionResult>>()
+    private val previous = mutableMapOf<String, VisionResult>()
 
     /** Call [listener] on the main thread after each change, until [forget]. */
     fun listen(listener: () -> Unit) {
@@ -89,7 +83,7 @@ class Workbench(
     fun start() =
         work {
             files = findModels()
-            val first = files.firstOrNull() ?: throw DemoException(Failure.NoModel)
+            val first = files.firstOrNull() ?: throw DemoException(Problem.NO_MODEL)
             choose(listOf(first))
         }
 
@@ -101,16 +95,11 @@ class Workbench(
         work {
             val incoming = importModel(context, uri, key)
             show(ScreenState.Loading(files, incoming.name))
-            val (artifact, file) =
+            val file =
                 try {
-                    // Under a name of its own: an earlier one of its name stays until it has loaded.
-                    val artifact = openArtifact(runtime, incoming.path, incoming.name, key)
-                    try {
-                        artifact to incoming.keep()
-                    } catch (error: DemoException) {
-                        artifact.close()
-                        throw error
-                    }
+                    // Under a name of its own: an earlier one of its name stays until it has proved good.
+                    open(incoming.path).close()
+                    incoming.keep()
                 } finally {
                     incoming.discard()
                 }
@@ -119,7 +108,6 @@ class Workbench(
             forgetModel(file.path)
             ready.remove(file.path)
             latencies.remove(file.path)
-            opened[file.path] = artifact
             files = findModels()
             choose(listOf(file))
         }
@@ -127,13 +115,9 @@ class Workbench(
     /** Classify the photo at [uri] with every chosen model. */
     fun classifyPhoto(uri: Uri) =
         work {
-            show(ScreenState.Running(files, chosen, photo))
-            if (chosen.isEmpty()) throw DemoException(Failure.NoModel)
-            val next = PhotoSource(context.contentResolver, uri)
-            // One that no model can take does not push out the photo in hand.
-            decode(next)
-            source = next
-            classifyInHand()
+            show(ScreenState.Running(files, chosen, shownPhoto))
+            if (chosen.isEmpty()) throw DemoException(Problem.NO_MODEL)
+            classify(context.contentResolver.photo(uri))
         }
 
     /**
@@ -142,15 +126,15 @@ class Workbench(
      */
     fun classifyFrame(
         convert: () -> RgbImage,
-        answer: (Result<Prediction>) -> Unit,
+        answer: (Result<ShownResult>) -> Unit,
     ) {
         if (!frameInWork.compareAndSet(false, true)) return
         val frame = runCatching(convert)
         worker.execute {
-            val model = chosen.firstOrNull()
             val result =
                 runCatching {
-                    see(model?.file?.path ?: throw DemoException(Failure.NoModel), frame.getOrThrow())
+                    val model = chosen.firstOrNull() ?: throw DemoException(Problem.NO_MODEL)
+                    ShownResult(see(model.file.path, Photo(frame.getOrThrow())))
                 }
             frameInWork.set(false)
             main.execute { answer(result) }
@@ -164,25 +148,27 @@ class Workbench(
             val runs = mutableListOf<BenchmarkRun>()
             publish(BenchmarkState.Running(emptyList()))
             val end =
-                attempt {
-                    val model = chosen.firstOrNull() ?: throw DemoException(Failure.NoModel)
-                    val artifact = opened.getValue(model.file.path)
-                    try {
-                        benchmark(artifact, plan, runtime::setThreads, ::usedMb, isCanceled = isCanceled::get) {
+                attempt(abis()) {
+                    val path = chosen.firstOrNull()?.file?.path ?: throw DemoException(Problem.NO_MODEL)
+                    val model = opened.getValue(path)
+                    val measured =
+                        benchmark(model, plan, ::usedMb, isCanceled = isCanceled::get) {
                             runs += it
                             publish(BenchmarkState.Running(runs.toList()))
                         }
-                    } finally {
-                        runtime.setThreads(THREADS)
-                    }
                     if (isCanceled.get()) return@attempt publish(BenchmarkState.Idle)
-                    val file = File(model.file.path)
-                    val measured = MeasuredFile(model.file.name, sha256(file), file.length(), model.loadMs)
-                    val name = runtime.nameFor(model.file.path)
-                    publish(BenchmarkState.Done(runs, benchmarkJson(device(), name, model.metadata, measured, runs)))
+                    if (measured.runs.isEmpty()) return@attempt publish(BenchmarkState.Failed(measured.skipped.first().reason))
+                    val file = MeasuredFile(model.file, sha256(model.path), model.path.length(), model.loadMilliseconds)
+                    val json = benchmarkJson(device(), runtimeName(model), model.metadata, file, measured)
+                    publish(BenchmarkState.Done(measured.runs, measured.skipped, json))
                 }
             end?.let { publish(BenchmarkState.Failed(it)) }
         }
+    }
+
+    private fun runtimeName(model: VisionModel): String {
+        val version = if (model.metadata.format == Format.LITE) R.string.runtime_version else R.string.executorch_version
+        return "${model.runtimeName} ${context.getString(version)}".trim()
     }
 
     /** End a measurement after the inference in hand. */
@@ -196,23 +182,10 @@ class Workbench(
 
     private fun work(job: () -> Unit) =
         worker.execute {
-            attempt(job)?.let { show(ScreenState.Failed(files, chosen, photo, it)) }
+            attempt(abis(), job)?.let { show(ScreenState.Failed(files, chosen, shownPhoto, it)) }
         }
 
-    /** Do [job]; what it throws becomes a sentence: an exception of the one worker would end the app. */
-    private fun attempt(job: () -> Unit): Failure? =
-        try {
-            job()
-            null
-        } catch (error: DemoException) {
-            error.failure
-        } catch (_: OutOfMemoryError) {
-            Failure.OutOfMemory("this")
-        } catch (error: IOException) {
-            Failure.Unexpected(firstLine(error))
-        } catch (error: RuntimeException) {
-            Failure.Unexpected(firstLine(error))
-        }
+    private fun abis() = Build.SUPPORTED_ABIS.joinToString()
 
     private fun show(next: ScreenState) =
         main.execute {
@@ -224,7 +197,7 @@ class Workbench(
         try {
             modelFiles(context)
         } catch (error: IOException) {
-            throw DemoException(Failure.DamagedModel("The app's model", "${error.message}"), error)
+            throw DemoException(Problem.file("The app's model", "${error.message}"), error)
         }
 
     private fun choose(models: List<ModelFile>) {
@@ -232,51 +205,60 @@ class Workbench(
         chosen = models.map(::makeReady)
         // What is left out gives its memory back: a model is as large as its file.
         (opened.keys - models.map { it.path }.toSet()).forEach(::forgetModel)
-        val forPhotos = chosen.all { it.takesPhotos }
-        if (source == null || !forPhotos) show(ScreenState.Ready(files, chosen)) else classifyInHand()
+        val inHand = source
+        if (inHand == null || chosen.any { !it.takesPhotos }) show(ScreenState.Ready(files, chosen)) else classify(inHand)
     }
+
+    private fun open(path: String) = VisionModel.open(File(path), publicKey = key, runtimes = runtimes)
 
     private fun makeReady(file: ModelFile): ReadyModel {
         show(ScreenState.Loading(files, file.name))
-        val artifact = opened.getOrPut(file.path) { openArtifact(runtime, file.path, file.name, key) }
-        runtime.setThreads(THREADS)
-        return ready.getOrPut(file.path) { ReadyModel(file, artifact.metadata, replayGolden(artifact), artifact.loadMs) }
+        val model = opened.getOrPut(file.path) { open(file.path) }
+        return ready.getOrPut(file.path) {
+            ReadyModel(file, model.metadata, model.verify(), model.loadMilliseconds, model.photoRefusal?.sentence)
+        }
     }
 
-    /** Decode [source] for each of the chosen models: each sees what it would see alone. */
-    private fun decode(source: PhotoSource): List<Photo> =
-        source.photos(
-            chosen.map {
-                val input = it.metadata.input as? ModelInput.Image ?: throw DemoException(Failure.NotForPhotos(it.metadata.name))
-                input to it.metadata.preprocessing
-            },
-        )
-
-    private fun classifyInHand() {
-        val photos = decode(source ?: return)
-        val inHand = photos.first()
-        photo = inHand
-        show(ScreenState.Running(files, chosen, inHand))
-        val columns =
-            chosen.zip(photos) { model, seen ->
-                val result = see(model.file.path, seen.image)
-                val window = (latencies[model.file.path] ?: LatencyWindow()) + result.ms
-                latencies[model.file.path] = window
-                Column(model, seen, result, window)
+    /** Run the chosen models on [photo]; each decodes it as it would alone. */
+    private fun classify(photo: Photo) {
+        show(ScreenState.Running(files, chosen, shownPhoto))
+        val results =
+            try {
+                chosen.map { see(it.file.path, photo) }
+            } catch (error: VisionError) {
+                // A photo that no model can take does not push out the one in hand.
+                if (!isOfPhoto(error.failure)) source = photo
+                throw error
             }
-        show(ScreenState.Done(files, chosen, inHand, columns, usedMb()))
+        val columns =
+            chosen.zip(results) { model, result ->
+                val window = (latencies[model.file.path] ?: LatencyWindow()) + result.milliseconds
+                latencies[model.file.path] = window
+                Column(model, ShownResult(result), window)
+            }
+        source = photo
+        val bitmap = results.first().image.toBitmap()
+        shownPhoto = bitmap
+        show(ScreenState.Done(files, chosen, bitmap, columns, usedMb()))
     }
 
-    /** Run the model at [path] on [image]; an embedding is compared with that of the image before. */
+    private fun isOfPhoto(failure: Failure): Boolean =
+        when (failure) {
+            is Failure.PhotoTooSmall, is Failure.PhotoTooLong, is Failure.PhotoTooLarge -> true
+            is Failure.PhotoUnreadable, is Failure.OutOfMemory -> true
+            else -> false
+        }
+
+    /** Run the model at [path] on [photo]; an embedding is compared with that of the photo before. */
     private fun see(
         path: String,
-        image: RgbImage,
-    ): Prediction {
-        embeddings[path]?.let { (seen, vector) -> if (seen !== image) previous[path] = vector }
-        val artifact = opened[path] ?: throw DemoException(Failure.NoModel)
-        val prediction = predict(artifact, image, previous[path])
-        (prediction.shown as? Shown.Embedding)?.let { embeddings[path] = image to it.vector }
-        return prediction
+        photo: Photo,
+    ): VisionResult {
+        embeddings[path]?.let { (seen, result) -> if (seen !== photo) previous[path] = result }
+        val model = opened[path] ?: throw DemoException(Problem.NO_MODEL)
+        val result = model.run(photo)
+        if (result.content is Content.Embedding) embeddings[path] = photo to result
+        return result.comparedTo(previous[path])
     }
 
     private fun forgetModel(path: String) {
@@ -297,15 +279,6 @@ class Workbench(
             app = "${context.packageName} ${context.packageManager.getPackageInfo(context.packageName, 0).versionName}",
         )
 }
-
-/** Threads of one inference, as in the iOS app: more than fast cores make a phone slower. */
-private val THREADS =
-    minOf(
-        java.lang.Runtime
-            .getRuntime()
-            .availableProcessors(),
-        4,
-    )
 
 private const val KB_PER_MB = 1000.0 / 1.024
 

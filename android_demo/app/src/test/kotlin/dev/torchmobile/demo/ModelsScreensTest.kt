@@ -13,9 +13,7 @@ import android.view.accessibility.AccessibilityManager
 import android.widget.Button
 import android.widget.Spinner
 import dev.torchmobile.core.BenchmarkPlan
-import dev.torchmobile.core.BenchmarkState
 import dev.torchmobile.core.RgbImage
-import dev.torchmobile.core.ScreenState
 import org.junit.After
 import org.junit.Assert.assertEquals
 import org.junit.Assert.assertFalse
@@ -88,7 +86,7 @@ class ModelsScreensTest {
 
     private fun opened(name: String) = File(application.filesDir, "opened/$name")
 
-    private fun seen(): List<Int> = (workbench.state as ScreenState.Done).columns.map { it.photo.image.width }
+    private fun seen(): List<Int> = (workbench.state as ScreenState.Done).columns.map { it.shown.result.width }
 
     @Test
     fun `a damaged file of its name leaves the good model in place and in use`() {
@@ -96,7 +94,7 @@ class ModelsScreensTest {
         open("mine.ptl", "tiny first")
         open("mine.ptl", "damaged")
         val failed = workbench.state as ScreenState.Failed
-        assertTrue(failed.failure.sentence, failed.failure.sentence.startsWith("mine.ptl is damaged"))
+        assertTrue(failed.sentence, failed.sentence.startsWith("mine.ptl does not load: failed finding central directory."))
         assertEquals(listOf("mine.ptl"), failed.chosen.map { it.file.name })
         assertEquals("tiny first", opened("mine.ptl").readText())
         pick()
@@ -240,7 +238,7 @@ class ModelsScreensTest {
         workbench.measure(BenchmarkPlan(0, 1, listOf(7)))
         idle()
         val failed = workbench.benchmarkState as BenchmarkState.Failed
-        assertTrue(failed.failure.sentence, failed.failure.sentence.startsWith("This did not work: "))
+        assertTrue(failed.sentence, failed.sentence.startsWith("This did not work: "))
         assertEquals(usual, TestApplication.threads.last())
     }
 
@@ -248,7 +246,7 @@ class ModelsScreensTest {
     fun `a frame that comes while one is in work is not even converted`() {
         launch()
         val jobs = ArrayDeque<Runnable>()
-        val own = Workbench(application, application.madeRuntime(), { jobs += it }, Executor { it.run() }, "")
+        val own = Workbench(application, application.madeRuntimes(), { jobs += it }, Executor { it.run() }, "")
         own.start()
         jobs.removeFirst().run()
         var converted = 0
@@ -279,7 +277,7 @@ class ModelsScreensTest {
     fun `a measurement can be stopped`() {
         launch()
         val jobs = ArrayDeque<Runnable>()
-        val own = Workbench(application, application.madeRuntime(), { jobs += it }, Executor { it.run() }, "")
+        val own = Workbench(application, application.madeRuntimes(), { jobs += it }, Executor { it.run() }, "")
         own.start()
         jobs.removeFirst().run()
         own.measure(BenchmarkPlan(0, 100, listOf(1, 2)))

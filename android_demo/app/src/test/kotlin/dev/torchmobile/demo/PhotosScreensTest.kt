@@ -3,15 +3,12 @@ package dev.torchmobile.demo
 import android.net.Uri
 import com.google.gson.JsonObject
 import com.google.gson.JsonParser
-import dev.torchmobile.core.DemoException
 import dev.torchmobile.core.Failure
-import dev.torchmobile.core.Geometry
-import dev.torchmobile.core.ModelInput
-import dev.torchmobile.core.Photo
-import dev.torchmobile.core.PhotoColor
-import dev.torchmobile.core.Resize
 import dev.torchmobile.core.RgbImage
-import dev.torchmobile.core.Rounding
+import dev.torchmobile.core.VisionError
+import dev.torchmobile.runtime.photos.photo
+import dev.torchmobile.runtime.photos.photoOf
+import dev.torchmobile.runtime.photos.toBitmap
 import org.junit.Assert.assertArrayEquals
 import org.junit.Assert.assertEquals
 import org.junit.Assert.assertThrows
@@ -32,18 +29,20 @@ import kotlin.math.abs
 @GraphicsMode(GraphicsMode.Mode.NATIVE)
 class PhotosScreensTest {
     private val vectors = JsonParser.parseString(golden("photos.json")).asJsonObject
-    private val bounds = ModelInput.Image(8, 8192, 32, PhotoColor.RGBA, Geometry(Resize.COVER, 4, 4, 4, 4, Rounding.DOWN))
 
     private fun decoded(text: String): ByteArray = Base64.getDecoder().decode(text)
 
     private fun read(
         name: String,
         bytes: ByteArray,
-    ): Photo {
+    ): RgbImage {
         val resolver = RuntimeEnvironment.getApplication().contentResolver
         val uri = Uri.parse("content://tests/$name")
         shadowOf(resolver).registerInputStreamSupplier(uri) { bytes.inputStream() }
-        return PhotoSource(resolver, uri).photos(listOf(bounds to null)).single()
+        val photo = resolver.photo(uri)
+        val image = photo.decode(1)
+        assertEquals(listOf(photo.height, photo.width), listOf(image.height, image.width))
+        return image
     }
 
     private fun farthest(
@@ -74,25 +73,56 @@ class PhotosScreensTest {
         val wrong =
             all.mapNotNull { vector ->
                 val name = vector["name"].asString
-                problem(vector, read(name, decoded(vector["bytes"].asString)).image)?.let { "$name: $it" }
+                problem(vector, read(name, decoded(vector["bytes"].asString)))?.let { "$name: $it" }
             }
         assertEquals(emptyList<String>(), wrong)
     }
 
     @Test
-    fun `a photo one pixel wide is refused in words`() {
-        val error = assertThrows(DemoException::class.java) { read("narrow.png", decoded(vectors["narrow"].asString)) }
-        assertTrue(error.failure.sentence, error.failure is Failure.PhotoOutOfBounds)
+    fun `what is no photo is refused in words`() {
+        val error = assertThrows(VisionError::class.java) { read("text.png", "no picture".toByteArray()) }
+        assertEquals(Failure.PhotoUnreadable("it is not a picture"), error.failure)
+    }
+
+    @Test
+    fun `one size is decoded once, and another one anew`() {
+        val bytes =
+            decoded(
+                vectors["photos"]
+                    .asJsonArray
+                    .first()
+                    .asJsonObject["bytes"]
+                    .asString,
+            )
+        val resolver = RuntimeEnvironment.getApplication().contentResolver
+        val uri = Uri.parse("content://tests/again.png")
+        var reads = 0
+        shadowOf(resolver).registerInputStreamSupplier(uri) { bytes.inputStream().also { reads++ } }
+        val photo = resolver.photo(uri)
+        val before = reads
+        val whole = photo.decode(1)
+        assertTrue(photo.decode(1) === whole)
+        assertEquals(before + 1, reads)
+        val half = photo.decode(2)
+        assertTrue("${half.width} of ${whole.width}", half.width < whole.width)
+    }
+
+    @Test
+    fun `a bitmap that is there already stays the caller's`() {
+        val bitmap = RgbImage(1, 2, byteArrayOf(1, 2, 3, 4, 5, 6)).toBitmap()
+        val image = photoOf(bitmap).decode(1)
+        assertArrayEquals(byteArrayOf(1, 2, 3, 4, 5, 6), image.bytes)
+        assertTrue(!bitmap.isRecycled)
     }
 
     @Test
     fun `what is shown of a large image is no larger than a screen, and in its place`() {
         val wide = RgbImage(2, 5000, ByteArray(30000) { (it / 3 / 20).toByte() })
-        val shown = bitmapOf(wide)
+        val shown = wide.toBitmap()
         assertEquals(listOf(1667, 1), listOf(shown.width, shown.height))
         assertEquals(wide.argb(3 * 1000), shown.getPixel(1000, 0))
         val small = RgbImage(1, 2, byteArrayOf(1, 2, 3, 4, 5, 6))
-        val pixels = IntArray(2).also { bitmapOf(small).getPixels(it, 0, 2, 0, 0, 2, 1) }
+        val pixels = IntArray(2).also { small.toBitmap().getPixels(it, 0, 2, 0, 0, 2, 1) }
         assertArrayEquals(small.argb(), pixels)
     }
 }

@@ -8,8 +8,7 @@ import android.widget.Button
 import android.widget.LinearLayout
 import android.widget.Spinner
 import android.widget.TextView
-import dev.torchmobile.core.ScreenState
-import dev.torchmobile.core.Shown
+import dev.torchmobile.core.Content
 import org.junit.Assert.assertEquals
 import org.junit.Assert.assertTrue
 import org.junit.Assume.assumeTrue
@@ -65,8 +64,8 @@ class RealModelTest {
         val state = application.workbench.state as ScreenState.Done
         assertEquals(models.size, state.columns.size)
         for (column in state.columns) {
-            assertTrue(column.model.golden.passes)
-            val top = (column.prediction.shown as Shown.Classes).top.map { it.label }
+            assertTrue(column.model.verification.passes)
+            val top = (column.shown.result.content as Content.Classes).classes.map { it.label }
             assertTrue("$top", top.take(3).any { "cat" in it || "tabby" in it })
         }
         shoot(activity, "real")

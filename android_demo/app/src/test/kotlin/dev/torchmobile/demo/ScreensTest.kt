@@ -11,8 +11,7 @@ import android.widget.LinearLayout
 import android.widget.ProgressBar
 import android.widget.Spinner
 import android.widget.TextView
-import dev.torchmobile.core.ScreenState
-import dev.torchmobile.core.Shown
+import dev.torchmobile.core.Content
 import org.junit.After
 import org.junit.Assert.assertEquals
 import org.junit.Assert.assertFalse
@@ -88,7 +87,7 @@ class ScreensTest {
     fun `at first start the model of the assets earns its badge`() {
         val activity = launch().get()
         assertTrue(application.workbench.state is ScreenState.Ready)
-        assertTrue(activity.badge(), activity.badge().startsWith("✓ tiny.ptl\nVerified on this phone: 3 of 3"))
+        assertTrue(activity.badge(), activity.badge().startsWith("✓ tiny.ptl\nVerified on this device: 3 of 3"))
         shoot(activity, "ready")
     }
 
@@ -100,11 +99,11 @@ class ScreensTest {
         val shown =
             state.columns
                 .single()
-                .prediction.shown
-        assertEquals(5, (shown as Shown.Classes).top.size)
+                .shown.result.content
+        assertEquals(5, (shown as Content.Classes).classes.size)
         val column = activity.findViewById<LinearLayout>(R.id.results).getChildAt(0) as LinearLayout
         val row = column.findViewById<LinearLayout>(R.id.rows).getChildAt(0)
-        assertTrue("${row.contentDescription}", Regex(".+, [0-9.]+ %").matches("${row.contentDescription}"))
+        assertTrue("${row.contentDescription}", Regex(".+, [0-9.]+%").matches("${row.contentDescription}"))
         assertTrue(row.findViewById<ProgressBar>(R.id.bar).progress > 0)
         assertTrue(activity.text(R.id.status), "16 × 12 pixels (photo decoded at 1/4)" in activity.text(R.id.status))
         // Times differ from run to run; the picture must not.
@@ -165,9 +164,9 @@ class ScreensTest {
     fun `bad models are explained and the app goes on`() {
         val activity = launch().get()
         for ((text, words) in mapOf(
-            "damaged" to "bad.ptl is damaged",
-            "newer" to "has schema version 3.0, this app reads 2.x. Update the app.",
-            "unsupported" to "this phone's processor (mips)",
+            "damaged" to "bad.ptl does not load: failed finding central directory.",
+            "newer" to "has schema version 3.0, and this app reads 2.x. Update the app.",
+            "unsupported" to "The runtime's library for this phone's processor (armeabi-v7a) is not in the app.",
         )) {
             activity.answer(R.id.open, content("bad.ptl", text.toByteArray()))
             assertTrue(activity.text(R.id.status), words in activity.text(R.id.status))
@@ -240,7 +239,7 @@ class ScreensTest {
         TestApplication.key = signed["public_key"].asString
         val activity = launch().get()
         val refused = application.workbench.state as ScreenState.Failed
-        assertTrue(refused.failure.sentence, refused.failure.sentence.startsWith("tiny.ptl was not opened: "))
+        assertTrue(refused.sentence, refused.sentence.startsWith("tiny.ptl was not opened: "))
         val good =
             java.util.Base64
                 .getDecoder()
@@ -250,7 +249,7 @@ class ScreensTest {
         // Another of its name, with one byte changed: refused, and the good one is still there.
         activity.answer(R.id.open, content("mine.ptl", good.clone().also { it[good.size / 2] = 0 }))
         val again = application.workbench.state as ScreenState.Failed
-        assertTrue(again.failure.sentence, again.failure.sentence.startsWith("mine.ptl was not opened: "))
+        assertTrue(again.sentence, again.sentence.startsWith("mine.ptl was not opened: "))
         assertEquals(good.toList(), File(application.filesDir, "opened/mine.ptl").readBytes().toList())
         assertEquals(listOf("mine.ptl"), again.chosen.map { it.file.name })
     }
@@ -260,6 +259,6 @@ class ScreensTest {
         TestApplication.key = "RWmistyped"
         launch()
         val state = application.workbench.state as ScreenState.Failed
-        assertTrue(state.failure.sentence, "(RWmistyped) is not one of minisign's" in state.failure.sentence)
+        assertTrue(state.sentence, "(RWmistyped) is not one of minisign's" in state.sentence)
     }
 }

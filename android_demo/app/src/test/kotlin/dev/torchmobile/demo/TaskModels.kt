@@ -13,7 +13,7 @@ private const val SIDE = 32
 /** A stand-in for a model of each task: fixtures of the contract, and outputs made by hand. */
 internal val TASK_MODELS: Map<String, LoadedModel> by lazy {
     mapOf(
-        "segmentation" to Stand(imageModel("metadata_segmentation"), { listOf(discs(), row(0.1f, 0.7f, 0.2f)) }),
+        "segmentation" to Stand(segmentation(), { listOf(discs(), row(0.1f, 0.7f, 0.2f)) }),
         "detector" to Stand(imageModel("metadata_detector"), { boxes() }),
         "depth" to Stand(described("depth-estimation", "depth", "1, $SIDE, $SIDE", "C, H, W", "depth", "meters"), { listOf(slope()) }),
         "embedding" to Stand(described("image-feature-extraction", "pooled", "3", "features", "embedding"), { listOf(means(it[0])) }),
@@ -75,6 +75,13 @@ private fun imageModel(name: String): JsonObject {
     metadata["preprocessing"].asJsonObject.add("input_size", JsonParser.parseString("[3, $SIDE, $SIDE]"))
     val geometry = metadata["input"].asJsonObject["geometry"].asJsonObject
     for (side in listOf("resize_height", "resize_width", "network_height", "network_width")) geometry.addProperty(side, SIDE)
+    return metadata
+}
+
+private fun segmentation(): JsonObject {
+    val metadata = imageModel("metadata_segmentation")
+    val tensors = metadata["output"].asJsonObject["tensors"].asJsonArray
+    tensors[0].asJsonObject.add("shape", JsonParser.parseString("[3, $SIDE, $SIDE]"))
     return metadata
 }
 

@@ -13,7 +13,6 @@ import android.widget.ImageView
 import android.widget.LinearLayout
 import android.widget.SeekBar
 import android.widget.TextView
-import dev.torchmobile.core.ScreenState
 import dev.torchmobile.core.classColor
 import dev.torchmobile.core.depthColor
 import dev.torchmobile.core.halfOver
@@ -84,7 +83,7 @@ class TaskScreensTest {
         idle()
         activity.answer(R.id.open, content("$kind.ptl", kind.toByteArray()))
         val badge = (activity.findViewById<LinearLayout>(R.id.badges).getChildAt(0) as TextView).text.toString()
-        assertTrue(badge, badge.startsWith("✓ $kind.ptl\nVerified on this phone: 1 of 1"))
+        assertTrue(badge, badge.startsWith("✓ $kind.ptl\nVerified on this device: 1 of 1"))
         // Of classes speaks only the badge of what ranks them.
         assertEquals(badge, kind == "tensor", "top-1" in badge)
         return activity
@@ -116,10 +115,10 @@ class TaskScreensTest {
         val activity = launch("segmentation")
         activity.answer(R.id.pick, photo())
         val rows = activity.rows()
-        assertTrue("$rows", Regex("background \\(not drawn\\), [0-9.]+ %").matches(rows[0]))
+        assertTrue("$rows", Regex("background \\(not drawn\\), [0-9.]+%").matches(rows[0]))
         assertEquals(listOf("cat", "dog"), rows.subList(1, 3).map { it.substringBefore(",") }.sorted())
         // The row of classes beside the map is no bar: the task is another.
-        assertTrue("$rows", rows[3].startsWith("scene: float32 [3], axes classes"))
+        assertTrue("$rows", rows[3].startsWith("scene: float32 3, axes classes"))
         assertEquals(View.GONE, activity.findViewById<View>(R.id.photo).visibility)
         // Row 16 and column 9 of the network: pixel 24 and 8 + 13.5 of the photo.
         val shown = activity.picture()
@@ -133,7 +132,7 @@ class TaskScreensTest {
     fun `depths are colors`() {
         val activity = launch("depth")
         activity.answer(R.id.pick, photo())
-        assertEquals(listOf("Smallest value, blue, 1.000 meters", "Largest value, red, 4.875 meters"), activity.rows())
+        assertEquals(listOf("Smallest value, blue, 1 meters", "Largest value, red, 4.875 meters"), activity.rows())
         assertEquals(depthColor(0.0), activity.picture().getPixel(8, 5))
         assertEquals(depthColor(1.0), activity.picture().getPixel(55, 5))
         shootStill(activity, "depth")
@@ -143,18 +142,18 @@ class TaskScreensTest {
     fun `boxes are drawn and the slider chooses among them`() {
         val activity = launch("detector")
         activity.answer(R.id.pick, photo())
-        assertEquals(listOf("amber, 92.0 %", "beech, beech tree, 61.0 %"), activity.rows())
-        assertTrue(activity.label(), "at least 50.0 %: 2 of 3" in activity.label())
+        assertEquals(listOf("amber, 92.0%", "beech, beech tree, 61.0%"), activity.rows())
+        assertTrue(activity.label(), "at least 50.0%: 2 of 3" in activity.label())
         val slider = activity.column().findViewById<SeekBar>(R.id.threshold)
         shootStill(activity, "detector")
         slider.progress = 30
         assertEquals(3, activity.rows().size)
         slider.progress = 70
-        assertEquals(listOf("amber, 92.0 %"), activity.rows())
+        assertEquals(listOf("amber, 92.0%"), activity.rows())
         // Another photo keeps what was chosen.
         activity.answer(R.id.pick, photo(20))
-        assertEquals(listOf("amber, 92.0 %"), activity.rows())
-        assertTrue(activity.label(), "at least 70.0 %: 1 of 3" in activity.label())
+        assertEquals(listOf("amber, 92.0%"), activity.rows())
+        assertTrue(activity.label(), "at least 70.0%: 1 of 3" in activity.label())
     }
 
     @Test
@@ -162,7 +161,7 @@ class TaskScreensTest {
         val activity = launch("points")
         activity.answer(R.id.pick, photo())
         // The photo of 64 x 48 becomes 42 x 32, of which the network sees columns 5 to 37: (8 + 5) x 64 / 42.
-        assertEquals(listOf("point 0, 19.8, 12.0", "point 1, 44.2, 12.0", "point 2, 32.0, 36.0"), activity.rows())
+        assertEquals(listOf("point 0, 19.81, 12 (90.0%)", "point 1, 44.19, 12 (80.0%)", "point 2, 32, 36 (30.0%)"), activity.rows())
         val shown = activity.picture()
         assertEquals(640, shown.width)
         assertEquals(classColor(0), shown.getPixel(200, 120))
@@ -193,7 +192,7 @@ class TaskScreensTest {
     fun `a picture stands beside the photo`() {
         val activity = launch("image")
         activity.answer(R.id.pick, photo())
-        assertEquals(listOf("Black, 0.000", "White, 1.000"), activity.rows())
+        assertEquals(listOf("Black, 0", "White, 1"), activity.rows())
         assertEquals(View.VISIBLE, activity.findViewById<View>(R.id.photo).visibility)
         val shown = activity.picture()
         assertEquals(listOf(32, 32), listOf(shown.width, shown.height))
@@ -220,7 +219,7 @@ class TaskScreensTest {
     fun `regression is a number with its unit`() {
         val activity = launch("regression")
         activity.answer(R.id.pick, photo())
-        assertEquals(listOf("age, 41.50 years"), activity.rows())
+        assertEquals(listOf("age, 41.5 years"), activity.rows())
         shootStill(activity, "regression")
     }
 
@@ -229,7 +228,7 @@ class TaskScreensTest {
         val activity = launch("table")
         activity.answer(R.id.pick, photo())
         assertEquals(
-            listOf("output_0: float32 [1, 32, 32], axes C × H × W, smallest 1.000, mean 2.938, largest 4.875"),
+            listOf("output_0: float32 1 × 32 × 32, axes C × H × W, min 1, mean 2.938, max 4.875"),
             activity.rows(),
         )
         shootStill(activity, "table")
@@ -242,7 +241,7 @@ class TaskScreensTest {
         for (id in listOf(R.id.pick, R.id.camera, R.id.live)) assertFalse(activity.findViewById<View>(id).isEnabled)
         assertTrue(activity.findViewById<View>(R.id.benchmark).isEnabled)
         val status = activity.findViewById<TextView>(R.id.status).text
-        assertTrue("$status", "tiny takes tensors, not photos" in status)
+        assertTrue("$status", "tensor.ptl takes tensors, not photos" in status)
         shoot(activity, "tensor")
     }
 }

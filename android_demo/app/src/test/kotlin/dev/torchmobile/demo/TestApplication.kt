@@ -2,8 +2,7 @@ package dev.torchmobile.demo
 
 import android.content.res.AssetManager
 import android.content.res.Resources
-import dev.torchmobile.core.DemoException
-import dev.torchmobile.core.Failure
+import dev.torchmobile.core.Format
 import dev.torchmobile.core.LoadedModel
 import dev.torchmobile.core.Runtime
 import dev.torchmobile.core.TensorValue
@@ -12,9 +11,9 @@ import java.util.concurrent.Executor
 
 /** The app with the tiny model of `tests/golden` in place of PyTorch, and work done at once. */
 class TestApplication : DemoApplication() {
-    override fun runtime(): Runtime = TinyRuntime()
+    override fun runtimes() = newRuntimes()
 
-    fun newRuntime(): Runtime = TinyRuntime()
+    fun newRuntimes(): List<Runtime> = listOf(TinyRuntime())
 
     override fun worker() = Executor { it.run() }
 
@@ -37,16 +36,15 @@ class TestApplication : DemoApplication() {
  * [TASK_MODELS], else damaged.
  */
 private class TinyRuntime : Runtime {
-    override val name = "fake 1.0"
+    override val format = Format.LITE
+    override val name = "fake"
 
     override fun open(path: String): LoadedModel {
         val word = File(path).readText(Charsets.ISO_8859_1).substringBefore(' ').trim()
         val kind = if (word.startsWith("PK")) "tiny" else word
-        if (kind == "unsupported") throw DemoException(Failure.UnsupportedAbi("mips"))
+        if (kind == "unsupported") throw UnsatisfiedLinkError("no library for mips")
         TASK_MODELS[kind]?.let { return it }
-        if (kind !in setOf("tiny", "wrong", "newer")) {
-            throw DemoException(Failure.DamagedModel(File(path).name, "failed finding central directory"))
-        }
+        check(kind in setOf("tiny", "wrong", "newer")) { "failed finding central directory" }
         return object : LoadedModel {
             override val metadataJson = fixture(if (kind == "newer") "metadata_newer_major" else "metadata")
             override val goldenJson = fixture("golden")
@@ -66,8 +64,8 @@ internal fun fixture(name: String) = golden("contract/$name.json")
 
 internal fun golden(name: String) = File(checkNotNull(System.getProperty("golden")), name).readText()
 
-/** A runtime as the application's own. */
-internal fun DemoApplication.madeRuntime(): Runtime = (this as TestApplication).newRuntime()
+/** Runtimes as the application's own. */
+internal fun DemoApplication.madeRuntimes(): List<Runtime> = (this as TestApplication).newRuntimes()
 
 /** `tiny_forward` of `tests/mobile/golden/tiny.py`; [shift] makes it wrong. */
 private fun forward(

@@ -44,49 +44,86 @@ data class MeasuredFile(
     val loadMs: Double,
 )
 
+/** A count of threads that did not run, and why. */
+data class Skipped(
+    val threads: Int,
+    val reason: String,
+)
+
+/** What was measured, and what could not be. */
+class Measured(
+    val runs: List<BenchmarkRun>,
+    val skipped: List<Skipped>,
+)
+
+private val THREAD_COUNTS = listOf(1, 2, 4)
+
+/** The counts of threads that a benchmark measures, as on iOS: 1, 2 and 4, as far as [most] goes. */
+fun threadCounts(most: Int): List<Int> = THREAD_COUNTS.filter { it <= maxOf(most, 1) }
+
 /**
- * Time the first golden input of [artifact]; report each finished run to [finished].
+ * Time the first golden input of [model] with each count of threads, and give the threads back.
  *
- * Once [isCanceled], the run in hand ends without a result, and those left are not begun. [usedMb] reads the process's memory (null: unknown); the peak is its highest reading after an
- * inference less the one before the first.
+ * Each run is told to [finished] at once; a count that does not run is skipped. Once [isCanceled], the run in
+ * hand ends without a result, and those left are not begun. [usedMb] reads the process's memory (null:
+ * unknown); the peak is its highest reading after an inference less the one before the first.
  */
 fun benchmark(
-    artifact: Artifact,
+    model: VisionModel,
     plan: BenchmarkPlan,
-    setThreads: (Int) -> Unit,
     usedMb: () -> Double?,
     clock: Clock = System::nanoTime,
     isCanceled: () -> Boolean = { false },
     finished: (BenchmarkRun) -> Unit = {},
-): List<BenchmarkRun> {
+): Measured {
+    val runs = mutableListOf<BenchmarkRun>()
+    val skipped = mutableListOf<Skipped>()
+    try {
+        for (threads in plan.threads) {
+            try {
+                runs += measured(model, plan, threads, usedMb, clock, isCanceled) ?: break
+                finished(runs.last())
+            } catch (error: VisionError) {
+                skipped += Skipped(threads, error.failure.sentence)
+            }
+        }
+    } finally {
+        model.setThreads(model.threads)
+    }
+    return Measured(runs, skipped)
+}
+
+/** One count of threads; null where it was canceled. */
+private fun measured(
+    model: VisionModel,
+    plan: BenchmarkPlan,
+    threads: Int,
+    usedMb: () -> Double?,
+    clock: Clock,
+    isCanceled: () -> Boolean,
+): BenchmarkRun? {
     val inputs =
-        artifact.golden.cases
+        model.golden.cases
             .first()
             .inputs
-    val runs = mutableListOf<BenchmarkRun>()
-    for (threads in plan.threads) {
-        setThreads(threads)
-        val before = usedMb()
-        var peak = before
-        val times = mutableListOf<Double>()
-        while (times.size < 1 + plan.warmUp + plan.runs) {
-            if (isCanceled()) return runs
-            times += artifact.run(inputs, clock).ms
-            if (times.size <= 1 + plan.warmUp) continue
-            val now = usedMb()
-            if (now != null && now > (peak ?: 0.0)) peak = now
-        }
-        runs +=
-            BenchmarkRun(
-                threads = threads,
-                inputShape = inputs.first().shape,
-                samplesMs = times.takeLast(plan.runs),
-                firstMs = times.first(),
-                peakMb = peak?.let { it - (before ?: 0.0) },
-            )
-        finished(runs.last())
+    model.setThreads(threads)
+    val before = usedMb()
+    var peak = before
+    val times = mutableListOf<Double>()
+    while (times.size < 1 + plan.warmUp + plan.runs) {
+        if (isCanceled()) return null
+        times += model.forward(inputs, clock).ms
+        if (times.size <= 1 + plan.warmUp) continue
+        val now = usedMb()
+        if (now != null && now > (peak ?: 0.0)) peak = now
     }
-    return runs
+    return BenchmarkRun(
+        threads = threads,
+        inputShape = inputs.first().shape,
+        samplesMs = times.takeLast(plan.runs),
+        firstMs = times.first(),
+        peakMb = peak?.let { it - (before ?: 0.0) },
+    )
 }
 
 /** The JSON that `python -m runtime_check bench --import` reads. */
@@ -95,11 +132,22 @@ fun benchmarkJson(
     runtime: String,
     metadata: Metadata,
     file: MeasuredFile,
-    runs: List<BenchmarkRun>,
+    measured: Measured,
 ): String {
-    val measured =
+    val runs =
         JsonArray().apply {
-            for (run in runs) add(runJson(runtime, metadata, file, run))
+            for (run in measured.runs) add(runJson(runtime, metadata, file, run))
+        }
+    val skipped =
+        JsonArray().apply {
+            for (one in measured.skipped) {
+                add(
+                    JsonObject().apply {
+                        addProperty("label", label(file, one.threads))
+                        addProperty("reason", one.reason)
+                    },
+                )
+            }
         }
     val where =
         JsonObject().apply {
@@ -120,7 +168,9 @@ fun benchmarkJson(
                     add(
                         JsonObject().apply {
                             add("device", where)
-                            add("runs", measured)
+                            add("runs", runs)
+                            add("skipped", skipped)
+                            addProperty("interleaved", false)
                         },
                     )
                 },
@@ -135,14 +185,18 @@ fun benchmarkJson(
 
 private const val BYTES_PER_MB = 1e6
 
+private fun label(
+    file: MeasuredFile,
+    threads: Int,
+) = "${file.name}, $threads ${if (threads == 1) "thread" else "threads"}"
+
 private fun runJson(
     runtime: String,
     metadata: Metadata,
     file: MeasuredFile,
     run: BenchmarkRun,
 ) = JsonObject().apply {
-    val threads = if (run.threads == 1) "1 thread" else "${run.threads} threads"
-    addProperty("label", "${file.name}, $threads")
+    addProperty("label", label(file, run.threads))
     addProperty("runtime", runtime)
     addProperty("model", metadata.name)
     addProperty("file", file.name)

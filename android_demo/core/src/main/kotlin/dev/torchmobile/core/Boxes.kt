@@ -1,12 +1,23 @@
 package dev.torchmobile.core
 
-/** Something found: its [box] on the photo, its class, and its score, null where none is given. */
+import kotlin.math.abs
+
+/**
+ * Something found: its [box] on the photo, its class, and its score, null where none is given.
+ *
+ * [row] is its place among the model's boxes; [text] the score in words.
+ */
 data class Detection(
+    val row: Int,
     val box: Box,
     val classIndex: Int?,
     val label: String,
     val score: Double?,
-)
+    val text: String? = null,
+) {
+    /** That of its class; what has none is drawn as the first. */
+    val color: Int get() = classColor(classIndex ?: 0)
+}
 
 private const val EDGES = 4
 
@@ -17,11 +28,11 @@ private const val EDGES = 4
  * that is not finite, is left out.
  * Scores without a class axis are those of the boxes; with one, the best class and its score count.
  */
-fun detections(
+internal fun detections(
     outputs: List<Output>,
     labels: List<String>?,
     placement: Placement,
-): List<Detection>? {
+): Content.Boxes? {
     val boxes = outputs.firstOrNull { it.spec.holds == Holds.BOXES } ?: return null
     val space = boxes.spec.space ?: return null
     if (boxes.value.shape.lastOrNull() != EDGES.toLong()) return null
@@ -30,31 +41,45 @@ fun detections(
     val indices = outputs.firstOrNull { it.spec.holds == Holds.CLASS_INDEX && it.value.count == count }
     val axis = scores?.spec?.classAxis
     val best = if (scores != null && axis != null) bestClasses(scores.value, axis) else null
-    return (0 until count)
-        .mapNotNull { index ->
-            val box = boxAt(boxes.value, index, space, placement) ?: return@mapNotNull null
-            val kind = best?.get(index) ?: indices?.value?.double(index)?.toInt()
-            val score =
-                when {
-                    scores == null -> null
-                    axis == null || best == null -> scores.value.double(index)
-                    else -> scoreAt(scores.value, axis, index, best[index])
-                }
-            if (score?.isFinite() == false) return@mapNotNull null
-            Detection(box, kind, kind?.let { labels?.getOrNull(it) ?: "class $it" } ?: "box", score)
-        }.sortedByDescending { it.score ?: 0.0 }
+    // Labels of another number than the class axis has places are another output's.
+    val names = labels?.takeIf { best == null || axis == null || it.size.toLong() == scores?.value?.shape?.get(axis) }
+    val found =
+        (0 until count)
+            .mapNotNull { index ->
+                val box = boxAt(boxes.value, index, space, placement) ?: return@mapNotNull null
+                val kind = best?.get(index) ?: indices?.value?.let { wholeAt(it, index) }
+                val score =
+                    when {
+                        scores == null -> null
+                        axis == null || best == null -> scores.value.double(index)
+                        else -> scoreAt(scores.value, axis, index, best[index])
+                    }
+                if (score?.isFinite() == false) return@mapNotNull null
+                Detection(index, box, kind, kind?.let { names?.getOrNull(it) ?: "class $it" } ?: "box", score)
+            }.sortedByDescending { it.score ?: 0.0 }
+    val range = if (scores == null) null else scoreRange(found.mapNotNull { it.score })
+    return Content.Boxes(found.map { it.copy(text = it.score?.let { score -> words(score, range) }) }, range)
 }
+
+private fun words(
+    score: Double,
+    range: ClosedFloatingPointRange<Double>?,
+) = if (range == SHARES) percent(score) else decimal(score)
+
+private val SHARES = 0.0..1.0
 
 /** The scores a threshold is chosen from: 0 to 1 where they are shares, else from the least to the largest. */
-fun scoreRange(detections: List<Detection>): ClosedFloatingPointRange<Double> {
-    val scores = detections.mapNotNull { it.score }
-    val low = scores.minOrNull() ?: 0.0
-    val high = scores.maxOrNull() ?: 1.0
-    return if (low >= 0 && high <= 1) 0.0..1.0 else low..high
+internal fun scoreRange(scores: List<Double>): ClosedFloatingPointRange<Double> {
+    if (scores.all { it in SHARES }) return SHARES
+    val (low, high) = scores.min() to scores.max()
+    // A slider needs two ends.
+    return if (low < high) low..high else low - 0.5..high + 0.5
 }
 
-/** Those whose score is at least [threshold]; all where no score is given. */
-fun List<Detection>.atLeast(threshold: Double): List<Detection> = filter { it.score == null || it.score >= threshold }
+private fun wholeAt(
+    value: TensorValue,
+    index: Int,
+): Int? = value.double(index).takeIf { it == Math.rint(it) && abs(it) <= Int.MAX_VALUE }?.toInt()
 
 /** How many things an output has scores for: all its numbers, or those of a class. */
 private fun places(output: Output): Int {

@@ -14,10 +14,18 @@ data class DownsamplePlan(
 )
 
 /**
- * Bytes of memory per decoded pixel while a photo is prepared: bitmap (4), RGB with alpha (4), the same
- * upright (4), the bitmap that is shown (4). Maps are drawn when those before the last are gone.
+ * The most bytes of memory per decoded pixel while a photo is prepared and run. By step:
+ *
+ * - decoding: the bitmap (4) and its bytes (4), 8;
+ * - taking the colors: the bytes (4) and colors with alpha (4), 8: the bitmap is gone;
+ * - turning it upright: colors (4) and colors upright (4), 8;
+ * - running: colors (4), those of RGBA in one tensor (4), the runtime's own copy (4), 12;
+ * - drawing a map over it: colors (4) and the picture (4), 8.
+ *
+ * Files of 16 bits a channel are decoded to 8 bytes a pixel first. What is shown on a screen is besides:
+ * no side of its bitmap is longer than 2048.
  */
-const val BYTES_PER_PIXEL = 16
+const val BYTES_PER_PIXEL = 12
 
 /**
  * The short side, in pixels, a photo should still have after decoding; null: all of it.

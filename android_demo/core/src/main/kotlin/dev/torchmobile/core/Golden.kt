@@ -37,12 +37,12 @@ data class Golden(
     val cases: List<GoldenCase>,
 )
 
-/** Parse `extra/golden.json` of [file]; throw [DemoException] that names the field and the cure. */
+/** Parse `extra/golden.json` of [file]; throw [VisionError] that names the field and the cure. */
 fun parseGolden(
     text: String,
     file: String,
 ): Golden =
-    readRecord(text, file, "extra/$GOLDEN_KEY") { root ->
+    readRecord(text, file, GOLDEN_KEY) { root ->
         val cases =
             root.field("cases").list().map { case ->
                 GoldenCase(

@@ -2,13 +2,6 @@ package dev.torchmobile.core
 
 import kotlin.math.floor
 
-/** A [picture] that a network gives, and which of its numbers are [black] and [white]. */
-class MadePicture(
-    val picture: Picture,
-    val black: Double,
-    val white: Double,
-)
-
 // What the numbers of a picture usually reach from and to, and how far beyond, as a share of that.
 private val RANGES = listOf(0.0 to 1.0, -1.0 to 1.0, 0.0 to 255.0)
 private const val SPARE = 0.25
@@ -20,7 +13,7 @@ private val CHANNELS = setOf(1, 3, 4)
  * Bytes are as they are. Of other numbers black and white are the first of [RANGES] that holds all
  * finite ones, with a quarter of its length to spare at both ends, or else the smallest and largest.
  */
-fun madePicture(output: Output): MadePicture? {
+internal fun madePicture(output: Output): Content.Picture? {
     val value = output.value
     val axes = output.spec.axes
     val row = axes.indexOf("H")
@@ -45,7 +38,7 @@ fun madePicture(output: Output): MadePicture? {
             val first = pixel / width * down + pixel % width * across
             (0 until 3).fold(OPAQUE) { color, channel -> (color shl 8) or level(value.double(first + channel * step), black, white) }
         }
-    return MadePicture(Picture(height, width, argb), black, white)
+    return Content.Picture(ArgbImage(height, width, argb), black, white, output.spec.unit)
 }
 
 private const val OPAQUE = 0xFF

@@ -1,7 +1,7 @@
 package dev.torchmobile.core
 
 /** A picture to show: [argb] holds opaque `0xAARRGGBB`, [height] x [width], in C order. */
-class Picture(
+class ArgbImage(
     val height: Int,
     val width: Int,
     val argb: IntArray,
@@ -9,13 +9,17 @@ class Picture(
 
 /** A class in a picture: its name, its color (null: not drawn), and its share of what was judged, 0 to 1. */
 data class LegendEntry(
+    val index: Int,
     val label: String,
     val color: Int?,
     val share: Double,
-)
+) {
+    /** The share in words. */
+    val text: String get() = percent(share)
+}
 
 /** A class for every cell of a map of [rows] x [columns] that lies on [space]. */
-class ClassMap(
+internal class ClassCells(
     val rows: Int,
     val columns: Int,
     val space: Space,
@@ -44,10 +48,10 @@ private val BACKGROUND = setOf("background", "__background__")
  * A mask, and scores of one class, are class 1 above 0.5 (scores and logits above 0), else 0: the labels
  * where there are two, or the background and the one label there is.
  */
-fun classMap(
+internal fun classMap(
     output: Output,
     labels: List<String>?,
-): ClassMap? {
+): ClassCells? {
     val spec = output.spec
     val value = output.value
     val (rows, columns) = mapSize(output) ?: return null
@@ -84,7 +88,7 @@ fun classMap(
 
             else -> labels.orEmpty()
         }
-    return ClassMap(rows, columns, space, classes, names)
+    return ClassCells(rows, columns, space, classes, names)
 }
 
 private fun classAt(
@@ -92,7 +96,7 @@ private fun classAt(
     space: Space,
 ): Int =
     when {
-        !number.isFinite() -> NO_CLASS
+        !number.isFinite() || number != Math.rint(number) -> NO_CLASS
         space == Space.PHOTO && number.toInt() == UNSEEN_ON_PHOTO -> UNSEEN
         else -> number.toInt()
     }
@@ -156,7 +160,7 @@ private fun drawn(
     grid: Grid,
     columns: Int,
     color: (cell: Int, photo: Int) -> Int?,
-): Picture {
+): ArgbImage {
     val argb = image.argb()
     for (y in 0 until image.height) {
         val row = grid.rowAt[y]
@@ -168,7 +172,7 @@ private fun drawn(
             color(row * columns + column, argb[at])?.let { argb[at] = it }
         }
     }
-    return Picture(image.height, image.width, argb)
+    return ArgbImage(image.height, image.width, argb)
 }
 
 /**
@@ -176,11 +180,11 @@ private fun drawn(
  *
  * Shares are of the pixels that the network sees, the largest first.
  */
-fun drawClasses(
+internal fun drawClasses(
     image: RgbImage,
-    map: ClassMap,
+    map: ClassCells,
     placement: Placement,
-): Pair<Picture, List<LegendEntry>> {
+): Pair<ArgbImage, List<LegendEntry>> {
     val counts = sortedMapOf<Int, Int>()
     val colors = HashMap<Int, Int>()
     val grid = Grid(placement, map.space, map.rows, map.columns)
@@ -193,17 +197,17 @@ fun drawClasses(
     val all = counts.values.sum().toDouble()
     val legend =
         counts.entries.filter { it.key >= 0 }.sortedByDescending { it.value }.map { (index, count) ->
-            LegendEntry(map.label(index), if (map.isClear(index)) null else classColor(index), count / all)
+            LegendEntry(index, map.label(index), if (map.isClear(index)) null else classColor(index), count / all)
         }
     return picture to legend
 }
 
 /** Draw a map of depths in place of [image] where there is one, or null where [output] is none. */
-fun drawDepth(
+internal fun drawDepth(
     image: RgbImage,
     output: Output,
     placement: Placement,
-): Picture? {
+): ArgbImage? {
     val (rows, columns) = mapSize(output) ?: return null
     val space = output.spec.space ?: return null
     val range = figures(output.value)

@@ -91,11 +91,11 @@ data class Metadata(
     ): String = labels?.takeIf { it.size == classes }?.getOrNull(index) ?: "class $index"
 }
 
-/** Parse `extra/metadata.json` of [file]; throw [DemoException] that names the field and the cure. */
+/** Parse `extra/metadata.json` of [file]; throw [VisionError] that names the field and the cure. */
 fun parseMetadata(
     text: String,
     file: String,
-): Metadata = readRecord(text, file, "extra/$METADATA_KEY", ::metadata)
+): Metadata = readRecord(text, file, METADATA_KEY, ::metadata)
 
 private fun metadata(root: JsonNode): Metadata {
     val output = root.field("output")
@@ -181,14 +181,16 @@ internal fun <T> readRecord(
     file: String,
     record: String,
     read: (JsonNode) -> T,
-): T =
+): T {
+    if (text.isEmpty()) throw VisionError(Failure.MissingRecord(file, record))
     try {
         val root = JsonNode.parse(text)
         val version = root.field("schema_version").string()
         val major = version.substringBefore('.').toIntOrNull() ?: throw FieldException("schema version `$version`")
-        if (major != SCHEMA_MAJOR) throw DemoException(Failure.WrongSchema(file, version, major > SCHEMA_MAJOR))
-        read(root)
+        if (major > SCHEMA_MAJOR) throw VisionError(Failure.SchemaNewer(file, version))
+        if (major < SCHEMA_MAJOR) throw VisionError(Failure.SchemaOlder(file, version))
+        return read(root)
     } catch (error: FieldException) {
-        val what = if (text.isEmpty()) "$record is missing" else "$record: ${error.message}"
-        throw DemoException(Failure.DamagedModel(file, what), error)
+        throw VisionError(Failure.Damaged(file, "$record: ${error.message}"), error)
     }
+}

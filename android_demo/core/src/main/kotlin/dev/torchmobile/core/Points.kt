@@ -14,6 +14,13 @@ data class KeyPoint(
 ) {
     /** Whether nothing says that the point may not be there. */
     val isSure: Boolean get() = score == null || score >= SURE
+
+    /** Where it is, and how sure. */
+    val text: String
+        get() {
+            val where = "${decimal(place.x)}, ${decimal(place.y)}"
+            return if (score == null) where else "$where (${if (score in 0.0..1.0) percent(score) else decimal(score)})"
+        }
 }
 
 private const val SURE = 0.5
@@ -24,7 +31,7 @@ private const val SURE = 0.5
  * Along the last axis are x, y and perhaps a score. What is not finite, or not on the photo, is left out.
  * [labels] name the points of one thing, the axis before the last, where there are as many.
  */
-fun keyPoints(
+internal fun keyPoints(
     output: Output,
     labels: List<String>?,
     placement: Placement,

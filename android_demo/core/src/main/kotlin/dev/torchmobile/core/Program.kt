@@ -15,15 +15,16 @@ data class Program(
 
 /**
  * Which [runtime] runs a file; [label] is the name in the metadata and the file's extension, and [runOn]
- * what `runtime_check` calls that runtime on a computer.
+ * what `runtime_check` calls that runtime on a computer. [dependency] brings it into an app.
  */
 enum class Format(
     val label: String,
     val runtime: String,
     val runOn: String,
+    val dependency: String,
 ) {
-    LITE("ptl", "PyTorch's lite interpreter", "arm64-2.1.0"),
-    PROGRAM("pte", "ExecuTorch", "arm64-executorch"),
+    LITE("ptl", "PyTorch's lite interpreter", "arm64-2.1.0", "dev.torchmobile:runtime-lite"),
+    PROGRAM("pte", "ExecuTorch", "arm64-executorch", "dev.torchmobile:runtime-executorch"),
     ;
 
     val other: Format get() = if (this == LITE) PROGRAM else LITE
@@ -46,7 +47,7 @@ fun formatOf(path: String): Format =
     }
 
 /**
- * Read the records behind the program in the file at [path]; throw [DemoException]. [file] is its name.
+ * Read the records behind the program in the file at [path]; throw [VisionError]. [file] is its name.
  *
  * Nothing is loaded. The program is exactly the one the metadata were written for: as many bytes, of the
  * same SHA-256.
@@ -65,9 +66,9 @@ fun readProgram(
             return ProgramFile(metadata, golden, program)
         }
     } catch (error: OddZip) {
-        throw DemoException(Failure.DamagedModel(file, error.message.orEmpty()), error)
+        throw VisionError(Failure.Damaged(file, error.message.orEmpty()), error)
     } catch (error: IOException) {
-        throw DemoException(Failure.DamagedModel(file, error.message ?: "it cannot be read"), error)
+        throw VisionError(Failure.Damaged(file, error.message ?: "it cannot be read"), error)
     }
 }
 

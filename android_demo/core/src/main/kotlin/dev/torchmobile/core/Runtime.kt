@@ -1,20 +1,31 @@
 package dev.torchmobile.core
 
-import java.io.File
+import java.util.ServiceLoader
 
-/** What runs artifacts. The app has implementations on PyTorch's and ExecuTorch's libraries; tests have others. */
+/**
+ * What runs models of one format. `runtime-lite` and `runtime-executorch` bring one each; tests have others.
+ *
+ * An implementation is found by its name in `META-INF/services/dev.torchmobile.core.Runtime`. Its methods are
+ * called by one thread at a time.
+ */
 interface Runtime {
-    /** As in the benchmark JSON, such as `lite interpreter 2.1.0`. */
+    /** The files it runs. */
+    val format: Format
+
+    /** As a benchmark names it: `lite interpreter`. */
     val name: String
 
-    /** Load the file at [path]; throw [DemoException]. */
+    /** Load the file at [path]; whatever the runtime throws comes out as it is, a [VisionError] as well. */
     fun open(path: String): LoadedModel
-
-    /** The [name] of what runs the file at [path]. */
-    fun nameFor(path: String): String = name
 
     /** Let one inference use [threads] threads, for the whole process. */
     fun setThreads(threads: Int)
+
+    companion object {
+        /** Those among the app's dependencies. */
+        @JvmStatic
+        val found: List<Runtime> by lazy { ServiceLoader.load(Runtime::class.java, Runtime::class.java.classLoader).toList() }
+    }
 }
 
 /** A file in memory. Not for two threads at once. */
@@ -27,20 +38,21 @@ interface LoadedModel : AutoCloseable {
     fun run(inputs: List<TensorValue>): List<TensorValue>
 }
 
-/** The runtimes that an app was built with, each for the files of its format. */
-class RuntimeByFormat(
-    private val runtimes: Map<Format, Runtime>,
-) : Runtime {
-    override val name = runtimes.values.joinToString(" and ") { it.name }
-
-    override fun open(path: String): LoadedModel = runtime(path).open(path)
-
-    override fun nameFor(path: String) = runtime(path).name
-
-    override fun setThreads(threads: Int) = runtimes.values.forEach { it.setThreads(threads) }
-
-    private fun runtime(path: String): Runtime {
-        val format = formatOf(path)
-        return runtimes[format] ?: throw DemoException(Failure.RuntimeAbsent(File(path).name, format))
+/** Load with a [runtime] that uses [threads]; its own errors become a [Failure]. */
+internal fun load(
+    runtime: Runtime,
+    path: String,
+    file: String,
+    threads: Int,
+): LoadedModel =
+    try {
+        runtime.setThreads(threads)
+        runtime.open(path)
+    } catch (error: LinkageError) {
+        val remedy = "Take in its library for this device's processor"
+        throw VisionError(Failure.RuntimeAbsent(file, runtime.format.runtime, remedy, runtime.format.other.label), error)
+    } catch (error: OutOfMemoryError) {
+        throw VisionError(Failure.OutOfMemory(file), error)
+    } catch (error: RuntimeException) {
+        throw VisionError(Failure.CannotOpen(file, firstLine(error), runtime.format.runOn), error)
     }
-}

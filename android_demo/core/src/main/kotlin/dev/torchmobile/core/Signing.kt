@@ -31,22 +31,22 @@ class PublicKey private constructor(
         /**
          * The key that [line] spells (`RW...`), or null for a blank line: then nothing is demanded.
          *
-         * Throws [DemoException] for anything else, so that a mistyped key does not open the door.
+         * Throws [VisionError] for anything else, so that a mistyped key does not open the door.
          */
         fun of(line: String): PublicKey? {
             val text = line.trim()
             if (text.isEmpty()) return null
             val raw =
                 exactBase64(text, ALGORITHM_BYTES + ID_BYTES + KEY_BYTES)
-                    ?: throw DemoException(Failure.BadPublicKey(text))
-            if (String(raw, 0, ALGORITHM_BYTES) != ALGORITHM) throw DemoException(Failure.BadPublicKey(text))
+                    ?: throw VisionError(Failure.BadPublicKey(text))
+            if (String(raw, 0, ALGORITHM_BYTES) != ALGORITHM) throw VisionError(Failure.BadPublicKey(text))
             return PublicKey(raw)
         }
     }
 }
 
 /**
- * Refuse the file at [path] unless [key] signed exactly the records in it; throw [DemoException].
+ * Refuse the file at [path] unless [key] signed exactly the records in it; throw [VisionError].
  *
  * Everything in the file is read and hashed, nothing is loaded. [file] is its name for people. Format:
  * `runtime_check/signing.py`.
@@ -59,13 +59,13 @@ fun requireVouched(
     fun refuse(
         doubt: Doubt,
         why: String,
-    ): Nothing = throw DemoException(Failure.NotVouchedFor(file, key.id, doubt, why))
+    ): Nothing = throw VisionError(Failure.NotVouchedFor(file, why, key.id, doubt))
     try {
         RandomAccessFile(File(path), "r").use { vouch(it, readPlainZip(it), key, ::refuse) }
     } catch (error: OddZip) {
         refuse(Doubt.ODD_ZIP, "it is not a plain zip, ${error.message}")
     } catch (error: IOException) {
-        throw DemoException(Failure.DamagedModel(file, error.message ?: "it cannot be read"), error)
+        throw VisionError(Failure.Damaged(file, error.message ?: "it cannot be read"), error)
     }
 }
 

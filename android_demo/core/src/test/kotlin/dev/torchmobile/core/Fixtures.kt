@@ -1,6 +1,7 @@
 package dev.torchmobile.core
 
 import java.io.File
+import java.nio.file.Files
 
 /** The fixtures pytest and `swift test` read as well. */
 internal object Fixtures {
@@ -23,6 +24,7 @@ internal fun tinyForward(image: TensorValue): TensorValue {
 internal class FakeRuntime(
     private val metadata: String = Fixtures.text("contract/metadata.json"),
     private val golden: String = Fixtures.text("contract/golden.json"),
+    override val format: Format = Format.LITE,
     private val forward: (List<TensorValue>) -> List<TensorValue> = { listOf(tinyForward(it[0])) },
 ) : Runtime {
     var closed = 0
@@ -44,4 +46,16 @@ internal class FakeRuntime(
     override fun setThreads(threads: Int) {
         this.threads += threads
     }
+}
+
+/** A file of this name, which says nothing, opened with [runtime]. */
+internal fun opened(
+    runtime: Runtime,
+    name: String = "tiny.ptl",
+    clock: Clock = System::nanoTime,
+): VisionModel {
+    val folder = Files.createTempDirectory("models").toFile().apply { deleteOnExit() }
+    val file = File(folder, name).apply { deleteOnExit() }
+    file.writeText("a model")
+    return VisionModel.open(file, 2, null, listOf(runtime), clock)
 }

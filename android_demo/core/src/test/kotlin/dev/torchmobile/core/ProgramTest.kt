@@ -31,7 +31,7 @@ class ProgramTest {
             },
         )
 
-    private fun refusal(read: () -> Unit): Failure = assertThrows(DemoException::class.java) { read() }.failure
+    private fun refusal(read: () -> Unit): Failure = assertThrows(VisionError::class.java) { read() }.failure
 
     @Test
     fun `every file of the fixtures gets its verdict`() {
@@ -46,7 +46,7 @@ class ProgramTest {
                 continue
             }
             val failure = refusal { readProgram(path, "tiny.pte") }
-            assertTrue("$name: $failure", failure is Failure.DamagedModel)
+            assertTrue("$name: $failure", failure is Failure.Damaged)
             val says = case.field("says").string()
             assertTrue("$name: ${failure.sentence}", says.isNotEmpty() && says in failure.sentence)
             assertTrue(failure.sentence, failure.sentence.startsWith("tiny.pte is damaged or was not made"))
@@ -67,9 +67,9 @@ class ProgramTest {
         val size = bytes(fixtures.field("program")).size
         for (at in 8 until size) {
             val path = file(good.copyOf().also { it[at] = (it[at] + 1).toByte() }).path
-            val plain = refusal { readProgram(path, "x.pte") } as Failure.DamagedModel
+            val plain = refusal { readProgram(path, "x.pte") } as Failure.Damaged
             val detail = "its program is not the one that the metadata was written for (SHA-256 of the first $size bytes)"
-            assertEquals(detail, plain.detail)
+            assertEquals(detail, plain.why)
             val vouched = refusal { requireVouched(key, path, "x.pte") } as Failure.NotVouchedFor
             assertEquals(Doubt.OTHER_RECORDS, vouched.doubt)
         }
@@ -103,19 +103,19 @@ class ProgramTest {
     @Test
     fun `each file goes to its own runtime, and one that is not there is named`() {
         val lite = FakeRuntime()
-        val program = FakeRuntime()
-        val path = file(good).path
-        val zip = file(good.copyOfRange(bytes(fixtures.field("program")).size, good.size)).path
-        val both = RuntimeByFormat(mapOf(Format.LITE to lite, Format.PROGRAM to program))
-        both.open(path).close()
+        val program = FakeRuntime(format = Format.PROGRAM)
+        val path = file(good)
+        val zip = file(good.copyOfRange(bytes(fixtures.field("program")).size, good.size))
+        val both = listOf(lite, program)
+        VisionModel.open(path, threads = 3, runtimes = both).close()
         assertEquals(listOf(0, 1), listOf(lite.closed, program.closed))
-        both.open(zip).close()
+        VisionModel.open(zip, threads = 1, runtimes = both).close()
         assertEquals(listOf(1, 1), listOf(lite.closed, program.closed))
-        both.setThreads(3)
-        assertEquals(listOf(listOf(3), listOf(3)), listOf(lite.threads, program.threads))
-        val alone = refusal { RuntimeByFormat(mapOf(Format.LITE to lite)).open(path) }
-        assertTrue(alone.sentence, "is for ExecuTorch, which this app was built without" in alone.sentence)
-        assertTrue(alone.sentence, "`--format ptl`" in alone.sentence)
+        assertEquals(listOf(listOf(1), listOf(3)), listOf(lite.threads, program.threads))
+        val alone = refusal { VisionModel.open(path, runtimes = listOf(lite)) }
+        val remedy = "Add `dev.torchmobile:runtime-executorch` to the app"
+        assertEquals(Failure.RuntimeAbsent(path.name, "ExecuTorch", remedy, "ptl"), alone)
+        assertEquals("there is no such file", (refusal { VisionModel.open(File(folder.root, "none")) } as Failure.CannotOpen).why)
     }
 
     @Test
@@ -150,18 +150,17 @@ class ProgramTest {
                 ran++
                 listOf(tinyForward(it[0]))
             }
-        val artifact = openArtifact(runtime, "p", "tiny.pte")
+        val model = opened(runtime)
 
         fun refused(
             height: Int,
             width: Int,
-        ) = refusal { artifact.run(listOf(RgbImage(height, width, ByteArray(3 * height * width)).tensor())) } as Failure.PhotoOutOfBounds
-        assertEquals(Refusal.SMALL, refused(1, 5).refusal)
-        assertEquals(Refusal.LARGE, refused(65, 40).refusal)
-        assertEquals(Refusal.LONG, refused(3, 25).refusal)
-        assertTrue(refused(65, 40).sentence, "(40 x 65) is too large: the model takes up to 64 pixels per side" in refused(65, 40).sentence)
+        ) = refusal { model.run(mapOf(PHOTO_INPUT to RgbImage(height, width, ByteArray(3 * height * width)).tensor())) }
+        assertEquals(Failure.PhotoTooSmall(5, 1, 2), refused(1, 5))
+        assertEquals(Failure.PhotoTooLarge(40, 65, 64), refused(65, 40))
+        assertEquals(Failure.PhotoTooLong(25, 3, 8), refused(3, 25))
         assertEquals(0, ran)
-        artifact.run(listOf(RgbImage(3, 24, ByteArray(216)).tensor()))
+        model.run(mapOf(PHOTO_INPUT to RgbImage(3, 24, ByteArray(216)).tensor()))
         assertEquals(1, ran)
     }
 }

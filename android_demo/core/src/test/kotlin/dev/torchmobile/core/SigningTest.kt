@@ -40,7 +40,7 @@ class SigningTest {
         try {
             requireVouched(key, file.path, "tiny.ptl")
             "signed"
-        } catch (error: DemoException) {
+        } catch (error: VisionError) {
             val failure = error.failure as Failure.NotVouchedFor
             assertTrue(failure.sentence, failure.sentence.startsWith("tiny.ptl was not opened: "))
             assertTrue(failure.sentence, "that key ${key.id} signed" in failure.sentence)
@@ -84,8 +84,8 @@ class SigningTest {
         assertEquals("odd-zip", verdict(file(good.copyOf(good.size - 1))))
         assertEquals("odd-zip", verdict(file(ByteArray(0))))
         val absent = File(folder.root, "absent.ptl")
-        val failure = assertThrows(DemoException::class.java) { requireVouched(key, absent.path, "absent.ptl") }.failure
-        assertTrue(failure.sentence, failure is Failure.DamagedModel)
+        val failure = assertThrows(VisionError::class.java) { requireVouched(key, absent.path, "absent.ptl") }.failure
+        assertTrue(failure.sentence, failure is Failure.Damaged)
     }
 
     @Test
@@ -112,23 +112,23 @@ class SigningTest {
         val line = fixtures.field("public_key").string()
         assertEquals(key.id, PublicKey.of(" $line\n")!!.id)
         for (bad in listOf("x", line.dropLast(4), line + "=", "RE" + line.drop(2), line.dropLast(1) + "\u00e9")) {
-            val failure = assertThrows(bad, DemoException::class.java) { PublicKey.of(bad) }.failure
+            val failure = assertThrows(bad, VisionError::class.java) { PublicKey.of(bad) }.failure
             assertEquals(Failure.BadPublicKey(bad), failure)
         }
     }
 
     @Test
     fun `a file that nobody vouched for does not reach the runtime`() {
-        val path = file(good).path
+        val file = file(good)
         var opened = 0
         val runtime =
             object : Runtime by FakeRuntime() {
                 override fun open(path: String) = FakeRuntime().open(path).also { opened++ }
             }
-        openArtifact(runtime, path, "tiny.ptl", key).close()
+        VisionModel.open(file, publicKey = key, runtimes = listOf(runtime)).close()
         assertEquals(1, opened)
-        assertThrows(DemoException::class.java) { openArtifact(runtime, path, "tiny.ptl", other) }
+        assertThrows(VisionError::class.java) { VisionModel.open(file, publicKey = other, runtimes = listOf(runtime)) }
         assertEquals(1, opened)
-        openArtifact(runtime, path, "tiny.ptl").close()
+        VisionModel.open(file, runtimes = listOf(runtime)).close()
     }
 }

@@ -7,7 +7,7 @@ fun main(arguments: Array<String>) {
         try {
             requireVouched(key, path, path)
             println("signed")
-        } catch (error: DemoException) {
+        } catch (error: VisionError) {
             println((error.failure as Failure.NotVouchedFor).doubt.word)
         }
     }
