@@ -13,7 +13,7 @@ export OMP_NUM_THREADS=1
 log() { printf '\n--- ios: %s (%s s)\n' "$*" "$SECONDS"; }
 
 log "system packages"
-packages=(g++ g++-aarch64-linux-gnu qemu-user mmdebstrap util-linux)
+packages=(g++ g++-aarch64-linux-gnu qemu-user mmdebstrap util-linux ruby)
 missing=()
 for package in "${packages[@]}"; do
   dpkg -s "$package" >/dev/null 2>&1 || missing+=("$package")

@@ -66,3 +66,11 @@ struct BenchmarkFile: Transferable {
       .suggestedFileName("benchmark.json")
   }
 }
+
+#Preview("A benchmark") {
+  List {
+    BenchmarkSection(timing: .running(done: 1, of: 3)) {}
+    BenchmarkSection(timing: .canceling) {}
+    BenchmarkSection(timing: .failed("No model is installed, so nothing was timed.")) {}
+  }
+}

@@ -2,7 +2,6 @@
 // this file follows what the documentation says.
 @preconcurrency import AVFoundation
 import LiteClassifier
-import os
 
 /// Why there are no pictures, as sentences.
 enum CameraError: LocalizedError {
@@ -20,27 +19,41 @@ enum CameraError: LocalizedError {
   }
 }
 
-/// The back camera, with frames for the live preview and whole photos.
+/// A camera of the device, with frames for the live preview and whole photos.
 ///
 /// Starting and stopping a session blocks: the actor has a thread of its own. Whoever is called back
 /// by AVFoundation, on its threads, holds only what may be shared.
 actor Camera {
+  /// What the camera in use can do.
+  struct Abilities: Equatable, Sendable {
+    /// Whether there is a camera on the other side, too.
+    var turns = false
+    /// How much it magnifies at most; 1 where it does not.
+    var zoom = 1.0
+    var hasLight = false
+  }
+
   /// For the preview, which draws what it captures.
   nonisolated let session = AVCaptureSession()
   private nonisolated let executor = BlockingExecutor(label: "camera")
   private nonisolated let gate = FrameGate()
+  private nonisolated let frameQueue = DispatchQueue(label: "frames")
   private let photoOutput = AVCapturePhotoOutput()
+  private let videoOutput = AVCaptureVideoDataOutput()
+  private var position = AVCaptureDevice.Position.back
+  private var device: AVCaptureDevice?
   private var frames: FrameReader?
   private var capture: PhotoReader?
 
   nonisolated var unownedExecutor: UnownedSerialExecutor { executor.asUnownedSerialExecutor() }
 
   /// Ask for permission where needed, and start. Throws `CameraError`.
-  func start() async throws {
+  func start() async throws -> Abilities {
     guard await AVCaptureDevice.requestAccess(for: .video) else { throw CameraError.denied }
     try configure()
     session.startRunning()
     gate.open()
+    return abilities
   }
 
   /// Wait for the next frame, upright; nil once the camera has stopped.
@@ -57,6 +70,14 @@ actor Camera {
     capture?.finish(.failure(CameraError.noPhoto))
   }
 
+  /// Start again after an error that stopped the session; whether it runs.
+  func restart() -> Bool {
+    if !session.isRunning { session.startRunning() }
+    return session.isRunning
+  }
+
+  // MARK: What happens to it
+
   /// One element each time that another app or a call takes the camera away.
   nonisolated func interruptions() -> AsyncMapSequence<NotificationCenter.Notifications, Void> {
     events(AVCaptureSession.wasInterruptedNotification)
@@ -67,11 +88,63 @@ actor Camera {
     events(AVCaptureSession.interruptionEndedNotification)
   }
 
+  /// One element each time that the session ends by itself.
+  nonisolated func failures() -> AsyncMapSequence<NotificationCenter.Notifications, Void> {
+    events(AVCaptureSession.runtimeErrorNotification)
+  }
+
   private nonisolated func events(_ name: Notification.Name)
     -> AsyncMapSequence<NotificationCenter.Notifications, Void>
   {
     // A notification may hold anything, and stays on its side.
     NotificationCenter.default.notifications(named: name, object: session).map { _ in }
+  }
+
+  // MARK: What the user turns
+
+  /// Go on with the camera on the other side; the one in use stays where there is none.
+  func turn() -> Abilities {
+    let other = position == .back ? AVCaptureDevice.Position.front : .back
+    let before = session.inputs
+    session.beginConfiguration()
+    before.forEach(session.removeInput)
+    if let found = Self.camera(other), let input = try? AVCaptureDeviceInput(device: found),
+      session.canAddInput(input)
+    {
+      position = other
+      take(found, input)
+    } else {
+      before.forEach(session.addInput)
+    }
+    session.commitConfiguration()
+    return abilities
+  }
+
+  /// Magnify `factor` times, 1 to what the abilities say.
+  func zoom(to factor: Double) {
+    configure { $0.videoZoomFactor = min(max(factor, 1), abilities.zoom) }
+  }
+
+  /// Switch the light on or off, where there is one.
+  func light(_ isOn: Bool) {
+    configure { if $0.hasTorch { $0.torchMode = isOn ? .on : .off } }
+  }
+
+  /// A camera that is in use elsewhere stays as it is.
+  private func configure(_ change: (AVCaptureDevice) -> Void) {
+    guard let device, (try? device.lockForConfiguration()) != nil else { return }
+    change(device)
+    device.unlockForConfiguration()
+  }
+
+  /// More is only larger pixels.
+  private static let mostZoom = 8.0
+
+  private var abilities: Abilities {
+    Abilities(
+      turns: Self.camera(.front) != nil && Self.camera(.back) != nil,
+      zoom: min(device.map { Double($0.maxAvailableVideoZoomFactor) } ?? 1, Self.mostZoom),
+      hasLight: device?.hasTorch ?? false)
   }
 
   /// Take one photo, as large as the camera makes it, and return it encoded.
@@ -94,6 +167,8 @@ actor Camera {
     }
   }
 
+  // MARK: Setting it up
+
   /// A network sees a few hundred pixels: larger frames would only be copied and thrown away.
   private static let live = AVCaptureSession.Preset.vga640x480
 
@@ -104,141 +179,38 @@ actor Camera {
     session.commitConfiguration()
   }
 
+  private static func camera(_ position: AVCaptureDevice.Position) -> AVCaptureDevice? {
+    AVCaptureDevice.default(.builtInWideAngleCamera, for: .video, position: position)
+  }
+
+  /// The back camera, or the front one of a device that has only that.
   private func configure() throws {
     guard session.inputs.isEmpty else { return }
-    guard
-      let device = AVCaptureDevice.default(.builtInWideAngleCamera, for: .video, position: .back),
-      let input = try? AVCaptureDeviceInput(device: device), session.canAddInput(input)
+    position = Self.camera(.back) == nil ? .front : .back
+    guard let found = Self.camera(position), let input = try? AVCaptureDeviceInput(device: found),
+      session.canAddInput(input)
     else { throw CameraError.absent }
     session.beginConfiguration()
     defer { session.commitConfiguration() }
-    session.addInput(input)
-    let reader = FrameReader(
-      gate: gate,
-      rotation: AVCaptureDevice.RotationCoordinator(device: device, previewLayer: nil))
-    let videoOutput = AVCaptureVideoDataOutput()
     videoOutput.alwaysDiscardsLateVideoFrames = true
     videoOutput.videoSettings = [
       kCVPixelBufferPixelFormatTypeKey as String: kCVPixelFormatType_32BGRA
     ]
-    videoOutput.setSampleBufferDelegate(reader, queue: DispatchQueue(label: "frames"))
     guard session.canAddOutput(videoOutput), session.canAddOutput(photoOutput) else {
       throw CameraError.absent
     }
     session.addOutput(videoOutput)
     session.addOutput(photoOutput)
+    take(found, input)
     if session.canSetSessionPreset(Self.live) { session.sessionPreset = Self.live }
-    frames = reader
-  }
-}
-
-/// Who waits for the next frame.
-private final class FrameGate: Sendable {
-  private struct State {
-    var isOpen = false
-    var waiting: CheckedContinuation<RGBImage?, Never>?
   }
 
-  private let state = OSAllocatedUnfairLock(initialState: State())
-
-  var isAwaited: Bool { state.withLock { $0.waiting != nil } }
-
-  func open() { state.withLock { $0.isOpen = true } }
-
-  func close() {
-    state.withLock { $0.isOpen = false }
-    answer(nil)
-  }
-
-  /// Wait for a frame; nil while closed, and for a second one who waits.
-  func next() async -> RGBImage? {
-    await withCheckedContinuation { (done: CheckedContinuation<RGBImage?, Never>) in
-      let waits = state.withLock { state in
-        guard state.isOpen, state.waiting == nil else { return false }
-        state.waiting = done
-        return true
-      }
-      if !waits { done.resume(returning: nil) }
-    }
-  }
-
-  func answer(_ frame: RGBImage?) {
-    let waiting = state.withLock { state in
-      defer { state.waiting = nil }
-      return state.waiting
-    }
-    waiting?.resume(returning: frame)
-  }
-}
-
-/// Converts the frames that somebody waits for; the others are dropped untouched.
-private final class FrameReader: NSObject, AVCaptureVideoDataOutputSampleBufferDelegate {
-  private let gate: FrameGate
-  private let rotation: AVCaptureDevice.RotationCoordinator
-
-  init(gate: FrameGate, rotation: AVCaptureDevice.RotationCoordinator) {
-    (self.gate, self.rotation) = (gate, rotation)
-  }
-
-  /// By how many degrees a picture is turned clockwise to be upright.
-  var angle: CGFloat { rotation.videoRotationAngleForHorizonLevelCapture }
-
-  func captureOutput(
-    _ output: AVCaptureOutput, didOutput sampleBuffer: CMSampleBuffer,
-    from connection: AVCaptureConnection
-  ) {
-    guard gate.isAwaited, let buffer = CMSampleBufferGetImageBuffer(sampleBuffer) else { return }
-    CVPixelBufferLockBaseAddress(buffer, .readOnly)
-    defer { CVPixelBufferUnlockBaseAddress(buffer, .readOnly) }
-    guard let memory = CVPixelBufferGetBaseAddress(buffer) else { return }
-    let stride = CVPixelBufferGetBytesPerRow(buffer)
-    let height = CVPixelBufferGetHeight(buffer)
-    let frame = RGBImage(
-      pixels: UnsafeRawBufferPointer(start: memory, count: stride * height),
-      width: CVPixelBufferGetWidth(buffer), height: height, rowStride: stride, order: .bgrx)
-    if let frame { gate.answer(frame.upright(orientation: exifOrientation(angle: angle))) }
-  }
-}
-
-/// Gets one photo, and answers once.
-private final class PhotoReader: NSObject, AVCapturePhotoCaptureDelegate, Sendable {
-  private let waiting: OSAllocatedUnfairLock<CheckedContinuation<Data, any Error>?>
-
-  init(_ done: CheckedContinuation<Data, any Error>) {
-    waiting = OSAllocatedUnfairLock(initialState: done)
-  }
-
-  func finish(_ result: Result<Data, any Error>) {
-    let done = waiting.withLock { held in
-      defer { held = nil }
-      return held
-    }
-    done?.resume(with: result)
-  }
-
-  func photoOutput(
-    _ output: AVCapturePhotoOutput, didFinishProcessingPhoto photo: AVCapturePhoto,
-    error: (any Error)?
-  ) {
-    let data = photo.fileDataRepresentation()
-    finish(data.map { .success($0) } ?? .failure(error ?? CameraError.noPhoto))
-  }
-
-  /// A capture that fails before there is a photo ends here alone.
-  func photoOutput(
-    _ output: AVCapturePhotoOutput,
-    didFinishCaptureFor resolvedSettings: AVCaptureResolvedPhotoSettings, error: (any Error)?
-  ) {
-    finish(.failure(error ?? CameraError.noPhoto))
-  }
-}
-
-/// The EXIF orientation of a sensor image that is upright after this clockwise turn, in degrees.
-func exifOrientation(angle: Double) -> Int {
-  switch (Int(angle.rounded()) % 360 + 360) % 360 {
-  case 45..<135: 6
-  case 135..<225: 3
-  case 225..<315: 8
-  default: 1
+  /// Which way is up is told for each camera by itself.
+  private func take(_ found: AVCaptureDevice, _ input: AVCaptureDeviceInput) {
+    session.addInput(input)
+    let reader = FrameReader(
+      gate: gate, rotation: AVCaptureDevice.RotationCoordinator(device: found, previewLayer: nil))
+    videoOutput.setSampleBufferDelegate(reader, queue: frameQueue)
+    (device, frames) = (found, reader)
   }
 }

@@ -10,6 +10,9 @@ struct CameraView: View {
   /// Gets the encoded photo after the camera has closed.
   let take: (Data) async -> Void
   @State private var camera = Camera()
+  @State private var abilities = Camera.Abilities()
+  @State private var zoom = 1.0
+  @State private var isLit = false
   /// Why there is no camera at all.
   @State private var failure: String?
   /// What went wrong while it runs.
@@ -34,13 +37,16 @@ struct CameraView: View {
           }
       }
       VStack {
-        if let text = notice ?? model.liveFailure ?? model.live?.result.content.summary {
-          Text(text)
+        said
+        if abilities.zoom > 1 {
+          Slider(value: $zoom, in: 1...abilities.zoom) { Text("Zoom") }
             .padding()
         }
         controls
       }
     }
+    .onChange(of: zoom) { Task { await camera.zoom(to: zoom) } }
+    .onChange(of: isLit) { Task { await camera.light(isLit) } }
     .task { await watch() }
     .task {
       for await _ in camera.interruptions() {
@@ -51,12 +57,58 @@ struct CameraView: View {
     .task {
       for await _ in camera.resumptions() { notice = nil }
     }
+    .task {
+      for await _ in camera.failures() {
+        notice = String(localized: "The camera stopped, and is started again.")
+        if await camera.restart() { notice = nil }
+      }
+    }
+  }
+
+  /// The answer in words, and how fast answers come. Scrolls where large type leaves no room.
+  private var said: some View {
+    ViewThatFits(in: .vertical) {
+      words
+      ScrollView { words }
+    }
+  }
+
+  private var words: some View {
+    VStack {
+      if let text = notice ?? model.liveFailure ?? model.live?.result.content.summary {
+        Text(text)
+      }
+      if let live = model.live { pace(live) }
+    }
+    .padding()
+  }
+
+  private func pace(_ live: ClassifierModel.LiveFrame) -> some View {
+    let latency = String(format: "%.0f", live.result.milliseconds)
+    let rate = live.perSecond.map { String(format: "%.1f", $0) } ?? "…"
+    return Text("\(latency) ms, \(rate) frames a second")
+      .font(.footnote)
+      .monospacedDigit()
   }
 
   private var controls: some View {
     HStack {
-      Button("Cancel") { dismiss() }
+      Button {
+        dismiss()
+      } label: {
+        Image(systemName: "xmark")
+      }
+      .accessibilityLabel("Close the camera")
       Spacer()
+      if abilities.turns {
+        Button {
+          Task { await turn() }
+        } label: {
+          Image(systemName: "arrow.triangle.2.circlepath.camera")
+        }
+        .accessibilityLabel("Use the camera on the other side")
+        Spacer()
+      }
       Button {
         Task { await shoot() }
       } label: {
@@ -64,9 +116,14 @@ struct CameraView: View {
       }
       .accessibilityLabel("Take a photo")
       .disabled(failure != nil)
-      Spacer()
-      if let milliseconds = model.live?.result.milliseconds {
-        Text(String(format: "%.0f ms", milliseconds)).monospacedDigit()
+      if abilities.hasLight {
+        Spacer()
+        Button {
+          isLit.toggle()
+        } label: {
+          Image(systemName: isLit ? "flashlight.on.fill" : "flashlight.off.fill")
+        }
+        .accessibilityLabel(isLit ? Text("Switch the light off") : Text("Switch the light on"))
       }
     }
     .padding()
@@ -75,7 +132,7 @@ struct CameraView: View {
   /// Run the model on one frame after the other until the view goes.
   private func watch() async {
     do {
-      try await camera.start()
+      abilities = try await camera.start()
       await withTaskCancellationHandler {
         while let frame = await camera.nextFrame() {
           await model.runLive(frame)
@@ -89,6 +146,13 @@ struct CameraView: View {
     }
     camera.stop()
     model.stopLive()
+  }
+
+  private func turn() async {
+    // The other camera begins without either.
+    (zoom, isLit) = (1, false)
+    model.stopLive()
+    abilities = await camera.turn()
   }
 
   private func shoot() async {
@@ -142,4 +206,8 @@ private struct CameraPreview: UIViewRepresentable {
 
     var previewLayer: AVCaptureVideoPreviewLayer? { layer as? AVCaptureVideoPreviewLayer }
   }
+}
+
+#Preview("Where there is no camera") {
+  CameraView(model: .installed) { _ in }
 }

@@ -265,3 +265,11 @@ extension ModelSlot.Phase {
     if case .finished(let result) = self { result } else { nil }
   }
 }
+
+#Preview("With the installed models") {
+  ContentView(model: .installed)
+}
+
+#Preview("Without a model") {
+  ContentView(model: .of(URL(fileURLWithPath: "/nowhere")))
+}

@@ -10,18 +10,27 @@ import SwiftUI
 
 @main
 struct LiteDemoApp: App {
-  @State private var model = ClassifierModel(
-    folder: Bundle.main.bundleURL.appendingPathComponent("Models", isDirectory: true),
-    runtime: LiteFile.self,
-    trust: Trust(publicKey: Bundle.main.modelPublicKey, cryptography: AppleCryptography()),
-    app: Bundle.main.nameAndVersion,
-    digest: sha256
-  )
+  @State private var model = ClassifierModel.installed
 
   var body: some Scene {
     WindowGroup {
       ContentView(model: model)
     }
+  }
+}
+
+extension ClassifierModel {
+  /// The models in `folder`, run by the runtime that is linked.
+  static func of(_ folder: URL) -> ClassifierModel {
+    ClassifierModel(
+      folder: folder, runtime: LiteFile.self,
+      trust: Trust(publicKey: Bundle.main.modelPublicKey, cryptography: AppleCryptography()),
+      app: Bundle.main.nameAndVersion, digest: sha256)
+  }
+
+  /// The models that came with the app.
+  static var installed: ClassifierModel {
+    of(Bundle.main.bundleURL.appendingPathComponent("Models", isDirectory: true))
   }
 }
 

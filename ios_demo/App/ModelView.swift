@@ -91,3 +91,11 @@ struct BadgeRow: View {
     .accessibilityLabel(spoken + " " + text)
   }
 }
+
+#Preview("Badges") {
+  List {
+    ModelSection(model: .installed)
+    BadgeRow(badge: .checking)
+    BadgeRow(badge: .failed("The golden vectors of this file cannot be read."))
+  }
+}

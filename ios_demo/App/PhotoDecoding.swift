@@ -72,16 +72,68 @@ private func rgb(_ image: CGImage) -> RGBImage? {
   return own.flatMap { rgb(image, in: $0) } ?? rgb(image, in: CGColorSpaceCreateDeviceRGB())
 }
 
-/// Read colors beside their alpha, which drawing would multiply them by; nil for other layouts.
+/// Read the memory of a picture; nil for layouts that `StoredPicture` does not know.
 private func stored(_ image: CGImage) -> RGBImage? {
-  guard image.alphaInfo == .last, image.bitsPerComponent == 8, image.bitsPerPixel == 32,
-    image.colorSpace?.model == .rgb, [.orderDefault, .order32Big].contains(image.byteOrderInfo),
-    let data = image.dataProvider?.data
-  else { return nil }
-  return (data as Data).withUnsafeBytes {
-    RGBImage(
-      pixels: $0, width: image.width, height: image.height, rowStride: image.bytesPerRow,
-      order: .rgba)
+  guard let picture = StoredPicture(image), let data = image.dataProvider?.data else { return nil }
+  return (data as Data).withUnsafeBytes { picture.rgb($0) }
+}
+
+extension StoredPicture {
+  /// Say in the package's words how a `CGImage` lies in memory.
+  fileprivate init?(_ image: CGImage) {
+    guard let space = image.colorSpace, let model = Model(space),
+      let alpha = Alpha(image.alphaInfo),
+      let order = Order(image.byteOrderInfo), !image.bitmapInfo.contains(.floatComponents)
+    else { return nil }
+    let components = model.components + (alpha == .none ? 0 : 1)
+    guard image.bitsPerPixel == components * image.bitsPerComponent else { return nil }
+    // The two ends that the smallest and the largest number of the first color stand for.
+    let isInverted = image.decode.map { $0[0] > $0[1] } ?? false
+    self.init(
+      width: image.width, height: image.height, bitsPerComponent: image.bitsPerComponent,
+      bytesPerRow: image.bytesPerRow, model: model, alpha: alpha, order: order,
+      isInverted: isInverted)
+  }
+}
+
+extension StoredPicture.Model {
+  fileprivate init?(_ space: CGColorSpace) {
+    switch space.model {
+    case .monochrome: self = .gray
+    case .rgb: self = .rgb
+    case .cmyk: self = .cmyk
+    case .indexed:
+      // A palette of another space has other numbers in it.
+      guard space.baseColorSpace?.model == .rgb, let table = space.colorTable else { return nil }
+      self = .indexed(table: table)
+    default: return nil
+    }
+  }
+}
+
+extension StoredPicture.Alpha {
+  fileprivate init?(_ info: CGImageAlphaInfo) {
+    switch info {
+    case .none: self = .none
+    case .last: self = .last
+    case .first: self = .first
+    case .premultipliedLast: self = .premultipliedLast
+    case .premultipliedFirst: self = .premultipliedFirst
+    case .noneSkipLast: self = .skipLast
+    case .noneSkipFirst: self = .skipFirst
+    default: return nil
+    }
+  }
+}
+
+extension StoredPicture.Order {
+  fileprivate init?(_ info: CGImageByteOrderInfo) {
+    switch info {
+    case .orderDefault, .order16Big, .order32Big: self = .big
+    case .order16Little: self = .little16
+    case .order32Little: self = .little32
+    default: return nil
+    }
   }
 }
 

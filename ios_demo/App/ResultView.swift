@@ -351,3 +351,15 @@ private struct OutputRowView: View {
     .accessibilityElement(children: .combine)
   }
 }
+
+#Preview("Classes") {
+  List {
+    ResultSection(
+      result: VisionResult(
+        content: .classes([
+          Prediction(id: 0, label: "cat", score: 0.62, bar: 0.62, text: "62.0%"),
+          Prediction(id: 1, label: "lynx", score: 0.3, bar: 0.3, text: "30.0%"),
+        ]), milliseconds: 21.4, memoryMegabytes: 84, width: 640, height: 480),
+      threshold: .constant(nil))
+  }
+}

@@ -7,15 +7,18 @@ var targets: [Target] = [.target(name: "LiteClassifier")]
 var dependencies: [Package.Dependency] = []
 // Signatures and hashes are CryptoKit's; on Linux the tests have OpenSSL in its place.
 var cryptography: [Target.Dependency] = ["LiteClassifier"]
+var tested: [Target.Dependency] = ["LiteClassifier", "TestCryptography"]
 #if os(Linux)
   targets.append(
     .systemLibrary(name: "CCrypto", path: "Tests/CCrypto", providers: [.apt(["libssl-dev"])]))
   cryptography.append("CCrypto")
+  // What a thread allocates can be counted with glibc.
+  targets.append(.target(name: "CAllocations", path: "Tests/CAllocations"))
+  tested.append("CAllocations")
 #endif
 targets += [
   .target(name: "TestCryptography", dependencies: cryptography, path: "Tests/TestCryptography"),
-  .testTarget(
-    name: "LiteClassifierTests", dependencies: ["LiteClassifier", "TestCryptography"]),
+  .testTarget(name: "LiteClassifierTests", dependencies: tested),
 ]
 
 /// What builds the C++ core at `path` against a wheel's folder, and runs files on it.

@@ -29,6 +29,7 @@ from .golden.programs import program_files
 from .golden.results import result_vectors
 from .golden.sentences import sentences
 from .golden.signed import signed_files
+from .golden.stored import stored_vectors
 from .golden.tiny import tiny_forward
 
 __all__ = ["FOLDER", "golden_files", "tiny_forward", "write"]
@@ -42,8 +43,8 @@ def golden_files() -> dict[str, str]:
     for part in (
         contract_files, golden_checks, pixel_vectors, orientation_vectors, top_k_vectors,
         statistics_vectors, downsample_vectors, geometry_vectors, palette_vectors, drawn_vectors,
-        photo_vectors, benchmark_files, signed_files, program_files, program_errors, sentences,
-        result_vectors,
+        photo_vectors, stored_vectors, benchmark_files, signed_files, program_files, program_errors,
+        sentences, result_vectors,
     ):  # fmt: skip
         made.update(part())
     return made

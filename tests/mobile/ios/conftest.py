@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from .core import Core
+from .sources import make_stubs
 from .tools import Absent, Swift, find_swift, torch_root
 
 
@@ -18,6 +19,14 @@ def swift() -> Swift:
         return find_swift()
     except Absent as error:
         pytest.skip(str(error))
+
+
+@pytest.fixture(scope="session")
+def stubs(swift: Swift, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of modules with the names that the app uses of Apple's, and the package's own."""
+    folder = tmp_path_factory.mktemp("modules")
+    make_stubs(swift, folder)
+    return folder
 
 
 @dataclass(frozen=True)

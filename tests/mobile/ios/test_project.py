@@ -269,14 +269,20 @@ def resolved(value: str, settings: dict[str, str]) -> str:
 
 @pytest.mark.parametrize(
     ("runtime", "built", "linking"),
-    [("lite", set(LITE.sources), ""), ("executorch", set(EXECUTORCH.sources), "-all_load")],
+    [
+        ("lite", {*LITE.sources, "LiteFile.swift"}, ""),
+        ("executorch", {*EXECUTORCH.sources, "LiteFile.swift"}, "-all_load"),
+        # The package has its own, and links it with its own flags.
+        ("package", set(), ""),
+    ],
 )
 def test_each_runtime_builds_its_own_core_alone(
     objects: dict[str, dict[str, Any]], runtime: str, built: set[str], linking: str
 ) -> None:
     settings = {**runtime_settings(), "MODEL_RUNTIME": runtime}
     excluded = resolved("$(EXCLUDED_SOURCE_FILE_NAMES)", settings).split()
-    assert set(LITE.sources + EXECUTORCH.sources) - set(excluded) == built
+    compiled = {*LITE.sources, *EXECUTORCH.sources, "LiteFile.swift"}
+    assert compiled - set(excluded) == built
     assert not settings.keys() & {"OTHER_LDFLAGS", "GCC_PREPROCESSOR_DEFINITIONS"}
     for target in target_settings(objects):
         flags = [
@@ -380,15 +386,6 @@ def test_the_privacy_manifest_says_that_nothing_is_collected() -> None:
         )
     sources = "".join(p.read_text(encoding="utf-8") for p in APP.rglob("*.swift"))
     assert not re.search(r"URLSession|NWConnection|UserDefaults", sources)
-
-
-def test_the_asset_catalog_is_complete() -> None:
-    catalog = APP / "App/Assets.xcassets"
-    for folder in (catalog, *catalog.iterdir()):
-        if folder.is_dir():
-            assert json.loads((folder / "Contents.json").read_text(encoding="utf-8"))["info"]
-    assert (catalog / "AppIcon.appiconset").is_dir()
-    assert (catalog / "AccentColor.colorset").is_dir()
 
 
 def test_install_puts_models_where_the_app_looks() -> None:

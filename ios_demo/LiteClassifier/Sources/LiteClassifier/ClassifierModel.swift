@@ -10,6 +10,8 @@ public final class ClassifierModel {
   public struct LiveFrame: Equatable, Sendable {
     public let frame: RGBImage
     public let result: VisionResult
+    /// How many frames a second get an answer, over the last ten; nil before the second.
+    public let perSecond: Double?
   }
 
   /// Where a benchmark of the installed models stands. Every error is a sentence.
@@ -43,6 +45,7 @@ public final class ClassifierModel {
   private let digest: @Sendable (URL) -> String?
   private var photo: Photo?
   private var liveIsBusy = false
+  private var liveRate = FrameRate()
   private var measuring: Task<Void, Never>?
 
   /// - Parameters:
@@ -136,7 +139,9 @@ public final class ClassifierModel {
     do {
       let result = try await model.run(Photo(frame))
       guard model === first.model else { return }
-      live = LiveFrame(frame: frame, result: result.compared(to: first.last))
+      liveRate.add(at: ProcessInfo.processInfo.systemUptime)
+      live = LiveFrame(
+        frame: frame, result: result.compared(to: first.last), perSecond: liveRate.perSecond)
       liveFailure = nil
     } catch {
       guard model === first.model else { return }
@@ -149,6 +154,7 @@ public final class ClassifierModel {
   public func stopLive() {
     live = nil
     liveFailure = nil
+    liveRate = FrameRate()
   }
 
   /// Whether a benchmark has the models: they are closed until it ends.

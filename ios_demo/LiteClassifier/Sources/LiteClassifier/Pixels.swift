@@ -142,53 +142,15 @@ extension RGBImage {
       alpha: alpha.allSatisfy { $0 == 255 } ? nil : alpha)
   }
 
-  private static func divided(_ bytes: [UInt8], by alpha: [UInt8]) -> [UInt8] {
-    var out: [UInt8] = []
-    out.reserveCapacity(bytes.count)
-    for (index, level) in bytes.enumerated() {
-      let part = Int(alpha[index / 3])
-      let whole: Int = part == 0 ? 0 : (Int(level) * 255 + part / 2) / part
-      out.append(UInt8(min(255, whole)))
-    }
-    return out
-  }
-
-  /// Turn and mirror the stored image so that it is upright.
-  ///
-  /// `orientation` is EXIF's, 1 to 8; anything else counts as 1, as viewers do.
-  public func upright(orientation: Int) -> RGBImage {
-    guard (2...8).contains(orientation) else { return self }
-    let swapped = orientation >= 5
-    let (newWidth, newHeight) = swapped ? (height, width) : (width, height)
-    let last = width * height - 1
-    // The stored pixel of the first upright one, and how far it is to the next in row and column.
-    let (first, across, down) =
-      switch orientation {
-      case 2: (width - 1, -1, width)
-      case 3: (last, -1, -width)
-      case 4: (last - (width - 1), 1, -width)
-      case 5: (0, width, 1)
-      case 6: (last - (width - 1), -width, 1)
-      case 7: (last, -width, -1)
-      default: (width - 1, width, -1)
+  static func divided(_ bytes: [UInt8], by alpha: [UInt8]) -> [UInt8] {
+    [UInt8](unsafeUninitializedCapacity: bytes.count) { out, count in
+      for index in 0..<bytes.count {
+        let part = Int(alpha[index / 3])
+        let whole = part == 0 ? 0 : (Int(bytes[index]) * 255 + part / 2) / part
+        out[index] = UInt8(clamping: whole)
       }
-    func turned(_ stored: [UInt8], _ channels: Int) -> [UInt8] {
-      [UInt8](unsafeUninitializedCapacity: stored.count) { out, count in
-        var target = 0
-        for y in 0..<newHeight {
-          var source = (first + y * down) * channels
-          for _ in 0..<newWidth {
-            for channel in 0..<channels { out[target + channel] = stored[source + channel] }
-            target += channels
-            source += across * channels
-          }
-        }
-        count = target
-      }
+      count = bytes.count
     }
-    return RGBImage(
-      width: newWidth, height: newHeight, bytes: turned(bytes, 3),
-      alpha: alpha.map { turned($0, 1) }) ?? self
   }
 }
 

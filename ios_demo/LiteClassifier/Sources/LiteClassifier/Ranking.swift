@@ -23,6 +23,11 @@ public struct Prediction: Equatable, Sendable, Identifiable {
   public let bar: Double?
   /// The score as text: a percentage for probabilities, else the number.
   public let text: String
+
+  /// Put one together by hand, for previews and tests.
+  public init(id: Int, label: String, score: Double, bar: Double?, text: String) {
+    (self.id, self.label, self.score, self.bar, self.text) = (id, label, score, bar, text)
+  }
 }
 
 /// Name the best `k` classes of one row of class scores, best first.

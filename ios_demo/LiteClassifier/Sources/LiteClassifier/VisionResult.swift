@@ -17,6 +17,16 @@ public struct VisionResult: Equatable, Sendable {
   public let width: Int
   public let height: Int
 
+  /// Put a result together by hand, for previews and tests.
+  public init(
+    content: VisionContent, outputs: [NamedOutput] = [], others: [OutputRow] = [],
+    milliseconds: Double, memoryMegabytes: Double? = nil, width: Int, height: Int
+  ) {
+    (self.content, self.outputs, self.others) = (content, outputs, others)
+    (self.milliseconds, self.memoryMegabytes) = (milliseconds, memoryMegabytes)
+    (self.width, self.height) = (width, height)
+  }
+
   /// Say how similar the embedding is to another photo's; any other result stays as it is.
   public func compared(to other: VisionResult?) -> VisionResult {
     guard case .embedding(var mine) = content, case .embedding(let theirs)? = other?.content

@@ -19,7 +19,14 @@ public class AVCaptureDevice {
   public struct DeviceType {
     public static let builtInWideAngleCamera = DeviceType()
   }
-  public enum Position { case back, front }
+  public enum Position: Sendable { case back, front }
+  public enum TorchMode { case off, on, auto }
+  public var hasTorch: Bool { false }
+  public var torchMode = TorchMode.off
+  public var videoZoomFactor: CGFloat = 1
+  public var maxAvailableVideoZoomFactor: CGFloat { 1 }
+  public func lockForConfiguration() throws {}
+  public func unlockForConfiguration() {}
 
   public static func requestAccess(for type: AVMediaType) async -> Bool { false }
   public static func `default`(
@@ -43,6 +50,7 @@ public class AVCaptureSession {
   }
   public static let wasInterruptedNotification = Notification.Name("interrupted")
   public static let interruptionEndedNotification = Notification.Name("resumed")
+  public static let runtimeErrorNotification = Notification.Name("failed")
   public init() {}
   public var sessionPreset = Preset.photo
   public func canSetSessionPreset(_ preset: Preset) -> Bool { false }
@@ -50,6 +58,7 @@ public class AVCaptureSession {
   public var isRunning: Bool { false }
   public func canAddInput(_ input: AVCaptureInput) -> Bool { false }
   public func addInput(_ input: AVCaptureInput) {}
+  public func removeInput(_ input: AVCaptureInput) {}
   public func canAddOutput(_ output: AVCaptureOutput) -> Bool { false }
   public func addOutput(_ output: AVCaptureOutput) {}
   public func beginConfiguration() {}

@@ -7,8 +7,12 @@ public typealias CFString = NSString
 // Foundation on Linux has the geometry; the rest of CoreGraphics's names are here.
 public final class CGColorSpace {
   public var model: CGColorSpaceModel { fatalError() }
+  public var baseColorSpace: CGColorSpace? { nil }
+  public var colorTable: [UInt8]? { nil }
 }
-public enum CGColorSpaceModel { case monochrome, rgb, cmyk }
+public enum CGColorSpaceModel {
+  case unknown, monochrome, rgb, cmyk, lab, deviceN, indexed, pattern, XYZ
+}
 public func CGColorSpaceCreateDeviceRGB() -> CGColorSpace { fatalError() }
 
 public final class CGDataProvider {
@@ -19,6 +23,7 @@ public enum CGColorRenderingIntent { case defaultIntent }
 public struct CGBitmapInfo: OptionSet, Sendable {
   public let rawValue: UInt32
   public init(rawValue: UInt32) { self.rawValue = rawValue }
+  public static let floatComponents = CGBitmapInfo(rawValue: 256)
 }
 
 public final class CGImage {
@@ -32,6 +37,8 @@ public final class CGImage {
   public var colorSpace: CGColorSpace? { fatalError() }
   public var alphaInfo: CGImageAlphaInfo { fatalError() }
   public var byteOrderInfo: CGImageByteOrderInfo { fatalError() }
+  public var bitmapInfo: CGBitmapInfo { fatalError() }
+  public var decode: UnsafePointer<CGFloat>? { nil }
   public var bitsPerComponent: Int { fatalError() }
   public var bitsPerPixel: Int { fatalError() }
   public var bytesPerRow: Int { fatalError() }
@@ -39,8 +46,11 @@ public final class CGImage {
 }
 public enum CGImageAlphaInfo: UInt32 {
   case none, premultipliedLast, premultipliedFirst, last, first, noneSkipLast, noneSkipFirst
+  case alphaOnly
 }
-public enum CGImageByteOrderInfo: UInt32 { case orderDefault, order32Little, order32Big }
+public enum CGImageByteOrderInfo: UInt32 {
+  case orderMask, orderDefault, order16Little, order32Little, order16Big, order32Big
+}
 
 public final class CGContext {
   public init?(

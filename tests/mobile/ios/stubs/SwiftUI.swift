@@ -95,6 +95,7 @@ extension State where Value: ExpressibleByNilLiteral {
     nonmutating set {}
   }
   public var projectedValue: Binding<Value> { self }
+  public static func constant(_ value: Value) -> Binding<Value> { fatalError() }
 }
 
 @propertyWrapper public struct Environment<Value> {
@@ -197,11 +198,16 @@ public struct ViewThatFits<Content: View>: Leaf {
   public init(in axes: Axis.Set = .all, @ViewBuilder content: () -> Content) {}
 }
 
+public struct ScrollView<Content: View>: Leaf {
+  public init(@ViewBuilder content: () -> Content) {}
+}
+
 public enum Axis {
   public struct Set: OptionSet, Sendable {
     public let rawValue: Int8
     public init(rawValue: Int8) { self.rawValue = rawValue }
     public static let horizontal = Set(rawValue: 1)
+    public static let vertical = Set(rawValue: 2)
     public static let all = Set(rawValue: 3)
   }
 }
@@ -442,6 +448,7 @@ public struct AccessibilityChildBehavior {
 extension View {
   public func accessibilityElement(children: AccessibilityChildBehavior) -> some View { self }
   public func accessibilityLabel(_ key: LocalizedStringKey) -> some View { self }
+  public func accessibilityLabel(_ label: Text) -> some View { self }
   @_disfavoredOverload public func accessibilityLabel<Text: StringProtocol>(_ label: Text)
     -> some View
   { self }
@@ -509,11 +516,4 @@ public struct ShareLink<Item: Transferable, Content: View>: Leaf {
 extension URL {
   public func startAccessingSecurityScopedResource() -> Bool { true }
   public func stopAccessingSecurityScopedResource() {}
-}
-
-// MARK: Previews
-
-@MainActor @preconcurrency public protocol PreviewProvider {
-  associatedtype Previews: View
-  @ViewBuilder static var previews: Previews { get }
 }
