@@ -23,6 +23,8 @@ class BenchmarkActivity : Activity() {
     override fun onCreate(savedInstanceState: Bundle?) {
         super.onCreate(savedInstanceState)
         setContentView(R.layout.benchmark)
+        edgeToEdge(window, findViewById(R.id.root))
+        upBar(R.string.benchmark)
         val cores = Runtime.getRuntime().availableProcessors()
         if (savedInstanceState == null) findViewById<EditText>(R.id.threads).setText("${minOf(cores, 2)}")
         findViewById<Button>(R.id.start).setOnClickListener {
@@ -71,6 +73,11 @@ class BenchmarkActivity : Activity() {
     }
 
     private fun show(state: BenchmarkState) {
+        findViewById<TextView>(R.id.measured).text =
+            workbench.state.chosen
+                .firstOrNull()
+                ?.file
+                ?.name
         val text =
             when (state) {
                 BenchmarkState.Idle -> getString(R.string.benchmark_idle)

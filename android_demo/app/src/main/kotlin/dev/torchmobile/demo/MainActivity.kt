@@ -7,35 +7,36 @@ import android.content.ActivityNotFoundException
 import android.content.ClipData
 import android.content.Intent
 import android.content.pm.PackageManager
-import android.graphics.Bitmap
 import android.net.Uri
+import android.os.Build
 import android.os.Bundle
 import android.provider.MediaStore
+import android.provider.Settings
+import android.view.Menu
+import android.view.MenuItem
 import android.view.View
-import android.widget.AdapterView
-import android.widget.ArrayAdapter
-import android.widget.Button
-import android.widget.ImageView
-import android.widget.LinearLayout
-import android.widget.Spinner
-import android.widget.TextView
-import kotlin.math.roundToInt
+import android.widget.ImageButton
 
-/** One photo, one or two models: badge, top-5, latency, memory. */
+/** One photo, one or two models: what they say about it, and whether this phone computes what Python did. */
 class MainActivity : Activity() {
     private val workbench get() = (application as DemoApplication).workbench
-    private val render: () -> Unit = { show(workbench.state) }
-    private var shownPhoto: Bitmap? = null
+    private lateinit var screen: MainScreen
+    private val render: () -> Unit = {
+        screen.show(workbench.state)
+        invalidateOptionsMenu()
+    }
     private var dialog: AlertDialog? = null
 
     override fun onCreate(savedInstanceState: Bundle?) {
         super.onCreate(savedInstanceState)
         setContentView(R.layout.main)
-        button(R.id.pick) { launch(Intent(Intent.ACTION_OPEN_DOCUMENT).addCategory(Intent.CATEGORY_OPENABLE).setType("image/*"), PICK) }
-        button(R.id.camera) { if (cameraAllowed(PHOTO_PERMISSION)) takePhoto() }
-        button(R.id.live) { if (cameraAllowed(LIVE_PERMISSION)) startActivity(Intent(this, LiveActivity::class.java)) }
-        button(R.id.benchmark) { startActivity(Intent(this, BenchmarkActivity::class.java)) }
-        button(R.id.open) { launch(Intent(Intent.ACTION_OPEN_DOCUMENT).addCategory(Intent.CATEGORY_OPENABLE).setType("*/*"), OPEN) }
+        edgeToEdge(window, findViewById(R.id.root))
+        setActionBar(findViewById(R.id.bar))
+        screen = MainScreen(this, workbench)
+        findViewById<View>(R.id.pick).setOnClickListener { pickPhoto() }
+        imageButton(R.id.camera) { if (cameraAllowed(PHOTO_PERMISSION)) takePhoto() }
+        imageButton(R.id.live) { if (cameraAllowed(LIVE_PERMISSION)) startActivity(Intent(this, LiveActivity::class.java)) }
+        if (savedInstanceState == null) take(intent) else restore(savedInstanceState)
     }
 
     override fun onStart() {
@@ -53,6 +54,91 @@ class MainActivity : Activity() {
         dialog?.dismiss()
         super.onDestroy()
     }
+
+    override fun onNewIntent(intent: Intent) {
+        super.onNewIntent(intent)
+        take(intent)
+    }
+
+    override fun onSaveInstanceState(outState: Bundle) {
+        super.onSaveInstanceState(outState)
+        val (models, photo) = workbench.inHand()
+        outState.putStringArray(MODELS, models.toTypedArray())
+        outState.putString(PHOTO, photo?.toString())
+        workbench.threshold?.let { outState.putDouble(THRESHOLD, it) }
+    }
+
+    /** What was there when the system ended the process; a living one has it still. */
+    private fun restore(saved: Bundle) {
+        val threshold = if (saved.containsKey(THRESHOLD)) saved.getDouble(THRESHOLD) else null
+        workbench.restore(saved.getStringArray(MODELS).orEmpty().toList(), saved.getString(PHOTO)?.let(Uri::parse), threshold)
+    }
+
+    /** A photo or a model that another app opens with this one, or shares with it. */
+    private fun take(intent: Intent) {
+        @Suppress("DEPRECATION") // Its successor needs API 33, the app runs from 24
+        val uri =
+            when (intent.action) {
+                Intent.ACTION_VIEW -> intent.data
+                Intent.ACTION_SEND -> intent.getParcelableExtra<Uri>(Intent.EXTRA_STREAM)
+                else -> null
+            } ?: return
+        if (intent.type.orEmpty().startsWith("image/")) workbench.classifyPhoto(uri) else workbench.openModel(uri)
+    }
+
+    override fun onCreateOptionsMenu(menu: Menu): Boolean {
+        menuInflater.inflate(R.menu.main, menu)
+        return true
+    }
+
+    override fun onPrepareOptionsMenu(menu: Menu): Boolean {
+        val state = workbench.state
+        val usable = !state.isBusy && state.chosen.isNotEmpty()
+        menu.findItem(R.id.open).isEnabled = !state.isBusy
+        menu.findItem(R.id.benchmark).isEnabled = usable
+        menu.findItem(R.id.details).isEnabled = usable
+        menu.findItem(R.id.delete).isEnabled = usable &&
+            state.chosen
+                .first()
+                .file.isOpened
+        return true
+    }
+
+    override fun onOptionsItemSelected(item: MenuItem): Boolean {
+        when (item.itemId) {
+            R.id.open -> {
+                launch(Intent(Intent.ACTION_OPEN_DOCUMENT).addCategory(Intent.CATEGORY_OPENABLE).setType("*/*"), OPEN)
+            }
+
+            R.id.benchmark -> {
+                startActivity(Intent(this, BenchmarkActivity::class.java))
+            }
+
+            R.id.details -> {
+                startActivity(Intent(this, DetailsActivity::class.java))
+            }
+
+            R.id.delete -> {
+                workbench.state.chosen
+                    .firstOrNull()
+                    ?.let { askToDelete(it.file) }
+            }
+
+            else -> {
+                return super.onOptionsItemSelected(item)
+            }
+        }
+        return true
+    }
+
+    private fun askToDelete(model: ModelFile) =
+        show(
+            AlertDialog
+                .Builder(this)
+                .setMessage(getString(R.string.delete_sure, model.name))
+                .setPositiveButton(R.string.delete_yes) { _, _ -> workbench.delete(model) }
+                .setNegativeButton(android.R.string.cancel, null),
+        )
 
     @Deprecated("The platform's way without androidx")
     override fun onActivityResult(
@@ -74,7 +160,14 @@ class MainActivity : Activity() {
         grantResults: IntArray,
     ) {
         if (grantResults.firstOrNull() != PackageManager.PERMISSION_GRANTED) {
-            explain(getString(R.string.camera_refused))
+            val settings = Intent(Settings.ACTION_APPLICATION_DETAILS_SETTINGS, Uri.fromParts("package", packageName, null))
+            show(
+                AlertDialog
+                    .Builder(this)
+                    .setMessage(R.string.camera_refused)
+                    .setPositiveButton(R.string.camera_settings) { _, _ -> startActivity(settings) }
+                    .setNegativeButton(android.R.string.cancel, null),
+            )
         } else if (requestCode == PHOTO_PERMISSION) {
             takePhoto()
         } else {
@@ -88,6 +181,18 @@ class MainActivity : Activity() {
         if (checkSelfPermission(Manifest.permission.CAMERA) == PackageManager.PERMISSION_GRANTED) return true
         requestPermissions(arrayOf(Manifest.permission.CAMERA), request)
         return false
+    }
+
+    /** With the system's photo picker, which shows photos alone and asks for nothing; else among all documents. */
+    @Suppress("DEPRECATION") // startActivityForResult: the platform's way without androidx
+    private fun pickPhoto() {
+        val documents = Intent(Intent.ACTION_OPEN_DOCUMENT).addCategory(Intent.CATEGORY_OPENABLE).setType("image/*")
+        if (Build.VERSION.SDK_INT < Build.VERSION_CODES.TIRAMISU) return launch(documents, PICK)
+        try {
+            startActivityForResult(Intent(MediaStore.ACTION_PICK_IMAGES).setType("image/*"), PICK)
+        } catch (_: ActivityNotFoundException) {
+            launch(documents, PICK)
+        }
     }
 
     private fun takePhoto() {
@@ -108,197 +213,20 @@ class MainActivity : Activity() {
     ) = try {
         startActivityForResult(intent, request)
     } catch (_: ActivityNotFoundException) {
-        explain(getString(R.string.no_app))
+        show(AlertDialog.Builder(this).setMessage(R.string.no_app).setPositiveButton(android.R.string.ok, null))
     }
 
-    private fun button(
+    private fun imageButton(
         id: Int,
         action: () -> Unit,
-    ) = findViewById<Button>(id).setOnClickListener { action() }
+    ) = findViewById<ImageButton>(id).run {
+        explainItself()
+        setOnClickListener { action() }
+    }
 
-    private fun explain(text: String) {
+    private fun show(next: AlertDialog.Builder) {
         dialog?.dismiss()
-        dialog =
-            AlertDialog
-                .Builder(this)
-                .setMessage(text)
-                .setPositiveButton(android.R.string.ok, null)
-                .show()
-    }
-
-    private fun show(state: ScreenState) {
-        val busy = state is ScreenState.Loading || state is ScreenState.Running
-        findViewById<View>(R.id.busy).visibility = if (busy) View.VISIBLE else View.INVISIBLE
-        val chosen: List<ReadyModel>
-        val photo: Bitmap?
-        var columns = emptyList<Column>()
-        val status: String
-        when (state) {
-            is ScreenState.Loading -> {
-                chosen = emptyList()
-                photo = shownPhoto
-                status = getString(R.string.loading, state.what)
-            }
-
-            is ScreenState.Ready -> {
-                chosen = state.chosen
-                photo = null
-                status = chosen.firstNotNullOfOrNull { it.refusal } ?: getString(R.string.ready)
-            }
-
-            is ScreenState.Running -> {
-                chosen = state.chosen
-                photo = state.photo
-                status = getString(R.string.running)
-            }
-
-            is ScreenState.Done -> {
-                chosen = state.chosen
-                photo = state.photo
-                columns = state.columns
-                status = doneText(state)
-            }
-
-            is ScreenState.Failed -> {
-                chosen = state.chosen
-                photo = state.photo
-                status = state.sentence
-            }
-        }
-        findViewById<TextView>(R.id.status).apply {
-            text = status
-            setTextColor(getColor(if (state is ScreenState.Failed) R.color.fail else R.color.text))
-        }
-        showModels(state.models, chosen, enabled = !busy)
-        showBadges(chosen)
-        showColumns(columns)
-        showPhoto(photo, drawn = columns.isNotEmpty() && columns.all { it.shown.isOverPhoto })
-        val usable = !busy && chosen.isNotEmpty()
-        findViewById<View>(R.id.benchmark).isEnabled = usable
-        val forPhotos = usable && chosen.all { it.takesPhotos }
-        for (id in listOf(R.id.pick, R.id.camera, R.id.live)) findViewById<View>(id).isEnabled = forPhotos
-    }
-
-    private fun doneText(state: ScreenState.Done): String {
-        val sizes =
-            state.columns.distinctBy { it.shown.result.sample }.mapIndexed { index, column ->
-                val result = column.shown.result
-                val text = getString(R.string.photo_size, result.width, result.height, result.sample)
-                if (index == 0) text else "${column.model.file.name}: $text"
-            }
-        val memory = state.memoryMb?.let { getString(R.string.memory, it.roundToInt()) }
-        return (sizes + listOfNotNull(memory)).joinToString("\n")
-    }
-
-    private fun showModels(
-        models: List<ModelFile>,
-        chosen: List<ReadyModel>,
-        enabled: Boolean,
-    ) {
-        val first = findViewById<Spinner>(R.id.model)
-        val second = findViewById<Spinner>(R.id.second)
-        findViewById<View>(R.id.models).visibility = if (models.isEmpty()) View.GONE else View.VISIBLE
-        // A model that was opened may have the name of one of the app's own.
-        val names = models.map { model -> if (models.count { it.name == model.name } > 1) unlike(model) else model.name }
-        val places = chosen.map { model -> models.indexOf(model.file) }
-        fill(first, names, places.getOrElse(0) { 0 }, enabled)
-        fill(second, listOf(getString(R.string.alone)) + names, places.getOrElse(1) { -1 } + 1, enabled && models.size > 1)
-        val listener =
-            object : AdapterView.OnItemSelectedListener {
-                override fun onItemSelected(
-                    parent: AdapterView<*>?,
-                    view: View?,
-                    position: Int,
-                    id: Long,
-                ) {
-                    val wanted =
-                        listOfNotNull(models.getOrNull(first.selectedItemPosition), models.getOrNull(second.selectedItemPosition - 1))
-                            .distinct()
-                    // Filling the lists calls this as well; only a person's choice differs.
-                    if (enabled && wanted.isNotEmpty() && wanted != chosen.map { it.file }) workbench.select(wanted)
-                }
-
-                override fun onNothingSelected(parent: AdapterView<*>?) = Unit
-            }
-        first.onItemSelectedListener = listener
-        second.onItemSelectedListener = listener
-    }
-
-    /** A name that says where the model is from. */
-    private fun unlike(model: ModelFile): String =
-        getString(if (model.isOpened) R.string.opened_name else R.string.built_in_name, model.name)
-
-    private fun fill(
-        spinner: Spinner,
-        names: List<String>,
-        selected: Int,
-        enabled: Boolean,
-    ) {
-        spinner.onItemSelectedListener = null
-        val adapter = ArrayAdapter(this, android.R.layout.simple_spinner_item, names)
-        adapter.setDropDownViewResource(android.R.layout.simple_spinner_dropdown_item)
-        spinner.adapter = adapter
-        spinner.setSelection(selected.coerceAtLeast(0), false)
-        spinner.isEnabled = enabled
-    }
-
-    private fun showBadges(chosen: List<ReadyModel>) {
-        val badges = findViewById<LinearLayout>(R.id.badges)
-        badges.removeAllViews()
-        for (model in chosen) {
-            val view = layoutInflater.inflate(R.layout.badge, badges, false) as TextView
-            view.text =
-                getString(
-                    if (model.verification.passes) R.string.badge_pass else R.string.badge_fail,
-                    model.file.name,
-                    model.verification.sentence,
-                )
-            view.setBackgroundResource(if (model.verification.passes) R.drawable.badge_pass else R.drawable.badge_fail)
-            view.setOnClickListener { explain(about(model)) }
-            badges.addView(view)
-        }
-    }
-
-    private fun about(model: ReadyModel): String {
-        val metadata = model.metadata
-        val int8 = if (metadata.quantization == "none") metadata.quantization else "${metadata.quantization}, ${metadata.int8Layers} int8"
-        return getString(
-            R.string.about_model,
-            metadata.model,
-            metadata.task?.label ?: getString(R.string.no_task),
-            int8,
-            metadata.torch,
-            metadata.exporter,
-            metadata.license ?: "?",
-            metadata.tolerance.basis,
-            model.loadMilliseconds.roundToInt(),
-        )
-    }
-
-    /** Show the photo, unless every result has [drawn] it already. */
-    private fun showPhoto(
-        photo: Bitmap?,
-        drawn: Boolean,
-    ) {
-        val view = findViewById<ImageView>(R.id.photo)
-        view.visibility = if (photo == null || drawn) View.GONE else View.VISIBLE
-        if (photo === shownPhoto) return
-        shownPhoto = photo
-        view.setImageBitmap(photo)
-    }
-
-    private fun showColumns(columns: List<Column>) {
-        val results = findViewById<LinearLayout>(R.id.results)
-        results.removeAllViews()
-        for (column in columns) {
-            val view = layoutInflater.inflate(R.layout.column, results, false) as LinearLayout
-            val latency = column.latency.median ?: column.shown.result.milliseconds
-            view.findViewById<TextView>(R.id.title).text = column.model.file.name
-            view.findViewById<TextView>(R.id.latency).text =
-                getString(R.string.latency, latency, column.latency.samples.size)
-            showResult(view, column.shown, workbench.threshold) { workbench.threshold = it }
-            results.addView(view)
-        }
+        dialog = next.show()
     }
 
     private companion object {
@@ -307,5 +235,8 @@ class MainActivity : Activity() {
         const val OPEN = 3
         const val PHOTO_PERMISSION = 4
         const val LIVE_PERMISSION = 5
+        const val MODELS = "models"
+        const val PHOTO = "photo"
+        const val THRESHOLD = "threshold"
     }
 }

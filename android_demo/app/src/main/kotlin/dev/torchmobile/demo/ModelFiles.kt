@@ -40,6 +40,7 @@ fun modelFiles(context: Context): List<ModelFile> {
 
 /** A file that was chosen: where it was copied to, and where it goes once it has proved good. */
 class Incoming(
+    private val context: Context,
     private val copied: File,
     private val target: File,
 ) {
@@ -49,7 +50,7 @@ class Incoming(
     /** Put it in the place of an earlier one of its name. */
     fun keep(): ModelFile {
         target.parentFile?.mkdirs()
-        if (!copied.renameTo(target)) throw DemoException(Problem.file(name, "there is no room for it"))
+        if (!copied.renameTo(target)) throw fileProblem(context, name, R.string.file_no_room)
         return ModelFile(target.name, target.path, isOpened = true)
     }
 
@@ -78,16 +79,25 @@ fun importModel(
         val copied = File(context.cacheDir, "incoming/$name")
         val stream = context.contentResolver.openInputStream(uri) ?: throw IOException("it cannot be opened")
         stream.use { copyWhole(it, copied) { part -> if (key != null) requireVouched(key, part.path, shown) } }
-        return Incoming(copied, File(openedFolder(context), name))
+        return Incoming(context, copied, File(openedFolder(context), name))
     } catch (error: IOException) {
-        throw DemoException(Problem.file(shown, error.message ?: "it cannot be read"), error)
+        val why = error.message ?: context.getString(R.string.file_unreadable)
+        throw DemoException(context.getString(R.string.file_problem, shown, why), error)
     } catch (error: SecurityException) {
-        throw DemoException(Problem.file(shown, "the app may not read it"), error)
+        throw fileProblem(context, shown, R.string.file_forbidden, error)
     } catch (error: RuntimeException) {
         // What a provider throws in its own process arrives as it is.
-        throw DemoException(Problem.file(shown, "the app that holds it fails: ${firstLine(error)}"), error)
+        val why = context.getString(R.string.file_provider, firstLine(error))
+        throw DemoException(context.getString(R.string.file_problem, shown, why), error)
     }
 }
+
+private fun fileProblem(
+    context: Context,
+    name: String,
+    why: Int,
+    cause: Throwable? = null,
+) = DemoException(context.getString(R.string.file_problem, name, context.getString(why)), cause)
 
 private fun displayName(
     context: Context,

@@ -1,5 +1,7 @@
 package dev.torchmobile.demo
 
+import android.content.Context
+import android.os.Build
 import dev.torchmobile.core.VisionError
 import dev.torchmobile.core.firstLine
 import java.io.IOException
@@ -10,47 +12,33 @@ class DemoException(
     cause: Throwable? = null,
 ) : Exception(message, cause)
 
-/** The app's own sentences; those about models and photos are the library's. */
-object Problem {
-    const val NO_MODEL =
-        "There is no model in this app yet. On your computer run " +
-            "`python -m exporter --install android_demo` and build again, or open a .ptl or .pte file."
-
-    fun processor(abis: String) =
-        "The runtime's library for this phone's processor ($abis) is not in the app. It runs on arm64-v8a and x86_64."
-
-    fun camera(why: String) = "The camera cannot be used: $why."
-
-    fun file(
-        name: String,
-        why: String,
-    ) = "$name cannot be taken in: $why. Try again, or choose another file."
-
-    fun unexpected(why: String) = "This did not work: $why. Try again, or choose another file."
-}
-
 /** Do [job]; what it throws becomes a sentence: an exception of the one worker would end the app. */
 fun attempt(
-    abis: String,
+    context: Context,
     job: () -> Unit,
 ): String? =
     try {
         job()
         null
     } catch (error: VisionError) {
-        sentence(error, abis)
+        sentence(context, error)
     } catch (error: DemoException) {
         error.message
     } catch (_: OutOfMemoryError) {
-        "Not enough memory for this. Close other apps, or choose a smaller one."
+        context.getString(R.string.memory_short)
     } catch (error: IOException) {
-        Problem.unexpected(firstLine(error))
+        context.getString(R.string.unexpected, firstLine(error))
     } catch (error: RuntimeException) {
-        Problem.unexpected(firstLine(error))
+        context.getString(R.string.unexpected, firstLine(error))
     }
 
 /** A runtime that does not link is one that was built for other processors. */
 private fun sentence(
+    context: Context,
     error: VisionError,
-    abis: String,
-): String = if (error.cause is LinkageError) Problem.processor(abis) else error.failure.sentence
+): String =
+    if (error.cause is LinkageError) {
+        context.getString(R.string.wrong_processor, Build.SUPPORTED_ABIS.joinToString())
+    } else {
+        error.failure.sentence
+    }

@@ -37,6 +37,15 @@ sealed interface ScreenState {
     /** Models found so far; empty while the app copies its assets. */
     val models: List<ModelFile>
 
+    /** Those that are ready. */
+    val chosen: List<ReadyModel> get() = emptyList()
+
+    /** What is shown of the photo in hand. */
+    val photo: Bitmap? get() = null
+
+    /** Whether a person has to wait. */
+    val isBusy: Boolean get() = this is Loading || this is Running
+
     data class Loading(
         override val models: List<ModelFile>,
         val what: String,
@@ -44,19 +53,19 @@ sealed interface ScreenState {
 
     data class Ready(
         override val models: List<ModelFile>,
-        val chosen: List<ReadyModel>,
+        override val chosen: List<ReadyModel>,
     ) : ScreenState
 
     data class Running(
         override val models: List<ModelFile>,
-        val chosen: List<ReadyModel>,
-        val photo: Bitmap?,
+        override val chosen: List<ReadyModel>,
+        override val photo: Bitmap?,
     ) : ScreenState
 
     data class Done(
         override val models: List<ModelFile>,
-        val chosen: List<ReadyModel>,
-        val photo: Bitmap,
+        override val chosen: List<ReadyModel>,
+        override val photo: Bitmap,
         val columns: List<Column>,
         val memoryMb: Double?,
     ) : ScreenState
@@ -64,8 +73,8 @@ sealed interface ScreenState {
     /** [chosen] and [photo] are what still stands, so the next try starts from there. */
     data class Failed(
         override val models: List<ModelFile>,
-        val chosen: List<ReadyModel>,
-        val photo: Bitmap?,
+        override val chosen: List<ReadyModel>,
+        override val photo: Bitmap?,
         val sentence: String,
     ) : ScreenState
 }

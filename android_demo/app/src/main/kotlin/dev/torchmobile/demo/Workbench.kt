@@ -65,6 +65,10 @@ class Workbench(
     private var source: Photo? = null
     private var shownPhoto: Bitmap? = null
 
+    // What a person asked for last, for when the system ends the process. Of the main thread.
+    private var photoUri: Uri? = null
+    private var isFresh = true
+
     // By the model's path: the photo in hand and its embedding, and that of the photo before.
     private val embeddings = mutableMapOf<String, Pair<Photo, VisionResult>>()
     private val previous = mutableMapOf<String, VisionResult>()
@@ -83,15 +87,52 @@ class Workbench(
     fun start() =
         work {
             files = findModels()
-            val first = files.firstOrNull() ?: throw DemoException(Problem.NO_MODEL)
+            val first = files.firstOrNull() ?: throw DemoException(context.getString(R.string.no_model))
             choose(listOf(first))
         }
 
     /** Run [models] (one, or two side by side) on the photo in hand. */
-    fun select(models: List<ModelFile>) = work { choose(models) }
+    fun select(models: List<ModelFile>) {
+        isFresh = false
+        work { choose(models) }
+    }
+
+    /** The paths of the chosen models and the photo that was asked for, as [restore] takes them. */
+    fun inHand(): Pair<List<String>, Uri?> = state.chosen.map { it.file.path } to photoUri
+
+    /** Be again where a process was that the system ended; nothing, where a person has done something since. */
+    fun restore(
+        models: List<String>,
+        photo: Uri?,
+        chosenThreshold: Double?,
+    ) {
+        if (!isFresh) return
+        isFresh = false
+        threshold = chosenThreshold
+        work {
+            val there = models.mapNotNull { path -> files.find { it.path == path } }
+            if (there.isNotEmpty()) choose(there)
+        }
+        photo?.let(::classifyPhoto)
+    }
+
+    /** Take [model], which a person opened, out of the app. */
+    fun delete(model: ModelFile) =
+        work {
+            require(model.isOpened) { model.name }
+            forgetAll(model.path)
+            File(model.path).delete()
+            files = findModels()
+            val rest = chosen.map { it.file }.filter { it != model }
+            chosen = chosen.filter { it.file != model }
+            val next = rest.ifEmpty { files.take(1) }
+            if (next.isEmpty()) throw DemoException(context.getString(R.string.no_model))
+            choose(next)
+        }
 
     /** Take a model from the system's picker; nothing is lost where it does not load. */
-    fun openModel(uri: Uri) =
+    fun openModel(uri: Uri) {
+        isFresh = false
         work {
             val incoming = importModel(context, uri, key)
             show(ScreenState.Loading(files, incoming.name))
@@ -105,20 +146,22 @@ class Workbench(
                 }
             // The same name may have held another model.
             chosen = chosen.filter { it.file != file }
-            forgetModel(file.path)
-            ready.remove(file.path)
-            latencies.remove(file.path)
+            forgetAll(file.path)
             files = findModels()
             choose(listOf(file))
         }
+    }
 
     /** Classify the photo at [uri] with every chosen model. */
-    fun classifyPhoto(uri: Uri) =
+    fun classifyPhoto(uri: Uri) {
+        isFresh = false
+        photoUri = uri
         work {
             show(ScreenState.Running(files, chosen, shownPhoto))
-            if (chosen.isEmpty()) throw DemoException(Problem.NO_MODEL)
+            if (chosen.isEmpty()) throw DemoException(context.getString(R.string.no_model))
             classify(context.contentResolver.photo(uri))
         }
+    }
 
     /**
      * Classify one frame of the live preview, unless the last one is still in work: then [convert] is not
@@ -133,7 +176,7 @@ class Workbench(
         worker.execute {
             val result =
                 runCatching {
-                    val model = chosen.firstOrNull() ?: throw DemoException(Problem.NO_MODEL)
+                    val model = chosen.firstOrNull() ?: throw DemoException(context.getString(R.string.no_model))
                     ShownResult(see(model.file.path, Photo(frame.getOrThrow())))
                 }
             frameInWork.set(false)
@@ -148,8 +191,8 @@ class Workbench(
             val runs = mutableListOf<BenchmarkRun>()
             publish(BenchmarkState.Running(emptyList()))
             val end =
-                attempt(abis()) {
-                    val path = chosen.firstOrNull()?.file?.path ?: throw DemoException(Problem.NO_MODEL)
+                attempt(context) {
+                    val path = chosen.firstOrNull()?.file?.path ?: throw DemoException(context.getString(R.string.no_model))
                     val model = opened.getValue(path)
                     val measured =
                         benchmark(model, plan, ::usedMb, isCanceled = isCanceled::get) {
@@ -182,10 +225,8 @@ class Workbench(
 
     private fun work(job: () -> Unit) =
         worker.execute {
-            attempt(abis(), job)?.let { show(ScreenState.Failed(files, chosen, shownPhoto, it)) }
+            attempt(context, job)?.let { show(ScreenState.Failed(files, chosen, shownPhoto, it)) }
         }
-
-    private fun abis() = Build.SUPPORTED_ABIS.joinToString()
 
     private fun show(next: ScreenState) =
         main.execute {
@@ -197,7 +238,10 @@ class Workbench(
         try {
             modelFiles(context)
         } catch (error: IOException) {
-            throw DemoException(Problem.file("The app's model", "${error.message}"), error)
+            throw DemoException(
+                context.getString(R.string.file_problem, context.getString(R.string.file_assets), "${error.message}"),
+                error,
+            )
         }
 
     private fun choose(models: List<ModelFile>) {
@@ -255,10 +299,16 @@ class Workbench(
         photo: Photo,
     ): VisionResult {
         embeddings[path]?.let { (seen, result) -> if (seen !== photo) previous[path] = result }
-        val model = opened[path] ?: throw DemoException(Problem.NO_MODEL)
+        val model = opened[path] ?: throw DemoException(context.getString(R.string.no_model))
         val result = model.run(photo)
         if (result.content is Content.Embedding) embeddings[path] = photo to result
         return result.comparedTo(previous[path])
+    }
+
+    private fun forgetAll(path: String) {
+        forgetModel(path)
+        ready.remove(path)
+        latencies.remove(path)
     }
 
     private fun forgetModel(path: String) {

@@ -4,13 +4,10 @@ import android.app.Activity
 import android.content.ContentProvider
 import android.content.ContentValues
 import android.content.Context
-import android.content.Intent
 import android.database.Cursor
 import android.graphics.Bitmap
 import android.net.Uri
-import android.os.Looper
 import android.view.accessibility.AccessibilityManager
-import android.widget.Button
 import android.widget.Spinner
 import dev.torchmobile.core.BenchmarkPlan
 import dev.torchmobile.core.RgbImage
@@ -35,7 +32,7 @@ import java.util.concurrent.Executor
 
 /** Opening, replacing and switching models: nothing that worked is lost, and each sees its own pixels. */
 @RunWith(RobolectricTestRunner::class)
-@Config(sdk = [34], application = TestApplication::class, qualifiers = "w360dp-h740dp-xhdpi")
+@Config(sdk = [35], application = TestApplication::class, qualifiers = "w360dp-h740dp-xhdpi")
 @GraphicsMode(GraphicsMode.Mode.NATIVE)
 class ModelsScreensTest {
     private val application get() = RuntimeEnvironment.getApplication() as DemoApplication
@@ -51,23 +48,12 @@ class ModelsScreensTest {
     @After
     fun asFound() = withModels()
 
-    private fun idle() = shadowOf(Looper.getMainLooper()).idle()
-
     private fun launch(): Activity =
         Robolectric
             .buildActivity(MainActivity::class.java)
             .setup()
             .get()
             .also { idle() }
-
-    private fun content(
-        name: String,
-        bytes: ByteArray,
-    ): Uri {
-        val uri = Uri.parse("content://tests/$name")
-        shadowOf(application.contentResolver).registerInputStreamSupplier(uri) { bytes.inputStream() }
-        return uri
-    }
 
     private fun open(
         name: String,
@@ -180,11 +166,7 @@ class ModelsScreensTest {
         for (error in listOf(SecurityException("no"), IllegalArgumentException("odd column"), NullPointerException())) {
             ShadowContentResolver.registerProviderInternal("broken", Broken(error))
             for (button in listOf(R.id.open, R.id.pick)) {
-                activity.findViewById<Button>(button).performClick()
-                val request = shadowOf(activity).nextStartedActivityForResult
-                val answer = Intent().setData(Uri.parse("content://broken/x.ptl"))
-                shadowOf(activity).receiveResult(request.intent, Activity.RESULT_OK, answer)
-                idle()
+                activity.answer(button, Uri.parse("content://broken/x.ptl"))
                 assertTrue("$error: ${workbench.state}", workbench.state is ScreenState.Failed)
             }
         }

@@ -3,6 +3,7 @@ package dev.torchmobile.demo
 import android.net.Uri
 import com.google.gson.JsonObject
 import com.google.gson.JsonParser
+import dev.torchmobile.core.BYTES_PER_PIXEL
 import dev.torchmobile.core.Failure
 import dev.torchmobile.core.RgbImage
 import dev.torchmobile.core.VisionError
@@ -20,12 +21,18 @@ import org.robolectric.RuntimeEnvironment
 import org.robolectric.Shadows.shadowOf
 import org.robolectric.annotation.Config
 import org.robolectric.annotation.GraphicsMode
+import java.io.ByteArrayOutputStream
+import java.io.DataOutputStream
+import java.lang.management.ManagementFactory
+import java.nio.ByteBuffer
 import java.util.Base64
+import java.util.zip.CRC32
+import java.util.zip.DeflaterOutputStream
 import kotlin.math.abs
 
 /** `tests/golden/photos.json`: the bytes that reach a model are Python's, whatever the photo. */
 @RunWith(RobolectricTestRunner::class)
-@Config(sdk = [34], application = TestApplication::class)
+@Config(sdk = [35], application = TestApplication::class)
 @GraphicsMode(GraphicsMode.Mode.NATIVE)
 class PhotosScreensTest {
     private val vectors = JsonParser.parseString(golden("photos.json")).asJsonObject
@@ -76,6 +83,72 @@ class PhotosScreensTest {
                 problem(vector, read(name, decoded(vector["bytes"].asString)))?.let { "$name: $it" }
             }
         assertEquals(emptyList<String>(), wrong)
+    }
+
+    @Test
+    fun `a photo one pixel wide is read`() {
+        val image = read("narrow.png", decoded(vectors["narrow"].asString))
+        assertEquals(listOf(20, 1), listOf(image.height, image.width))
+    }
+
+    /** A gray PNG of [width] x [height] whose levels grow from left to right, written row by row. */
+    private fun wedge(
+        width: Int,
+        height: Int,
+    ): ByteArray {
+        val row = ByteArray(width + 1) { if (it == 0) 0 else (255L * (it - 1) / width).toByte() }
+        val packed = ByteArrayOutputStream()
+        DeflaterOutputStream(packed).use { out -> repeat(height) { out.write(row) } }
+        val file = ByteArrayOutputStream()
+        val out = DataOutputStream(file)
+
+        fun chunk(
+            kind: String,
+            data: ByteArray,
+        ) {
+            val body = kind.toByteArray() + data
+            out.writeInt(data.size)
+            out.write(body)
+            out.writeInt(CRC32().apply { update(body) }.value.toInt())
+        }
+        out.writeLong(-0x76afb1b8f2f5e5f6L)
+        chunk(
+            "IHDR",
+            ByteBuffer
+                .allocate(13)
+                .putInt(width)
+                .putInt(height)
+                .put(byteArrayOf(8, 0, 0, 0, 0))
+                .array(),
+        )
+        chunk("IDAT", packed.toByteArray())
+        chunk("IEND", ByteArray(0))
+        return file.toByteArray()
+    }
+
+    @Test
+    fun `fifty megapixels are decoded as small as the model allows, within the stated memory`() {
+        val (width, height) = 8660 to 5774
+        val bytes = wedge(width, height)
+        val resolver = RuntimeEnvironment.getApplication().contentResolver
+        val uri = Uri.parse("content://tests/large.png")
+        shadowOf(resolver).registerInputStreamSupplier(uri) { bytes.inputStream() }
+        val threads = ManagementFactory.getThreadMXBean() as com.sun.management.ThreadMXBean
+        val before = threads.getThreadAllocatedBytes(Thread.currentThread().id)
+        val photo = resolver.photo(uri)
+        assertEquals(listOf(width, height), listOf(photo.width, photo.height))
+        // As for a network of 224 pixels: the short side is 721 of 512 wanted.
+        val image = photo.decode(8)
+        val allocated = threads.getThreadAllocatedBytes(Thread.currentThread().id) - before
+        assertTrue("${image.width}", image.width in listOf(width / 8, (width + 7) / 8))
+        assertTrue("${image.height}", image.height in listOf(height / 8, (height + 7) / 8))
+        for (x in 0 until image.width step 40) {
+            val level = image.bytes[3 * x].toInt() and 0xFF
+            assertTrue("$x: $level", abs(level - 255.0 * x / image.width) <= 2)
+        }
+        // The bitmap is besides, outside the heap of Java: 4 bytes a pixel of the 12.
+        val pixels = image.height.toLong() * image.width
+        assertTrue("${allocated / pixels} bytes a pixel", allocated < BYTES_PER_PIXEL * pixels)
     }
 
     @Test

@@ -1,13 +1,7 @@
 package dev.torchmobile.demo
 
-import android.app.Activity
-import android.content.Intent
 import android.net.Uri
-import android.os.Looper
-import android.widget.Button
-import android.widget.LinearLayout
 import android.widget.Spinner
-import android.widget.TextView
 import dev.torchmobile.core.Content
 import org.junit.Assert.assertEquals
 import org.junit.Assert.assertTrue
@@ -35,7 +29,7 @@ class RealApplication : DemoApplication() {
  * Runs where `tools/ui_tests.py` has made that library loadable and named a photo.
  */
 @RunWith(RobolectricTestRunner::class)
-@Config(sdk = [34], application = RealApplication::class, qualifiers = "w360dp-h960dp-xhdpi")
+@Config(sdk = [35], application = RealApplication::class, qualifiers = "w360dp-h960dp-xhdpi")
 @GraphicsMode(GraphicsMode.Mode.NATIVE)
 class RealModelTest {
     private val photo: String? = System.getProperty("photo")
@@ -48,14 +42,10 @@ class RealModelTest {
     fun `a cat is a cat, in float and in int8`() {
         val activity = Robolectric.buildActivity(MainActivity::class.java).setup().get()
         idle()
-        val badge = (activity.findViewById<LinearLayout>(R.id.badges).getChildAt(0) as TextView).text
-        assertTrue("$badge", "✓" in badge)
+        assertEquals("This phone computes what the computer did.", activity.badge())
         val uri = Uri.parse("content://tests/cat.png")
         shadowOf(application.contentResolver).registerInputStreamSupplier(uri) { File(checkNotNull(photo)).inputStream() }
-        activity.findViewById<Button>(R.id.pick).performClick()
-        val request = shadowOf(activity).nextStartedActivityForResult
-        shadowOf(activity).receiveResult(request.intent, Activity.RESULT_OK, Intent().setData(uri))
-        idle()
+        activity.answer(R.id.pick, uri)
         val models = application.workbench.state.models
         if (models.size > 1) {
             activity.findViewById<Spinner>(R.id.second).setSelection(2)
@@ -70,6 +60,4 @@ class RealModelTest {
         }
         shoot(activity, "real")
     }
-
-    private fun idle() = shadowOf(Looper.getMainLooper()).idle()
 }

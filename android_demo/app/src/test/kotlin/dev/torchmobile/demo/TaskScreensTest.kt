@@ -1,14 +1,10 @@
 package dev.torchmobile.demo
 
 import android.app.Activity
-import android.content.Intent
-import android.graphics.Bitmap
 import android.graphics.drawable.BitmapDrawable
 import android.net.Uri
-import android.os.Looper
 import android.view.View
 import android.view.ViewGroup
-import android.widget.Button
 import android.widget.ImageView
 import android.widget.LinearLayout
 import android.widget.SeekBar
@@ -26,14 +22,12 @@ import org.junit.runner.RunWith
 import org.robolectric.Robolectric
 import org.robolectric.RobolectricTestRunner
 import org.robolectric.RuntimeEnvironment
-import org.robolectric.Shadows.shadowOf
 import org.robolectric.annotation.Config
 import org.robolectric.annotation.GraphicsMode
-import java.io.ByteArrayOutputStream
 
 /** What the screen makes of a photo by each task, on stand-ins for models. */
 @RunWith(RobolectricTestRunner::class)
-@Config(sdk = [34], application = TestApplication::class, qualifiers = "w360dp-h1100dp-xhdpi")
+@Config(sdk = [35], application = TestApplication::class, qualifiers = "w360dp-h740dp-xhdpi")
 @GraphicsMode(GraphicsMode.Mode.NATIVE)
 class TaskScreensTest {
     private val application get() = RuntimeEnvironment.getApplication() as DemoApplication
@@ -47,45 +41,18 @@ class TaskScreensTest {
     @After
     fun asFound() = withModels()
 
-    private fun idle() = shadowOf(Looper.getMainLooper()).idle()
-
-    private fun content(
-        name: String,
-        bytes: ByteArray,
-    ): Uri {
-        val uri = Uri.parse("content://tests/$name")
-        shadowOf(application.contentResolver).registerInputStreamSupplier(uri) { bytes.inputStream() }
-        return uri
-    }
-
     /** A picture of 64 x 48, its colors shifted by [shift]. */
-    private fun photo(shift: Int = 0): Uri {
-        val bitmap = Bitmap.createBitmap(64, 48, Bitmap.Config.ARGB_8888)
-        for (y in 0 until 48) {
-            for (x in 0 until 64) bitmap.setPixel(x, y, -0x1000000 or (((3 * x + shift) % 256) shl 16) or (4 * y shl 8) or (40 + shift))
-        }
-        val bytes = ByteArrayOutputStream().also { bitmap.compress(Bitmap.CompressFormat.PNG, 100, it) }.toByteArray()
-        return content("photo$shift.png", bytes)
-    }
-
-    private fun Activity.answer(
-        button: Int,
-        uri: Uri,
-    ) {
-        findViewById<Button>(button).performClick()
-        val request = shadowOf(this).nextStartedActivityForResult
-        shadowOf(this).receiveResult(request.intent, Activity.RESULT_OK, Intent().setData(uri))
-        idle()
-    }
+    private fun photo(shift: Int = 0): Uri =
+        picture("photo$shift.png") { x, y -> -0x1000000 or (((3 * x + shift) % 256) shl 16) or (4 * y shl 8) or (40 + shift) }
 
     private fun launch(kind: String): Activity {
         val activity = Robolectric.buildActivity(MainActivity::class.java).setup().get()
         idle()
         activity.answer(R.id.open, content("$kind.ptl", kind.toByteArray()))
-        val badge = (activity.findViewById<LinearLayout>(R.id.badges).getChildAt(0) as TextView).text.toString()
-        assertTrue(badge, badge.startsWith("✓ $kind.ptl\nVerified on this device: 1 of 1"))
+        assertEquals("This phone computes what the computer did.", activity.badge())
+        assertTrue(activity.figures(), activity.figures().startsWith("Verified on this device: 1 of 1"))
         // Of classes speaks only the badge of what ranks them.
-        assertEquals(badge, kind == "tensor", "top-1" in badge)
+        assertEquals(activity.figures(), kind == "tensor", "top-1" in activity.figures())
         return activity
     }
 
@@ -98,15 +65,13 @@ class TaskScreensTest {
             }
         }
 
-    private fun Activity.picture() = (column().findViewById<ImageView>(R.id.picture).drawable as BitmapDrawable).bitmap
+    private fun Activity.picture() = (findViewById<ImageView>(R.id.photo).drawable as BitmapDrawable).bitmap
 
-    /** Times differ from run to run; the picture must not. */
     private fun shootStill(
         activity: Activity,
         name: String,
     ) {
-        activity.column().findViewById<TextView>(R.id.latency).text = activity.getString(R.string.latency, 12.3, 1)
-        activity.findViewById<TextView>(R.id.status).text = activity.getString(R.string.photo_size, 64, 48, 1)
+        activity.still(64, 48, 1)
         shoot(activity, name)
     }
 
@@ -119,7 +84,8 @@ class TaskScreensTest {
         assertEquals(listOf("cat", "dog"), rows.subList(1, 3).map { it.substringBefore(",") }.sorted())
         // The row of classes beside the map is no bar: the task is another.
         assertTrue("$rows", rows[3].startsWith("scene: float32 3, axes classes"))
-        assertEquals(View.GONE, activity.findViewById<View>(R.id.photo).visibility)
+        // In the photo's place, so not beside it as well.
+        assertEquals(View.GONE, activity.column().findViewById<View>(R.id.picture).visibility)
         // Row 16 and column 9 of the network: pixel 24 and 8 + 13.5 of the photo.
         val shown = activity.picture()
         assertEquals(halfOver(classColor(1), 0xFF000000.toInt() or (3 * 21 shl 16) or (4 * 24 shl 8) or 40), shown.getPixel(21, 24))
@@ -169,7 +135,8 @@ class TaskScreensTest {
         // Not sure: a ring, and the photo in its middle.
         assertEquals(photoAt(32, 36), shown.getPixel(320, 360), within = 4)
         assertTrue((300..340).any { shown.getPixel(it, 360) == classColor(2) })
-        assertEquals(View.GONE, activity.findViewById<View>(R.id.photo).visibility)
+        // In the photo's place, so not beside it as well.
+        assertEquals(View.GONE, activity.column().findViewById<View>(R.id.picture).visibility)
         shootStill(activity, "points")
     }
 
@@ -194,7 +161,7 @@ class TaskScreensTest {
         activity.answer(R.id.pick, photo())
         assertEquals(listOf("Black, 0", "White, 1"), activity.rows())
         assertEquals(View.VISIBLE, activity.findViewById<View>(R.id.photo).visibility)
-        val shown = activity.picture()
+        val shown = (activity.column().findViewById<ImageView>(R.id.picture).drawable as BitmapDrawable).bitmap
         assertEquals(listOf(32, 32), listOf(shown.width, shown.height))
         assertEquals(0xFF000000.toInt(), shown.getPixel(0, 0))
         assertEquals(0xFFFFFF00.toInt(), shown.getPixel(31, 31))
@@ -239,7 +206,7 @@ class TaskScreensTest {
         val activity = launch("tensor")
         assertTrue(application.workbench.state is ScreenState.Ready)
         for (id in listOf(R.id.pick, R.id.camera, R.id.live)) assertFalse(activity.findViewById<View>(id).isEnabled)
-        assertTrue(activity.findViewById<View>(R.id.benchmark).isEnabled)
+        assertTrue(activity.menuItem(R.id.benchmark).isEnabled)
         val status = activity.findViewById<TextView>(R.id.status).text
         assertTrue("$status", "tensor.ptl takes tensors, not photos" in status)
         shoot(activity, "tensor")

@@ -19,28 +19,30 @@ class Photo(
 internal fun RgbImage.shrunk(sample: Int): RgbImage {
     if (sample <= 1 || sample > minOf(height, width)) return this
     val (rows, columns) = height / sample to width / sample
-    val area = sample * sample
-
-    fun averaged(
-        row: Int,
-        column: Int,
-        level: (pixel: Int) -> Int,
-    ): Byte {
-        var sum = 0
-        for (y in row * sample until (row + 1) * sample) {
-            for (x in column * sample until (column + 1) * sample) sum += level(y * width + x)
-        }
-        return ((sum + area / 2) / area).toByte()
+    val colors = ByteArray(3 * rows * columns)
+    val opacity = alpha?.let { ByteArray(rows * columns) }
+    for (at in 0 until rows * columns) {
+        val first = at / columns * sample * width + at % columns * sample
+        for (channel in 0 until 3) colors[3 * at + channel] = average(bytes, 3 * first + channel, 3, 3 * width, sample)
+        opacity?.set(at, average(checkNotNull(alpha), first, 1, width, sample))
     }
-    val colors =
-        ByteArray(3 * rows * columns) { at ->
-            averaged(at / 3 / columns, at / 3 % columns) { bytes[3 * it + at % 3].toInt() and 0xFF }
-        }
-    val opacity =
-        alpha?.let { levels ->
-            ByteArray(rows * columns) { at -> averaged(at / columns, at % columns) { levels[it].toInt() and 0xFF } }
-        }
     return RgbImage(rows, columns, colors, opacity)
+}
+
+/** The mean of [sample] x [sample] levels, the next in a row [across] bytes away and the next row [down]. */
+private fun average(
+    levels: ByteArray,
+    first: Int,
+    across: Int,
+    down: Int,
+    sample: Int,
+): Byte {
+    var sum = 0
+    for (y in 0 until sample) {
+        for (x in 0 until sample) sum += levels[first + y * down + x * across].toInt() and 0xFF
+    }
+    val area = sample * sample
+    return ((sum + area / 2) / area).toByte()
 }
 
 /** Throw where a photo of these sides is not for a model with these [bounds]. */

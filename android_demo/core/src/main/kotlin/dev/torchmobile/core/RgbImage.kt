@@ -95,18 +95,10 @@ fun RgbImage.upright(orientation: Int): RgbImage {
     val newWidth = if (swapped) height else width
     val turned = ByteArray(bytes.size)
     val turnedAlpha = alpha?.let { ByteArray(it.size) }
-    // The stored pixel of the first upright one, and how far it is to the next in its row and column.
-    val last = height * width - 1
-    val (first, across, down) =
-        when (orientation) {
-            2 -> Triple(width - 1, -1, width)
-            3 -> Triple(last, -1, -width)
-            4 -> Triple(last - (width - 1), 1, -width)
-            5 -> Triple(0, width, 1)
-            6 -> Triple(last - (width - 1), -width, 1)
-            7 -> Triple(last, -width, -1)
-            else -> Triple(width - 1, width, -1)
-        }
+    val walk = Walk.of(orientation, width, height)
+    val first = walk.y * width + walk.x
+    val across = walk.acrossY * width + walk.acrossX
+    val down = walk.downY * width + walk.downX
     var at = 0
     for (y in 0 until newHeight) {
         var pixel = first + y * down
@@ -120,4 +112,39 @@ fun RgbImage.upright(orientation: Int): RgbImage {
         }
     }
     return RgbImage(newHeight, newWidth, turned, turnedAlpha)
+}
+
+/**
+ * How the stored pixels are met when the upright ones are walked in C order: where the first one lies, and how
+ * far it is to the next in its row and column.
+ */
+internal class Walk private constructor(
+    val x: Int,
+    val y: Int,
+    val acrossX: Int,
+    val acrossY: Int,
+    val downX: Int,
+    val downY: Int,
+) {
+    companion object {
+        /** For an EXIF [orientation] (others than 2 to 8 count as 1) of a stored image of [width] x [height]. */
+        fun of(
+            orientation: Int,
+            width: Int,
+            height: Int,
+        ): Walk {
+            val right = width - 1
+            val bottom = height - 1
+            return when (orientation) {
+                2 -> Walk(right, 0, -1, 0, 0, 1)
+                3 -> Walk(right, bottom, -1, 0, 0, -1)
+                4 -> Walk(0, bottom, 1, 0, 0, -1)
+                5 -> Walk(0, 0, 0, 1, 1, 0)
+                6 -> Walk(0, bottom, 0, -1, 1, 0)
+                7 -> Walk(right, bottom, 0, -1, -1, 0)
+                8 -> Walk(right, 0, 0, 1, -1, 0)
+                else -> Walk(0, 0, 1, 0, 0, 1)
+            }
+        }
+    }
 }

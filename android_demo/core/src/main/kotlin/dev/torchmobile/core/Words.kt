@@ -32,7 +32,7 @@ fun withUnit(
 ): String = if (unit == null || !value.isFinite()) decimal(value) else "${decimal(value)} $unit"
 
 /** A small number with two digits and an exponent, as C's `%.1e`. */
-internal fun scientific(value: Double): String {
+fun scientific(value: Double): String {
     if (!value.isFinite()) return NO_NUMBER
     if (value == 0.0) return "0.0e+00"
     val rounded = BigDecimal(value).round(MathContext(2, RoundingMode.HALF_EVEN))
