@@ -130,3 +130,14 @@ def test_what_the_system_asks_is_in_both_languages() -> None:
     assert "Kamera" in camera["de"]["stringUnit"]["value"]
     project = (APP / "LiteDemo.xcodeproj/project.pbxproj").read_text(encoding="utf-8")
     assert re.search(r"knownRegions = \(\s*en,\s*de,", project)
+
+
+def test_the_photo_on_the_screen_is_never_decoded_whole() -> None:
+    """A photo of 48 megapixels would take 195 MB: the screen gets a smaller one."""
+    sources = "".join(path.read_text(encoding="utf-8") for path in (APP / "App").glob("*.swift"))
+    assert not re.search(r"UIImage\((?:data|contentsOfFile):", sources)
+    made = re.search(r"func smallPicture.*?\n}\n", sources, re.S)
+    assert made
+    assert "kCGImageSourceThumbnailMaxPixelSize as String: shownSide" in made.group()
+    assert "UIImage(cgImage: $0)" in made.group()
+    assert sources.count("UIImage(") == 1
