@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from .options import PreprocessingChoice as PreprocessingChoice
     from .package.sign import sign as sign
     from .recipes import QuantizeRecipe as QuantizeRecipe
+    from .training import TrainingOptions as TrainingOptions
 
 __version__ = "0.2.0.dev0"
 
@@ -27,6 +28,7 @@ _HOMES = {
     "ExportError": "errors",
     "PreprocessingChoice": "options",
     "QuantizeRecipe": "recipes",
+    "TrainingOptions": "training",
     "export": "api",
     "load": "artifact",
     "sign": "package.sign",

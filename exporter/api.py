@@ -32,6 +32,7 @@ from .options import (
 )
 from .progress import Clock, Listener, silent
 from .recipes import QuantizeRecipe
+from .training import TrainingOptions
 
 # Old keywords, refused with the new one named.
 _RENAMED = {"runtime": "target", "device": "run_on"}
@@ -64,6 +65,7 @@ def export(
     evaluate: Path | str | None = None,
     train: Path | str | None = None,
     checkpoint: Path | str | None = None,
+    training: TrainingOptions | None = None,
     budget: Budget | None = None,
     disable: Collection[str] = (),
     verify: bool = True,
@@ -85,8 +87,9 @@ def export(
     names. `quantize` makes it int8: a recipe or its name, or
     `"auto"` or several recipes, of which the one with the least work within `budget` is taken.
     `calibration` is a folder of typical images (or `"noise"`), `evaluate` one to judge candidates
-    on; `train` and `checkpoint` are for QAT. `on_step` is called with each step's name,
-    `on_progress(what, done, total)` how far a long one is.
+    on; `train` and `checkpoint` are for QAT, and `training` says how it trains and on which device.
+    `on_step` is called with each step's name, `on_progress(what, done, total)` how far a long one
+    is.
 
     Raises `ExportError` and its subclasses; then nothing was written.
     """
@@ -126,6 +129,7 @@ def export(
                 evaluate=_path(evaluate),
                 train=_path(train),
                 checkpoint=_path(checkpoint),
+                training=training or TrainingOptions(),
                 budget=budget,
             ),
         )

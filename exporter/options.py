@@ -22,6 +22,7 @@ from .checks import (
 )
 from .errors import QuantizeError, RecipeError, UsageError
 from .recipes import AUTO, CALIBRATED, QAT, RECIPES, QuantizeRecipe, no_meaning, recipes_named
+from .training import TrainingOptions
 
 # Its real weights come with a package.
 DEFAULT_MODEL = "tf_efficientnet_lite0"
@@ -126,7 +127,7 @@ class QuantizeOptions:
     `calibration` and `evaluate` are folders of images (class folders give accuracy); the first may
     hold network inputs as .npy or .npz files, or be one. `calibration="noise"` asks for noise by
     name. `train` is for QAT: class folders named like the labels, or plain images to distill on;
-    `checkpoint` is resumed where it exists.
+    `checkpoint` is resumed where it exists. `training` says on which device, and how QAT trains.
 
     Raises RecipeError for an option that the recipe has no use for, UsageError for one it lacks.
     """
@@ -137,6 +138,7 @@ class QuantizeOptions:
     evaluate: Path | None = None
     train: Path | None = None
     checkpoint: Path | None = None
+    training: TrainingOptions = field(default_factory=TrainingOptions)
     budget: Budget | None = None
 
     def __post_init__(self) -> None:
@@ -165,7 +167,10 @@ class QuantizeOptions:
             "--calibration-images": (self.calibration_images, (*CALIBRATED, AUTO)),
             "--train": (self.train, QAT),
             "--checkpoint": (self.checkpoint, QAT),
+            **{option: (value, QAT) for option, value in self.training.given().items()},
         }
+        if self.training.accelerator != "cpu":
+            options["--accelerator"] = (self.training.accelerator, (*CALIBRATED, AUTO))
         if self.budget == Budget() and asked != AUTO:
             raise no_meaning("budget", asked, (AUTO,))
         if self.budget is not None:

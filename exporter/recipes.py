@@ -23,6 +23,7 @@ Scheme = Literal["xnnpack", "qnnpack"]
 Observer = Literal["auto", "minmax", "moving_average", "histogram"]
 Granularity = Literal["per_tensor", "per_channel"]
 WeightRounding = Literal["auto", "compensated", "nearest"]
+ActivationRanges = Literal["fixed", "learned"]
 
 AUTO = "auto"
 
@@ -33,6 +34,7 @@ _CHOICES: dict[str, tuple[str, ...]] = {
     "observer": get_args(Observer),
     "granularity": get_args(Granularity),
     "rounding": get_args(WeightRounding),
+    "ranges": get_args(ActivationRanges),
 }
 
 # The methods that an option says something to. A seed is never refused: random weights have one.
@@ -50,6 +52,7 @@ _MEANT_FOR: dict[str, tuple[QuantizeMethod, ...]] = {
     "cheap_activations": CALIBRATED,
     "epochs": QAT,
     "learning_rate": QAT,
+    "ranges": QAT,
     "seed": get_args(QuantizeMethod),
 }
 _OPTION_NAMES = {"cheap_activations": "--disable cheap-activations"}
@@ -68,6 +71,7 @@ class RecipeOptions(TypedDict, total=False):
     cheap_activations: bool | None
     epochs: int | None
     learning_rate: float | None
+    ranges: ActivationRanges | None
     seed: int | None
 
 
@@ -85,7 +89,8 @@ class QuantizeRecipe:
     convolutions for least error in their outputs, `nearest` for least error in the weights; `auto`
     keeps what leaves less noise in the network's output on the calibration images.
     `cheap_activations` takes polynomials for GELU and softmax next to int8 (scheme xnnpack),
-    where their error is below a step.
+    where their error is below a step. `ranges` of activations are fixed by calibration, or learned
+    with the weights (qat only).
 
     Raises RecipeError for a value that does not exist, and for a field that says nothing to the
     method (`epochs` of a dynamic recipe).
@@ -103,6 +108,7 @@ class QuantizeRecipe:
     epochs: int = 3
     learning_rate: float = 2e-5
     seed: int = 0
+    ranges: ActivationRanges = "fixed"
 
     def __post_init__(self) -> None:
         require_types(self, RecipeError)
@@ -193,6 +199,9 @@ class QuantizeRecipe:
     def describe(self) -> dict[str, str]:
         """Return one row of the table of recipes: what becomes int8, and when."""
         weight = f"int8, symmetric, {self.granularity.replace('_', ' ')}"
+        ranges = "fixed by calibration before training"
+        if self.ranges == "learned":
+            ranges = "found by calibration and learned on"
         number = "qint8" if self.scheme == "xnnpack" else "quint8"
         rows = {
             "none": ("float32", "float32", "-", "-"),
@@ -211,7 +220,7 @@ class QuantizeRecipe:
             "qat": (
                 "Conv2d, Linear (+ BatchNorm, ReLU, ReLU6)",
                 f"{weight}, learned with int8 simulated",
-                f"{number}, per tensor, range fixed by calibration before training",
+                f"{number}, per tensor, range {ranges}",
                 "images to train on, with labels or without (distillation)",
             ),
         }

@@ -9,7 +9,7 @@ import timm
 import torch
 from torch import Tensor, nn
 
-from exporter.quantize.qat import TrainingSet
+from exporter.quantize.training_data import TrainingSet
 
 FASHION_CHECKPOINT = Path(__file__).with_name("data") / "fashion_vit.safetensors"
 FASHION_DATA = Path("/usr/share/datasets/fashion-mnist")

@@ -22,7 +22,7 @@ FLOORS = {
     "exporter": (
         ("errors", "notes", "progress", "quiet"),
         ("checks", "guard"),
-        ("recipes", "image", "package", "install", "outputs", "postprocess"),
+        ("recipes", "training", "image", "package", "install", "outputs", "postprocess"),
         ("options", "evaluation", "trial", "culprit"),
         ("environment", "agreement"),
         ("inputs", "meaning"),
@@ -229,6 +229,8 @@ TESTED_ELSEWHERE: dict[str, str] = {
     "exporter/lower/lowered.py": "a value alone; lower/test_lower.py, executorch/test_lower.py",
     "runtime_check/runtimes/run.py": "values and errors alone; test_host.py and test_runner.py",
     "runtime_check/runtimes/child.py": "the other side of test_host.py's pipe",
+    "exporter/quantize/course.py": "the steps of qat's loop; test_qat.py and test_processes.py",
+    "exporter/quantize/pixels.py": "quantize/test_training_data.py",
     "runtime_check/device/errors.py": "classes alone; device/test_install.py",
     "runtime_check/device/cli.py": "device/test_install.py runs it",
     "runtime_check/testing/archives.py": "artifact/test_archive.py is made of it",

@@ -142,6 +142,17 @@ def export(
     epochs: quantization.Epochs = None,
     learning_rate: quantization.LearningRate = None,
     checkpoint: quantization.Checkpoint = None,
+    ranges: quantization.Ranges = None,
+    accelerator: quantization.Accelerator = "cpu",
+    precision: quantization.Precision = "32",
+    augment: quantization.Augment = "none",
+    workers: quantization.Workers = 0,
+    batch_size: quantization.BatchSize = 32,
+    warmup: quantization.Warmup = 0.05,
+    ema: quantization.Ema = None,
+    balanced: quantization.Balanced = False,
+    patience: quantization.Patience = None,
+    log_dir: quantization.LogDir = None,
     json: options.Json = False,
     quiet: options.Quiet = False,
     traceback: options.Traceback = False,
@@ -157,6 +168,7 @@ def export(
     from ..api import export as run_export
     from ..options import Budget, PreprocessingChoice
     from ..recipes import recipes_named
+    from ..training import TrainingOptions
 
     formats = formats_named(format)
     recipe = recipes_named(
@@ -171,10 +183,23 @@ def export(
         equalize=equalize,
         epochs=epochs,
         learning_rate=learning_rate,
+        ranges=ranges,
         seed=seed,
     )
     budget = Budget(
         max_accuracy_drop=max_accuracy_drop, min_agreement=min_agreement, min_sqnr_db=min_sqnr
+    )
+    training = TrainingOptions(
+        accelerator=accelerator,
+        precision=precision,
+        workers=workers,
+        batch_size=batch_size,
+        augment=augment,
+        warmup=warmup,
+        ema=ema,
+        balanced=balanced,
+        patience=patience,
+        log_dir=log_dir,
     )
     choice = PreprocessingChoice(
         interpolation=interpolation,
@@ -215,6 +240,7 @@ def export(
             evaluate=evaluate,
             train=train,
             checkpoint=checkpoint,
+            training=training,
             budget=None if budget == Budget() else budget,
             verify=verify,
             run_on=run_on,

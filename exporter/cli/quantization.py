@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from runtime_check.choices import choice
 
-from .. import recipes
+from .. import recipes, training
 
 Quantize = Annotated[
     str,
@@ -163,4 +163,64 @@ Checkpoint = Annotated[
         help="QAT: checkpoint to resume from and to save to.",
         rich_help_panel="Quantization",
     ),
+]
+
+
+def _training(name: str, help: str, metavar: str | None = None) -> Any:
+    return typer.Option(name, metavar=metavar, help=help, rich_help_panel="Training")
+
+
+Ranges = Annotated[
+    recipes.ActivationRanges | None,
+    choice(
+        "--ranges",
+        literal=recipes.ActivationRanges,
+        help="QAT: ranges of activations. fixed: by calibration. learned: with the weights (LSQ).",
+        panel="Training",
+    ),
+]
+Accelerator = Annotated[
+    training.Accelerator,
+    choice(
+        "--accelerator",
+        literal=training.Accelerator,
+        help="Device to calibrate, judge and train on; conversion is the CPU's.",
+        panel="Training",
+    ),
+]
+Precision = Annotated[
+    training.Precision,
+    choice(
+        "--precision",
+        literal=training.Precision,
+        help="QAT: precision of matrix products.",
+        panel="Training",
+    ),
+]
+Augment = Annotated[
+    training.Augmentation,
+    choice(
+        "--augment",
+        literal=training.Augmentation,
+        help="QAT: timm's augmentation. light: crops and flips. rand: RandAugment too.",
+        panel="Training",
+    ),
+]
+Workers = Annotated[int, _training("--workers", "QAT: processes that read images.", "N")]
+BatchSize = Annotated[int, _training("--batch-size", "QAT: images of a step, a process.", "N")]
+Warmup = Annotated[
+    float, _training("--warmup", "QAT: share of the steps in which the learning rate rises.")
+]
+Ema = Annotated[
+    float | None,
+    _training("--ema", "QAT: decay of an average of the weights, which is then kept.", "DECAY"),
+]
+Balanced = Annotated[bool, _training("--balanced", "QAT: draw every class equally often.")]
+Patience = Annotated[
+    int | None,
+    _training("--patience", "QAT: epochs without a better one after which it ends.", "N"),
+]
+LogDir = Annotated[
+    Path | None,
+    _training("--log-dir", "QAT: folder for metrics.csv, and TensorBoard where installed.", "DIR"),
 ]

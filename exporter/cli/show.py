@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -92,7 +93,8 @@ def ledger_table(rows: Sequence[LedgerRow], title: str) -> Table:
 @contextmanager
 def progress(enabled: bool) -> Iterator[tuple[Callable[[str], None], Listener]]:
     """Show which step is running, and how far a long one is; yield the listeners of `export`."""
-    if not (enabled and stderr.is_terminal):
+    first = os.environ.get("RANK", "0") == "0"  # of processes that `torchrun` started
+    if not (enabled and first and stderr.is_terminal):
         yield (lambda step: None), (lambda what, done, total: None)
         return
     from rich.console import Group

@@ -93,7 +93,11 @@ class ImageFolder:
 
     def load(self, indices: Sequence[int], reader: Reader) -> Tensor:
         """Read images through `reader`; return the batch N,C,H,W."""
-        return torch.stack([reader(_again(self.paths[i], self.color)) for i in indices])
+        return torch.stack([reader(photo) for photo in self.read(indices)])
+
+    def read(self, indices: Sequence[int]) -> list[np.ndarray]:
+        """Decode images again, uint8 H,W,C each."""
+        return [_again(self.paths[i], self.color) for i in indices]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -265,8 +269,11 @@ def open_folder(
     labels: Sequence[str] | None = None,
     limit: int | None = None,
     color: Color = "RGB",
+    keep: Callable[[np.ndarray], None] | None = None,
 ) -> ImageFolder:
     """Look at every image of `folder`, or at `limit` from all over it, to be read in `color` later.
+
+    `keep` is given the pixels of each that can serve, in order, so that nothing is decoded twice.
 
     `labels` are the model's, in order. Where the folder has subfolders they must carry the labels'
     names (upper and lower case, spaces, `-` and `_` alike) or numbers, and give the classes; a
@@ -280,8 +287,10 @@ def open_folder(
     skipped = list(found.closed)
     for path in files:
         try:
-            read_photo(path, color=color, name=_inside(path, folder))
+            pixels = read_photo(path, color=color, name=_inside(path, folder))
             fit.append(path)
+            if keep is not None:
+                keep(pixels)
         except UnfitImage as error:
             skipped.append(error.skipped)
     if not fit:

@@ -19,6 +19,7 @@ much). The phone is what counts; `--disable cheap-activations` keeps the exact o
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -103,6 +104,45 @@ class PolynomialGelu(nn.Module):
         return x
 
 
+class _FittedGelu(torch.autograd.Function):
+    """GELU as fitted; its gradient is that of the exact one, which is a single operator.
+
+    The two differ by what the fit is off, below a step of int8.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, fit: GeluFit) -> Tensor:
+        ctx.save_for_backward(x)
+        z = x.clamp(-fit.bound, fit.bound) if fit.clamped else x
+        t = (z * z).sub_(fit.center)
+        t.mul_(t).add_(fit.height).mul_(fit.slope * z)
+        return t.add_(0.5).mul_(x)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
+        (x,) = ctx.saved_tensors
+        return torch.ops.aten.gelu_backward(grads[0], x), None
+
+
+class _PowerSoftmax(torch.autograd.Function):
+    """Softmax of `scale * x` as exported; its gradient is that of the exact one."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, scale: float) -> Tensor:
+        z = (x - x.amax([-1], True)).mul_(scale / _RADIUS).add_(_SHIFT).clamp_min_(0.0)
+        power = z.mul_(z).add_(_FLOOR).pow_(2**_SQUARINGS)
+        out = power.div_(power.sum([-1], True))
+        ctx.save_for_backward(out)
+        ctx.scale = scale
+        return out
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
+        (out,) = ctx.saved_tensors
+        exact = torch.ops.aten._softmax_backward_data(grads[0], out, -1, out.dtype)
+        return exact.mul_(ctx.scale), None
+
+
 class SimulatedGelu(nn.Module):
     """A GELU between two int8 layers: exact until a fit is settled and simulation is on."""
 
@@ -124,8 +164,8 @@ class SimulatedGelu(nn.Module):
         if fit is None or not self.simulating:
             exact: Tensor = self.gelu(x)
             return exact
-        z = x.clamp(-fit.bound, fit.bound) if fit.clamped else x
-        return x * (0.5 + fit.slope * z * ((z * z - fit.center) ** 2 + fit.height))
+        made: Tensor = _FittedGelu.apply(x, fit)  # type: ignore[no-untyped-call]  # torch
+        return made
 
     def convert(self) -> nn.Module:
         """Return what is exported."""
@@ -176,10 +216,7 @@ class SimulatedSoftmax(nn.Module):
         """Compute softmax of `scale * x` over its last dimension."""
         if not self.simulating:
             return functional.softmax(x * self.scale, -1)
-        largest = x.amax([-1], True)
-        z = (_SHIFT + (x - largest) * (self.scale / _RADIUS)).clamp_min(0.0)
-        power = (z * z + _FLOOR) ** (2**_SQUARINGS)
-        out: Tensor = power / power.sum([-1], True)
+        out: Tensor = _PowerSoftmax.apply(x.float(), self.scale)  # type: ignore[no-untyped-call]  # torch
         return out
 
     def convert(self) -> nn.Module:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
+import torch
 from torch import fx, nn
 
 from runtime_check.metrics import CLASSES, Metric
@@ -15,6 +16,7 @@ from ..options import NO_TRAINING_IMAGES
 from ..progress import Listener, silent
 from ..recipes import QuantizeRecipe
 from ..rewrites.watch import Example
+from ..training import TrainingOptions
 from .calibrate import calibrate, check_calibration, first_image
 from .convert import convert, kernel_steps
 from .describe import (
@@ -28,7 +30,9 @@ from .describe import (
 from .dynamic import apply_dynamic
 from .engine import quantized_engine, require_phone_packing
 from .place import Simulated, simulate_int8
-from .qat import Trained, TrainingSet, fine_tune
+from .processes import device_for
+from .qat import Trained, fine_tune
+from .training_data import TrainingSet
 
 # A kernel may round otherwise than the simulation by a step here and there, never everywhere.
 # Measured: 0.0 to 0.2 steps on average, on XNNPACK and QNNPACK.
@@ -43,7 +47,7 @@ class QuantizeImages:
     (static and QAT). Of a network of several inputs, each is the arguments of one call.
     `allow_noise` accepts noise as calibration, for random weights. `train` and `checkpoint`
     (resumed when it exists) are for QAT; `at_once` is how many images the network takes, where it
-    takes no other number.
+    takes no other number. `training` says on which device, and how QAT trains.
     """
 
     example: Example
@@ -52,6 +56,7 @@ class QuantizeImages:
     train: TrainingSet | None = None
     checkpoint: Path | None = None
     at_once: int | None = None
+    training: TrainingOptions = field(default_factory=TrainingOptions)
 
 
 def quantize(
@@ -87,6 +92,7 @@ def quantize(
         simulated = simulate_int8(module, recipe, example=images.example, calibration=batches)
         if not simulated.layers:
             raise nothing_quantized(module, recipe, simulated.float_layers)
+        simulated.module.to(_calibrates_on(images.training))
         calibrate(simulated, batches, metric=metric, tell=tell)
         trained = None
         if recipe.method == "qat" and images.train is not None:
@@ -95,11 +101,19 @@ def quantize(
                 module,
                 images.train,
                 metric=metric,
+                training=images.training,
                 at_once=images.at_once,
                 checkpoint=images.checkpoint,
                 tell=tell,
             )
+        simulated.module.to("cpu")  # where int8 kernels are packed
         return finish(simulated, first_image(batches[0]), trained=trained)
+
+
+def _calibrates_on(training: TrainingOptions) -> torch.device:
+    """Return where to calibrate; sums of ranges and roundings are in float64, which MPS lacks."""
+    device = device_for(training.accelerator)
+    return torch.device("cpu") if device.type == "mps" else device
 
 
 def finish(simulated: Simulated, example: Example, *, trained: Trained | None = None) -> Quantized:

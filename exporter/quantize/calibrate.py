@@ -15,7 +15,7 @@ from ..errors import CalibrationError
 from ..progress import Listener, silent
 from ..recipes import WeightRounding
 from ..rewrites.watch import Example, arguments, hooks
-from .evaluate import noise, run_batches
+from .evaluate import device_of, noise, on_device, run_batches
 from .place import CalibrationChoice, Simulated
 from .ranges import CLIPPINGS, Clipping
 
@@ -103,9 +103,10 @@ def calibrate(
     simulated.simulate(())
     images, total = 0, sum(images_in(batch) for batch in calibration)
     few: list[Example] = []
+    device = device_of(simulated.module)
     with torch.no_grad():
         for batch in calibration:
-            simulated.module(*arguments(batch))
+            simulated.module(*on_device(arguments(batch), device))
             if images < (enough := _enough_to_choose_by(batch)):
                 few.append(batch[: enough - images] if isinstance(batch, Tensor) else batch)
             images += images_in(batch)
@@ -180,7 +181,10 @@ def _correct_means(simulated: Simulated, images: Tensor, metric: Metric = CLASSE
     before = {name: layer.bias_shift for name, layer in layers.items()}
     # Made before the passes: between their large tensors, small ones that stay would keep the
     # memory of those freed from being given back (benchmarks/export_cost shows it as peak).
-    means = {name: torch.zeros(len(layer.layer.weight)) for name, layer in layers.items()}
+    means = {
+        name: layer.layer.weight.new_zeros(len(layer.layer.weight))
+        for name, layer in layers.items()
+    }
     shifts = {n: means[n].clone() if s is None else s.clone() for n, s in before.items()}
     calls: Counter[str] = Counter()
     enough: set[str] = set()
@@ -231,6 +235,11 @@ def _settle_grids(simulated: Simulated) -> None:
     for layer in simulated.layers.values():
         if source := layer.reads_from or layer.on_grid_of:
             layer.settle(incoming=simulated.layers[source].grids[1])
+    settle_gelus(simulated)
+
+
+def settle_gelus(simulated: Simulated) -> None:
+    """Fit each GELU to the grids that its neighbors have now."""
     for gelu in simulated.gelus.values():
         given = simulated.layers[gelu.source].grids[1]
         low, high = (given.scale * (code - given.zero_point) for code in (-128, 127))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -86,10 +86,29 @@ def _reaches(accuracy: Accuracy, least: float) -> bool:
     return accuracy.sqnr_db is not None and accuracy.sqnr_db >= least - 1e-9
 
 
-def run_batches(module: Runner, batches: Sequence[Example]) -> list[list[Tensor]]:
-    """Run `module` over `batches` without gradients; return the flat outputs of each."""
+def device_of(module: Runner) -> torch.device:
+    """Return where a module's weights are; the CPU for what has none."""
+    weights = module.parameters() if isinstance(module, nn.Module) else iter(())
+    first = next(iter(weights), None)
+    return torch.device("cpu") if first is None else first.device
+
+
+def on_device(tensors: Sequence[Tensor], device: torch.device) -> list[Tensor]:
+    """Return the tensors there; those that are there already are not copied."""
+    return [tensor.to(device, non_blocking=True) for tensor in tensors]
+
+
+def run_batches(module: Runner, batches: Iterable[Example]) -> list[list[Tensor]]:
+    """Run `module` where it is over `batches`, without gradients; flat outputs of each, on the CPU.
+
+    Batches may be made one by one.
+    """
+    device = device_of(module)
     with torch.no_grad():
-        return [flatten(module(*arguments(batch))) for batch in batches]
+        return [
+            [tensor.cpu() for tensor in flatten(module(*on_device(arguments(batch), device)))]
+            for batch in batches
+        ]
 
 
 def judge(

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from runtime_check.metrics import Metric
 
@@ -16,7 +16,7 @@ from ..errors import UsageError
 from ..evaluation import MOST_IMAGES
 from ..image.arguments import read_arguments
 from ..image.folders import BATCH, SkippedImages, open_folder, read_batches, skipped_for
-from ..image.preprocess import COLORS
+from ..image.preprocess import COLORS, Preprocess
 from ..image.read import Color
 from ..image.samples import tensor_samples
 from ..notes import Note
@@ -33,7 +33,7 @@ from ..progress import Listener
 from ..rewrites.watch import Example
 from .auto import Exam
 from .calibrate import check_calibration
-from .qat import TrainingSet, training_set
+from .training_data import TrainingSet, training_set
 
 _NOISY = "CALIBRATED ON NOISE: the ranges mean nothing for real images."
 
@@ -61,7 +61,7 @@ class Photos:
         """Turn uint8 H,W,C into the network's input C,H,W; raises as `require`."""
         return run(self.require(), (torch.from_numpy(pixels),))[0][0]
 
-    def require(self) -> nn.Module:
+    def require(self) -> Preprocess:
         """Return the preprocessing; raise `UsageError` where none is stated."""
         reader = self.plan.reader
         if reader is not None:
@@ -127,10 +127,8 @@ def training_images(
     """Open the folder to train on, where there is one; classes are labels of classifiers alone."""
     if options.train is None:
         return None, ()
-    photos = Photos(plan=plan)
-    photos.require()
     labels = plan.source.labels if metric.kind == "classes" else None
-    train = training_set(options.train, photos.read, labels=labels, color=photos.color)
+    train = training_set(options.train, Photos(plan=plan).require(), labels=labels)
     return train, skipped_for("training", train.skipped)
 
 

@@ -9,6 +9,9 @@ int8 saturates; and the range then spends no codes on values the clamp would thr
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
+
 import torch
 from torch import Tensor, nn
 
@@ -58,6 +61,8 @@ class SimulatedLayer(nn.Module):
         self.simulating = False
         self.clipping: Clipping = "observer"
         self._grids: tuple[Range, Range] | None = None
+        # Logarithms of the grids' scales while they are learned; layers that share a grid share it.
+        self.learned: nn.ParameterList | None = None
         self._seen: dict[int, ObservedGrids] = {}  # choosing by histogram is slow
         # A buffer, so that checkpoints of a fine-tuning hold it.
         self._scales: Tensor | None
@@ -130,6 +135,14 @@ class SimulatedLayer(nn.Module):
         assert self._input_sum is not None
         return mean_effect(self.layer, error, self._input_sum / self._input_count)
 
+    def take_learned(self) -> None:
+        """Fix both grids at the scales that were learned; zero points stay."""
+        if self.learned is not None:
+            scales = [float(p.detach().exp()) for p in self.learned]
+            grids = zip(self.grids, scales, strict=True)
+            first, second = (replace(grid, scale=scale) for grid, scale in grids)
+            self._grids = (first, second)
+
     def begin_training(self) -> None:
         """Make the corrected bias the layer's own, for the optimizer to go on from."""
         bias = self.int8_bias()
@@ -195,7 +208,7 @@ class SimulatedLayer(nn.Module):
                 self._count_input(x)
         weight = self.layer.weight
         if self.simulating:
-            x = fake_quantize(x, self._live_grid(0) if live else self.grids[0], self.dtype)
+            x = self._on_grid(x, 0, live)
             weight = self.int8_weight()
         bias = self.int8_bias() if self.simulating else self.layer.bias
         if isinstance(self.layer, nn.Conv2d):
@@ -208,8 +221,26 @@ class SimulatedLayer(nn.Module):
         if self.watching:
             self.output_observer(y.detach())
         if self.simulating:
-            y = fake_quantize(y, self._live_grid(1) if live else self.grids[1], self.dtype)
+            y = self._on_grid(y, 1, live)
         return y
+
+    def _on_grid(self, x: Tensor, which: int, live: bool) -> Tensor:
+        """Round the input (0) or the output (1) to its grid, the one being learned where it is."""
+        grid = self._live_grid(which) if live else self.grids[which]
+        scale = None if self.learned is None else self.learned[which].exp()
+        return fake_quantize(x, grid, self.dtype, scale)
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> SimulatedLayer:
+        """Move what is no buffer, too: buffers would be in every checkpoint."""
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]  # torch
+        for name in ("bias_shift", "wanted_mean", "_input_sum", "_codes"):
+            if (tensor := getattr(self, name)) is not None:
+                setattr(self, name, fn(tensor))
+        self.roundings = {
+            rounding: (None if codes is None else fn(codes), fn(shift))
+            for rounding, (codes, shift) in self.roundings.items()
+        }
+        return self
 
     def _clamped(self, y: Tensor) -> Tensor:
         return y if self.clamp is None else y.clamp(*self.clamp)

@@ -16,6 +16,7 @@ from torch.ao.quantization.observer import (
 
 from ..errors import CalibrationError, NotFinite
 from ..recipes import Observer
+from .straight_through import round_to_grid
 
 # XNNPACK demands a requantization scale (in x weight / out) of at least 2**-32 and below 256;
 # activation scales above 2**-12 keep it there (torch.ao.quantization.qconfig says the same).
@@ -92,7 +93,13 @@ def observed_grids(observer: Any, layer: str) -> ObservedGrids:
     return ObservedGrids(*grids)
 
 
-def fake_quantize(x: Tensor, grid: Range, dtype: torch.dtype) -> Tensor:
-    """Round activations `x` to `grid` and back; gradients pass inside the range."""
+def fake_quantize(
+    x: Tensor, grid: Range, dtype: torch.dtype, scale: Tensor | None = None
+) -> Tensor:
+    """Round activations `x` to `grid` and back; gradients pass inside the range.
+
+    A `scale` that is being learned takes the place of the grid's.
+    """
     low, high = (-128, 127) if dtype == torch.qint8 else (0, 255)
-    return torch.fake_quantize_per_tensor_affine(x, grid.scale, grid.zero_point, low, high)
+    shifted = low - grid.zero_point, high - grid.zero_point
+    return round_to_grid(x, grid.scale if scale is None else scale, *shifted)

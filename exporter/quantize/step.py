@@ -29,6 +29,7 @@ from .auto import choose
 from .describe import LayerReport, Quantized
 from .images import calibration_images, exam_images, training_images
 from .place import CalibrationChoice
+from .processes import leave_together
 from .qat import Trained
 
 
@@ -60,7 +61,7 @@ def quantize_network(
     """Make `module` int8 as `options` say, on images that go through the plan's preprocessing.
 
     Calibration sees exactly what the shipped network will. Raises `QuantizeError` and its leaves,
-    and `ImageFolderError`.
+    and `ImageFolderError`; `SystemExit` in all but the first of processes that trained together.
     """
     if options.method == "none":
         return QuantizedNetwork(module=module, simulated=None, described=Quantization(), notes=())
@@ -87,6 +88,7 @@ def quantize_network(
         train=train,
         checkpoint=options.checkpoint,
         at_once=at_once,
+        training=options.training,
     )
     if exam is None:
         quantized = quantize(module, options.recipes[0], images, metric=metric, tell=tell)
@@ -95,6 +97,7 @@ def quantize_network(
         found = choose(module, options.recipes, images, exam, tell=tell)
         quantized = found.quantized
         notes += [Note("auto", text) for text in (*found.notes, found.table())]
+    leave_together()
     return _network(quantized, notes, skipped)
 
 

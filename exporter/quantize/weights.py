@@ -16,6 +16,8 @@ from functools import cache
 import torch
 from torch import Tensor, nn
 
+from .straight_through import round_to_grid
+
 SMALLEST_WEIGHT_SCALE = 2.0**-20
 # Second moments are kept for so many inputs at a time: a convolution of 512 channels and 3x3 taps
 # would need 85 MB of them, and inputs far apart in it have little to do with each other.
@@ -52,10 +54,7 @@ def weight_scales(weight: Tensor, per_channel: bool, *, search: bool = False) ->
 
 def fake_quantize_weight(weight: Tensor, scales: Tensor) -> Tensor:
     """Round `weight` to the int8 grid of `scales` and back; gradients pass straight through."""
-    if len(scales) > 1:
-        zeros = torch.zeros(len(scales), dtype=torch.int32)
-        return torch.fake_quantize_per_channel_affine(weight, scales, zeros, 0, -127, 127)
-    return torch.fake_quantize_per_tensor_affine(weight, float(scales), 0, -127, 127)
+    return round_to_grid(weight, scales.view(-1, *(1,) * (weight.dim() - 1)), -127, 127)
 
 
 @cache
@@ -115,6 +114,7 @@ def _patches(layer: nn.Conv2d, image: Tensor) -> Tensor:
     chosen = _some(height * width)
     rows = (chosen // width * sh)[:, None, None] + (torch.arange(kh) * dh)[None, :, None]
     columns = (chosen % width * sw)[:, None, None] + (torch.arange(kw) * dw)[None, None, :]
+    rows, columns = rows.to(image.device), columns.to(image.device)
     read = padded[:, rows, columns]  # C, pixels, kh, kw
     grouped = read.view(layer.groups, -1, len(chosen), kh * kw).permute(0, 2, 1, 3)
     return grouped.reshape(layer.groups, len(chosen), -1)
@@ -193,7 +193,7 @@ def _compensate(weight: Tensor, grid: Tensor, moment: Tensor) -> Tensor | None:
         return None
     spread = lower.mT.float()  # row i: how an error in i is shared among the inputs after it
     left = weight[:, :, order].clone()
-    codes = torch.empty(left.shape, dtype=torch.int8)
+    codes = torch.empty(left.shape, dtype=torch.int8, device=left.device)
     for start in range(0, inputs, _PANEL):
         end = min(start + _PANEL, inputs)
         panel = left[:, :, start:end].clone()

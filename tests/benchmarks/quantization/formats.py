@@ -28,7 +28,7 @@ from exporter.quantize.apply import QuantizeImages, quantize
 from exporter.quantize.describe import Quantized
 from exporter.quantize.engine import quantized_engine
 from exporter.quantize.evaluate import Accuracy, judge, run_batches
-from exporter.quantize.qat import TrainingSet
+from exporter.quantize.training_data import TrainingSet
 from exporter.quiet import quiet
 from exporter.recipes import QuantizeMethod, QuantizeRecipe
 from exporter.rewrites import left_out

@@ -31,8 +31,8 @@ from exporter.quantize.describe import Quantized
 from exporter.quantize.engine import quantized_engine
 from exporter.quantize.evaluate import Outputs, judge, measure_speed, run_batches
 from exporter.quantize.place import simulate_int8
-from exporter.quantize.qat import TrainingSet
 from exporter.quantize.sensitivity import measure_sensitivity, smallest_float_set
+from exporter.quantize.training_data import TrainingSet
 from exporter.recipes import RECIPES, QuantizeMethod, QuantizeRecipe
 from exporter.rewrites import Evidence, left_out, rewrite
 from runtime_check.comparison import Tolerance

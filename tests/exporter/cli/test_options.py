@@ -61,6 +61,7 @@ def test_every_command_is_registered() -> None:
     names = [command.callback.__name__ for command in app.registered_commands]
     assert names == [
         "export",
+        "compare",
         "inspect",
         "models",
         "recipes",

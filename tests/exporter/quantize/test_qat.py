@@ -5,10 +5,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
-from PIL import Image
 from torch import Tensor, nn
 
 from exporter.errors import NotFinite, TrainingDataError
@@ -18,8 +16,9 @@ from exporter.quantize.describe import Quantized
 from exporter.quantize.engine import quantized_engine
 from exporter.quantize.evaluate import judge, run_batches
 from exporter.quantize.place import simulate_int8
-from exporter.quantize.qat import Trained, fine_tune, training_set
+from exporter.quantize.qat import Trained, fine_tune
 from exporter.recipes import RECIPES, QuantizeRecipe
+from exporter.training import TrainingOptions
 from runtime_check.metrics import CLASSES, VALUES, Metric
 
 from ...data_sets import tensors_as_training_set
@@ -75,7 +74,7 @@ def test_distillation_repairs_a_damaged_start(fashion: Task) -> None:
         for layer in simulated.layers.values():
             layer.layer.weight.add_(torch.randn_like(layer.layer.weight) * 0.04)
     data = tensors_as_training_set(fashion.train, None, validation=32)
-    trained = fine_tune(simulated, fashion.model, data, batch_size=16)
+    trained = fine_tune(simulated, fashion.model, data, training=TrainingOptions(batch_size=16))
     first, best = trained.before.sqnr_db, trained.epochs[-1].accuracy.sqnr_db
     assert best > first + 0.5
     losses = [epoch.loss for epoch in trained.epochs]
@@ -106,7 +105,14 @@ def trained(model: One, at_once: int | None, metric: Metric) -> tuple[Trained, l
     simulated = simulate_int8(copy.deepcopy(model), recipe, example=x[:1], calibration=calibration)
     calibrate(simulated, calibration, metric=metric)
     data = tensors_as_training_set(x, None, validation=5)
-    result = fine_tune(simulated, model, data, metric=metric, batch_size=8, at_once=at_once)
+    result = fine_tune(
+        simulated,
+        model,
+        data,
+        metric=metric,
+        training=TrainingOptions(batch_size=8),
+        at_once=at_once,
+    )
     return result, [p.detach().clone() for p in simulated.module.parameters()]
 
 
@@ -189,28 +195,3 @@ def test_a_loss_that_is_no_number_is_an_error(fashion: Task) -> None:
             RECIPE,
             QuantizeImages(example=fashion.example, calibration=fashion.calibration, train=data),
         )
-
-
-def to_tensor(pixels: np.ndarray) -> torch.Tensor:
-    return torch.from_numpy(pixels[..., 0]).float()[None] / 255
-
-
-def test_a_folder_trains_with_its_class_folders_and_every_tenth_image_validates(
-    tmp_path: Path,
-) -> None:
-    for name in ("trouser", "boot"):
-        (tmp_path / name).mkdir()
-        for index in range(10):
-            Image.new("RGB", (8, 8), (index, 0, 0)).save(tmp_path / name / f"{index}.png")
-    data = training_set(tmp_path, to_tensor, labels=["shirt", "trouser", "boot"])
-    assert data.count == 20
-    assert data.labels.tolist() == [2] * 10 + [1] * 10
-    assert data.validation == (0, 10)
-    assert data.load([0, 1]).shape == (2, 1, 8, 8)
-    assert training_set(tmp_path, to_tensor, labels=None).labels is None
-
-
-def test_one_image_is_too_few_to_train_on(tmp_path: Path) -> None:
-    Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
-    with pytest.raises(TrainingDataError, match="at least two"):
-        training_set(tmp_path, to_tensor, labels=None)

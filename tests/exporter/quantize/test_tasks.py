@@ -19,6 +19,7 @@ from exporter.quantize.calibrate import calibrate
 from exporter.quantize.place import simulate_int8
 from exporter.quantize.qat import fine_tune
 from exporter.recipes import QuantizeRecipe
+from exporter.training import TrainingOptions
 from runtime_check.metrics import Metric
 from runtime_check.runtimes.host import open_host
 
@@ -223,7 +224,9 @@ def test_distillation_repairs_a_damaged_start(
             weight = layer.layer.weight
             weight.add_(torch.randn_like(weight) * 0.7 * weight.std())
     data = tensors_as_training_set(x, None, validation=8)
-    trained = fine_tune(simulated, teacher, data, metric=metric, batch_size=8)
+    trained = fine_tune(
+        simulated, teacher, data, metric=metric, training=TrainingOptions(batch_size=8)
+    )
     losses = [epoch.loss for epoch in trained.epochs]
     assert losses[-1] < 0.5 * losses[0]
     assert trained.before.accuracy is None

@@ -22,6 +22,7 @@ from exporter.quantize.place import simulate_int8
 from exporter.quantize.qat import fine_tune
 from exporter.quantize.sensitivity import measure_sensitivity
 from exporter.recipes import QuantizeRecipe
+from exporter.training import TrainingOptions
 from runtime_check.metrics import VALUES
 from runtime_check.runtimes.host import open_host
 
@@ -155,7 +156,9 @@ def test_distillation_repairs_a_damaged_start(model: Valued) -> None:
             weight = layer.layer.weight
             weight.add_(torch.randn_like(weight) * 0.3 * weight.std())
     data = tensors_as_training_set(x, None, validation=8)
-    trained = fine_tune(simulated, model, data, metric=VALUES, batch_size=4)
+    trained = fine_tune(
+        simulated, model, data, metric=VALUES, training=TrainingOptions(batch_size=4)
+    )
     held_out = [*data.validation]
     wanted = eager(model, SEEN[held_out])
     simulated.simulate(simulated.layers)
