@@ -12,6 +12,8 @@ struct CameraView: View {
   @State private var camera = Camera()
   @State private var abilities = Camera.Abilities()
   @State private var zoom = 1.0
+  /// How often another camera was taken into use.
+  @State private var turns = 0
   @State private var isLit = false
   /// Why there is no camera at all.
   @State private var failure: String?
@@ -28,7 +30,7 @@ struct CameraView: View {
         ContentUnavailableView(
           "No camera", systemImage: "camera", description: Text(failure))
       } else {
-        CameraPreview(session: camera.session)
+        CameraPreview(session: camera.session, turns: turns)
           .ignoresSafeArea(edges: .top)
           .accessibilityLabel("Camera preview")
           // The frame that a drawing is of hides the preview, which is ahead of it.
@@ -133,6 +135,7 @@ struct CameraView: View {
   private func watch() async {
     do {
       abilities = try await camera.start()
+      turns += 1
       await withTaskCancellationHandler {
         while let frame = await camera.nextFrame() {
           await model.runLive(frame)
@@ -153,6 +156,7 @@ struct CameraView: View {
     (zoom, isLit) = (1, false)
     model.stopLive()
     abilities = await camera.turn()
+    turns += 1
   }
 
   private func shoot() async {
@@ -191,6 +195,8 @@ private struct LivePicture: View {
 /// What the camera sees, drawn by the system.
 private struct CameraPreview: UIViewRepresentable {
   let session: AVCaptureSession
+  /// Another number after each change of the camera, which has another way up.
+  let turns: Int
 
   func makeUIView(context: Context) -> PreviewView {
     let view = PreviewView()
@@ -199,12 +205,34 @@ private struct CameraPreview: UIViewRepresentable {
     return view
   }
 
-  func updateUIView(_ view: PreviewView, context: Context) {}
+  func updateUIView(_ view: PreviewView, context: Context) { view.stayUpright() }
 
   final class PreviewView: UIView {
     override class var layerClass: AnyClass { AVCaptureVideoPreviewLayer.self }
 
     var previewLayer: AVCaptureVideoPreviewLayer? { layer as? AVCaptureVideoPreviewLayer }
+
+    private var rotation: AVCaptureDevice.RotationCoordinator?
+    private var watching: NSKeyValueObservation?
+
+    /// Follow the device's turns, by 180 degrees as well, which change no size on the screen.
+    func stayUpright() {
+      guard let previewLayer,
+        let input = previewLayer.session?.inputs.first as? AVCaptureDeviceInput
+      else { return }
+      let rotation = AVCaptureDevice.RotationCoordinator(
+        device: input.device, previewLayer: previewLayer)
+      watching = rotation.observe(
+        \.videoRotationAngleForHorizonLevelPreview, options: [.initial, .new]
+      ) { [weak previewLayer] rotation, _ in
+        let angle = rotation.videoRotationAngleForHorizonLevelPreview
+        guard let connection = previewLayer?.connection,
+          connection.isVideoRotationAngleSupported(angle)
+        else { return }
+        connection.videoRotationAngle = angle
+      }
+      self.rotation = rotation
+    }
   }
 }
 

@@ -44,7 +44,21 @@ public class AVCaptureDevice {
   public class RotationCoordinator {
     public init(device: AVCaptureDevice, previewLayer: CALayer?) {}
     public var videoRotationAngleForHorizonLevelCapture: CGFloat { 0 }
+    public var videoRotationAngleForHorizonLevelPreview: CGFloat { 0 }
+    // NSObject's on Apple's systems.
+    public func observe<Value>(
+      _ path: KeyPath<RotationCoordinator, Value>, options: NSKeyValueObservingOptions = [],
+      changeHandler: @escaping @Sendable (RotationCoordinator, Value) -> Void
+    ) -> NSKeyValueObservation { NSKeyValueObservation() }
   }
+}
+
+public class NSKeyValueObservation {}
+public struct NSKeyValueObservingOptions: OptionSet, Sendable {
+  public let rawValue: UInt
+  public init(rawValue: UInt) { self.rawValue = rawValue }
+  public static let new = NSKeyValueObservingOptions(rawValue: 1)
+  public static let initial = NSKeyValueObservingOptions(rawValue: 4)
 }
 
 public class AVCaptureDeviceInput: AVCaptureInput {
@@ -130,6 +144,7 @@ public struct AVLayerVideoGravity: Sendable {
 }
 public class AVCaptureVideoPreviewLayer: CALayer {
   public var session: AVCaptureSession?
+  public var connection: AVCaptureConnection? { nil }
   public var videoGravity = AVLayerVideoGravity.resizeAspectFill
 }
 
