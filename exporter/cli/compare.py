@@ -99,6 +99,16 @@ def compare(
             rich_help_panel=_PANEL,
         ),
     ] = None,
+    ray: Annotated[
+        str | None,
+        typer.Option(
+            "--ray",
+            metavar="ADDRESS",
+            help="Export on a Ray cluster: auto, HOST:PORT or ray://HOST:PORT. Times are still "
+            "measured here.",
+            rich_help_panel=_PANEL,
+        ),
+    ] = None,
     count: Annotated[
         bool | None,
         typer.Option(
@@ -131,7 +141,8 @@ def compare(
 
     `python -m exporter compare plan.toml --budget mb=10,ms=20 --pick`
     """
-    from ..compare.local import Resources
+    from ..compare.cluster import ray_runner
+    from ..compare.local import Resources, run_local
     from ..compare.plan import Limits
     from ..compare.run import compare as run_compare
 
@@ -153,7 +164,10 @@ def compare(
         if not silent:
             stderr.print(Text(printable(text), style="dim"), soft_wrap=True)
 
-    found = run_compare(plan, out=out, resources=resources, count=count, picks=pick, say=say)
+    runner = run_local if ray is None else ray_runner(ray)
+    found = run_compare(
+        plan, out=out, resources=resources, count=count, picks=pick, runner=runner, say=say
+    )
     if json:
         print_json(found.model_dump(mode="json"))
     elif not quiet:

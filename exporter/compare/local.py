@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from ..errors import UsageError
@@ -40,6 +40,10 @@ class Resources:
     def bytes(self) -> int:
         """Memory for all of them."""
         return memory.available() if self.memory is None else self.memory
+
+
+# Runs jobs and returns their results by key: `run_local`, or the same on a cluster.
+Runner = Callable[[Sequence[Job], Resources, Say], Mapping[str, TrialResult]]
 
 
 def _cores() -> int:

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import IO
 
 _PAUSE = 0.05  # seconds between two looks
@@ -22,6 +23,7 @@ class Task:
 
     command: Sequence[str]
     memory: int | None
+    cwd: Path | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,6 +84,7 @@ class _Pool:
             stdin=subprocess.PIPE,  # closed when this process ends, however that is
             stdout=out,
             stderr=errors,
+            cwd=task.cwd,
             env={**os.environ, **self.environment},
             start_new_session=True,  # Ctrl-C is for this process, which tells its children
         )

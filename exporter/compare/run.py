@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from ..errors import UsageError
 from ..package.workspace import ENDINGS
 from .count import counting_runtimes
 from .key import Contents, code_sha256, key_of
-from .local import Resources, is_done, run_local
+from .local import Resources, Runner, Say, is_done, run_local
 from .page import write_html
 from .plan import ComparePlan
 from .result import Comparison, TrialResult, read_record, write_json
@@ -29,9 +29,6 @@ JSON, HTML = "compare.json", "compare.html"
 _WAIT = 1.0  # seconds for another comparison that may be about to end
 _SHOWN_KEY = 12  # digits of the key in a folder's name
 _LONGEST = 100  # characters of the file's name in it
-Say = Callable[[str], None]
-# Runs jobs and returns their results by key: `run_local`, or the same on a cluster.
-Runner = Callable[[Sequence[Job], Resources, Say], Mapping[str, TrialResult]]
 
 
 def compare(

@@ -44,6 +44,11 @@ class Job:
         """Write it as the argument of the process."""
         return _JOB.dump_json(self).decode()
 
+    @classmethod
+    def from_json(cls, text: str) -> Job:
+        """Read what `to_json` wrote."""
+        return _JOB.validate_json(text)
+
 
 _JOB = TypeAdapter(Job)
 
@@ -163,7 +168,7 @@ def main(argument: str) -> None:
     with command_line(), _alone() as out:
         _end_with_parent(done)
         sys.path[:0] = [""]  # factories are looked for where the command was started
-        result = run_trial(_JOB.validate_json(argument))
+        result = run_trial(Job.from_json(argument))
         done.set()
         os.write(out, result.model_dump_json().encode())
 
