@@ -22,6 +22,7 @@ from ..errors import OptimizeError
 from ..quiet import quiet
 from ..rewrites.passes import PassEffect, names
 from .capture import Sampled, agree
+from .constants import order_constants
 from .inplace import activations_in_place
 
 # Names on the command line -> torch's passes, in the order torch runs them.
@@ -84,6 +85,8 @@ def apply(module: torch.jit.ScriptModule, attempt: Attempt) -> torch.jit.ScriptM
         # An unfrozen module keeps its layers' graphs apart, and may be the caller's own.
         if attempt.freeze and IN_PLACE not in attempt.without:
             activations_in_place(current)
+        if attempt.freeze:
+            order_constants(current.graph)
         return current
 
 
