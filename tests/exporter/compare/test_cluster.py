@@ -31,10 +31,13 @@ from sizes import WIDTH  # beside it, as one's own modules are
 
 def small():
     torch.manual_seed(0)
-    return torch.nn.Sequential(
+    net = torch.nn.Sequential(
         torch.nn.Conv2d(3, WIDTH, 3, stride=2), torch.nn.ReLU(), torch.nn.AdaptiveAvgPool2d(1),
         torch.nn.Flatten(), torch.nn.Linear(WIDTH, 5),
     ).eval()
+    half = (0.5, 0.5, 0.5)
+    net.pretrained_cfg = {"input_size": (3, 48, 48), "mean": half, "std": half}
+    return net
 """
 
 
@@ -67,7 +70,7 @@ def folder(tmp_path: Path) -> Path:
     write_pictures(tmp_path / "photos", 6)
     (tmp_path / "plan.toml").write_text(
         'models = [{ model = "test_vit", random_weights = true }, "mine:small", "no_such_model"]\n'
-        'recipes = ["static"]\ninput_sizes = [160]\ncalibration = "photos"\n'
+        'recipes = ["static"]\ncalibration = "photos"\n'
         'evaluate = "photos"\nrounds = 1\n',
         encoding="utf-8",
     )
