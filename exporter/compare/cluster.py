@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import os
 import signal
 import socket
 import tempfile
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -97,7 +98,10 @@ def _connected(address: str) -> Iterator[Any]:
         for number, handler in before.items():
             signal.signal(number, handler)
     try:
-        yield ray
+        # A thread of Ray's prints there what happens to machines, and no option stops it. Output
+        # is ours alone, and may be JSON; what a run says while it is connected goes to stderr.
+        with redirect_stdout(io.StringIO()):
+            yield ray
     finally:
         ray.shutdown()
 
