@@ -17,7 +17,7 @@ DECLARED = {
 
 @pytest.mark.parametrize("name", DECLARED)
 def test_it_is_under_its_heading(name: str) -> None:
-    assert DECLARED[name].rich_help_panel == "Quantization"
+    assert DECLARED[name].rich_help_panel in ("Quantization", "Training")
     assert not hasattr(options, name)
 
 
