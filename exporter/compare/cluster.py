@@ -148,13 +148,16 @@ class _Cluster:
     running: dict[Any, _Attempt] = field(default_factory=dict)
     results: dict[str, TrialResult] = field(default_factory=dict)
 
-    def run(self) -> dict[str, TrialResult]:
-        """Run all jobs; return their results by key. Whatever is raised, nothing goes on there."""
+    def run(self, work: Callable[..., Done] | None = None) -> dict[str, TrialResult]:
+        """Run all jobs; return their results by key. Whatever is raised, nothing goes on there.
+
+        `work` is what a worker does with an errand, for measuring all that is around it.
+        """
         tasks = tasks_of(self.jobs)
         waiting = deque(_Attempt(i, 1, task.memory) for i, task in enumerate(tasks))
         cores, _ = self._size()
         self.say(f"{len(self.jobs)} exports on a cluster that has {cores} cores now")
-        remote = self.ray.remote(_on_worker)
+        remote = self.ray.remote(work or _on_worker)
         try:
             while waiting or self.running:
                 cores, largest = self._size()
