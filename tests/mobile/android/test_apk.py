@@ -202,7 +202,29 @@ def test_references_to_nothing_are_found(
     monkeypatch.setattr(preflight, "framework_classes", preflight.java_classes)
     failed = [f.what for f in preflight.check_code(apk) if f.verdict == "FAIL"]
     assert len(failed) == 1
-    assert "android.app.Activity" in failed[0]
+    assert "android.app.ActionBar" in failed[0]
+
+
+def test_only_what_a_check_guards_may_be_newer_than_the_oldest_android() -> None:
+    """Lines as R8 writes them; what is named on purpose passes, its neighbors do not."""
+    from preflight import unguarded
+
+    origin = " (referenced from: void d.n.a(android.view.Window))"
+    guarded = [
+        "void android.view.Window.setDecorFitsSystemWindows(boolean)",
+        "android.view.WindowInsets$Type",
+        "int android.view.WindowInsets$Type.ime()",
+        "android.graphics.Insets android.view.WindowInsets.getInsets(int)",
+        "int android.graphics.Insets.left",
+        "void android.widget.ImageButton.setTooltipText(java.lang.CharSequence)",
+    ]
+    newer = [
+        "android.view.WindowInsetsController android.view.Window.getInsetsController()",
+        "boolean android.view.WindowInsets.isVisible(int)",
+        "android.view.Display android.content.Context.getDisplay()",
+    ]
+    assert unguarded([name + origin for name in guarded]) == []
+    assert unguarded([name + origin for name in newer]) == [name + origin for name in newer]
 
 
 def test_what_is_no_apk_is_refused_in_words(run_tool: RunTool, tmp_path: Path) -> None:
