@@ -1,9 +1,7 @@
 """Round to an int8 grid and back in float, and let gradients pass where nothing is cut off.
 
-torch's own `fake_quantize_*` are scalar loops on the CPU: of a training step on a small ViT they
-took as long as the matrix products (`python -m tests.benchmarks.quantization.qat_speed`). These
-compute the same values, to the bit, from vectorized operators, and run on every device that torch
-has; on MPS, torch's do not.
+torch's own `fake_quantize_*` are scalar loops on the CPU. These compute the same values, to the
+bit, from vectorized operators that every device has.
 """
 
 from __future__ import annotations
