@@ -1,3 +1,5 @@
+"""Training in several processes, in bf16 and with what else the options say."""
+
 from __future__ import annotations
 
 import csv
@@ -39,7 +41,13 @@ def together(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
     command += ["--max-restarts=1", "-m", "tests.exporter.quantize.train_together"]
     command += [files[0], "4", *files[1:]]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+    environment = {
+        **os.environ,
+        "OMP_NUM_THREADS": "1",
+        "PYTHONPATH": str(ROOT),
+        # Else torch's restarted processes may read where those before them listened, and give up.
+        "TORCH_DISABLE_SHARE_RDZV_TCP_STORE": "1",
+    }
     done = subprocess.run(
         command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300
     )
