@@ -55,6 +55,15 @@ def compare(
             "--format", metavar="FORMAT", help="ptl, pte or ptl,pte (ptl).", rich_help_panel=_PANEL
         ),
     ] = None,
+    input: Annotated[
+        str | None,
+        typer.Option(
+            "--input",
+            metavar="KIND",
+            help="What files take, as `export` has it: image, tensor or auto (auto).",
+            rich_help_panel=_PANEL,
+        ),
+    ] = None,
     calibration: quantization.Calibration = None,
     calibration_images: quantization.CalibrationImages = None,
     evaluate: Annotated[
@@ -150,6 +159,7 @@ def compare(
         "recipes": _words(recipes),
         "input_sizes": _sizes(input_size),
         "formats": None if format is None else formats_named(format),
+        "input": input,
         "calibration": _folder(calibration),
         "calibration_images": calibration_images,
         "evaluate": evaluate,

@@ -17,7 +17,7 @@ from runtime_check.values import require_seed, require_types
 
 from ..checks import require_name
 from ..errors import UsageError, did_you_mean
-from ..options import NOISE, ExportOptions, QuantizeOptions, resolve_recipes
+from ..options import NOISE, ExportOptions, InputKind, QuantizeOptions, resolve_recipes
 from ..recipes import AUTO, CALIBRATED, recipes_named
 
 if sys.version_info >= (3, 11):
@@ -99,6 +99,7 @@ class Trial:
     calibration_images: int | None
     evaluate: Path | None
     seed: int
+    input: InputKind = "auto"
 
     @property
     def name(self) -> str:
@@ -143,6 +144,7 @@ class Trial:
             random_weights=self.choice.random_weights,
             labels=self.choice.labels,
             seed=self.seed,
+            input=self.input,
             input_shape=None if size is None else (1, 3, size, size),
             quantize=QuantizeOptions(
                 recipe=resolve_recipes(self.recipe, training=False, seed=self.seed),
@@ -159,7 +161,8 @@ class ComparePlan:
 
     No input sizes means each model's own. `calibration` is a folder of typical images (or
     `"noise"`), `evaluate` one that all files are judged on: class folders give accuracy, plain
-    images agreement with float32. `rounds` is how often each file is timed.
+    images agreement with float32. `input` is what files take, as `export` has it: `tensor` leaves
+    preprocessing out. `rounds` is how often each file is timed.
 
     Raises `UsageError` for what does not go together, `RecipeError` for recipes that do not exist.
     """
@@ -172,6 +175,7 @@ class ComparePlan:
     calibration_images: int | None = None
     evaluate: Path | None = None
     seed: int = 0
+    input: InputKind = "auto"
     rounds: int = ROUNDS
     budget: Limits = field(default_factory=Limits)
 
@@ -185,6 +189,8 @@ class ComparePlan:
         for word in self.formats:
             if word not in get_args(Format):
                 raise UsageError(f"--format takes ptl, pte or ptl,pte, not {word!r}.")
+        if self.input not in get_args(InputKind):
+            raise UsageError(f"--input takes auto, image or tensor, not {self.input!r}.")
         if self.rounds < 1:
             raise UsageError(f"rounds is a number from 1 on, not {self.rounds}.")
         if any(recipe.startswith("qat") for recipe in self.recipes):
@@ -219,6 +225,7 @@ class ComparePlan:
                 calibration_images=self.calibration_images,
                 evaluate=self.evaluate,
                 seed=self.seed,
+                input=self.input,
             )
             for choice, size, recipe, format in every
         ]

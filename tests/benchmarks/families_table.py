@@ -26,12 +26,12 @@ def table(rows: dict[str, dict[str, Any]]) -> str:
     out = [
         "# timm's families through the exporter",
         "",
-        f"**fp32: {len(good)} of {len(rows)}** exported and verified: image artifact, random "
+        f"**fp32: {len(good)} of {len(rows)}** exported and verified: random "
         "weights, BatchNorm statistics randomized; the saved file agrees with eager on five images "
         f"in a fresh process. Captured: {', '.join(f'{n} by {how}' for how, n in captured.items())}"
         f". By its operator table {fits} load on torch 2.1.0"
         + (f"; {sum(d['loads'] for d in ran)} of {len(ran)} ran on its ARM64 build" if ran else "")
-        + ". `max |d|` is of probabilities, the saved file against eager.",
+        + ". `dB` is the signal over the difference, the saved file against eager.",
         "",
     ]
     if small:
@@ -43,11 +43,12 @@ def table(rows: dict[str, dict[str, Any]]) -> str:
             "",
         ]
     out += [
-        "Regenerate with `python -m tests.benchmarks.families` (`--int8`, `--device`).",
+        "Regenerate with `python -m exporter compare tests/benchmarks/families.toml` and "
+        "`python -m tests.benchmarks.families DIR`.",
         "",
-        "| module | model | captured | repaired | max \\|d\\| | dB | loads on 2.1.0 | s | MB "
+        "| module | model | captured | repaired | dB | loads on 2.1.0 | s | MB "
         "| int8 mode | int8 layers | in float | int8 dB | 2.1.0 dB | int8 s | int8 MB |",
-        "|---" * 4 + "|---:|---:|---|---:|---:|---|" + "---:|" * 6,
+        "|---" * 4 + "|---:|---|---:|---:|---|" + "---:|" * 6,
     ]
     for module, row in sorted(rows.items()):
         cells = [module, row["model"], *_float_cells(row), *_int8_cells(row.get("int8"))]
@@ -75,12 +76,11 @@ def why(row: dict[str, Any]) -> str:
 
 def _float_cells(row: dict[str, Any]) -> list[str]:
     if not row.get("ok"):
-        return ["**failed**"] + [""] * 6
+        return ["**failed**"] + [""] * 5
     fixes = "; ".join(t.split("(")[0].removeprefix("repaired: ") for t in row["repaired"])
     return [
         row["capture"],
         fixes,
-        cell(row["max_abs"], ".1e"),
         cell(row["sqnr_db"], ".0f"),
         "yes" if row["runtimes"]["pytorch-2.1.0"] else "**no**",
         cell(row["seconds"], ".0f"),
@@ -103,7 +103,7 @@ def _int8_cells(row: dict[str, Any] | None) -> list[str]:
 
 
 def program_table(rows: dict[str, dict[str, Any]]) -> str:
-    """Render the results of `--format pte` as Markdown."""
+    """Render the results of programs as Markdown."""
     good = sum(row["ok"] for row in rows.values())
     out = [
         "# timm's families as ExecuTorch programs",
@@ -115,7 +115,8 @@ def program_table(rows: dict[str, dict[str, Any]]) -> str:
         "number of pieces that it computes; the rest are calls of ExecuTorch's "
         "portable operators.",
         "",
-        "Regenerate with `python -m tests.benchmarks.families --format pte`.",
+        "Regenerate with `python -m exporter compare tests/benchmarks/families.toml` and "
+        "`python -m tests.benchmarks.families DIR`.",
         "",
         "| module | model | max \\|d\\| | dB | XNNPACK | other calls | s | MB |",
         "|---|---|" + "---:|" * 6,

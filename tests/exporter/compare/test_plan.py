@@ -152,3 +152,11 @@ def test_a_trial_survives_its_way_into_another_process(calibration: Path | str |
 def test_recipe_errors_keep_their_kind() -> None:
     with pytest.raises(RecipeError):
         plan("a", recipes=("quick",))
+
+
+def test_what_files_take_is_part_of_the_plan(tmp_path: Path) -> None:
+    (tmp_path / "plan.toml").write_text('models = ["test_vit"]\ninput = "tensor"\n', "utf-8")
+    (trial,) = read_plan(tmp_path / "plan.toml").trials()
+    assert trial.options(tmp_path).input == "tensor"
+    with pytest.raises(UsageError, match="--input takes auto, image or tensor, not 'photo'"):
+        plan("test_vit", input="photo")
