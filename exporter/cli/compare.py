@@ -20,7 +20,7 @@ from .show import print_json, print_table, stderr, stdout
 
 if TYPE_CHECKING:
     from ..compare.plan import ComparePlan
-    from ..compare.result import Comparison
+    from ..compare.result import Comparison, Row
 
 _PANEL = "Comparison"
 NOTHING_FITS = 1
@@ -153,6 +153,7 @@ def compare(
     from ..compare.cluster import ray_runner
     from ..compare.local import Resources, run_local
     from ..compare.plan import Limits
+    from ..compare.run import NothingExported
     from ..compare.run import compare as run_compare
 
     given: dict[str, Any] = {
@@ -175,15 +176,20 @@ def compare(
             stderr.print(Text(printable(text), style="dim"), soft_wrap=True)
 
     runner = run_local if ray is None else ray_runner(ray)
-    found = run_compare(
-        plan, out=out, resources=resources, count=count, picks=pick, runner=runner, say=say
-    )
+    try:
+        found = run_compare(
+            plan, out=out, resources=resources, count=count, picks=pick, runner=runner, say=say
+        )
+    except NothingExported as error:
+        if json:
+            print_json(error.comparison.model_dump(mode="json"))
+        elif not quiet:
+            _show_failures(error.comparison.rows[1:])  # the error says the first
+        raise
     if json:
         print_json(found.model_dump(mode="json"))
     elif not quiet:
         _show(found, out)
-    if not found.exported:
-        raise UsageError(f"Nothing could be exported: {found.rows[0].reason}")
     if pick and found.picked is None:
         if json or quiet:
             stderr.print(Text(found.picked_why))
@@ -223,6 +229,13 @@ def _folder(text: str | None) -> Path | str | None:
     return text if text in (None, "noise") else Path(str(text))
 
 
+def _show_failures(rows: Sequence[Row]) -> None:
+    for row in rows:
+        if row.failed:
+            failed = Text(f"{row.name}.{row.format} failed: ", style="yellow")
+            stdout.print(failed.append(printable(row.reason, lines=True), style="default"))
+
+
 def _show(found: Comparison, out: Path) -> None:
     """Print the table, the failures, the pick, and where everything is."""
     from ..compare.page import best_first, columns, figure, fronts_said, judged_on
@@ -242,15 +255,11 @@ def _show(found: Comparison, out: Path) -> None:
         style = "dim" if row.within is False else ""
         cells = (Text(figure(row, field)) for field, _ in fields)
         table.add_row(Text(printable(row.file) + mark), *cells, fronts_said(row), style=style)
-    if found.exported:
-        print_table(table)
-        stdout.print(Text(f"\n{judged_on(found)}", style="dim"))
+    print_table(table)
+    stdout.print(Text(f"\n{judged_on(found)}", style="dim"))
     if found.timing:
         stdout.print(Text(f"ms: {found.timing}", style="dim"))
-    for row in rows:
-        if row.failed:
-            failed = Text(f"{row.name}.{row.format} failed: ", style="yellow")
-            stdout.print(failed.append(printable(row.reason, lines=True), style="default"))
+    _show_failures(rows)
     if found.picked_why:
         stdout.print(Text(found.picked_why, style="bold" if found.picked else "yellow"))
     if found.picked:

@@ -31,6 +31,14 @@ _SHOWN_KEY = 12  # digits of the key in a folder's name
 _LONGEST = 100  # characters of the file's name in it
 
 
+class NothingExported(UsageError):
+    """No trial of a plan has a file. `comparison` has the reasons; nothing was written of it."""
+
+    def __init__(self, comparison: Comparison) -> None:
+        super().__init__(f"Nothing could be exported: {comparison.rows[0].reason}")
+        self.comparison = comparison
+
+
 def compare(
     plan: ComparePlan,
     *,
@@ -47,8 +55,8 @@ def compare(
     instructions are counted; None counts where the device runtime is installed. With `picks` the
     winner under the budget is copied into `out` with its reports. `say` gets lines for people.
 
-    Raises `UsageError` where another comparison writes in `out`, `ExportError` for folders that
-    cannot be read. What stops it (Ctrl-C, SIGTERM) leaves finished trials and no half of one.
+    Raises `NothingExported` where no trial has a file, `UsageError` where another comparison writes
+    in `out`, `ExportError` for folders that cannot be read. What stops it (Ctrl-C, SIGTERM) leaves finished trials and no half of one.
     """
     resources = resources or Resources()
     with _reserved(out):
@@ -62,6 +70,8 @@ def compare(
         timing = _timed(jobs, results, plan.rounds, resources, out, say)
         rows = [row_of(job, r, timing, out) for job, r in zip(jobs, results, strict=True)]
         comparison = judged(plan, rows, timing, missing, picks=picks)
+        if not comparison.exported:
+            raise NothingExported(comparison)
         _publish(comparison, out)
         return comparison
 

@@ -30,7 +30,9 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
         if plan.budget == Limits(mb=0.1):
             picked = {"picked": None, "picked_why": "No file is within mb <= 0.1."}
         if plan.models[0].model == "broken":
-            return comparison(failure("broken", "It broke."))
+            raise module.NothingExported(
+                comparison(failure("broken", "It broke."), failure("other", "It broke, too."))
+            )
         return comparison(row("a", ms=3.25), failure("b", "It broke."), **picked)
 
     monkeypatch.setattr(module, "compare", compare)
@@ -102,6 +104,12 @@ def test_nothing_exported_is_an_error(run: Run) -> None:
     done = run("compare", "broken")
     assert done.code == 2
     assert "Nothing could be exported: It broke." in done.err
+    assert "other.ptl failed: It broke, too." in done.out
+    found = run("compare", "broken", "--json")
+    assert [row["reason"] for row in json.loads(found.out)["rows"]] == [
+        "It broke.",
+        "It broke, too.",
+    ]
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from exporter.compare import run as module
 from exporter.compare.local import Resources, Say, run_local
 from exporter.compare.plan import ComparePlan, Limits, ModelChoice
 from exporter.compare.result import Comparison, TrialResult, without_measured
-from exporter.compare.run import compare, jobs_of
+from exporter.compare.run import NothingExported, compare, jobs_of
 from exporter.compare.trial import Job
 from exporter.errors import UsageError
 from runtime_check.scratch import reserved
@@ -125,11 +125,12 @@ def test_a_folder_that_cannot_be_made_is_said(photos: Path, tmp_path: Path) -> N
         compare(small(photos), out=tmp_path / "file", count=False)
 
 
-def test_nothing_exported_is_a_comparison_too(tmp_path: Path) -> None:
-    found = compare(plan("no_such_model"), out=tmp_path, count=False, picks=True)
-    assert not found.exported
-    assert found.picked_why.startswith("Nothing was exported")
-    assert (tmp_path / "compare.html").is_file()
+def test_nothing_exported_leaves_nothing_and_says_why(tmp_path: Path) -> None:
+    with pytest.raises(NothingExported, match="no model called 'no_such_model'") as caught:
+        compare(plan("no_such_model"), out=tmp_path / "out", count=False, picks=True)
+    assert [row.failed for row in caught.value.comparison.rows] == [True]
+    assert caught.value.comparison.picked_why.startswith("Nothing was exported")
+    assert not (tmp_path / "out").exists()
 
 
 def command(out: Path, photos: Path) -> subprocess.Popen[bytes]:
