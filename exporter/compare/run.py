@@ -56,7 +56,8 @@ def compare(
     winner under the budget is copied into `out` with its reports. `say` gets lines for people.
 
     Raises `NothingExported` where no trial has a file, `UsageError` where another comparison writes
-    in `out`, `ExportError` for folders that cannot be read. What stops it (Ctrl-C, SIGTERM) leaves finished trials and no half of one.
+    in `out`, `ExportError` for folders that cannot be read. What stops it (Ctrl-C,
+    SIGTERM) leaves finished trials and no half of one.
     """
     resources = resources or Resources()
     with _reserved(out):
