@@ -19,7 +19,7 @@ from exporter.compare.result import Comparison, without_measured
 from exporter.compare.run import TRIALS, compare
 from exporter.errors import UsageError
 
-from .trials import plan, write_pictures
+from .trials import alive, plan, write_pictures
 
 pytest.importorskip("ray", reason="Ray is not installed (pip install '.[ray]')")
 ROOT = Path(__file__).parents[3]
@@ -137,19 +137,6 @@ def test_ctrl_c_ends_what_runs_there(two_workers: Any, folder: Path) -> None:
         time.sleep(0.1)
     assert not alive(folder)
     assert not (folder / "there" / "compare.json").exists()
-
-
-def alive(folder: Path) -> list[str]:
-    """Trials that run on this machine and read what this test's cache holds."""
-    found = []
-    for each in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            text = each.read_bytes().decode("utf-8", "replace")
-        except OSError:
-            continue
-        if "exporter.compare.trial" in text and str(folder) in text:
-            found.append(text)
-    return found
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1:1", "auto", "ray://127.0.0.1:1", "nonsense"])

@@ -23,7 +23,7 @@ from exporter.errors import UsageError
 from runtime_check.scratch import reserved
 from runtime_check.together import SCRATCH
 
-from .trials import plan, write_pictures
+from .trials import alive, plan, write_pictures
 
 ROOT = Path(__file__).parents[3]
 
@@ -141,19 +141,6 @@ def command(out: Path, photos: Path) -> subprocess.Popen[bytes]:
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=ROOT,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
     )  # fmt: skip
-
-
-def alive(out: Path) -> list[str]:
-    """Trials of `out` that still run."""
-    found = []
-    for each in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            text = each.read_bytes().decode("utf-8", "replace")
-        except OSError:
-            continue
-        if "exporter.compare.trial" in text and str(out) in text:
-            found.append(text)
-    return found
 
 
 @pytest.mark.slow
