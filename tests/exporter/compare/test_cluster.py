@@ -95,17 +95,29 @@ def bytes_of(folder: Path, out: str) -> dict[str, bytes]:
     return {file.relative_to(folder / out).as_posix(): file.read_bytes() for file in files}
 
 
+def workers() -> list[int]:
+    """Processes of Ray's that have a trial in their hands."""
+    found = []
+    for each in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            if b"ray::_on_worker" in each.read_bytes():
+                found.append(int(each.parent.name))
+        except OSError:
+            continue
+    return found
+
+
 @pytest.mark.slow
 def test_a_cluster_gives_what_this_machine_gives_whoever_dies(
     two_workers: Any, folder: Path
 ) -> None:
     with command(folder, "there", "--ray", two_workers.address) as there:
-        trials = folder / "there" / TRIALS
         until = time.monotonic() + 240
-        while not [*trials.glob("[!.]*")] and time.monotonic() < until:
+        while not alive(folder) and time.monotonic() < until:
             time.sleep(0.1)
-        # One machine dies without a word, with a trial in its hands, after it did one or none.
-        two_workers.remove_node(two_workers.list_all_nodes()[-1], allow_graceful=False)
+        # A worker dies without a word, with a trial in its hands. Not a whole machine: Ray's
+        # driver hangs on to one of those that are here, and it may be that one.
+        os.kill(workers()[0], signal.SIGKILL)
         out, errors = there.communicate(timeout=500)
     assert there.returncode == 0, errors
     with command(folder, "here") as here:
